@@ -1,0 +1,141 @@
+"""Write-once artefacts and append-only logs: nothing is half-written, nothing corrupt is trusted.
+
+An artefact is a folder store/<kind>/<key>/. Work goes to a scratch folder beside it, the manifest (with the sha256 of
+every file) is written last, and one rename publishes the whole: a manifest that verifies means complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "manifest.json"
+
+
+def digest(value: Any) -> str:
+    """Hex sha256 of a JSON-able value; equal values give equal digests whatever the order of their keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+class Store:
+    """Artefacts by kind and key under one root folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def path(self, kind: str, key: str) -> Path:
+        return self.root / kind / key[:16]
+
+    def find(self, kind: str, key: str) -> Path | None:
+        """The artefact's folder if it is complete and every file matches its recorded sha256, else None."""
+        path = self.path(kind, key)
+        manifest = read_manifest(path)
+        if manifest is None or manifest.get("key") != key:
+            return None
+        for name, sha256 in manifest["files"].items():
+            file = path / name
+            if not file.is_file() or file_sha256(file) != sha256:
+                return None
+        return path
+
+    def exists(self, kind: str, key: str) -> bool:
+        """Whether something (complete or not) lies in the artefact's place."""
+        return self.path(kind, key).exists()
+
+    @contextmanager
+    def publish(self, kind: str, key: str, facts: Mapping[str, Any]) -> Iterator[Path]:
+        """A scratch folder to fill; on leaving it becomes the artefact, on an exception it vanishes.
+
+        `facts` are recorded in the manifest (versions, wall time ...) and may be filled while the folder is open.
+        """
+        final = self.path(kind, key)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        scratch = final.parent / f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        scratch.mkdir()
+        try:
+            yield scratch
+            files = {p.relative_to(scratch).as_posix(): file_sha256(p) for p in sorted(scratch.rglob("*")) if p.is_file()}
+            manifest = {"kind": kind, "key": key, **facts, "files": files}
+            write_atomic(scratch / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, default=str))
+            if self.find(kind, key) is None:  # else another process was first, with the same content
+                if final.exists():
+                    final.rename(stale := final.parent / f".{final.name}.stale.{uuid.uuid4().hex[:8]}")
+                    shutil.rmtree(stale)
+                scratch.rename(final)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest of an artefact folder, or None where there is none or it is unreadable."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
+
+
+class RecordLog:
+    """Append-only JSON records by key, kept as they arrive: a killed writer loses at most the batch in flight.
+
+    Every process appends to a shard of its own, so that several may write into one folder. A line that does not parse
+    (a writer was killed in the middle of it) is skipped; of equal keys the first one read wins.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self._records: dict[str, dict[str, Any]] = {}
+        self._shard = self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        for shard in sorted(self.folder.glob("*.jsonl")):
+            for line in shard.read_bytes().splitlines():
+                try:
+                    record = json.loads(line)
+                    self._records.setdefault(record["key"], record)
+                except (ValueError, KeyError, TypeError):
+                    continue
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        return self._records.get(key)
+
+    def extend(self, records: Iterable[dict[str, Any]]) -> None:
+        """Append records, each with a "key", and push them to the disk before returning."""
+        new = [r for r in records if r["key"] not in self._records]
+        if not new:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._shard.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(record, ensure_ascii=True) + "\n" for record in new)
+            file.flush()
+            os.fsync(file.fileno())
+        self._records.update((record["key"], record) for record in new)
