@@ -1,0 +1,49 @@
+"""Twelve literal interactions that most tests use, small enough to follow by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pte.schema import Cases, Interactions, Items, Split
+
+
+@pytest.fixture
+def twelve() -> Interactions:
+    """Four users with 5, 4, 2 and 1 interactions over six films.
+
+    ann  1 2 3 4 5   (the last two at the same time)
+    bob  2 3 1 6
+    cy   1 2
+    dee  3
+    """
+    return Interactions(
+        user=np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3], np.int32),
+        item=np.array([1, 2, 3, 4, 5, 2, 3, 1, 6, 1, 2, 3], np.int32),
+        time=np.array([10, 20, 30, 40, 40, 5, 15, 25, 35, 8, 9, 50], np.int64),
+        user_id=["ann", "bob", "cy", "dee"],
+        items=Items(
+            item_id=["", "m1", "m2", "m3", "m4", "m5", "m6"],
+            title=["", "Toy Story", "GoldenEye", "Heat", "Alien", "Aliens", "Fargo"],
+            text={
+                "genres": ["", "Animation", "Action", "Crime", "Horror, Sci-Fi", "Action, Sci-Fi", "Crime"],
+                "year": ["", "1995", "1995", "1995", "1979", "1986", "1996"],
+            },
+        ),
+        card={"name": "twelve"},
+    )
+
+
+@pytest.fixture
+def twelve_split() -> Split:
+    """Leave-one-out of `twelve`: ann and bob are asked; cy and dee only train; ann's third row is withheld."""
+    train = np.array([1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1], bool)
+    visible = train.copy()
+    visible[2] = False
+    user = np.array([0, 1], np.int32)
+    return Split(
+        train=train,
+        visible=visible,
+        valid=Cases(user=user, target=np.array([3, 7], np.int64), tied=np.array([False, False])),
+        test=Cases(user=user, target=np.array([4, 8], np.int64), tied=np.array([True, False])),
+    )
