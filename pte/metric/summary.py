@@ -1,0 +1,64 @@
+"""From stored ranks to the flat figures of metrics.json, in numpy: any cut-off, any group, long after the model is gone.
+
+A group is a boolean mask over the cases. A group without cases has no mean: only its n = 0 is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+NAMES = ("Hit", "Recall", "NDCG", "MRR")
+KS = (5, 10, 20, 50)
+
+
+def values(name: str, rank: np.ndarray, k: int) -> np.ndarray:
+    """One metric per case, (C,) float64, from 0-based ranks (C,): the numbers that paired tests compare."""
+    found = (rank < k).astype(np.float64)
+    match name:
+        case "Hit" | "Recall":
+            return found
+        case "NDCG":
+            return found / np.log2(rank + 2.0)
+        case "MRR":
+            return found / (rank + 1.0)
+    raise ValueError(f"unknown metric {name!r}; known: {', '.join(NAMES)}")
+
+
+def summarise(
+    ranks: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray], ks: Sequence[int] = KS
+) -> dict[str, float]:
+    """{"masked/tail_items/NDCG@10": mean, ..., "masked/tail_items/n": cases} for every kind of rank and every group.
+
+    ranks: by kind ("masked", "unmasked"), (C,) int; groups: by name ("all", "tail_items", ...), (C,) bool.
+    """
+    flat: dict[str, float] = {}
+    for kind, rank in ranks.items():
+        per_case = {f"{name}@{k}": values(name, rank, k) for name in NAMES for k in ks}
+        for group, member in groups.items():
+            flat[f"{kind}/{group}/n"] = int(member.sum())
+            if member.any():
+                flat.update({f"{kind}/{group}/{metric}": float(v[member].mean()) for metric, v in per_case.items()})
+    return flat
+
+
+def check_invariants(flat: Mapping[str, float], slack: float = 1e-9) -> None:
+    """Hit >= NDCG >= MRR at every k, and none of them falls as k grows: true of any ranking with one target per case.
+
+    A published table that breaks it was not computed from one ranking. Raises AssertionError with the first offender.
+    """
+    by_metric: dict[tuple[str, str], dict[int, float]] = {}
+    for key, value in flat.items():
+        prefix, _, leaf = key.rpartition("/")
+        name, at, k = leaf.partition("@")
+        if at:
+            by_metric.setdefault((prefix, name), {})[int(k)] = value
+    for (prefix, name), at_k in by_metric.items():
+        ks = sorted(at_k)
+        for small, large in pairwise(ks):
+            assert at_k[small] <= at_k[large] + slack, f"{prefix}/{name} falls from @{small} to @{large}"
+        above = {"NDCG": "Hit", "MRR": "NDCG"}.get(name, name)
+        for k, bound in by_metric.get((prefix, above), {}).items():
+            assert at_k.get(k, bound) <= bound + slack, f"{prefix}: {name}@{k} exceeds {above}@{k}"

@@ -1,0 +1,90 @@
+"""Ranks against hand counts and a plain sort, and the rules of ties, masks and NaN."""
+
+import pytest
+import torch
+
+from pte.metric.rank import ranks
+
+
+def plain(scores, target, seen):
+    """The definition, one case at a time."""
+    masked, unmasked = [], []
+    for s, t, h in zip(scores.tolist(), target.tolist(), seen.tolist(), strict=True):
+        ahead = {j for j in range(1, len(s) + 1) if j != t and s[j - 1] >= s[t - 1]}
+        unmasked.append(len(ahead))
+        masked.append(len(ahead - set(h)))
+    return masked, unmasked
+
+
+def test_hand_count():
+    scores = torch.tensor([[0.9, 0.5, 0.7, 0.1]])  # items 1, 3, 2, 4 from best to worst
+    found = ranks(scores, torch.tensor([2]), torch.tensor([[1, 0]]))
+    assert found.unmasked.tolist() == [2]  # items 1 and 3 are ahead of item 2
+    assert found.masked.tolist() == [1]  # item 1 has been seen
+
+
+def test_a_constant_scorer_puts_every_target_last():
+    found = ranks(torch.zeros(3, 7), torch.tensor([1, 4, 7]), torch.zeros(3, 2, dtype=torch.int64))
+    assert found.unmasked.tolist() == found.masked.tolist() == [6, 6, 6]
+
+
+def test_minus_infinity_ties_are_pessimistic_too():
+    found = ranks(torch.full((1, 5), -torch.inf), torch.tensor([3]), torch.tensor([[1]]))
+    assert (found.unmasked.item(), found.masked.item()) == (4, 3)
+
+
+def test_a_repeated_target_is_not_masked_and_duplicates_count_once():
+    scores = torch.tensor([[3.0, 2.0, 1.0]])
+    found = ranks(scores, torch.tensor([2]), torch.tensor([[2, 1, 1, 1, 0, 0]]))
+    assert (found.unmasked.item(), found.masked.item()) == (1, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_agrees_with_the_definition_on_many_ties(dtype):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 6, (200, 30), generator=generator).to(dtype)
+    target = torch.randint(1, 31, (200,), generator=generator)
+    seen = torch.randint(0, 31, (200, 12), generator=generator)
+    found = ranks(scores, target, seen)
+    masked, unmasked = plain(scores, target, seen)
+    assert found.masked.tolist() == masked
+    assert found.unmasked.tolist() == unmasked
+
+
+def test_relabelling_the_items_changes_nothing():
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(50, 20, generator=generator)
+    target = torch.randint(1, 21, (50,), generator=generator)
+    seen = torch.randint(0, 21, (50, 5), generator=generator)
+    order = torch.randperm(20, generator=generator)
+    name = torch.cat([torch.zeros(1, dtype=torch.int64), order.argsort() + 1])  # old id -> new id, 0 -> 0
+    old, new = ranks(scores, target, seen), ranks(scores[:, order], name[target], name[seen])
+    assert torch.equal(old.masked, new.masked)
+    assert torch.equal(old.unmasked, new.unmasked)
+
+
+def test_scores_are_left_as_they_were_and_nothing_seen_is_allowed():
+    scores = torch.randn(2, 4, generator=torch.Generator().manual_seed(2))
+    before = scores.clone()
+    found = ranks(scores, torch.tensor([1, 2]), torch.zeros(2, 0, dtype=torch.int64))
+    assert torch.equal(scores, before)
+    assert torch.equal(found.masked, found.unmasked)
+    assert found.masked.dtype == torch.int64
+
+
+def test_nan_is_refused_with_its_count():
+    scores = torch.zeros(2, 3)
+    scores[0, 1] = scores[1, 2] = torch.nan
+    with pytest.raises(ValueError, match="2 of 6 scores are NaN"):
+        ranks(scores, torch.tensor([1, 1]), torch.zeros(2, 1, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("target", [0, 4])
+def test_a_target_outside_the_catalogue_is_refused(target):
+    with pytest.raises(ValueError, match=r"items 1\.\.3"):
+        ranks(torch.zeros(1, 3), torch.tensor([target]), torch.zeros(1, 1, dtype=torch.int64))
+
+
+def test_wrong_shapes_are_refused():
+    with pytest.raises(ValueError, match="expected scores"):
+        ranks(torch.zeros(2, 3), torch.tensor([1]), torch.zeros(2, 1, dtype=torch.int64))
