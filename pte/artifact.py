@@ -40,7 +40,7 @@ def write_atomic(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(scratch, path)
+        scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
 
@@ -82,7 +82,9 @@ class Store:
         scratch.mkdir()
         try:
             yield scratch
-            files = {p.relative_to(scratch).as_posix(): file_sha256(p) for p in sorted(scratch.rglob("*")) if p.is_file()}
+            files = {
+                p.relative_to(scratch).as_posix(): file_sha256(p) for p in sorted(scratch.rglob("*")) if p.is_file()
+            }
             manifest = {"kind": kind, "key": key, **facts, "files": files}
             write_atomic(scratch / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, default=str))
             if self.find(kind, key) is None:  # else another process was first, with the same content

@@ -1,0 +1,83 @@
+"""One run as a table: in the terminal, and as report.md in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pte.artifact import write_atomic
+
+METRICS = ("Hit", "NDCG", "MRR")  # with one target Recall equals Hit; metrics.json holds all
+CUTS = (5, 10, 20, 50)
+GROUPS = ("all", "untied", "head_items", "tail_items", "head_users", "tail_users")
+
+
+def rows(metrics: Mapping[str, float], part: str) -> Iterable[tuple[str, str, int, list[float]]]:
+    """(ranking, group, number of cases, values in the order of `columns`) for part "valid" or "test"."""
+    for ranking in ("masked", "unmasked"):
+        for group in GROUPS:
+            prefix = f"{part}/{ranking}/{group}"
+            if f"{prefix}/NDCG@10" in metrics:
+                values = [metrics[f"{prefix}/{name}"] for name in columns()]
+                yield ranking, group, int(metrics.get(f"{prefix}/n", 0)), values
+
+
+def columns() -> list[str]:
+    return [f"{metric}@{k}" for metric in METRICS for k in CUTS if (metric, k) != ("MRR", 50)]
+
+
+def headline(report: Mapping[str, Any]) -> str:
+    """What was compared with what: the line every number needs beside it."""
+    config, card = report["config"], report["card"]
+    words = [
+        f"{card['name']} ({card['users']:,} users, {card['items']:,} items, {card['interactions']:,} interactions)",
+        f"protocol {config['protocol']['_target_'].rsplit('.', 1)[-1]}",
+        "full ranking over the catalogue",
+        f"backbone {config['backbone']['_target_'].rsplit('.', 1)[-1]}",
+        f"representation {config['representation']['_target_'].rsplit('.', 1)[-1]}",
+        f"profiles {config['profiler']['_target_'].rsplit('.', 1)[-1]}"
+        if "selection" in report["stages"]
+        else "no text",
+        f"seed {config['seed']}",
+    ]
+    return ", ".join(words)
+
+
+def show(run_dir: Path, console: Console) -> None:
+    """Print the run's test table and write report.md (validation and test) into its folder."""
+    report = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
+    metrics = report["metrics"]
+    names = columns()
+    lines = [f"# {headline(report)}", "", f"`{' '.join(report['command'])}`", ""]
+    for part in ("test", "valid"):
+        table = Table(title=f"{part}: {headline(report)}", title_justify="left", show_lines=False)
+        lines += [
+            f"## {part}",
+            "",
+            "| seen items | cases | n | " + " | ".join(names) + " |",
+            "|---" * (3 + len(names)) + "|",
+        ]
+        for heading in ("seen items", "cases", "n", *names):
+            table.add_column(
+                heading, justify="right" if heading not in ("seen items", "cases") else "left", no_wrap=True
+            )
+        for ranking, group, count, values in rows(metrics, part):
+            cells = [
+                ranking,
+                group.replace("_", " "),
+                f"{count:,}",
+                *(f"{v:.4f}"[1:] if v < 1 else "1" for v in values),
+            ]
+            table.add_row(*cells)
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+        if part == "test":
+            console.print(table)
+    lines += ["seen items: masked = items of the history cannot be recommended again; unmasked = the whole catalogue."]
+    write_atomic(run_dir / "report.md", "\n".join(lines) + "\n")
+    console.print(f"everything is in {run_dir} (report.md, metrics.json, ranks.npz, config.resolved.yaml)")

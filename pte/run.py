@@ -1,0 +1,85 @@
+"""The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
+
+Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from pte.paths import CONF_DIR
+from pte.schema import InputError
+
+SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
+_failed: list[str] = []
+
+
+def refuse_secrets(arguments: list[str]) -> None:
+    """Overrides are written to disk by Hydra, so a secret given as one is refused before anything is written."""
+    for argument in arguments:
+        key, found, value = argument.lstrip("+").partition("=")
+        if found and SECRET.search(key) and value not in ("", "null") and not value.startswith("${oc.env:"):
+            raise InputError(
+                f"{key}=... would be recorded in the run folder: export it as NAME and give '{key}=${{oc.env:NAME}}'"
+            )
+
+
+def job(cfg: DictConfig) -> float | None:
+    """One resolved configuration, run to its end. Returns the monitored validation metric for sweepers."""
+    from rich.console import Console
+
+    from pte.report import single
+    from pte.stage import pipeline
+
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    try:
+        metrics = pipeline.run(cfg, run_dir, group=run_dir.parent.name if sweeping else None)
+        if metrics is None:
+            return None
+        single.show(run_dir, Console())
+        return metrics[f"valid/{cfg.trainer.monitor}"]
+    except (InputError, OmegaConfBaseException) as error:
+        print(f"\nERROR: {error}\n", file=sys.stderr)
+        if not sweeping:
+            raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
+        _failed.append(str(run_dir))  # a sweep goes on with its other jobs and fails at its end
+        return float("nan")
+
+
+def _terminate(signum: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Console entry. Exit status: 0 done, 2 a user's mistake, 1 another failure, 130 interrupted."""
+    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, _terminate)  # a shell's background job would ignore it otherwise
+    code: int | str | None = 0
+    try:
+        refuse_secrets(sys.argv[1:])
+        hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
+    except InputError as error:
+        code = 2
+        print(f"\nERROR: {error}\n", file=sys.stderr)
+    except KeyboardInterrupt:
+        code = 130
+        print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)
+    if _failed:
+        code = 1
+        print(f"{len(_failed)} job(s) of the sweep failed: {', '.join(_failed)}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What a run leaves in its folder and loggers: resolved config, keys, metrics, ranks, curves, sample profiles."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pte.artifact import read_manifest, write_atomic
+from pte.stage import environment
+
+SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
+USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
+SHOWN_PROFILES = 24
+
+
+def redacted(value: Any, key: str = "") -> Any:
+    """A copy of a config in which values of secret-looking keys and user info in URLs are replaced by "***"."""
+    if isinstance(value, Mapping):
+        return {k: redacted(v, str(k)) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(v, key) for v in value]
+    if isinstance(value, str):
+        return "***" if SECRET.search(key) and value else USERINFO.sub(r"\1***@", value)
+    return value
+
+
+def save_config(config: Mapping[str, Any], run_dir: Path) -> None:
+    """config.resolved.yaml: every number of this run, interpolations and profiler=auto resolved, no secrets."""
+    write_atomic(
+        run_dir / "config.resolved.yaml", yaml.safe_dump(redacted(config), sort_keys=False, allow_unicode=True)
+    )
+
+
+def open_loggers(config: Mapping[str, Any], construct: Any, run_dir: Path, group: str | None) -> list[Any]:
+    """The loggers of conf/logger, all writing below the run folder."""
+    loggers = []
+    for name, knobs in config["logger"].items():
+        facts: dict[str, Any] = {"save_dir": str(run_dir)}
+        if name == "wandb":
+            words = [a for a in sys.argv[1:] if "=" in a and not a.startswith(("hydra", "paths", "-"))]
+            facts |= {"group": group, "name": knobs.get("name") or " ".join(words)[:120] or "default"}
+        loggers.append(construct({**knobs, **facts}, f"conf/logger.{name}"))
+    for logger in loggers:
+        logger.log_hyperparams(redacted(config))
+    return loggers
+
+
+def record_keys(loggers: Sequence[Any], keys: Mapping[str, str]) -> None:
+    """The stage keys, so that a logged number can be traced to its artefacts."""
+    for logger in loggers:
+        logger.log_hyperparams({"stage_key": dict(keys)})
+
+
+def log_curve(loggers: Sequence[Any], stage: str, path: Path) -> None:
+    """Learning curves of a stage that was found rather than made: the loggers get them all the same."""
+    file = path / "curve.csv"
+    if not loggers or not file.is_file():
+        return
+    with file.open(encoding="utf-8", newline="") as handle:
+        for number, row in enumerate(csv.DictReader(handle)):
+            values = {k: float(v) for k, v in row.items() if v not in ("", None) and k not in ("epoch", "step")}
+            step = int(float(row.get("step") or row.get("epoch") or number))
+            for logger in loggers:
+                logger.log_metrics({f"{stage}/{k}" if "/" not in k else k: v for k, v in values.items()}, step=step)
+
+
+def sample_profiles(path: Path) -> list[dict[str, Any]]:
+    """Rows (side, entity, candidate, text, reward, chosen ...) that the selection stage kept for people to read."""
+    file = path / "samples.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+
+
+def deliver(
+    done: Mapping[str, Path], config: Mapping[str, Any], loggers: Sequence[Any], run_dir: Path
+) -> dict[str, float]:
+    """Copy metrics.json and ranks.npz into the run folder, write report.json, fill the loggers. Returns the metrics."""
+    from pte.lit import tracking
+
+    source = done["metrics"]
+    for name in ("metrics.json", "ranks.npz"):
+        shutil.copyfile(source / name, run_dir / name)
+    metrics: dict[str, float] = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
+    manifests = {name: read_manifest(path) or {} for name, path in done.items()}
+    report = {
+        "command": ["python", "-m", "pte.run", *redacted(sys.argv[1:])],
+        "config": redacted(config),
+        "card": json.loads((done["interactions"] / "card.json").read_text(encoding="utf-8")),
+        "stages": {
+            name: {k: m.get(k) for k in ("key", "wall_seconds", "peak_memory_mib", "commit")}
+            for name, m in manifests.items()
+        },
+        **environment.facts(),
+        "metrics": metrics,
+    }
+    write_atomic(run_dir / "report.json", json.dumps(report, indent=1, ensure_ascii=False))
+    if "selection" in done:
+        rows = sample_profiles(done["selection"])[:SHOWN_PROFILES]
+        if rows:
+            columns = list(rows[0])
+            tracking.log_table(loggers, "profiles", columns, [[row.get(c) for c in columns] for row in rows])
+    tracking.log_summary(loggers, metrics)
+    return metrics
+
+
+def finish(loggers: Sequence[Any]) -> None:
+    """Close every logger, also after a failure."""
+    if loggers:
+        from pte.lit import tracking
+
+        tracking.finish(loggers)

@@ -1,0 +1,49 @@
+"""Facts about where an artefact was made, for its manifest: never part of a key."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pte import __version__
+
+PACKAGES = ("torch", "lightning", "transformers", "sentence-transformers", "numpy", "polars", "hydra-core")
+
+
+@cache
+def _commit() -> str | None:
+    """Git commit of a checkout ("-dirty" when files differ from it), None for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=root, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def facts() -> dict[str, Any]:
+    """Versions, platform and commit."""
+    versions: dict[str, str | None] = {"pte": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return {"versions": versions, "platform": platform.platform(), "commit": _commit()}
+
+
+def peak_memory_mib() -> int:
+    """Largest resident memory of this process so far, in MiB (Linux counts KiB, macOS bytes)."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit

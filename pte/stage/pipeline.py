@@ -1,0 +1,240 @@
+"""The order of the stages, their keys, and one run from raw files to a table.
+
+A stage's key is a hash of its name and VERSION, the knobs of the config groups it READS (minus its IDLE ones), and
+its parents' keys; the chain is rooted in the raw files' sha256. So a changed knob rebuilds what depends on it, no more.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hydra.errors import InstantiationException
+from hydra.utils import get_class, instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from pte.artifact import Store, digest
+from pte.schema import InputError
+from pte.stage import delivery, environment, profiler_choice
+from pte.stage.context import Context
+
+STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
+EXTRA = ("audit",)  # run by name, not on the way to a table
+LAST = "report"
+TRUSTED = ("pte.", "torch.", "lightning.", "transformers.")  # a config may build only what these hold
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a planned run."""
+
+    name: str
+    key: str
+    parents: Mapping[str, str]  # keys by stage name
+    knobs: Mapping[str, Any]
+    path: Path | None  # the finished artefact, None = a miss
+
+    def module(self) -> ModuleType:
+        return stage_module(self.name)
+
+
+def stage_module(name: str) -> ModuleType:
+    return importlib.import_module(f"pte.stage.{name}")
+
+
+def construct(values: Mapping[str, Any], where: str, **facts: Any) -> Any:
+    """The object that a config describes by its `_target_` and knobs; facts learnt at run time are keywords."""
+    target = str(values.get("_target_", ""))
+    if not target.startswith(TRUSTED):
+        raise InputError(
+            f"{where}._target_={target!r}: only names under {', '.join(TRUSTED)} can be built from a config"
+        )
+    try:
+        return instantiate(dict(values), _convert_="all", **facts)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, TypeError) and "unexpected keyword" in str(cause):
+            raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
+        raise cause or error from None
+
+
+def builder(config: Mapping[str, Any]) -> Any:
+    """`build(group, **facts)`: the object that a config group describes."""
+
+    def build(group: str, **facts: Any) -> Any:
+        return construct({k: v for k, v in config[group].items() if k != "fit"}, f"conf/{group}", **facts)
+
+    return build
+
+
+def stage_names(config: Mapping[str, Any]) -> list[str]:
+    """The stages a table needs: without the profile stages where neither representation nor backbone reads text."""
+    if any(get_class(config[group]["_target_"]).uses_text for group in ("representation", "backbone")):
+        return list(STAGES)
+    return [name for name in STAGES if name not in ("profiles", "embeddings", "selection")]
+
+
+def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the config goes into a stage's key: the groups it reads minus its idle knobs."""
+    knobs: dict[str, Any] = {}
+    for name in module.READS:
+        value = config[name]
+        if isinstance(value, Mapping):
+            value = {k: v for k, v in value.items() if f"{name}.{k}" not in module.IDLE}
+        knobs[name] = value
+    return knobs
+
+
+def plan(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Step]:
+    """Every stage's key, and whether its artefact is there. Reads the raw files' hashes, nothing more."""
+    steps: dict[str, Step] = {}
+    for name in names:
+        module = stage_module(name)
+        parents = {p: steps[p].key for p in module.PARENTS if p in steps}
+        knobs = knobs_of(module, config)
+        facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
+        if name == "interactions":
+            facts["roots"] = module.roots(builder(config)("dataset"))
+        key = digest(facts)
+        steps[name] = Step(name, key, parents, knobs, store.find(name, key))
+    return list(steps.values())
+
+
+def execute(step: Step, context: Context, store: Store) -> Path:
+    """Run one stage and publish what it made."""
+    facts: dict[str, Any] = {"parents": step.parents, "knobs": step.knobs, **environment.facts()}
+    began = time.perf_counter()
+    with store.publish(step.name, step.key, facts) as out:
+        step.module().run(Context(**{**vars(context), "out": out}))
+        facts |= {
+            "wall_seconds": round(time.perf_counter() - began, 2),
+            "peak_memory_mib": environment.peak_memory_mib(),
+        }
+    return store.path(step.name, step.key)
+
+
+class Run:
+    """One configuration on its way: what is planned, what is done, and what the person sees of it."""
+
+    def __init__(self, cfg: DictConfig, run_dir: Path, group: str | None) -> None:
+        self.run_dir, self.group = run_dir, group
+        self.config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+        self.store = Store(Path(self.config["paths"]["store"]).expanduser().resolve())
+        self.done: dict[str, Path] = {}
+        self.loggers: list[Any] = []
+        run_dir.mkdir(parents=True, exist_ok=True)
+
+    def say(self, line: str) -> None:
+        print(line, flush=True)
+        with (self.run_dir / "run.log").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+
+    def context(self, step: Step) -> Context:
+        work = self.store.root / "work" / step.name / step.key[:16]
+        work.mkdir(parents=True, exist_ok=True)
+        module = step.module()
+        return Context(
+            config={name: self.config[name] for name in module.READS},
+            parents={name: self.done[name] for name in step.parents},
+            out=work,
+            work=work,
+            build=builder(self.config),
+            loggers=self.loggers,
+            say=self.say,
+        )
+
+    def resolve(self) -> None:
+        """Replace profiler=auto by what its rule says, which needs the interactions' counts."""
+        if profiler_choice.is_auto(self.config["profiler"]):
+            first = plan(self.config, self.store, ["interactions"])[0]
+            path = first.path or self.make(first)
+            counts = stage_module("interactions").load(path)
+            choice = profiler_choice.choose(self.config["profiler"], counts.num_users, counts.num_items)
+            self.config["profiler"] = choice.config
+            self.say(choice.sentence)
+
+    def make(self, step: Step) -> Path:
+        """The step's artefact: found, or made now."""
+        if step.path is not None:
+            self.say(f"{step.name:<13} {step.key[:16]}  found")
+            self.done[step.name] = step.path
+            delivery.log_curve(self.loggers, step.name, step.path)
+            return step.path
+        if self.store.exists(step.name, step.key):
+            self.say(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
+        self.say(f"{step.name:<13} {step.key[:16]}  ...")
+        began = time.perf_counter()
+        self.done[step.name] = execute(step, self.context(step), self.store)
+        self.say(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
+        return self.done[step.name]
+
+    def to_the_end(self, steps: list[Step]) -> dict[str, float]:
+        """All stages under open loggers, then the run folder's files."""
+        self.loggers = delivery.open_loggers(self.config, construct, self.run_dir, self.group)
+        try:
+            delivery.record_keys(self.loggers, {step.name: step.key for step in steps})
+            for step in steps:
+                self.make(step)
+            return delivery.deliver(self.done, self.config, self.loggers, self.run_dir)
+        finally:
+            delivery.finish(self.loggers)
+
+
+def run(cfg: DictConfig, run_dir: Path, group: str | None = None) -> dict[str, float] | None:
+    """Plan, do what is missing, deliver. Returns the metrics, None where the run was asked to stop before them."""
+    this = Run(cfg, run_dir, group)
+    target = this.config["stage"] or this.config["until"]
+    if target not in (known := [*STAGES, *EXTRA, LAST]):
+        knob = "stage" if this.config["stage"] else "until"
+        raise InputError(f"{knob}={target}: there is no such stage. Stages in order: {', '.join(known)}")
+    this.say(f"run folder    {run_dir}")
+    this.resolve()
+    delivery.save_config(this.config, run_dir)
+    steps = plan(this.config, this.store, names_to(target, this.config))
+    if this.config["plan"]:
+        for step in steps:
+            this.say(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
+        return None
+    if this.config["stage"]:
+        _require_parents(steps, target)
+    if target != LAST:
+        for step in steps:
+            this.make(step)
+        return None
+    return this.to_the_end(steps)
+
+
+def names_to(target: str, config: Mapping[str, Any]) -> list[str]:
+    """The stages up to a target, in order."""
+    names = stage_names(config)
+    if target == LAST:
+        return names
+    if target in names:
+        return names[: names.index(target) + 1]
+    ancestors = _ancestors(target)  # of a stage that is not on this configuration's way to a table
+    return [*(name for name in STAGES if name in ancestors), target]
+
+
+def _ancestors(name: str) -> set[str]:
+    """The stages a stage builds on, whatever the representation."""
+    found: set[str] = set()
+    for parent in stage_module(name).PARENTS:
+        found |= {parent} | _ancestors(parent)
+    return found
+
+
+def _require_parents(steps: list[Step], only: str) -> None:
+    """stage=NAME runs one stage: all others must be there already."""
+    for step in steps:
+        if step.path is None and step.name != only:
+            words = [a for a in sys.argv[1:] if not a.startswith(("stage=", "until=", "plan="))]
+            command = " ".join(["python -m pte.run", *words, f"until={step.name}"])
+            raise InputError(
+                f"stage={only} needs the artefact of {step.name}, which is missing. Make it with: {command}"
+            )

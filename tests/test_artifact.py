@@ -1,0 +1,140 @@
+"""Nothing half-written is found, nothing damaged is trusted, nothing arrived is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from pte.artifact import RecordLog, Store, digest, write_atomic
+
+KEY = "k" * 64
+
+
+def publish(store, content="hello"):
+    with store.publish("kind", KEY, {"fact": 1}) as out:
+        (out / "sub").mkdir()
+        (out / "sub" / "data.txt").write_text(content)
+    return store.find("kind", KEY)
+
+
+def test_published_artefact_is_found_with_its_facts(tmp_path):
+    path = publish(Store(tmp_path))
+    assert (path / "sub" / "data.txt").read_text() == "hello"
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["fact"] == 1
+    assert list(manifest["files"]) == ["sub/data.txt"]
+
+
+def test_another_key_with_the_same_first_letters_is_not_found(tmp_path):
+    store = Store(tmp_path)
+    publish(store)
+    assert store.find("kind", KEY[:-1] + "x") is None
+
+
+@pytest.mark.parametrize("damage", ["truncate", "change", "remove", "manifest"])
+def test_damage_is_detected_and_rebuilt(tmp_path, damage):
+    store = Store(tmp_path)
+    path = publish(store)
+    file = path / "sub" / "data.txt"
+    if damage == "truncate":
+        file.write_text("hell")
+    elif damage == "change":
+        file.write_text("hellO")
+    elif damage == "remove":
+        file.unlink()
+    else:
+        (path / "manifest.json").write_text('{"key": ')
+    assert store.find("kind", KEY) is None
+    assert store.exists("kind", KEY)
+    assert (publish(store, "again") / "sub" / "data.txt").read_text() == "again"
+
+
+def test_a_failing_stage_leaves_nothing(tmp_path):
+    store = Store(tmp_path)
+
+    def stage():
+        with store.publish("kind", KEY, {}) as out:
+            (out / "half").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        stage()
+    assert store.find("kind", KEY) is None
+    assert list((tmp_path / "kind").iterdir()) == []
+
+
+def test_a_killed_writer_leaves_no_artefact(tmp_path):
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from pte.artifact import Store
+        with Store(Path({str(tmp_path)!r})).publish("kind", "k" * 64, {{}}) as out:
+            (out / "half").write_text("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert Store(tmp_path).find("kind", KEY) is None
+    assert publish(Store(tmp_path)) is not None
+
+
+def test_the_first_of_two_publishers_wins(tmp_path):
+    store = Store(tmp_path)
+    with store.publish("kind", KEY, {}) as slow:
+        publish(store, "first")
+        (slow / "other").write_text("second")
+    assert (store.find("kind", KEY) / "sub" / "data.txt").read_text() == "first"
+
+
+def test_digest_ignores_the_order_of_keys_and_nothing_else():
+    assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1})
+    assert digest({"a": 1, "b": [1, 2]}) != digest({"a": 1, "b": [2, 1]})
+    assert digest({"a": 1}) != digest({"a": "1"})
+
+
+def test_atomic_write_replaces_whole_and_leaves_no_scratch(tmp_path):
+    write_atomic(tmp_path / "f", "old")
+    write_atomic(tmp_path / "f", "new")
+    assert [p.name for p in tmp_path.iterdir()] == ["f"]
+    assert (tmp_path / "f").read_text() == "new"
+
+
+def test_log_keeps_what_arrived_and_skips_a_torn_line(tmp_path):
+    log = RecordLog(tmp_path)
+    log.extend([{"key": "a", "text": "one\ntwo"}, {"key": "b", "text": "ü"}])
+    shard = next(tmp_path.glob("*.jsonl"))
+    with shard.open("ab") as file:
+        file.write(b'{"key": "c", "te')
+    again = RecordLog(tmp_path)
+    assert len(again) == 2
+    assert again.get("a")["text"] == "one\ntwo"
+    again.extend([{"key": "c", "text": "three"}])
+    third = RecordLog(tmp_path)
+    assert third.get("c")["text"] == "three"
+    assert third.get("nothing") is None
+
+
+def test_log_keeps_the_first_of_equal_keys(tmp_path):
+    log = RecordLog(tmp_path)
+    log.extend([{"key": "a", "text": "first"}])
+    log.extend([{"key": "a", "text": "second"}])
+    assert RecordLog(tmp_path).get("a")["text"] == "first"
+    assert sum(len(p.read_bytes().splitlines()) for p in tmp_path.glob("*.jsonl")) == 1
+
+
+def test_log_survives_kill_after_extend(tmp_path):
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from pte.artifact import RecordLog
+        log = RecordLog(Path({str(tmp_path)!r}))
+        for i in range(5):
+            log.extend([{{"key": str(i)}}])
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, env=os.environ)
+    assert len(RecordLog(tmp_path)) == 5

@@ -1,0 +1,90 @@
+"""Imports point down only, and never sideways on floor 2; heavy or outward-facing libraries stay in their rooms."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "pte"
+FLOOR = {
+    "paths": 0, "artifact": 0, "schema": 0, "asset": 0,
+    "dataset": 1, "protocol": 1, "metric": 1, "nn": 1, "rl": 1,
+    "profiler": 2, "encoder": 2, "reward": 2, "selector": 2, "representation": 2, "backbone": 2,
+    "lit": 3, "stage": 4, "report": 5, "run": 6,
+}  # fmt: skip
+REPORT_MAY = {"report", "metric", "paths", "artifact", "schema"}
+FORBIDDEN = {  # library -> rooms that may import it
+    "hydra": {"run", "stage/pipeline"},
+    "omegaconf": {"run", "stage/pipeline"},
+    "wandb": {"lit/tracking"},
+    "lightning": {"lit", "stage"},
+}
+FILES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
+
+
+def room(path: Path) -> str:
+    """First part of a module's place below pte/: "nn" for pte/nn/attention.py, "run" for pte/run.py."""
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> list[str]:
+    """Dotted names of everything a file imports, in functions too."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def faults(path: Path) -> list[str]:
+    here, found = room(path), []
+    for name in imported(path):
+        top, *rest = name.split(".")
+        if top == "pte" and rest and rest[0] in FLOOR:
+            there = rest[0]
+            if FLOOR[there] > FLOOR[here]:
+                found.append(f"{here} (floor {FLOOR[here]}) imports {there} (floor {FLOOR[there]})")
+            if FLOOR[here] == 2 and FLOOR[there] == 2 and here != there:
+                found.append(f"{here} imports its neighbour {there}")
+            if here == "report" and there not in REPORT_MAY:
+                found.append(f"report imports {there}")
+        place = path.relative_to(ROOT).as_posix().removesuffix(".py")
+        if top in FORBIDDEN and not {here, place} & FORBIDDEN[top]:
+            found.append(f"{place} imports {top}")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_point_down(path):
+    assert room(path) in FLOOR, f"{path} has no floor: give it one"
+    assert not faults(path)
+
+
+def test_an_import_upwards_is_seen(tmp_path):
+    bad = ROOT / "nn" / "_planted.py"
+    try:
+        bad.write_text("import wandb\nfrom pte.stage import pipeline\n")
+        assert len(faults(bad)) == 2
+    finally:
+        bad.unlink()
+
+
+def test_configuration_groups_and_rooms_share_their_names():
+    groups = {p.name for p in (ROOT.parent / "conf").iterdir() if p.is_dir()}
+    assert groups - set(FLOOR) == {"optimizer", "trainer", "logger", "experiment"}
+
+
+@pytest.mark.parametrize("module", ["pte", "pte.schema", "pte.artifact", "pte.paths", "pte.run"])
+def test_light_modules_import_no_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_files_keep_to_their_room():
+    long = {p.relative_to(ROOT).as_posix(): n for p in FILES if (n := len(p.read_text().splitlines())) > 300}
+    assert not long, "split these files"
