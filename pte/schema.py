@@ -62,14 +62,26 @@ class Cases:
     user: np.ndarray  # (C,) int32
     target: np.ndarray  # (C,) int64, a row of Interactions
     tied: np.ndarray  # (C,) bool: target and last history item carry the same time, so their order is a convention
+    begin: np.ndarray | None = (
+        None  # (C,) int64, first row of the history where older rows are set aside; None: none are
+    )
+
+    def history_begin(self, interactions: Interactions) -> np.ndarray:
+        """(C,) int64: the history of case c is the rows history_begin[c]:target[c]."""
+        return interactions.start[self.user] if self.begin is None else self.begin
 
 
 @dataclass(frozen=True)
 class Split:
-    """What a protocol makes of M interactions. Of each user the train rows are the oldest ones (or none)."""
+    """What a protocol makes of M interactions.
+
+    The train rows of a user are consecutive: the oldest ones, or those after the rows a protocol sets aside, or none.
+    """
 
     train: np.ndarray  # (M,) bool
-    visible: np.ndarray  # (M,) bool, a subset of train: what prompts may show; train & ~visible is withheld for the reward
+    visible: (
+        np.ndarray
+    )  # (M,) bool, a subset of train: what prompts may show; train & ~visible is withheld for the reward
     valid: Cases
     test: Cases
 
