@@ -62,9 +62,7 @@ class Cases:
     user: np.ndarray  # (C,) int32
     target: np.ndarray  # (C,) int64, a row of Interactions
     tied: np.ndarray  # (C,) bool: target and last history item carry the same time, so their order is a convention
-    begin: np.ndarray | None = (
-        None  # (C,) int64, first row of the history where older rows are set aside; None: none are
-    )
+    begin: np.ndarray | None = None  # (C,) int64: first row of the history; None: the user's first
 
     def history_begin(self, interactions: Interactions) -> np.ndarray:
         """(C,) int64: the history of case c is the rows history_begin[c]:target[c]."""
@@ -79,9 +77,7 @@ class Split:
     """
 
     train: np.ndarray  # (M,) bool
-    visible: (
-        np.ndarray
-    )  # (M,) bool, a subset of train: what prompts may show; train & ~visible is withheld for the reward
+    visible: np.ndarray  # (M,) bool, part of train: what prompts may show; the rest is withheld for the reward
     valid: Cases
     test: Cases
 
