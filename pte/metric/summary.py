@@ -1,4 +1,4 @@
-"""From stored ranks to the flat figures of metrics.json, in numpy: any cut-off, any group, long after the model is gone.
+"""From stored ranks to the flat figures of metrics.json, in numpy: any cut-off, any group, with no model at hand.
 
 A group is a boolean mask over the cases. A group without cases has no mean: only its n = 0 is given.
 """
@@ -52,13 +52,13 @@ def check_invariants(flat: Mapping[str, float], slack: float = 1e-9) -> None:
     by_metric: dict[tuple[str, str], dict[int, float]] = {}
     for key, value in flat.items():
         prefix, _, leaf = key.rpartition("/")
-        name, at, k = leaf.partition("@")
-        if at:
+        name, _, k = leaf.partition("@")
+        if k:
             by_metric.setdefault((prefix, name), {})[int(k)] = value
     for (prefix, name), at_k in by_metric.items():
         ks = sorted(at_k)
         for small, large in pairwise(ks):
             assert at_k[small] <= at_k[large] + slack, f"{prefix}/{name} falls from @{small} to @{large}"
         above = {"NDCG": "Hit", "MRR": "NDCG"}.get(name, name)
-        for k, bound in by_metric.get((prefix, above), {}).items():
-            assert at_k.get(k, bound) <= bound + slack, f"{prefix}: {name}@{k} exceeds {above}@{k}"
+        for at, bound in by_metric.get((prefix, above), {}).items():
+            assert at_k.get(at, bound) <= bound + slack, f"{prefix}: {name}@{at} exceeds {above}@{at}"
