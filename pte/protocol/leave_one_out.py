@@ -1,0 +1,43 @@
+"""Leave-one-out: a user's last interaction is the test target, the one before it validates, the rest trains.
+
+The community's standard for next-item recommendation (SASRec, S3-Rec). Users with fewer than `min_length` interactions
+train only, so that none is lost; they are counted in the split's facts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pte.protocol.withhold import visible_rows
+from pte.schema import Cases, InputError, Interactions, Split
+
+
+class LeaveOneOut:
+    """Last = test, second last = validation, the rest = training."""
+
+    def __init__(self, *, min_length: int = 3, withhold: int = 2, min_visible: int = 3, seed: int = 0) -> None:
+        if min_length < 3:
+            raise InputError(
+                f"protocol.min_length={min_length}: train, validation and test take at least 3 interactions"
+            )
+        self.min_length = min_length
+        self.withhold, self.min_visible, self.seed = withhold, min_visible, seed
+
+    def __call__(self, interactions: Interactions) -> Split:
+        start = interactions.start
+        user = np.flatnonzero(np.diff(start) >= self.min_length).astype(np.int32)
+        last = start[user + 1] - 1
+        train = np.ones(len(interactions.user), bool)
+        train[last] = False
+        train[last - 1] = False
+        visible = visible_rows(
+            interactions, train, withhold=self.withhold, min_visible=self.min_visible, seed=self.seed
+        )
+        return Split(train, visible, cases(interactions, user, last - 1), cases(interactions, user, last))
+
+
+def cases(interactions: Interactions, user: np.ndarray, target: np.ndarray, begin: np.ndarray | None = None) -> Cases:
+    """Cases of the given users (C,) and target rows (C,); every target has a row of the same user before it."""
+    time = interactions.time
+    tied = (time[target] == time[target - 1]) & (time[target] >= 0)
+    return Cases(user.astype(np.int32), target.astype(np.int64), tied, begin)

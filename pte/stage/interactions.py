@@ -1,0 +1,90 @@
+"""Raw files -> Interactions, once per content: the root of every key."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pte.schema import Interactions, Items
+from pte.stage.context import Context
+
+NAME = "interactions"
+VERSION = 1
+READS = ("dataset",)
+# Where the raw files lie does not matter, only what is in them: their sha256 is in the key through `roots`.
+IDLE = ("dataset.data", "dataset.source", "dataset.interactions", "dataset.items")
+PARENTS = ()
+
+
+class Dataset(Protocol):
+    """What a config of the group `dataset` builds."""
+
+    def fingerprint(self) -> dict[str, str]: ...  # sha256 of every raw file, by its role
+
+    def read(self) -> Interactions: ...
+
+
+def roots(dataset: Dataset) -> dict[str, str]:
+    """What the interactions' key is rooted in: the sha256 of the raw files, wherever they lie."""
+    return dict(sorted(dataset.fingerprint().items()))
+
+
+def run(context: Context) -> None:
+    """Read the data set, save it, and print its card."""
+    interactions = context.build("dataset").read()
+    save(interactions, context.out)
+    for line in card_lines(interactions.card):
+        context.say(line)
+
+
+def save(interactions: Interactions, out: Path) -> None:
+    """Write arrays.npz, user_id.json, items.jsonl.gz and card.json."""
+    np.savez(out / "arrays.npz", user=interactions.user, item=interactions.item, time=interactions.time)
+    (out / "user_id.json").write_text(json.dumps(interactions.user_id, ensure_ascii=False), encoding="utf-8")
+    (out / "card.json").write_text(json.dumps(interactions.card, indent=1, ensure_ascii=False), encoding="utf-8")
+    items = interactions.items
+    names = list(items.text)
+    with gzip.open(out / "items.jsonl.gz", "wt", encoding="utf-8", compresslevel=1) as file:
+        file.write(json.dumps(names) + "\n")
+        for row in zip(items.item_id, items.title, *items.text.values(), strict=True):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def load(path: Path) -> Interactions:
+    """Read back what `save` wrote."""
+    with np.load(path / "arrays.npz", allow_pickle=False) as arrays:
+        user, item, time = arrays["user"], arrays["item"], arrays["time"]
+    with gzip.open(path / "items.jsonl.gz", "rt", encoding="utf-8") as file:
+        names, *rows = (json.loads(line) for line in file)
+    item_id, title, *text = (list(column) for column in zip(*rows, strict=True))
+    return Interactions(
+        user=user,
+        item=item,
+        time=time,
+        user_id=json.loads((path / "user_id.json").read_text(encoding="utf-8")),
+        items=Items(item_id, title, dict(zip(names, text, strict=True))),
+        card=json.loads((path / "card.json").read_text(encoding="utf-8")),
+    )
+
+
+def card_lines(card: Mapping[str, Any]) -> list[str]:
+    """The data set's card for the terminal: counts first, then every rule that left something out."""
+    coverage = ", ".join(f"{name} {share:.1%}" for name, share in card["coverage"].items())
+    length = card["length"]
+    lines = [
+        f"{card['name']}: {card['users']:,} users, {card['items']:,} items, {card['interactions']:,} interactions"
+        f" (density {card['density']:.3%})",
+        f"  length {length['min']} to {length['max']}, mean {length['mean']:.1f}, median {length['median']:g};"
+        f" last two at the same time: {card['tied_last_pairs']:.1%} of users;"
+        f" repeated pairs: {card['repeated_pairs']:,}",
+        f"  items with {coverage}",
+    ]
+    lines += [f"  {what}: {count:,}" for what, count in card["set_aside"].items() if count]
+    if card["cut"]:
+        lines.append(f"  CUT: {card['cut']}")
+    return [*lines, f"  licence: {card['licence']}"]

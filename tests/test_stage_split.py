@@ -1,0 +1,58 @@
+"""The split stage saves what it loads, with and without rows set aside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from pte.protocol.leave_one_out import LeaveOneOut
+from pte.stage import interactions as interactions_stage
+from pte.stage import split as stage
+from pte.stage.context import Context
+
+
+def assert_same_split(one, other):
+    assert (one.train == other.train).all()
+    assert (one.visible == other.visible).all()
+    for left, right in ((one.valid, other.valid), (one.test, other.test)):
+        assert left.target.dtype == right.target.dtype
+        for name in ("user", "target", "tied"):
+            assert (getattr(left, name) == getattr(right, name)).all()
+        assert (left.begin is None) == (right.begin is None)
+        assert left.begin is None or (left.begin == right.begin).all()
+
+
+def test_save_then_load(tmp_path, twelve_split):
+    stage.save(twelve_split, tmp_path, {"rows": 12})
+    assert_same_split(stage.load(tmp_path), twelve_split)
+    assert stage.load_facts(tmp_path) == {"rows": 12}
+
+
+def test_where_histories_begin_survives(tmp_path, twelve_split):
+    cut = replace(twelve_split, test=replace(twelve_split.test, begin=np.array([2, 6], np.int64)))
+    stage.save(cut, tmp_path, {})
+    assert_same_split(stage.load(tmp_path), cut)
+
+
+def test_run_applies_the_protocol(tmp_path, twelve):
+    parent, out = tmp_path / "interactions", tmp_path / "split"
+    parent.mkdir()
+    out.mkdir()
+    interactions_stage.save(twelve, parent)
+    said: list[str] = []
+    protocol = LeaveOneOut(withhold=1, min_visible=2)
+    stage.run(
+        Context(
+            config={"protocol": {}},
+            parents={"interactions": parent},
+            out=out,
+            work=tmp_path,
+            build=lambda group: protocol,
+            loggers=[],
+            say=said.append,
+        )
+    )
+    assert_same_split(stage.load(out), protocol(twelve))
+    assert stage.load_facts(out)["train_rows"] == 8
+    assert "8 train rows (1 withheld" in said[0]
