@@ -10,7 +10,7 @@ import importlib
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store, digest
 from pte.schema import InputError
-from pte.stage import delivery, environment, profiler_choice
+from pte.stage import delivery, environment, launch, profiler_choice
 from pte.stage.context import Context
 
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
@@ -106,12 +106,17 @@ def plan(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Step
     return list(steps.values())
 
 
-def execute(step: Step, context: Context, store: Store) -> Path:
-    """Run one stage and publish what it made."""
+def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path) -> Path:
+    """Run one stage and publish what it made; training on several devices goes to a process group of its own."""
+    processes = launch.process_count(config["trainer"]) if step.name == "training" else 1
     facts: dict[str, Any] = {"parents": step.parents, "knobs": step.knobs, **environment.facts()}
     began = time.perf_counter()
     with store.publish(step.name, step.key, facts) as out:
-        step.module().run(Context(**{**vars(context), "out": out}))
+        context = replace(context, out=out)
+        if processes > 1:
+            launch.launch(step.name, context, config, processes, log)
+        else:
+            step.module().run(context)
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
             "peak_memory_mib": environment.peak_memory_mib(),
@@ -170,7 +175,8 @@ class Run:
             self.say(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
         self.say(f"{step.name:<13} {step.key[:16]}  ...")
         began = time.perf_counter()
-        self.done[step.name] = execute(step, self.context(step), self.store)
+        log = self.run_dir / "run.log"
+        self.done[step.name] = execute(step, self.context(step), self.store, self.config, log)
         self.say(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
         return self.done[step.name]
 
