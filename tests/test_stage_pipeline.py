@@ -1,0 +1,96 @@
+"""Keys change with what a stage reads and with nothing else; damage is rebuilt; secrets stay out."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from pte.artifact import Store
+from pte.schema import InputError
+from pte.stage import delivery, pipeline
+from pte.stage.launch import process_count
+
+CONFIG = {"dataset": {"path": "a", "k": 5}, "protocol": {"seed": 0, "workers": 2}, "trainer": {"devices": 1}}
+
+
+def stage(name, reads, parents=(), idle=(), version=1):
+    return SimpleNamespace(
+        NAME=name, VERSION=version, READS=reads, IDLE=idle, PARENTS=parents, roots=lambda _: {"sha": "1"}
+    )
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    made = {
+        "interactions": stage("interactions", ("dataset",), idle=("dataset.path",)),
+        "split": stage("split", ("protocol",), ("interactions",), idle=("protocol.workers",)),
+    }
+    monkeypatch.setattr(pipeline, "stage_module", made.__getitem__)
+    monkeypatch.setattr(pipeline, "builder", lambda config: lambda group, **facts: None)
+    return made
+
+
+def keys(config, tmp_path):
+    return [step.key for step in pipeline.plan(config, Store(tmp_path), ["interactions", "split"])]
+
+
+@pytest.mark.parametrize(
+    ("group", "knob", "changed"),
+    [("dataset", "k", (True, True)), ("dataset", "path", (False, False)), ("protocol", "seed", (False, True)),
+     ("protocol", "workers", (False, False)), ("trainer", "devices", (False, False))],
+)  # fmt: skip
+def test_a_knob_changes_the_keys_of_what_reads_it(modules, tmp_path, group, knob, changed):
+    before = keys(CONFIG, tmp_path)
+    after = keys({**CONFIG, group: {**CONFIG[group], knob: "other"}}, tmp_path)
+    assert tuple(a != b for a, b in zip(before, after, strict=True)) == changed
+
+
+def test_version_and_raw_files_change_the_keys(modules, tmp_path):
+    before = keys(CONFIG, tmp_path)
+    modules["split"].VERSION = 2
+    assert keys(CONFIG, tmp_path)[0] == before[0]
+    assert keys(CONFIG, tmp_path)[1] != before[1]
+    modules["interactions"].roots = lambda _: {"sha": "2"}
+    assert keys(CONFIG, tmp_path)[0] != before[0]
+
+
+def test_keys_do_not_depend_on_the_hash_seed():
+    code = "from pte.artifact import digest; print(digest({'b': {'y': 1, 'x': 2}, 'a': [1, 2]}))"
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": s}, capture_output=True, check=True
+        )
+        for s in ("1", "2")
+    ]
+    assert runs[0].stdout == runs[1].stdout
+
+
+def test_only_trusted_names_are_built():
+    with pytest.raises(InputError, match="only names under"):
+        pipeline.construct({"_target_": "os.system", "command": "true"}, "conf/dataset")
+
+
+def test_a_mistyped_knob_is_named():
+    with pytest.raises(InputError, match="min_lenght"):
+        pipeline.construct({"_target_": "pte.protocol.leave_one_out.LeaveOneOut", "min_lenght": 3}, "conf/protocol")
+
+
+def test_a_users_mistake_in_a_constructor_comes_through():
+    with pytest.raises(InputError, match="min_length=2"):
+        pipeline.construct({"_target_": "pte.protocol.leave_one_out.LeaveOneOut", "min_length": 2}, "conf/protocol")
+
+
+def test_secrets_are_redacted_wherever_they_stand():
+    config = {"logger": {"api_key": "abc"}, "url": "https://user:pw@host/x", "list": [{"password": "p"}], "key": "kept"}
+    assert delivery.redacted(config) == {
+        "logger": {"api_key": "***"}, "url": "https://***@host/x", "list": [{"password": "***"}], "key": "kept",
+    }  # fmt: skip
+
+
+def test_process_count():
+    assert process_count({"devices": 3, "accelerator": "cpu"}) == 3
+    assert process_count({"devices": "auto", "accelerator": "cpu"}) == 1
+    with pytest.raises(InputError, match="devices=0"):
+        process_count({"devices": 0, "accelerator": "cpu"})
