@@ -75,16 +75,16 @@ def load(path: Path) -> Interactions:
 def card_lines(card: Mapping[str, Any]) -> list[str]:
     """The data set's card for the terminal: counts first, then every rule that left something out."""
     coverage = ", ".join(f"{name} {share:.1%}" for name, share in card["coverage"].items())
-    length = card["length"]
+    length, tied = card["length"], card["tied_last_pairs"]
+    order = "times unknown" if tied is None else f"last two at the same time: {tied:.1%} of users"
     lines = [
         f"{card['name']}: {card['users']:,} users, {card['items']:,} items, {card['interactions']:,} interactions"
         f" (density {card['density']:.3%})",
         f"  length {length['min']} to {length['max']}, mean {length['mean']:.1f}, median {length['median']:g};"
-        f" last two at the same time: {card['tied_last_pairs']:.1%} of users;"
-        f" repeated pairs: {card['repeated_pairs']:,}",
+        f" {order}; repeated pairs: {card['repeated_pairs']:,}",
         f"  items with {coverage}",
     ]
-    lines += [f"  {what}: {count:,}" for what, count in card["set_aside"].items() if count]
+    lines += [f"  {what}: {count:,}" for what, count in card["counted"].items() if count]
     if card["cut"]:
         lines.append(f"  CUT: {card['cut']}")
     return [*lines, f"  licence: {card['licence']}"]

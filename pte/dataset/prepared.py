@@ -1,0 +1,74 @@
+"""Prepared tables: a folder of `interactions.csv.gz` and `items.csv.gz`, read as they are.
+
+`interactions.csv.gz`: user_id, item_id, position (chronological within a user), timestamp (Unix seconds, may be empty).
+`items.csv.gz`: item_id, title and further text columns. Amazon's item code (asin) is left out: whole-day times are tied
+in the order of that code, so a model that reads it reads the order of the test targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pte.artifact import file_sha256
+from pte.dataset.rules import Rules
+from pte.dataset.source import interaction_rows, item_rows, read_frame, require
+from pte.dataset.table import Source, build
+from pte.schema import InputError, Interactions
+
+FILES = {"interactions": "interactions.csv.gz", "items": "items.csv.gz"}
+NOT_TEXT = ("item_id", "title", "asin")
+
+
+class Prepared:
+    """A published data set from prepared tables under `data`/`folder`."""
+
+    def __init__(
+        self, *, name: str, data: str | None, folder: str, licence: str, expect: Mapping[str, int] | None, rules: Rules
+    ) -> None:
+        self.name, self.data, self.folder = name, data, folder
+        self.licence, self.expect, self.rules = licence, expect, rules
+
+    def paths(self) -> dict[str, Path]:
+        """The two files by role; an error that says what is expected where, if one is missing."""
+        expected = f"{self.folder}/{FILES['interactions']} and {self.folder}/{FILES['items']}"
+        if not self.data:
+            raise InputError(
+                f"dataset={self.name} needs prepared tables and no folder is given. Set PTE_DATA (or paths.data) to the"
+                f" folder that holds {expected}"
+            )
+        paths = {role: Path(self.data).expanduser() / self.folder / file for role, file in FILES.items()}
+        for path in paths.values():
+            if not path.is_file():
+                raise InputError(
+                    f"dataset={self.name}: there is no file {path}. PTE_DATA (or paths.data) must be the folder that"
+                    f" holds {expected}"
+                )
+        return paths
+
+    def fingerprint(self) -> dict[str, str]:
+        """sha256 of the two files, wherever they lie."""
+        return {FILES[role]: file_sha256(path) for role, path in self.paths().items()}
+
+    def read(self) -> Interactions:
+        """The data set as Interactions."""
+        paths = self.paths()
+        events, ragged = read_frame(paths["interactions"])
+        things, broken = read_frame(paths["items"])
+        if broken:
+            raise InputError(f"{paths['items']}: data row {broken[0]} has too many fields")
+        require(events, {c: c for c in ("user_id", "item_id", "position", "timestamp")}, paths["interactions"])
+        require(things, {c: c for c in ("item_id", "title")}, paths["items"])
+        texts = [c for c in things.columns if c not in NOT_TEXT]
+        return build(
+            interaction_rows(events, user_id="user_id", item_id="item_id", position="position", timestamp="timestamp"),
+            item_rows(things, item_id="item_id", title="title", columns=texts),
+            rules=self.rules,
+            source=Source(
+                name=self.name,
+                licence=self.licence,
+                sha256=self.fingerprint(),
+                expect=self.expect,
+                ragged=tuple(ragged),
+            ),
+        )

@@ -1,0 +1,175 @@
+"""Two tables -> Interactions: every rule that leaves a row, a user or an item out is stated here and counted.
+
+In this order: malformed rows, exact duplicates (same user, item and place in the order), unknown items, untitled
+items, iterated k-core, short users, the cut, items without interactions. Ids are given after all of that: users and
+items in the order of their external ids, shorter first ("2" before "10"), so that the order of the file's rows
+decides nothing but ties in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from pte.dataset.card import card
+from pte.dataset.filter import kept
+from pte.dataset.rules import Rules
+from pte.schema import InputError, Interactions, Items
+
+UNTITLED = "Untitled item"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where the tables come from, for the card and for the check against published counts."""
+
+    name: str
+    licence: str
+    sha256: Mapping[str, str]
+    expect: Mapping[str, int] | None = None  # users, items, interactions of the raw tables, before any rule below
+    ragged: tuple[int, ...] = ()  # interaction rows that had too many fields and are not in the table
+
+
+def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Source) -> Interactions:
+    """rows: `source.interaction_rows`, items: `source.item_rows`."""
+    counted: dict[str, int] = {}
+    rows = _well_formed(rows, rules, source, counted)
+    rows = _without_duplicates(rows, counted)
+    items = _items(items, rules, counted)
+    rows, items = _known(rows, items, rules, counted)
+    _expected(rows, source)
+    rows, items = _titled(rows, items, rules, counted)
+
+    users = _shorter_first(rows.select("user_id").unique(), "user_id").with_row_index("user")
+    catalogue = _shorter_first(items, "item_id").with_row_index("item", offset=1)
+    rows = rows.join(users, on="user_id").join(catalogue.select("item_id", "item"), on="item_id")
+    rows = rows.sort("user", "position", "time", "row")  # row: ties keep the order of the file
+    keep, cut = kept(rows["user"].to_numpy(), rows["item"].to_numpy(), rules, counted)
+    rows = rows.filter(keep)
+    if rows.is_empty():
+        raise InputError(f"{source.name}: no interaction is left after these rules: {counted}. Loosen dataset.rules")
+    if rules.unseen_items == "drop":
+        seen = catalogue.join(rows, on="item", how="semi", maintain_order="left")
+        counted["items without interactions left out"] = len(catalogue) - len(seen)
+        catalogue = seen
+    made = _numbered(rows, users, catalogue)
+    titled = 1 - float(catalogue["placeholder"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+    return replace(made, card=card(made, titled=titled, counted=counted, cut=cut, source=vars(source)))
+
+
+def _numbered(rows: pl.DataFrame, users: pl.DataFrame, catalogue: pl.DataFrame) -> Interactions:
+    """What is left gets its final numbers: users 0..U-1, items 1..N, no gaps."""
+    users = users.join(rows, on="user", how="semi", maintain_order="left")
+    user = np.searchsorted(users["user"].to_numpy(), rows["user"].to_numpy())
+    item = np.searchsorted(catalogue["item"].to_numpy(), rows["item"].to_numpy()) + 1
+    columns = [c for c in catalogue.columns if c not in ("item", "row", "item_id", "title", "placeholder")]
+    return Interactions(
+        user=user.astype(np.int32),
+        item=item.astype(np.int32),
+        time=rows["time"].fill_null(-1).to_numpy().astype(np.int64),
+        user_id=users["user_id"].to_list(),
+        items=Items(
+            item_id=["", *catalogue["item_id"].to_list()],
+            title=["", *catalogue["title"].to_list()],
+            text={c: ["", *catalogue[c].to_list()] for c in columns if (catalogue[c] != "").any()},
+        ),
+        card={},
+    )
+
+
+def _well_formed(rows: pl.DataFrame, rules: Rules, source: Source, counted: dict[str, int]) -> pl.DataFrame:
+    bad = sorted([*rows.filter("bad")["row"].to_list(), *source.ragged])
+    if bad and rules.malformed == "error":
+        shown = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+        raise InputError(
+            f"{source.name}: {len(bad):,} malformed interaction row(s) (an empty id, no readable time or position, or"
+            f" too many fields): data row {shown} (header not counted). Mend them, or drop them:"
+            " dataset.rules.malformed=drop"
+        )
+    counted["malformed rows dropped"] = len(bad)
+    return rows.filter(~pl.col("bad"))
+
+
+def _without_duplicates(rows: pl.DataFrame, counted: dict[str, int]) -> pl.DataFrame:
+    """The same user, item and place (position where there is one, else time) twice is one event."""
+    unique = rows.unique(["user_id", "item_id", "position", "time"], keep="first", maintain_order=True)
+    counted["exact duplicate rows dropped"] = len(rows) - len(unique)
+    return unique
+
+
+def _items(items: pl.DataFrame, rules: Rules, counted: dict[str, int]) -> pl.DataFrame:
+    nameless = items["item_id"].is_null()
+    if nameless.any() and rules.malformed == "error":
+        raise InputError(
+            f"items table: {nameless.sum():,} row(s) without item_id, the first is data row"
+            f" {items.filter(nameless)['row'][0]}. Mend them, or drop them: dataset.rules.malformed=drop"
+        )
+    counted["items without item_id dropped"] = int(nameless.sum())
+    items = items.filter(~nameless)
+    unique = items.unique("item_id", keep="first", maintain_order=True)
+    counted["repeated item rows dropped (first kept)"] = len(items) - len(unique)
+    return unique
+
+
+def _known(
+    rows: pl.DataFrame, items: pl.DataFrame, rules: Rules, counted: dict[str, int]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    unknown = rows.join(items, on="item_id", how="anti", maintain_order="left")
+    ids = unknown["item_id"].unique(maintain_order=True)
+    if len(ids) and rules.unknown_item == "error":
+        raise InputError(
+            f"{len(unknown):,} interaction(s) with {len(ids):,} item(s) that the items table lacks, such as"
+            f" {', '.join(ids[:3].to_list())} (data row {unknown['row'][0]}). Add them, or type"
+            " dataset.rules.unknown_item=drop (or =placeholder to keep them without text)"
+        )
+    if rules.unknown_item == "placeholder":
+        counted["items absent from the items table, kept without text"] = len(ids)
+        texts = [c for c in items.columns if c not in ("row", "item_id")]
+        blank = pl.DataFrame({"row": [0] * len(ids), "item_id": ids, **{c: [""] * len(ids) for c in texts}})
+        return rows, pl.concat([items, blank.select(items.columns).cast(items.schema)])
+    counted["rows of unknown items dropped"] = len(unknown)
+    return rows.join(items.select("item_id"), on="item_id", how="semi", maintain_order="left"), items
+
+
+def _expected(rows: pl.DataFrame, source: Source) -> None:
+    """Published data sets have published counts; another count means another file."""
+    found = {
+        "users": rows["user_id"].n_unique(), "items": rows["item_id"].n_unique(), "interactions": len(rows)
+    }  # fmt: skip
+    for what, count in (source.expect or {}).items():
+        if found[what] != count:
+            raise InputError(
+                f"{source.name}: {found[what]:,} {what} where {count:,} are published: these are not the published"
+                " files. Give the right ones, or type dataset.expect=null to use them all the same"
+            )
+
+
+def _titled(
+    rows: pl.DataFrame, items: pl.DataFrame, rules: Rules, counted: dict[str, int]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """An empty title: the first of the item's other texts stands in, or the item goes, or it is an error."""
+    empty = items["title"] == ""
+    if empty.all():
+        raise InputError("the items table has no title at all: name the right column (dataset.title=COLUMN)")
+    if empty.any() and rules.untitled == "error":
+        raise InputError(
+            f"{empty.sum():,} item(s) without title, the first is item_id {items.filter(empty)['item_id'][0]}."
+            " Fill them in, or type dataset.rules.untitled=placeholder (or =drop)"
+        )
+    if rules.untitled == "drop":
+        counted["untitled items dropped"] = int(empty.sum())
+        items = items.filter(~empty)
+        rows = rows.join(items.select("item_id"), on="item_id", how="semi", maintain_order="left")
+        return rows, items.with_columns(placeholder=pl.lit(False))
+    counted["untitled items given their other text as title"] = int(empty.sum())
+    others = [c for c in items.columns if c not in ("row", "item_id", "title")]
+    stand_in = pl.coalesce(*(pl.col(c).replace("", None) for c in ("title", *others)), pl.lit(UNTITLED))
+    return rows, items.with_columns(title=stand_in, placeholder=pl.Series(empty))
+
+
+def _shorter_first(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Sorted by external id, shorter ones first, so that "2" comes before "10"."""
+    return frame.sort(pl.col(column).str.len_chars(), column)
