@@ -1,0 +1,18 @@
+"""What every text encoder offers."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Encoder(Protocol):
+    """Text -> unit vectors."""
+
+    @property
+    def width(self) -> int: ...  # d
+
+    def encode(self, texts: list[str]) -> np.ndarray: ...  # (n, d) float32, unit rows; a blank text is a row of zeros
+
+    def card(self) -> dict[str, Any]: ...  # what was used, for the record: model, dtype, device, token limit
