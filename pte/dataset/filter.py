@@ -19,11 +19,12 @@ def kept(user: np.ndarray, item: np.ndarray, rules: Rules, counted: dict[str, in
         keep &= ~short[user]
     if rules.max_items is None and rules.max_users is None:
         return keep, None
-    before = f"{(_counts(user, keep) > 0).sum():,} users, {(_counts(item, keep) > 0).sum():,} items"
+    users, items = int((_counts(user, keep) > 0).sum()), int((_counts(item, keep) > 0).sum())
     keep = cut(user, item, keep, rules)
-    what = [f"the {rules.max_items:,} most interacted items"] if rules.max_items else []
-    what += [f"{rules.max_users:,} users drawn with seed {rules.cut_seed}"] if rules.max_users else []
-    sentence = f"of {before} only {' and '.join(what)}, users with at least {rules.cut_length} interactions left"
+    parts = [f"the {rules.max_items:,} most interacted of {items:,} items"] if rules.max_items else []
+    if rules.max_users:
+        parts.append(f"{rules.max_users:,} of {users:,} users, drawn with seed {rules.cut_seed}")
+    sentence = f"only {' and '.join(parts)}; every user with at least {rules.cut_length} interactions left"
     return keep, sentence
 
 
