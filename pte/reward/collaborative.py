@@ -1,0 +1,120 @@
+"""Collaborative part: does the profile point at behaviour that its prompt did not show?
+
+The comparison is InfoNCE (see contrast.py), symmetrised, against rows that train but were withheld from prompts:
+
+    users: positives are the metadata vectors of u's withheld items
+    items: positives are (a) the items next to i in a user's training rows, where one of the two rows is withheld, and
+           (b) the users who hold i in a withheld row, each as the mean metadata vector h_u of its visible items
+
+Half of the negatives follow popularity (an item of a random visible row; a random user), half are look-alikes of the
+positive (near in metadata, or often chosen together; users with near h_u). What x itself relates to in training is
+never its negative. An entity without any withheld row scores 0 and is flagged as unknown.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pte.reward.base import PartScore, RewardData
+from pte.reward.contrast import NONE, Contrast, Relation, info_nce
+from pte.reward.neighbor import cooccurring, nearest
+from pte.schema import InputError
+
+LOOK_ALIKES = 32  # nearest in text, of which negatives are drawn
+TOGETHER = 16  # items most often chosen together with an item, likewise
+WINDOW = 3  # places within which two rows count as together
+
+
+class Collaborative:
+    """InfoNCE against withheld training behaviour."""
+
+    def __init__(self, *, temperature: float = 0.07, negatives: int = 64, sample: int = 4096) -> None:
+        if temperature <= 0 or negatives < 2:
+            raise InputError(f"reward: temperature={temperature} must be positive, negatives={negatives} at least 2")
+        self.temperature, self.negatives, self.sample = temperature, negatives, sample
+
+    def score(self, data: RewardData, generator: torch.Generator) -> PartScore:
+        draw = _Draw(data, self.negatives, self.sample, generator)
+        user, user_known = info_nce(data.user.candidate, data.item.context, draw.users_by_items(), self.temperature)
+        item = data.item.candidate
+        beside, by_item = info_nce(item, data.item.context, draw.items_by_items(), self.temperature)
+        holders, by_user = info_nce(item, data.user.context, draw.items_by_users(), self.temperature)
+        kinds = by_item.long() + by_user.long()
+        return PartScore(user, (beside + holders) / kinds.clamp(min=1)[:, None], user_known, kinds > 0)
+
+
+class _Draw:
+    """The comparisons of both sides, with their negatives drawn."""
+
+    def __init__(self, data: RewardData, negatives: int, sample: int, generator: torch.Generator) -> None:
+        self.data, self.negatives, self.generator = data, negatives, generator
+        self.user, self.item, self.withheld = data.row_user, data.row_item, data.withheld
+        self.num_items, self.num_users = len(data.item.context) - 1, len(data.user.context)
+        self.shown = self.item[data.visible]
+        self.known_users = torch.nonzero(data.user.context.any(dim=1)).squeeze(1)
+        self.trained = Relation(self.user, self.item, self.num_items + 1)
+        together = cooccurring(self.user[data.visible], self.shown, self.num_items, TOGETHER, window=WINDOW)
+        alike = nearest(data.item.context, LOOK_ALIKES, sample=sample, generator=generator)
+        self.like_item = torch.cat([alike, together], dim=1)
+        self.like_user = nearest(data.user.context, LOOK_ALIKES, sample=sample, generator=generator)
+
+    def users_by_items(self) -> Contrast:
+        """Users against their withheld items; rivals are users who have not trained on that item."""
+        u, i = self.user[self.withheld], self.item[self.withheld]
+        negative = self._items(i)
+        rival = self._pick(self.known_users, len(u))
+        return Contrast(
+            u,
+            i,
+            negative.masked_fill(self.trained.holds(u[:, None], negative), NONE),
+            rival.masked_fill(self.trained.holds(rival, i[:, None]), NONE),
+        )
+
+    def items_by_users(self) -> Contrast:
+        """Items against the users who hold them in a withheld row; rivals are items those users have not trained on."""
+        rows = self.withheld & self.data.user.context.any(dim=1)[self.user]
+        u, i = self.user[rows], self.item[rows]
+        half = self.negatives // 2
+        negative = torch.cat([self._pick(self.known_users, len(u), half), self._choose(self.like_user[u])], dim=1)
+        rival = self._pick(self.shown, len(u))
+        return Contrast(
+            i,
+            u,
+            negative.masked_fill(self.trained.holds(negative, i[:, None]), NONE),
+            rival.masked_fill(self.trained.holds(u[:, None], rival), NONE),
+        )
+
+    def items_by_items(self) -> Contrast:
+        """Items against their neighbours in a user's training rows, where one of the two rows is withheld."""
+        beside = (self.user[:-1] == self.user[1:]) & (self.item[:-1] != self.item[1:])
+        a, b = self.item[:-1][beside], self.item[1:][beside]
+        unseen = (self.withheld[:-1] | self.withheld[1:])[beside]
+        every = torch.arange(self.num_items + 1, device=a.device)
+        adjacent = Relation(torch.cat([a, b, every]), torch.cat([b, a, every]), self.num_items + 1)  # or itself
+        x, p = torch.cat([a[unseen], b[unseen]]), torch.cat([b[unseen], a[unseen]])
+        negative, rival = self._items(p), self._pick(self.shown, len(x))
+        return Contrast(
+            x,
+            p,
+            negative.masked_fill(adjacent.holds(x[:, None], negative), NONE),
+            rival.masked_fill(adjacent.holds(rival, p[:, None]), NONE),
+        )
+
+    def _items(self, positive: Tensor) -> Tensor:
+        """(P, B) half by popularity, half look-alikes of the positives."""
+        popular = self._pick(self.shown, len(positive), self.negatives // 2)
+        return torch.cat([popular, self._choose(self.like_item[positive])], dim=1)
+
+    def _pick(self, pool: Tensor, rows: int, size: int | None = None) -> Tensor:
+        """(rows, size) entries of a pool (m,), each drawn uniformly; NONE from an empty pool."""
+        shape = (rows, self.negatives if size is None else size)
+        if not len(pool):
+            return pool.new_full(shape, NONE)
+        return pool[torch.randint(len(pool), shape, generator=self.generator).to(pool.device)]
+
+    def _choose(self, pools: Tensor) -> Tensor:
+        """(P, B - B/2) entries, each drawn uniformly from the row's own pool (P, m)."""
+        shape = (len(pools), self.negatives - self.negatives // 2)
+        column = torch.randint(pools.shape[1], shape, generator=self.generator).to(pools.device)
+        return pools.gather(1, column)

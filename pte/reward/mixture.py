@@ -1,0 +1,63 @@
+"""The reward of PtE: a weighted sum of parts, each brought to one scale within the group of K candidates first.
+
+    total(k) = sum_p w_p z_p(k),   z_p(k) = (r_p(k) - mean_k r_p) / (std_k r_p + eps)
+
+Without it the part with the largest spread decides alone. Parts named `raw` keep their own scale: the format rules
+live in [-1, 0], where one word too many must not weigh as much as a failed completion. Of equal scores z is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from pte.reward.base import Part, PartScore, RewardData, RewardParts
+from pte.schema import InputError
+
+
+class Mixture:
+    """Parts by name, their weights, and those that are not standardised. A weight of 0 still scores the part."""
+
+    def __init__(
+        self,
+        *,
+        parts: Mapping[str, Part],
+        weights: Mapping[str, float],
+        raw: Sequence[str] = (),
+        eps: float = 0.01,
+        seed: int = 0,
+    ) -> None:
+        if set(parts) != set(weights) or not set(raw) <= set(parts):
+            raise InputError(
+                f"reward: parts {sorted(parts)}, weights {sorted(weights)} and raw {sorted(raw)} must name the same"
+            )
+        if not any(weights.values()):
+            raise InputError("reward: all weights are 0, so no candidate is better than another")
+        self.parts, self.weights, self.raw, self.eps, self.seed = dict(parts), dict(weights), set(raw), eps, seed
+
+    def score(self, data: RewardData) -> RewardParts:
+        """All parts, and the mixture; the negatives are drawn from `seed`."""
+        generator = torch.Generator().manual_seed(self.seed)
+        part = {name: part.score(data, generator) for name, part in self.parts.items()}
+        counted = {name: score for name, score in part.items() if self.weights[name]}
+        user = [self.weights[name] * self._scaled(name, score.user) for name, score in counted.items()]
+        item = [self.weights[name] * self._scaled(name, score.item) for name, score in counted.items()]
+        total = PartScore(
+            user=torch.stack(user).sum(0),
+            item=torch.stack(item).sum(0),
+            user_known=torch.stack([score.user_known for score in counted.values()]).all(0),
+            item_known=torch.stack([score.item_known for score in counted.values()]).all(0),
+        )
+        return RewardParts(part, total)
+
+    def _scaled(self, name: str, score: Tensor) -> Tensor:
+        return score if name in self.raw else standardised(score, self.eps)
+
+
+def standardised(score: Tensor, eps: float) -> Tensor:
+    """z = (r - mean) / (std + eps) within each row (n, K); 0 where all are equal."""
+    centred = score - score.mean(dim=1, keepdim=True)
+    z = centred / (score.std(dim=1, keepdim=True, correction=0) + eps)
+    return z.masked_fill((score.amax(dim=1) == score.amin(dim=1))[:, None], 0.0)

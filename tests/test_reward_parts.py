@@ -1,0 +1,246 @@
+"""Each part of the reward on a world where the right answer is planted, and the leak rule."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pte.reward.base import RewardData, SideData, reward_data
+from pte.reward.collaborative import Collaborative, _Draw
+from pte.reward.contrast import NONE
+from pte.reward.distinct import Distinct
+from pte.reward.format import Format, withheld_titles
+from pte.schema import Embeddings, InputError, Interactions, Items, Profiles, Split
+
+U, N, K, D = 40, 30, 3, 16
+
+
+def unit(*shape, seed=0):
+    return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
+
+
+def world(seed=0) -> RewardData:
+    """40 users of 6 distinct rows among 30 items; the last row of every user but user 0 is withheld."""
+    rng = np.random.default_rng(seed)
+    item = np.stack([rng.permutation(N)[:6] + 1 for _ in range(U)])
+    user = np.repeat(np.arange(U), 6)
+    withheld = np.tile([False] * 5 + [True], (U, 1))
+    withheld[0] = False
+    metadata = unit(N + 1, D, seed=3)
+    metadata[0] = 0
+    row_user, row_item = torch.from_numpy(user), torch.from_numpy(item.ravel())
+    visible = ~torch.from_numpy(withheld.ravel())
+    context = torch.zeros(U, D).index_add_(0, row_user[visible], metadata[row_item[visible]])
+    candidates = unit(U, K, D, seed=4), unit(N + 1, K, D, seed=5)
+    candidates[1][0] = 0
+    texts = [["a text"] * K] * U, [["a text"] * K] * (N + 1)
+    flags = torch.ones(U, K, dtype=torch.bool), torch.ones(N + 1, K, dtype=torch.bool)
+    return RewardData(
+        SideData(candidates[0], F.normalize(context, dim=1), texts[0], flags[0]),
+        SideData(candidates[1], metadata, texts[1], flags[1]),
+        row_user, row_item, visible, ~visible, [""] + [f"title number {i}" for i in range(1, N + 1)],
+    )  # fmt: skip
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_user_profile_that_points_at_withheld_items_wins():
+    data = world()
+    candidate = data.user.candidate.clone()
+    withheld = data.row_item[data.withheld]
+    candidate[data.row_user[data.withheld], 1] = data.item.context[withheld]
+    got = Collaborative().score(replace(data, user=replace(data.user, candidate=candidate)), rng())
+    assert got.user_known.tolist() == [False] + [True] * (U - 1)
+    assert not got.user[0].any()
+    assert (got.user[1:].argmax(1) == 1).all()
+
+
+def test_an_item_profile_that_points_at_its_withheld_holders_wins():
+    data = world()
+    candidate = data.item.candidate.clone()
+    for u, i in zip(data.row_user[data.withheld].tolist(), data.row_item[data.withheld].tolist(), strict=True):
+        candidate[i, 2] += 3 * data.user.context[u]
+    candidate = F.normalize(candidate, dim=-1)
+    candidate[0] = 0
+    got = Collaborative().score(replace(data, item=replace(data.item, candidate=candidate)), rng())
+    held = torch.unique(data.row_item[data.withheld])
+    assert (got.item[held].argmax(1) == 2).float().mean() > 0.9  # neighbours in the sequence pull elsewhere
+    assert not got.item_known[0]
+    assert not got.item[0].any()
+
+
+def test_an_item_profile_that_points_at_withheld_neighbours_wins():
+    data = world()
+    candidate = data.item.candidate.clone()
+    last = torch.nonzero(data.withheld).squeeze(1)
+    before = torch.unique(data.row_item[last - 1])
+    for row in last.tolist():
+        candidate[data.row_item[row - 1], 0] += 3 * data.item.context[data.row_item[row]]
+    got = Collaborative().score(replace(data, item=replace(data.item, candidate=F.normalize(candidate, dim=-1))), rng())
+    assert (got.item[before].argmax(1) == 0).float().mean() > 0.8  # holders pull elsewhere
+    assert got.item_known[before].all()
+
+
+def test_what_one_relates_to_in_training_is_never_a_negative():
+    data = world()
+    trained = set(zip(data.row_user.tolist(), data.row_item.tolist(), strict=True))
+    beside = {(i, i) for i in range(N + 1)}
+    for row in range(1, U * 6):
+        if data.row_user[row] == data.row_user[row - 1]:
+            a, b = int(data.row_item[row - 1]), int(data.row_item[row])
+            beside |= {(a, b), (b, a)}
+    draw = _Draw(data, 64, 4096, rng())
+    for contrast, related in (
+        (draw.users_by_items(), trained),
+        (draw.items_by_users(), {(i, u) for u, i in trained}),
+        (draw.items_by_items(), beside),
+    ):
+        found = 0
+        for row, (x, p) in enumerate(zip(contrast.entity.tolist(), contrast.positive.tolist(), strict=True)):
+            assert (x, p) in related
+            negatives = [j for j in contrast.negative[row].tolist() if j != NONE]
+            rivals = [j for j in contrast.rival[row].tolist() if j != NONE]
+            assert not any((x, j) in related for j in negatives)
+            assert not any((j, p) in related for j in rivals)
+            found += len(negatives) + len(rivals)
+        assert found > 64 * len(contrast.entity)  # most of 128 remain
+
+
+def test_nothing_withheld_means_nothing_known():
+    data = world()
+    bare = replace(data, withheld=torch.zeros_like(data.withheld))
+    got = Collaborative().score(bare, rng())
+    assert not got.user_known.any()
+    assert not got.item_known.any()
+    assert not got.user.any()
+    assert not got.item.any()
+
+
+def test_halves_of_the_withheld_rows_are_disjoint_and_whole():
+    data = world()
+    mine, rest = data.parted(0.5, rng())
+    assert not (mine.withheld & rest.withheld).any()
+    assert torch.equal(mine.withheld | rest.withheld, data.withheld)
+    assert 0 < mine.withheld.sum() < data.withheld.sum()
+
+
+def test_a_profile_like_its_own_context_is_recognised_and_a_collapsed_one_is_not():
+    data = world()
+    candidate = data.user.candidate.clone()
+    candidate[:, 0] = data.user.context  # itself
+    candidate[:, 1] = data.user.context.roll(1, 0)  # somebody else
+    candidate[:, 2] = F.normalize(data.user.context.mean(0), dim=0)  # everybody
+    got = Distinct().score(replace(data, user=replace(data.user, candidate=candidate)), rng())
+    assert (got.user.argmax(1) == 0).all()
+    assert got.user[:, 2].mean() > got.user[:, 1].mean()
+    # log p(x|y) of the collapsed vector is on average no better than guessing among x and the others
+    assert got.user[:, 2].mean() < -np.log(60)
+    assert got.user_known.all()
+    assert not got.item_known[0]
+
+
+def test_negatives_are_a_matter_of_the_generator():
+    data = world()
+    one, same, other = (Collaborative().score(data, rng(seed)) for seed in (0, 0, 1))
+    assert torch.equal(one.user, same.user)
+    assert not torch.equal(one.user, other.user)
+
+
+def test_held_out_rows_are_never_read(twelve, twelve_split):
+    """Whatever stands in validation and test rows, the reward is the same; a withheld row matters."""
+
+    def rewards(interactions):
+        profiles = Profiles([["a b"] * 2] * 4, [["a b"] * 2] * 7, [])
+        vectors = [unit(*shape, seed=i).numpy() for i, shape in enumerate([(4, 2, 8), (7, 2, 8), (7, 8)])]
+        vectors[1][0], vectors[2][0] = 0, 0
+        parsed = torch.ones(4, 2, dtype=torch.bool), torch.ones(7, 2, dtype=torch.bool)
+        data = reward_data(
+            interactions, twelve_split, profiles, Embeddings(*vectors), parsed=parsed, device=torch.device("cpu")
+        )
+        scores = [part.score(data, rng()) for part in (Collaborative(), Distinct(), Format())]
+        return [torch.cat([score.user, score.item]) for score in scores]
+
+    held_out = ~twelve_split.train
+    item = twelve.item.copy()
+    item[held_out] = 7 - item[held_out]
+    before, after = rewards(twelve), rewards(replace(twelve, item=item))
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    item = twelve.item.copy()
+    item[2] = 6  # ann's withheld row
+    assert not torch.equal(rewards(replace(twelve, item=item))[0], before[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "penalty"),
+    [
+        ("one two three four five six seven eight", 0),
+        ("one two three", -0.25),  # 3 of at least 4 words
+        ("a b c d e f g h i j", -0.25),  # 10 of at most 8
+        ("we saw Toy Story again", -0.5),
+        ("we saw a story about toys", 0),
+        ("ha ha ha ha ha", -0.5),
+        ("ha ha ha ha", 0),  # "ha ha ha" twice
+        ("", -1),
+        ("toy story", -1),  # -.5 for copying, -.5 for 2 of 4 words
+        ("x x x x x x x x x x x x x x x x x toy story", -1),
+    ],
+)
+def test_format_by_hand(text, penalty):
+    assert Format(min_words=4, max_words=8).penalty(text, {"toy story"}) == pytest.approx(penalty)
+
+
+def test_withheld_titles(twelve, twelve_split):
+    train = twelve_split.train
+    data = replace(
+        world(),
+        row_user=torch.from_numpy(twelve.user[train]).long(),
+        row_item=torch.from_numpy(twelve.item[train]).long(),
+        visible=torch.from_numpy(twelve_split.visible[train]),
+        withheld=~torch.from_numpy(twelve_split.visible[train]),
+        title=["", "Toy Story", "Golden Eye", "Dead  Heat", "Alien", "Aliens", "Fargo"],
+    )
+    users, items = withheld_titles(data)
+    assert users == {0: {"dead heat"}}  # ann's third row is withheld
+    assert items == {2: {"dead heat"}, 3: {"golden eye"}}
+
+
+def test_a_fallback_counts_as_unusable():
+    data = world()
+    parsed = data.user.parsed.clone()
+    parsed[3, 1] = False
+    got = Format(min_words=1, max_words=9).score(replace(data, user=replace(data.user, parsed=parsed)), rng())
+    assert got.user[3].tolist() == [0, -1, 0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Collaborative(temperature=0),
+        lambda: Distinct(negatives=1),
+        lambda: Format(min_words=9, max_words=9),
+    ],
+)
+def test_impossible_knobs_are_refused(make):
+    with pytest.raises(InputError):
+        make()
+
+
+def test_reward_data_has_only_training_rows():
+    items = Items(["", "a", "b"], ["", "A", "B"], {})
+    interactions = Interactions(
+        np.array([0, 0, 1], np.int32), np.array([1, 2, 2], np.int32), np.arange(3), ["u", "v"], items, {}
+    )
+    split = Split(np.array([True, False, True]), np.array([True, False, True]), None, None)
+    vectors = Embeddings(
+        np.zeros((2, 1, 4), np.float32), np.zeros((3, 1, 4), np.float32), np.eye(3, 4, dtype=np.float32)
+    )
+    flags = torch.ones(2, 1, dtype=torch.bool), torch.ones(3, 1, dtype=torch.bool)
+    data = reward_data(
+        interactions, split, Profiles([["x"]] * 2, [["x"]] * 3, []), vectors, parsed=flags, device=torch.device("cpu")
+    )
+    assert data.row_item.tolist() == [1, 2]
+    assert data.user.context.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
