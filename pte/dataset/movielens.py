@@ -63,7 +63,7 @@ class MovieLens100K:
         """The data set as Interactions."""
         ratings, films = self.paths().values()
         events, ragged = read_frame(ratings, quoted=False)
-        things, _ = read_frame(films, quoted=False)
+        things, broken = read_frame(films, quoted=False)
         columns = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
         require(events, columns, ratings)
         require(things, {"item": "item_id:token", **{c: c for c in TEXTS}}, films)
@@ -79,6 +79,7 @@ class MovieLens100K:
                 sha256=self.fingerprint(),
                 expect=self.expect,
                 ragged=tuple(ragged),
+                ragged_items=tuple(broken),
             ),
         )
 

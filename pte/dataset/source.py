@@ -41,19 +41,25 @@ def read_frame(path: Path, *, quoted: bool = True) -> tuple[pl.DataFrame, list[i
     except pl.exceptions.NoDataError:
         raise InputError(f"{path} is empty: a header row with the column names is needed") from None
     except pl.exceptions.ComputeError as error:
-        if kind != ".parquet" and "more fields" in str(error):
-            return _read_ragged(path, SEPARATORS[kind], quoted)
-        raise InputError(f"{path} cannot be read as {kind}: {str(error).splitlines()[0]}") from None
+        if kind != ".parquet" and any(sign in str(error) for sign in ("more fields", "malformed")):
+            return _read_slowly(path, SEPARATORS[kind], quoted)
+        hint = "; save it as UTF-8" if "utf-8" in str(error) else ""
+        raise InputError(f"{path} cannot be read as {kind}: {str(error).splitlines()[0]}{hint}") from None
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{path} cannot be read as {kind}: {str(error).splitlines()[0]}") from None
 
 
-def _read_ragged(path: Path, separator: str, quoted: bool) -> tuple[pl.DataFrame, list[int]]:
-    """The slow way, row by row, taken only where some row has more fields than the header."""
+def _read_slowly(path: Path, separator: str, quoted: bool) -> tuple[pl.DataFrame, list[int]]:
+    """Row by row, only where the fast reader stumbled: a row with too many fields, or a quote inside a field."""
     opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        fields = csv.reader(file, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
-        header, *rows = (row for row in fields if row)
+        fields = csv.reader(
+            file, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True
+        )
+        try:
+            header, *rows = (row for row in fields if row)
+        except csv.Error as error:
+            raise InputError(f"{path}: line {fields.line_num} cannot be read ({error}); mend its quotes") from None
     long = [number for number, row in enumerate(rows, 1) if len(row) > len(header)]
     good = [row + [""] * (len(header) - len(row)) for row in rows if len(row) <= len(header)]
     columns = list(zip(*good, strict=True)) or [()] * len(header)
@@ -63,14 +69,15 @@ def _read_ragged(path: Path, separator: str, quoted: bool) -> tuple[pl.DataFrame
     return frame.with_columns(pl.all().replace("", None)), long
 
 
-def require(frame: pl.DataFrame, wanted: Mapping[str, str], path: Path) -> None:
-    """Every wanted column (by the knob that names it) must be in the table."""
+def require(frame: pl.DataFrame, wanted: Mapping[str, str], path: Path, *, configurable: bool = False) -> None:
+    """Every wanted column must be in the table. configurable: the mapping's keys are the knobs that name them."""
     for knob, column in wanted.items():
-        if column not in frame.columns:
-            raise InputError(
-                f"{path} has no column {column!r}. It has: {', '.join(frame.columns)}."
-                f" Name the right one: {knob}=COLUMN"
-            )
+        if column in frame.columns:
+            continue
+        how = f" Name the right one: dataset.{knob}=COLUMN" if configurable else ""
+        if configurable and knob == "timestamp":
+            how += ", or dataset.timestamp=null dataset.position=COLUMN"
+        raise InputError(f"{path} has no column {column!r}. It has: {', '.join(frame.columns)}.{how}")
 
 
 def text(frame: pl.DataFrame, column: str) -> pl.Series:

@@ -31,6 +31,7 @@ class Source:
     sha256: Mapping[str, str]
     expect: Mapping[str, int] | None = None  # users, items, interactions of the raw tables, before any rule below
     ragged: tuple[int, ...] = ()  # interaction rows that had too many fields and are not in the table
+    ragged_items: tuple[int, ...] = ()  # likewise of the items table
 
 
 def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Source) -> Interactions:
@@ -38,7 +39,7 @@ def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Sour
     counted: dict[str, int] = {}
     rows = _well_formed(rows, rules, source, counted)
     rows = _without_duplicates(rows, counted)
-    items = _items(items, rules, counted)
+    items = _items(items, rules, source, counted)
     rows, items = _known(rows, items, rules, counted)
     _expected(rows, source)
     rows, items = _titled(rows, items, rules, counted)
@@ -47,10 +48,10 @@ def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Sour
     catalogue = _shorter_first(items, "item_id").with_row_index("item", offset=1)
     rows = rows.join(users, on="user_id").join(catalogue.select("item_id", "item"), on="item_id")
     rows = rows.sort("user", "position", "time", "row")  # row: ties keep the order of the file
+    _some(rows, source, counted)
     keep, cut = kept(rows["user"].to_numpy(), rows["item"].to_numpy(), rules, counted)
     rows = rows.filter(keep)
-    if rows.is_empty():
-        raise InputError(f"{source.name}: no interaction is left after these rules: {counted}. Loosen dataset.rules")
+    _some(rows, source, counted)
     if rules.unseen_items == "drop":
         seen = catalogue.join(rows, on="item", how="semi", maintain_order="left")
         counted["items without interactions left out"] = len(catalogue) - len(seen)
@@ -100,14 +101,15 @@ def _without_duplicates(rows: pl.DataFrame, counted: dict[str, int]) -> pl.DataF
     return unique
 
 
-def _items(items: pl.DataFrame, rules: Rules, counted: dict[str, int]) -> pl.DataFrame:
+def _items(items: pl.DataFrame, rules: Rules, source: Source, counted: dict[str, int]) -> pl.DataFrame:
     nameless = items["item_id"].is_null()
-    if nameless.any() and rules.malformed == "error":
+    bad = sorted([*items.filter(nameless)["row"].to_list(), *source.ragged_items])
+    if bad and rules.malformed == "error":
         raise InputError(
-            f"items table: {nameless.sum():,} row(s) without item_id, the first is data row"
-            f" {items.filter(nameless)['row'][0]}. Mend them, or drop them: dataset.rules.malformed=drop"
+            f"{source.name}: {len(bad):,} malformed row(s) in the items table (no item_id, or too many fields), the"
+            f" first is data row {bad[0]} (header not counted). Mend them, or drop them: dataset.rules.malformed=drop"
         )
-    counted["items without item_id dropped"] = int(nameless.sum())
+    counted["malformed item rows dropped"] = len(bad)
     items = items.filter(~nameless)
     unique = items.unique("item_id", keep="first", maintain_order=True)
     counted["repeated item rows dropped (first kept)"] = len(items) - len(unique)
@@ -168,6 +170,12 @@ def _titled(
     others = [c for c in items.columns if c not in ("row", "item_id", "title")]
     stand_in = pl.coalesce(*(pl.col(c).replace("", None) for c in ("title", *others)), pl.lit(UNTITLED))
     return rows, items.with_columns(title=stand_in, placeholder=pl.Series(empty))
+
+
+def _some(rows: pl.DataFrame, source: Source, counted: dict[str, int]) -> None:
+    if rows.is_empty():
+        why = "; ".join(f"{what}: {count:,}" for what, count in counted.items() if count) or "the table has no row"
+        raise InputError(f"{source.name}: no interaction is left ({why}). Loosen dataset.rules or give another file")
 
 
 def _shorter_first(frame: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -17,9 +17,8 @@ NAME = "interactions"
 VERSION = 1
 READS = ("dataset",)
 # Where the raw files lie does not matter, only what is in them: their sha256 is in the key through `roots`.
-IDLE = (
-    "dataset.data", "dataset.source", "dataset.source_sha256", "dataset.sha256", "dataset.interactions", "dataset.items",
-)  # fmt: skip
+_PLACES = ("data", "source", "source_sha256", "sha256", "interactions", "items")
+IDLE = tuple(f"dataset.{knob}" for knob in _PLACES)
 PARENTS = ()
 
 

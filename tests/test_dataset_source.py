@@ -1,0 +1,117 @@
+"""Files of every suffix, with the oddities files have."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+
+import polars as pl
+import pytest
+
+from pte.dataset.source import read_frame, require, seconds
+from pte.schema import InputError
+
+NEW_YEAR = 1577836800  # 2020-01-01 00:00:00 UTC
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(name: str, content: str | bytes):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+def test_csv_tsv_gz_and_parquet_read_alike(written, tmp_path):
+    frame = pl.DataFrame({"a": ["1", "2"], "b": ["x, y", None]})
+    frame.write_parquet(tmp_path / "t.parquet")
+    csv = 'a,b\n1,"x, y"\n2,\n'
+    paths = [
+        written("t.csv", csv),
+        written("t.csv.gz", gzip.compress(csv.encode())),
+        written("t.tsv", "a\tb\n1\tx, y\n2\t\n"),
+        written("bom.csv", b"\xef\xbb\xbf" + csv.encode()),
+        tmp_path / "t.parquet",
+    ]
+    for path in paths:
+        read, long = read_frame(path)
+        assert read.equals(frame)
+        assert long == []
+
+
+def test_rows_with_too_many_fields_are_numbered_and_left_out(written):
+    read, long = read_frame(written("t.csv", 'a,b\n1,2,3\n"x\ny",4\n5,6,7\n8\n'))
+    assert long == [1, 3]
+    assert read.rows() == [("x\ny", "4"), ("8", None)]
+
+
+def test_a_quote_inside_a_field_is_a_character(written):
+    assert read_frame(written("t.tsv", 'a\tb\n1\tthe 12" single\n'))[0].rows() == [("1", 'the 12" single')]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", "", "is empty"),
+        ("t.csv", b"a,b\ncaf\xe9,1\n", "UTF-8"),
+        ("t.csv", 'a,b\n"open,1\n2,3\n', "cannot be read"),
+        ("t.txt", "a", "use .csv"),
+        ("t.parquet", "nonsense", "cannot be read"),
+        ("t.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:60], "cannot be read"),
+    ],
+)
+def test_unreadable_files_say_so(written, name, content, message):
+    with pytest.raises(InputError, match=message):
+        read_frame(written(name, content))
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(InputError, match="there is no file"):
+        read_frame(tmp_path / "t.csv")
+
+
+def test_a_missing_column_lists_those_there_and_the_knob(tmp_path):
+    frame = pl.DataFrame({"uid": ["1"], "item": ["2"]})
+    with pytest.raises(InputError, match=r"no column 'user_id'. It has: uid, item.*dataset.user_id=COLUMN"):
+        require(frame, {"user_id": "user_id"}, tmp_path / "t.csv", configurable=True)
+    with pytest.raises(InputError, match=r"dataset.timestamp=null dataset.position=COLUMN"):
+        require(frame, {"timestamp": "time"}, tmp_path / "t.csv", configurable=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("2020-01-01", NEW_YEAR),
+        ("2020-01-01T00:00:05Z", NEW_YEAR + 5),
+        ("2020-01-01 02:00:00+02:00", NEW_YEAR),
+        ("2020-01-01T00:00:00.750-0130", NEW_YEAR + 5400),
+        ("2020-01-01 00:01", NEW_YEAR + 60),
+        (str(NEW_YEAR), NEW_YEAR),
+        (str(NEW_YEAR * 1000 + 7), NEW_YEAR),
+        (str(NEW_YEAR * 10**6), NEW_YEAR),
+        (f"{NEW_YEAR}.9", NEW_YEAR),
+        ("0", 0),
+        ("yesterday", None),
+        ("2020-13-01", None),
+        ("-5", None),
+        ("nan", None),
+        ("1969-12-31", None),
+    ],
+)
+def test_times(value, time):
+    assert seconds(pl.Series([value])).to_list() == [time]
+
+
+def test_times_of_typed_columns():
+    moment = datetime.datetime(2020, 1, 1)
+    assert seconds(pl.Series([moment, None])).to_list() == [NEW_YEAR, None]
+    assert seconds(pl.Series([moment.date()])).to_list() == [NEW_YEAR]
+    assert seconds(pl.Series([moment]).dt.replace_time_zone("Europe/Berlin")).to_list() == [NEW_YEAR - 3600]
+    assert seconds(pl.Series([NEW_YEAR * 10**9])).to_list() == [NEW_YEAR]
+
+
+def test_one_unit_for_the_whole_column():
+    early_and_late = pl.Series([86_400_000, NEW_YEAR * 1000])  # 1970-01-02 and 2020-01-01 in milliseconds
+    assert seconds(early_and_late).to_list() == [86_400, NEW_YEAR]
