@@ -1,0 +1,82 @@
+"""Cold-start users: users are split 8:1:1, and a validation or test user has no training row at all.
+
+The setting of DreamRec, iDreamRec and AlphaFuse (items are all known). Where they are silent, ours: users are drawn at
+random by a seed; every prefix with at least one item asks for its next item (`every_prefix`), or only the last row is
+asked for (`last`, one case per user); the empty prefix is never asked and counted in the split's facts. Validation
+and test are different users, so a test history never holds a validation target.
+
+`max_interactions` keeps each user's last rows only: 11 rebuilds AlphaFuse's counts (138,444 on Toys, 256,598 on Sports;
+which end they cut is not published). Rows before those are set aside: they neither train, nor show, nor are history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pte.protocol.leave_one_out import cases
+from pte.protocol.withhold import visible_rows
+from pte.schema import Cases, InputError, Interactions, Split
+
+SCORING = ("every_prefix", "last")
+
+
+class ColdStart:
+    """Train users train with all their (kept) rows; of the others each row is asked for from those before it."""
+
+    def __init__(
+        self,
+        *,
+        shares: Sequence[int] = (8, 1, 1),
+        scoring: str = "every_prefix",
+        max_interactions: int | None = None,
+        withhold: int = 2,
+        min_visible: int = 3,
+        seed: int = 0,
+    ) -> None:
+        if len(shares) != 3 or min(shares) < 1:
+            raise InputError(f"protocol.shares={list(shares)}: three positive numbers, train : valid : test")
+        if scoring not in SCORING:
+            raise InputError(f"protocol.scoring={scoring}: must be one of {', '.join(SCORING)}")
+        if max_interactions is not None and max_interactions < 2:
+            raise InputError(f"protocol.max_interactions={max_interactions}: a history and a target take at least 2")
+        self.shares, self.scoring, self.max_interactions = tuple(shares), scoring, max_interactions
+        self.withhold, self.min_visible, self.seed = withhold, min_visible, seed
+
+    def __call__(self, interactions: Interactions) -> Split:
+        begin, stop = interactions.start[:-1], interactions.start[1:]
+        if self.max_interactions is not None:
+            begin = np.maximum(begin, stop - self.max_interactions)
+        part = self.parts(interactions.num_users)
+        row = np.arange(len(interactions.user))
+        kept = row >= begin[interactions.user]
+        train = kept & (part[interactions.user] == 0)
+        visible = visible_rows(
+            interactions, train, withhold=self.withhold, min_visible=self.min_visible, seed=self.seed
+        )
+        valid, test = (self._cases(interactions, begin, np.flatnonzero(part == number)) for number in (1, 2))
+        return Split(train, visible, valid, test)
+
+    def parts(self, num_users: int) -> np.ndarray:
+        """(U,) 0 = train, 1 = valid, 2 = test, drawn by the seed; shares rounded down, the rest trains."""
+        valid, test = (num_users * share // sum(self.shares) for share in self.shares[1:])
+        if min(valid, test) < 1:
+            raise InputError(
+                f"protocol=cold_start: {num_users} users in shares {list(self.shares)} leave no user to ask; give more"
+                " users or type protocol=leave_one_out"
+            )
+        part = np.zeros(num_users, np.int8)
+        order = np.random.default_rng(self.seed).permutation(num_users)
+        part[order[:valid]], part[order[valid : valid + test]] = 1, 2
+        return part
+
+    def _cases(self, interactions: Interactions, begin: np.ndarray, users: np.ndarray) -> Cases:
+        """The questions put to some users: all kept rows but the first, or the last alone."""
+        stop = interactions.start[1:]
+        first = begin[users] + 1 if self.scoring == "every_prefix" else np.maximum(begin[users] + 1, stop[users] - 1)
+        count = stop[users] - first  # (V,), 0 where a user has a single row
+        user = np.repeat(users, count)
+        nth = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
+        target = np.repeat(first, count) + nth
+        return cases(interactions, user, target, begin[user] if self.max_interactions is not None else None)

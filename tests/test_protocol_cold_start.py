@@ -1,0 +1,116 @@
+"""Cold-start users: by hand, by property, and against AlphaFuse's published counts on the real tables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pte.dataset.prepared import Prepared
+from pte.dataset.rules import Rules
+from pte.protocol.cold_start import ColdStart
+from pte.protocol.facts import check, describe, used_rows
+from pte.schema import InputError, Interactions, Items
+
+
+def interactions_of(length, seed=0):
+    random = np.random.default_rng(seed)
+    rows = int(np.sum(length))
+    return Interactions(
+        user=np.repeat(np.arange(len(length), dtype=np.int32), length),
+        item=random.integers(1, 31, rows).astype(np.int32),
+        time=np.arange(rows, dtype=np.int64),
+        user_id=[str(u) for u in range(len(length))],
+        items=Items([""] + [str(i) for i in range(30)], [""] + [f"t{i}" for i in range(30)], {}),
+        card={},
+    )
+
+
+def test_every_prefix_by_hand():
+    interactions = interactions_of([4, 4, 4])
+    split = ColdStart(shares=(1, 1, 1), withhold=0, seed=0)(interactions)
+    part = ColdStart(shares=(1, 1, 1), withhold=0, seed=0).parts(3)
+    asked = int(np.flatnonzero(part == 2)[0])
+    assert split.test.user.tolist() == [asked] * 3
+    assert split.test.target.tolist() == [4 * asked + 1, 4 * asked + 2, 4 * asked + 3]
+    assert split.test.begin is None
+    assert split.train.sum() == 4
+    assert interactions.user[split.train].tolist() == [int(np.flatnonzero(part == 0)[0])] * 4
+
+
+def test_last_asks_each_user_once():
+    interactions = interactions_of([1, 2, 5, 3, 4, 2] * 5)
+    split = ColdStart(shares=(1, 1, 1), scoring="last")(interactions)
+    assert len(np.unique(split.test.user)) == len(split.test.user)
+    assert (split.test.target == interactions.start[split.test.user + 1] - 1).all()
+    assert (np.diff(interactions.start)[split.test.user] >= 2).all()  # a single row has no history
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("scoring", ["every_prefix", "last"])
+@pytest.mark.parametrize("most", [None, 2, 5])
+def test_promises_on_random_histories(seed, scoring, most):
+    length = np.random.default_rng(seed).integers(1, 13, 50)
+    interactions = interactions_of(length, seed)
+    split = ColdStart(scoring=scoring, max_interactions=most, seed=seed)(interactions)
+    check(interactions, split)
+    trained = set(interactions.user[split.train])
+    valid, test = set(split.valid.user), set(split.test.user)
+    assert not trained & valid
+    assert not trained & test
+    assert not valid & test
+    assert len(trained) == 40
+    kept = np.minimum(length, most or 99)
+    facts = describe(interactions, split)
+    assert facts["train_rows"] == sum(kept[u] for u in trained)
+    part = ColdStart(seed=seed).parts(50)
+    prefixes = np.where(kept >= 2, kept - 1 if scoring == "every_prefix" else 1, 0)
+    assert facts["test_cases"] == prefixes[part == 2].sum()
+    assert facts["valid_cases"] == prefixes[part == 1].sum()
+    assert facts["empty_prefixes"] == 10
+    assert facts["unscored_users"] == (kept[part > 0] == 1).sum()
+    begin = split.test.history_begin(interactions)
+    assert (split.test.target - begin < kept[split.test.user]).all()
+    assert (begin >= interactions.start[split.test.user]).all()
+    asked = kept.copy()
+    asked[(part > 0) & (kept < 2)] = 0
+    assert used_rows(interactions, split).sum() == asked.sum()
+
+
+def test_seed_decides_who_is_asked():
+    assert (ColdStart(seed=0).parts(100) == ColdStart(seed=0).parts(100)).all()
+    assert (ColdStart(seed=0).parts(100) != ColdStart(seed=1).parts(100)).any()
+    assert np.bincount(ColdStart().parts(19412)).tolist() == [15530, 1941, 1941]
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"shares": (1, 1)}, {"shares": (1, 0, 1)}, {"scoring": "first"}, {"max_interactions": 1}]
+)
+def test_impossible_settings_are_refused(knobs):
+    with pytest.raises(InputError, match=r"protocol\."):
+        ColdStart(**knobs)
+
+
+def test_too_few_users_are_refused(twelve):
+    with pytest.raises(InputError, match="leave no user to ask"):
+        ColdStart()(twelve)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("folder", "rows"), [("Toys", 138_444), ("Sports", 256_598)])
+def test_eleven_interactions_rebuild_alphafuse(folder, rows):
+    data = os.environ.get("PTE_DATA")
+    if not data or not (Path(data) / folder).is_dir():
+        pytest.skip(f"PTE_DATA has no {folder}")
+    interactions = Prepared(name=folder, data=data, folder=folder, licence="", expect=None, rules=Rules()).read()
+    for scoring in ("every_prefix", "last"):
+        split = ColdStart(scoring=scoring, max_interactions=11)(interactions)
+        check(interactions, split)
+        facts = describe(interactions, split)
+        assert facts["rows_used"] == rows
+        assert facts["test_users"] == len(interactions.user_id) // 10
+    used = used_rows(interactions, split)
+    distinct = len(np.unique(interactions.item[used]))
+    assert distinct == {"Toys": 11_921, "Sports": 18_357}[folder]  # counted independently when the tables were made
