@@ -95,7 +95,7 @@ def test_rows_with_too_many_fields_follow_the_rule_for_malformed_ones(custom):
 @pytest.mark.parametrize("missing", ["interactions", "items"])
 def test_without_paths_it_says_what_to_type(custom, missing):
     with pytest.raises(InputError, match=r"dataset\.interactions=PATH"):
-        custom("", **{missing: "???"})
+        custom("", **{missing: None})
 
 
 def test_without_an_order(custom):

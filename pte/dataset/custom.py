@@ -25,8 +25,8 @@ class Custom:
         *,
         name: str,
         licence: str,
-        interactions: str,
-        items: str,
+        interactions: str | None,
+        items: str | None,
         user_id: str,
         item_id: str,
         timestamp: str | None,
@@ -37,7 +37,7 @@ class Custom:
         rules: Rules,
     ) -> None:
         for knob, value in (("interactions", interactions), ("items", items)):
-            if value in (None, "", "???"):
+            if not value:
                 raise InputError(
                     f"dataset=custom needs two tables (.csv .tsv .parquet): type dataset.interactions=PATH"
                     f" dataset.items=PATH (dataset.{knob} is missing)"
@@ -45,7 +45,7 @@ class Custom:
         if not timestamp and not position:
             raise InputError("dataset=custom needs an order: type dataset.timestamp=COLUMN or dataset.position=COLUMN")
         self.name, self.licence, self.rules = name, licence, rules
-        self.places = {"interactions": interactions, "items": items}
+        self.places = {"interactions": str(interactions), "items": str(items)}
         self.user_id, self.item_id, self.timestamp, self.position = user_id, item_id, timestamp, position
         self.item_key, self.title, self.text = item_key, title, text
 
