@@ -1,0 +1,60 @@
+"""Principal axes of a set of vectors, and what is made of them: PCA, PCA whitening, ZCA whitening.
+
+With mean mu and covariance Sigma = U Lambda U^T of the rows of L, each row with weight 1/n, eigenvalues falling:
+
+    PCA            (L - mu) U_{:, :d}
+    PCA whitening  (L - mu) U_{:, :d} Lambda_{:d}^{-1/2}             covariance I
+    ZCA whitening  (L - mu) U Lambda^{-1/2} U^T                      covariance I, nearest to L - mu
+
+Directions without variance have no inverse root, so Lambda + eps mean(Lambda) takes Lambda's place in it. Eigenvectors
+have no sign of their own; the largest entry of each is made positive, so that the order of the rows does not matter.
+Worked out in fp64 on the CPU, once, when a model is made.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Axes:
+    """mu, U and Lambda of some vectors, fp64."""
+
+    mean: Tensor  # (d,)
+    basis: Tensor  # (d, d), one axis per column
+    variance: Tensor  # (d,), falling, not negative
+
+    def project(self, vectors: Tensor, width: int) -> Tensor:
+        """PCA: (n, d) -> (n, width) float64."""
+        return (vectors.cpu().double() - self.mean) @ self.basis[:, :width]
+
+    def whiten(self, vectors: Tensor, width: int, eps: float) -> Tensor:
+        """PCA whitening: (n, d) -> (n, width) float64."""
+        ridge = (self.variance + eps * self.variance.mean()).clamp_min(torch.finfo(torch.float64).tiny)
+        return self.project(vectors, width) / ridge[:width].sqrt()
+
+
+def axes(vectors: Tensor) -> Axes:
+    """Mean and principal axes of the rows of (n, d)."""
+    x = vectors.detach().cpu().double()
+    mean = x.mean(dim=0)
+    variance, basis = torch.linalg.eigh((x - mean).T @ (x - mean) / max(1, len(x)))  # rising
+    variance, basis = variance.flip(0).clamp_min(0), basis.flip(1)
+    return Axes(mean, basis * basis.gather(0, basis.abs().argmax(dim=0, keepdim=True)).sign(), variance)
+
+
+def whitened(vectors: Tensor, components: int, eps: float) -> Tensor:
+    """PCA whitening: (n, d) -> (n, components), unit variance on each of the first principal axes; float32."""
+    return axes(vectors).whiten(vectors, components, eps).float()
+
+
+def zca_whitened(vectors: Tensor, eps: float, groups: int = 1) -> Tensor:
+    """(n, d) -> (n, d) float32, each of `groups` equal blocks of columns whitened by itself to covariance I."""
+    blocks = []
+    for block in vectors.chunk(groups, dim=1):
+        own = axes(block)
+        blocks.append(own.whiten(block, block.shape[1], eps) @ own.basis.T)
+    return torch.cat(blocks, dim=1).float()
