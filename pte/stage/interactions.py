@@ -17,7 +17,7 @@ NAME = "interactions"
 VERSION = 1
 READS = ("dataset",)
 # Where the raw files lie does not matter, only what is in them: their sha256 is in the key through `roots`.
-_PLACES = ("data", "source", "source_sha256", "sha256", "interactions", "items")
+_PLACES = ("data", "source", "source_sha256", "sha256", "interactions", "items", "reviews", "metadata", "businesses")
 IDLE = tuple(f"dataset.{knob}" for knob in _PLACES)
 PARENTS = ()
 
