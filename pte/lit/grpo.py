@@ -1,0 +1,160 @@
+"""Trains a selection policy by group-relative policy optimisation, and measures what carries over to unseen entities.
+
+Each step draws G candidates per entity from the policy as it is (with replacement), scores them relative to their group
+and takes `inner_epochs` clipped steps on these draws. The reference is the policy before training. Groups whose rewards
+are all equal are dropped and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from pte.metric.collapse import effective_rank, pairwise_cosine
+from pte.rl.grpo import categorical_kl, clip_fraction, clipped_objective, entropy, group_advantage, zero_std
+from pte.selector.base import Candidates
+from pte.selector.grpo import GRPO, all_logits
+
+GRADIENT_NORM = 1.0
+PROBED = 4096  # entities on which the curve's figures are computed
+
+
+class Shuffled(IterableDataset):
+    """Batches of entities in a new order every epoch, the order a function of the generator."""
+
+    def __init__(self, entity: Tensor, batch_size: int, generator: torch.Generator) -> None:
+        self.entity, self.batch_size, self.generator = entity, batch_size, generator
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = torch.randperm(len(self.entity), generator=self.generator).to(self.entity.device)
+        yield from self.entity[order].split(self.batch_size)
+
+    def __len__(self) -> int:
+        return -(-len(self.entity) // self.batch_size)
+
+
+class GRPOModule(LightningModule):
+    """parts: raw reward parts by name, (E, K) each, for the record. `curve` collects one row per epoch.
+
+    trackers: loggers that get each row as it comes. They belong to the caller: the Trainer would close its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: nn.Module,
+        candidates: Candidates,
+        settings: GRPO,
+        trained: Tensor,
+        held_out: Tensor,
+        parts: Mapping[str, Tensor],
+        trackers: Sequence[Any] = (),
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.policy, self.candidates, self.settings = policy, candidates, settings
+        self.parts, self.trackers = parts, trackers
+        self.entity = torch.nonzero(trained).squeeze(1)
+        self.unseen = torch.nonzero(held_out).squeeze(1)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        order = torch.randperm(len(self.entity), generator=self.generator).to(self.entity.device)
+        self.probed = self.entity[order[:PROBED]]
+        self.reference = all_logits(policy, candidates)  # (E, K)
+        self.curve: list[dict[str, float]] = []
+        self._steps: list[dict[str, Tensor]] = []
+        self._told: list[Tensor] = []  # of every group drawn in this epoch, whether its rewards differ
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.policy.parameters(), lr=self.settings.learning_rate)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(Shuffled(self.entity, self.settings.batch_size, self.generator), batch_size=None)
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        s = self.settings
+        with torch.no_grad():
+            old = self.policy(self.candidates, batch).log_softmax(dim=1)
+            chance = old.exp().cpu()  # drawn on the CPU: the same draws whatever the device
+            drawn = torch.multinomial(chance, s.group_size, replacement=True, generator=self.generator).to(old.device)
+        reward = self.candidates.reward[batch].gather(1, drawn)  # (B, G)
+        told = ~zero_std(reward)
+        advantage = group_advantage(reward, scale_std=s.scale_std)
+        self._told.append(told)
+        for _ in range(s.inner_epochs if told.any() else 0):
+            step = self._step(batch[told], drawn[told], old[told].gather(1, drawn[told]), advantage[told])
+            spread = {"advantage_mean": advantage[told].mean(), "advantage_std": advantage[told].std(correction=0)}
+            self._steps.append(step | spread)
+
+    def _step(self, entity: Tensor, drawn: Tensor, old_log_pi: Tensor, advantage: Tensor) -> dict[str, Tensor]:
+        """One gradient step on n groups: J = mean min(rho A, clip(rho) A) - beta KL + bonus entropy."""
+        s, optimizer = self.settings, self.optimizers()
+        logits = self.policy(self.candidates, entity)
+        log_ratio = logits.log_softmax(dim=1).gather(1, drawn) - old_log_pi
+        gain = clipped_objective(log_ratio, advantage, s.eps_low, s.eps_high).mean()
+        kl, h = categorical_kl(logits, self.reference[entity]).mean(), entropy(logits).mean()
+        optimizer.zero_grad()
+        self.manual_backward(-(gain - s.kl * kl + s.entropy * h))
+        nn.utils.clip_grad_norm_(self.policy.parameters(), GRADIENT_NORM)
+        optimizer.step()
+        clipped = clip_fraction(log_ratio, advantage, s.eps_low, s.eps_high)
+        return {"objective": gain.detach(), "kl": kl.detach(), "entropy": h.detach(), "clip_fraction": clipped.detach()}
+
+    def on_train_epoch_end(self) -> None:
+        row = {k: float(torch.stack([s[k] for s in self._steps]).mean()) for k in self._steps[0]} if self._steps else {}
+        row["frac_zero_std"] = 1 - float(torch.cat(self._told).float().mean())
+        self._steps.clear()
+        self._told.clear()
+        row |= self.figures()
+        self.curve.append({"epoch": self.current_epoch, "step": self.global_step, **row})
+        for logger in self.trackers:
+            logger.log_metrics({f"selection/{name}": value for name, value in row.items()}, step=self.global_step)
+
+    def figures(self) -> dict[str, float]:
+        """Rewards under the policy and its rivals, on training and on unseen entities; collapse of what is chosen."""
+        row: dict[str, float] = {}
+        probability = all_logits(self.policy, self.candidates, self.probed).softmax(dim=1)
+        for name, part in self.parts.items():
+            row[f"reward_{name}"] = float((probability * part[self.probed]).sum(dim=1).mean())
+        row |= {f"trained_{k}": v for k, v in rivals(probability, self.candidates.reward[self.probed]).items()}
+        if len(self.unseen):
+            unseen = all_logits(self.policy, self.candidates, self.unseen).softmax(dim=1)
+            row |= {f"unseen_{k}": v for k, v in rivals(unseen, self.candidates.reward[self.unseen]).items()}
+        chosen = self.candidates.vector[self.probed, probability.argmax(dim=1)].float().cpu().numpy()
+        if len(chosen) > 1:
+            row |= {"pairwise_cosine": pairwise_cosine(chosen), "effective_rank": effective_rank(chosen)}
+        return row
+
+
+def rivals(probability: Tensor, reward: Tensor) -> dict[str, float]:
+    """Mean reward (n, K) under the policy, under its argmax, and under what needs no learning."""
+    best = probability.argmax(dim=1, keepdim=True)
+    return {
+        "policy": float((probability * reward).sum(dim=1).mean()),
+        "argmax": float(reward.gather(1, best).mean()),
+        "first": float(reward[:, 0].mean()),
+        "random": float(reward.mean()),
+        "best_of_k": float(reward.amax(dim=1).mean()),
+    }
+
+
+def train(module: GRPOModule, *, callbacks: Sequence[Any] = ()) -> None:
+    """Train the module's policy in place, in this process alone, on the device where its candidates are."""
+    device = module.candidates.vector.device
+    Trainer(
+        accelerator={"cuda": "gpu"}.get(device.type, device.type),
+        devices=1 if device.index is None else [device.index],
+        plugins=[LightningEnvironment()],  # a process group around it, if any, is not for this policy of few weights
+        max_epochs=module.settings.epochs,
+        logger=False,
+        callbacks=list(callbacks),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    ).fit(module)

@@ -1,0 +1,127 @@
+"""Candidate vectors -> one vector per user and item: the reward scores all candidates, the selector picks one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pte.lit.grpo import GRPOModule, train
+from pte.reward.base import RewardData, RewardParts, reward_data
+from pte.schema import Profiles, Selection
+from pte.selector.base import Candidates
+from pte.selector.grpo import GRPO
+from pte.stage import embeddings as embeddings_stage
+from pte.stage import interactions as interactions_stage
+from pte.stage import profiles as profiles_stage
+from pte.stage import split as split_stage
+from pte.stage.context import Context
+from pte.stage.selection_record import describe, joined, joined_known, lines, rewards_of, samples, write
+
+NAME = "selection"
+VERSION = 1
+READS = ("reward", "selector")
+IDLE = ()
+PARENTS = ("interactions", "split", "profiles", "embeddings")
+
+
+def run(context: Context) -> None:
+    """Score, choose, and write the choice with everything needed to see why."""
+    interactions = interactions_stage.load(context.parents["interactions"])
+    split = split_stage.load(context.parents["split"])
+    profiles = profiles_stage.load(context.parents["profiles"])
+    embeddings = embeddings_stage.load(context.parents["embeddings"])
+    reward, selector = context.build("reward"), context.build("selector")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    told = Attributes.of(profiles)
+    parsed = (torch.from_numpy(told.parsed["user"]), torch.from_numpy(told.parsed["item"]))
+    data = reward_data(interactions, split, profiles, embeddings, parsed=parsed, device=device)
+    judged, rest = data.parted(selector.withheld_share, torch.Generator().manual_seed(0))
+    scores = reward.score(judged)
+    candidates = table(judged, scores, told)
+    parts = {name: joined(score) for name, score in {**scores.part, "total": scores.total}.items()}
+    curve: list[dict[str, float]] = []
+
+    def fit(settings: GRPO, policy: nn.Module, candidates: Candidates, trained: Tensor, held_out: Tensor) -> None:
+        module = GRPOModule(
+            policy=policy, candidates=candidates, settings=settings, trained=trained, held_out=held_out,
+            parts=parts, trackers=context.loggers,
+        )  # fmt: skip
+        train(module)
+        curve.extend(module.curve)
+
+    choice = selector.select(candidates, fit=fit)
+    facts = describe(candidates, choice, parts, told.forms)
+    facts["unseen"] = {k: v for k, v in curve[-1].items() if k.startswith("unseen_")} if curve else {}
+    if selector.withheld_share < 1:
+        later = reward.score(rest)
+        facts["judged_by_the_rest"] = rewards_of(choice, joined(later.total), joined_known(later.total))
+    write(context.out, interactions.num_users, choice, scores, curve)
+    rows = samples(data, told.forms, candidates, choice, parts)
+    (context.out / "samples.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
+    (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    for line in lines(facts):
+        context.say(line)
+
+
+def load(path: Path) -> Selection:
+    """Read back the choice."""
+    with np.load(path / "selection.npz", allow_pickle=False) as arrays:
+        return Selection(*(arrays[name] for name in ("user", "item", "user_choice", "item_choice")))
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """How each candidate came about, by side: form (n, K) int, temperature (n, K), parsed (n, K) bool."""
+
+    forms: list[str]
+    form: Mapping[str, np.ndarray]
+    temperature: Mapping[str, np.ndarray]
+    parsed: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, profiles: Profiles) -> Attributes:
+        """From the generations of the last round of each side; a candidate nobody generated has form "" (number 0)."""
+        shape = {
+            "user": (len(profiles.user), profiles.num_candidates),
+            "item": (len(profiles.item), profiles.num_candidates),
+        }
+        form = {side: np.zeros(shape[side], np.int64) for side in shape}
+        temperature = {side: np.zeros(shape[side], np.float32) for side in shape}
+        parsed = {side: np.ones(shape[side], bool) for side in shape}
+        number = {"": 0}
+        last = {side: max((g.round for g in profiles.generations if g.side == side), default=0) for side in shape}
+        for g in profiles.generations:
+            if g.round == last[g.side]:
+                place = (g.entity, g.candidate)
+                form[g.side][place] = number.setdefault(g.form, len(number))
+                temperature[g.side][place], parsed[g.side][place] = g.temperature, g.parsed
+        return cls(list(number), form, temperature, parsed)
+
+    def both(self, values: Mapping[str, np.ndarray]) -> Tensor:
+        """Users and items in one table, padding left out."""
+        return torch.from_numpy(np.concatenate([values["user"], values["item"][1:]]))
+
+
+def table(data: RewardData, scores: RewardParts, told: Attributes) -> Candidates:
+    """Both sides as the selector sees them."""
+    vector = torch.cat([data.user.candidate, data.item.candidate[1:]])
+    device = vector.device
+    words = [[len(text.split()) for text in texts] for texts in [*data.user.text, *data.item.text[1:]]]
+    return Candidates(
+        vector=vector,
+        context=torch.cat([data.user.context, data.item.context[1:]]),
+        reward=joined(scores.total),
+        known=joined_known(scores.total),
+        is_user=(torch.arange(len(vector)) < len(data.user.context)).to(device),
+        words=torch.tensor(words, dtype=torch.float32, device=device),
+        form=told.both(told.form).to(device),
+        temperature=told.both(told.temperature).to(device),
+        num_forms=len(told.forms),
+    )

@@ -1,0 +1,149 @@
+"""What the selection stage leaves behind: choices, rewards of every candidate, curve, samples to read, facts."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pte.metric.collapse import effective_rank, pairwise_cosine
+from pte.reward.base import PartScore, RewardData, RewardParts
+from pte.selector.base import Candidates, Choice
+
+SHOWN = 6  # entities of each side whose candidates are kept for people to read
+
+
+def joined(score: PartScore) -> Tensor:
+    """(E, K): users, then items without padding."""
+    return torch.cat([score.user, score.item[1:]])
+
+
+def joined_known(score: PartScore) -> Tensor:
+    """(E,) bool, likewise."""
+    return torch.cat([score.user_known, score.item_known[1:]])
+
+
+def write(out: Path, num_users: int, choice: Choice, scores: RewardParts, curve: Sequence[Mapping[str, float]]) -> None:
+    """selection.npz (vectors and choices), reward.npz (every part of every candidate), curve.csv."""
+    vector, index = choice.vector.cpu().numpy(), choice.index.cpu().numpy().astype(np.int16)
+    probability = choice.probability.cpu().numpy().astype(np.float32)
+    np.savez(
+        out / "selection.npz",
+        user=vector[:num_users],
+        item=np.concatenate([np.zeros_like(vector[:1]), vector[num_users:]]),
+        user_choice=index[:num_users],
+        item_choice=np.concatenate([[-1], index[num_users:]]).astype(np.int16),
+    )
+    arrays = {"user_probability": probability[:num_users]}
+    arrays["item_probability"] = np.concatenate([np.zeros_like(probability[:1]), probability[num_users:]])
+    for name, score in {**scores.part, "total": scores.total}.items():
+        arrays |= {f"{side}_{name}": getattr(score, side).cpu().numpy() for side in ("user", "item")}
+        arrays |= {f"{side}_{name}_known": getattr(score, f"{side}_known").cpu().numpy() for side in ("user", "item")}
+    np.savez(out / "reward.npz", **arrays)
+    if curve:
+        with (out / "curve.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in curve for name in row)))
+            writer.writeheader()
+            writer.writerows(curve)
+
+
+def weights(choice: Choice) -> Tensor:
+    """(E, K): one for the candidate taken; the mixing weights where several are."""
+    taken = torch.zeros_like(choice.probability).scatter_(1, choice.index.clamp(min=0)[:, None], 1.0)
+    return torch.where((choice.index < 0)[:, None], choice.probability, taken)
+
+
+def rewards_of(choice: Choice, reward: Tensor, member: Tensor) -> dict[str, float]:
+    """Mean of a reward (E, K) over the entities `member` (E,): of the choice and of the plain alternatives."""
+    if not member.any():
+        return {}
+    reward, weight = reward[member], weights(choice)[member]
+    return {
+        "chosen": float((reward * weight).sum(dim=1).mean()),
+        "first": float(reward[:, 0].mean()),
+        "random": float(reward.mean()),
+        "best_of_k": float(reward.amax(dim=1).mean()),
+    }
+
+
+def describe(candidates: Candidates, choice: Choice, parts: Mapping[str, Tensor], forms: list[str]) -> dict[str, Any]:
+    """Figures by side: rewards where they are known, what was chosen, and whether vectors have become alike."""
+    facts: dict[str, Any] = {}
+    for side, member in (("user", candidates.is_user), ("item", ~candidates.is_user)):
+        mine: dict[str, Any] = {"entities": int(member.sum()), "known": int((member & candidates.known).sum())}
+        mine["reward"] = {name: rewards_of(choice, part, member & candidates.known) for name, part in parts.items()}
+        taken = choice.index[member]
+        taken = taken[taken >= 0]
+        mine["chosen_candidate"] = torch.bincount(taken, minlength=candidates.num_candidates).tolist()
+        form = candidates.form[member].gather(1, choice.index[member].clamp(min=0)[:, None])[choice.index[member] >= 0]
+        count = torch.bincount(form.flatten(), minlength=len(forms)).tolist()
+        mine["chosen_form"] = {name: n for name, n in zip(forms, count, strict=True) if n}
+        for name, vectors in (("chosen", choice.vector[member]), ("first", candidates.vector[member, 0])):
+            array = vectors.float().cpu().numpy()
+            if len(array) > 1 and array.any():
+                mine |= {
+                    f"{name}_pairwise_cosine": pairwise_cosine(array),
+                    f"{name}_effective_rank": effective_rank(array),
+                }
+        facts[side] = mine
+    return facts
+
+
+def lines(facts: Mapping[str, Any]) -> list[str]:
+    """The facts for the person watching."""
+    told = []
+    for side in ("user", "item"):
+        mine = facts[side]
+        total = mine["reward"]["total"]
+        words = f"selection: {mine['entities']:,} {side}s, reward known for {mine['known']:,}"
+        if total:
+            words += ": " + ", ".join(f"{name} {value:+.3f}" for name, value in total.items())
+        if "chosen_effective_rank" in mine:
+            words += f"; effective rank {mine['first_effective_rank']:.0f} -> {mine['chosen_effective_rank']:.0f}"
+        told.append(words)
+    for heading, name in (
+        ("entities never trained on", "unseen"),
+        ("by withheld rows not chosen by", "judged_by_the_rest"),
+    ):
+        if facts.get(name):
+            values = ", ".join(f"{k.removeprefix('unseen_')} {v:+.3f}" for k, v in facts[name].items())
+            told.append(f"selection: reward of {heading}: {values}")
+    return told
+
+
+def samples(
+    data: RewardData, forms: list[str], candidates: Candidates, choice: Choice, parts: Mapping[str, Tensor]
+) -> list[dict[str, Any]]:
+    """One row per candidate of a few users and items, those of known reward first, users and items in turn."""
+    num_users = len(data.user.context)
+    order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(0))
+    order = order[torch.argsort(~candidates.known.cpu()[order], stable=True)]
+    users, items = order[order < num_users][:SHOWN].tolist(), order[order >= num_users][:SHOWN].tolist()
+    turns = [x for pair in zip(users, items, strict=False) for x in pair]
+    turns += users[len(items) :] + items[len(users) :]
+    rows = []
+    for x in turns:
+        side, entity = ("user", x) if x < num_users else ("item", x - num_users + 1)
+        texts = data.user.text[entity] if side == "user" else data.item.text[entity]
+        for k, text in enumerate(texts):
+            rows.append(
+                {
+                    "side": side,
+                    "entity": entity,
+                    "title": data.title[entity] if side == "item" else "",
+                    "candidate": k,
+                    "form": forms[int(candidates.form[x, k])],
+                    "temperature": round(float(candidates.temperature[x, k]), 3),
+                    "text": text,
+                    **{name: round(float(part[x, k]), 4) for name, part in parts.items()},
+                    "known": bool(candidates.known[x]),
+                    "probability": round(float(choice.probability[x, k]), 4),
+                    "chosen": int(choice.index[x]) == k,
+                }
+            )
+    return rows
