@@ -1,0 +1,142 @@
+"""A causal transformer over packed or right-padded histories: SASRec's encoder (Kang & McAuley, ICDM 2018, Sec. III).
+
+Departures: normalisation after each residual sum (post-LN) and GELU in the feed-forward part, as in BERT; the published
+code normalises the queries only and uses ReLU. Attention over packed rows is block-diagonal: a place sees the earlier
+places of its own history and nothing else. A right-padded history needs no mask but the causal one, since all its
+padding comes after its last item.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pte.nn.dropout import Dropout, dropout
+
+
+def block_causal(segment: Tensor) -> Tensor:
+    """May place l look at place m? Same history and m <= l. (R, L) -> (R, 1, L, L) bool.
+
+    Padding (segment 0) looks at padding, so that no row of a softmax is empty; nothing else ever looks at it.
+    """
+    same = segment[:, None, :, None] == segment[:, None, None, :]
+    return same & torch.ones(same.shape[-2:], dtype=torch.bool, device=segment.device).tril()
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, drop: float) -> Tensor:
+    """dropout(softmax(q k^T / sqrt(d))) v over places allowed by `mask` (None = causal); q, k, v (R, H, L, d).
+
+    Without dropout, and on a GPU, this is SDPA's fused kernel. With dropout a CPU has no such kernel, and SDPA's own
+    way takes 1.7 times as long as these five lines (measured at R = 15, L = 50, d = 32).
+    """
+    if drop == 0 or q.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop, is_causal=mask is None)
+    if mask is None:
+        mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).tril()
+    bias = torch.zeros(mask.shape, dtype=q.dtype).masked_fill_(~mask, -torch.inf)
+    weight = ((q * q.shape[-1] ** -0.5) @ k.mT + bias).softmax(dim=-1)
+    return dropout(weight, drop, training=True) @ v
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention, softmax(Q K^T / sqrt(D/H)) V, heads side by side in one projection."""
+
+    def __init__(self, *, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"a width of {width} cannot be split among {heads} heads")
+        self.heads, self.dropout = heads, dropout
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(R, L, D) -> (R, L, D); `mask` (R, 1, L, L) bool, None = causal."""
+        q, k, v = rearrange(self.qkv(x), "r l (three h d) -> three r h l d", three=3, h=self.heads)
+        read = attend(q, k, v, mask, self.dropout if self.training else 0.0)
+        return self.out(rearrange(read, "r h l d -> r l (h d)"))
+
+    def last(self, x: Tensor, length: Tensor) -> Tensor:
+        """What the last place of each right-padded history reads: (B, L, D), (B,) -> (B, D)."""
+        at = torch.arange(len(x), device=x.device)
+        query, key_value = self.qkv.weight.split([x.shape[-1], 2 * x.shape[-1]])
+        query_bias, key_value_bias = self.qkv.bias.split([x.shape[-1], 2 * x.shape[-1]])
+        q = rearrange(F.linear(x[at, length - 1], query, query_bias), "b (h d) -> b h 1 d", h=self.heads)
+        k, v = rearrange(F.linear(x, key_value, key_value_bias), "b l (two h d) -> two b h l d", two=2, h=self.heads)
+        real = torch.arange(x.shape[1], device=x.device) < length[:, None]
+        read = F.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None, :])
+        return self.out(rearrange(read, "b h 1 d -> b (h d)"))
+
+
+class Block(nn.Module):
+    """x <- LN(x + Attention(x)), then x <- LN(x + W2 GELU(W1 x)), with dropout on what is added."""
+
+    def __init__(self, *, width: int, inner: int, heads: int, dropout: float, attention_dropout: float) -> None:
+        super().__init__()
+        self.attention = Attention(width=width, heads=heads, dropout=attention_dropout)
+        self.widen, self.narrow = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.norm_attention, self.norm_feed = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.drop = Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        return self._feed(self.norm_attention(x + self.drop(self.attention(x, mask))))
+
+    def last(self, x: Tensor, length: Tensor) -> Tensor:
+        """The same for the last place of each right-padded history alone: (B, L, D) -> (B, D)."""
+        own = x[torch.arange(len(x), device=x.device), length - 1]
+        return self._feed(self.norm_attention(own + self.drop(self.attention.last(x, length))))
+
+    def _feed(self, x: Tensor) -> Tensor:
+        return self.norm_feed(x + self.drop(self.narrow(F.gelu(self.widen(x)))))
+
+
+class Encoder(nn.Module):
+    """Item vectors plus learned positions, normalised and dropped out, through a stack of blocks."""
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        inner: int,
+        layers: int,
+        heads: int,
+        length: int,
+        dropout: float,
+        attention_dropout: float,
+        std: float = 0.02,
+    ) -> None:
+        super().__init__()
+        if layers < 1:
+            raise ValueError(f"an encoder needs at least one layer, got {layers}")
+        self.position = nn.Embedding(length, width)
+        self.norm, self.drop = nn.LayerNorm(width), Dropout(dropout)
+        self.blocks = nn.ModuleList(
+            Block(width=width, inner=inner, heads=heads, dropout=dropout, attention_dropout=attention_dropout)
+            for _ in range(layers)
+        )
+        self.apply(lambda module: normal_weights(module, std))
+
+    def forward(self, x: Tensor, position: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(R, L, D) item vectors at positions (R, L) or (L,) -> (R, L, D); no mask means causal."""
+        x = self.drop(self.norm(x + self.position(position)))
+        for block in self.blocks:
+            x = block(x, mask)
+        return x
+
+    def last(self, x: Tensor, length: Tensor) -> Tensor:
+        """State after the last item of right-padded histories: (B, L, D), (B,) -> (B, D). Equal to `forward` there."""
+        x = self.drop(self.norm(x + self.position(torch.arange(x.shape[1], device=x.device))))
+        *early, final = self.blocks
+        for block in early:
+            x = block(x, None)
+        assert isinstance(final, Block)
+        return final.last(x, length)
+
+
+def normal_weights(module: nn.Module, std: float) -> None:
+    """Weights ~ N(0, std^2), biases 0, norms 1 and 0: BERT's start."""
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=std)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,160 @@
+"""Denoising diffusion on vectors: schedules, the noised sample, reverse steps, an exact shortcut for affine denoisers.
+
+Forward (Ho et al., DDPM, NeurIPS 2020, Eq. 2 and 4), for t = 0..T-1: x_t = sqrt(alpha_bar_t) x_0 +
+sqrt(1 - alpha_bar_t) eps, alpha_bar_t = prod_{s<=t} (1 - beta_s). The denoiser predicts x_0. Every reverse step used here has the form
+
+    x_next = a xhat_0 + b x_t + sigma z,    z ~ N(0, I)
+
+with DDPM's posterior (Eq. 7) or DDIM's deterministic step (Song et al., ICLR 2021, Eq. 12) for a, b and sigma; `Chain`
+lists them from pure noise to x_0. Schedules as in DreamRec's code (Yang et al., NeurIPS 2023).
+
+**An affine denoiser needs no loop.** Let xhat_0 = W x_t + u + v_t, where u does not depend on t. A step is then
+x_next = M_t x_t + a_t (u + v_t) + sigma_t z_t with M_t = a_t W + b_t I. Number the S steps 1..S in the order they are
+taken and let P_S = I, P_{k-1} = P_k M_k: P_k carries what is added in step k to the end. Unrolling,
+
+    x_0 = P_0 x_T + sum_k P_k a_k (u + v_k) + sum_k P_k sigma_k z_k .
+
+The first and last terms are independent Gaussians with mean 0, hence x_0 given u is exactly
+
+    N( K u + m, C ),  K = sum_k a_k P_k,  m = sum_k a_k P_k v_k,  C = P_0 P_0^T + sum_k sigma_k^2 P_k P_k^T .
+
+`fold` makes K, m and C by one pass from the last step to the first, in fp64: S products of (D, D) matrices in all,
+however many users are then asked. Classifier-free guidance keeps the form: (1 + w) f(x, c) - w f(x, null) is affine in
+x with the same W (for its weights 1 + w and -w add to 1) and u = W_c ((1 + w) c - w null).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+SCHEDULES = ("linear", "cosine", "exp", "sqrt")
+
+
+def betas(schedule: str, steps: int) -> Tensor:
+    """(T,) float64 variances beta_t of a named schedule, with the constants of DreamRec's code."""
+    match schedule:
+        case "linear":  # Ho et al., Sec. 4
+            return torch.linspace(1e-4, 0.02, steps, dtype=torch.float64)
+        case "cosine":  # Nichol & Dhariwal, ICML 2021, Eq. 17
+            return _from_alpha_bar(lambda t: math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2, steps).clamp(
+                1e-4, 0.9999
+            )
+        case "exp":  # 1 - exp(-beta_min / T - x_t (beta_max - beta_min) / (2 T^2)), x_t = 1, 3, .., 2T + 1
+            x = torch.linspace(1, 2 * steps + 1, steps, dtype=torch.float64)
+            return 1 - torch.exp(-0.1 / steps - x * 0.5 * (10 - 0.1) / steps**2)
+        case "sqrt":  # Li et al., Diffusion-LM, NeurIPS 2022, App. A
+            return _from_alpha_bar(lambda t: 1 - math.sqrt(t + 1e-4), steps).clamp(max=0.999)
+    raise ValueError(f"unknown noise schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
+
+
+def _from_alpha_bar(alpha_bar: Callable[[float], float], steps: int) -> Tensor:
+    """beta_t = 1 - alpha_bar((t + 1) / T) / alpha_bar(t / T)."""
+    at = torch.tensor([alpha_bar(t / steps) for t in range(steps + 1)], dtype=torch.float64)
+    return 1 - at[1:] / at[:-1]
+
+
+def noised(x_0: Tensor, eps: Tensor, alpha_bar_t: Tensor) -> Tensor:
+    """x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps    (DDPM, Eq. 4); x_0, eps (B, D), alpha_bar_t (B, 1)."""
+    return alpha_bar_t.sqrt() * x_0 + (1 - alpha_bar_t).sqrt() * eps
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The reverse steps in the order they are taken: x <- a xhat_0(x, time) + b x + sigma z."""
+
+    time: Tensor  # (S,) int64, what the denoiser is told; falls from T-1
+    a: Tensor  # (S,) float64
+    b: Tensor
+    sigma: Tensor
+
+
+def ddpm(beta: Tensor) -> Chain:
+    """All T ancestral steps with the posterior's mean and variance (DDPM, Eq. 7).
+
+    a_t = beta_t sqrt(alpha_bar_{t-1}) / (1 - alpha_bar_t), b_t = (1 - alpha_bar_{t-1}) sqrt(alpha_t) / (1 - alpha_bar_t),
+    sigma_t^2 = beta_t (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t); alpha_bar_{-1} = 1, so the last step adds no noise.
+    """
+    alpha_bar = (1 - beta).cumprod(0)
+    before = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
+    a = beta * before.sqrt() / (1 - alpha_bar)
+    b = (1 - before) * (1 - beta).sqrt() / (1 - alpha_bar)
+    sigma = (beta * (1 - before) / (1 - alpha_bar)).sqrt()
+    return Chain(torch.arange(len(beta)).flip(0), a.flip(0), b.flip(0), sigma.flip(0))
+
+
+def ddim(beta: Tensor, stride: int) -> Chain:
+    """Deterministic steps t -> t - stride, the last one to x_0 itself (DDIM, Eq. 12 with sigma = 0).
+
+    x_s = sqrt(alpha_bar_s) xhat_0 + sqrt(1 - alpha_bar_s) (x_t - sqrt(alpha_bar_t) xhat_0) / sqrt(1 - alpha_bar_t).
+    """
+    if stride < 1:
+        raise ValueError(f"a stride is at least 1, got {stride}")
+    time = torch.arange(len(beta) - 1, -1, -stride)
+    alpha_bar = (1 - beta).cumprod(0)[time]
+    after = torch.cat([alpha_bar[1:], alpha_bar.new_ones(1)])
+    b = ((1 - after) / (1 - alpha_bar)).sqrt()
+    return Chain(time, after.sqrt() - b * alpha_bar.sqrt(), b, torch.zeros_like(b))
+
+
+def sample(
+    chain: Chain, denoise: Callable[[Tensor, int], Tensor], x: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """x_0 from pure noise x (B, D): the loop over a chain, with `denoise(x, step)` -> xhat_0 (B, D) for step 0..S-1."""
+    for step, (a, b, sigma) in enumerate(zip(chain.a.tolist(), chain.b.tolist(), chain.sigma.tolist(), strict=True)):
+        x = a * denoise(x, step) + b * x
+        if sigma > 0:
+            x = x + sigma * standard_normal(x.shape, generator, x.device)
+    return x
+
+
+@dataclass(frozen=True)
+class Fold:
+    """x_0 given u is N(u K^T + m, root root^T): the whole reverse chain of an affine denoiser, vectors as rows."""
+
+    weight: Tensor  # (D, D), K
+    mean: Tensor  # (D,), m
+    root: Tensor  # (D, D), any square root of C
+
+    def __call__(self, u: Tensor, z: Tensor) -> Tensor:
+        """Samples (B, D) for u (B, D) from standard normal z (B, D); z = 0 gives the means."""
+        return u @ self.weight.T + self.mean + z @ self.root.T
+
+
+def fold(chain: Chain, weight: Tensor, shift: Tensor) -> Fold:
+    """K, m and C for a denoiser xhat_0 = W x + u + v_k: W (D, D), v (S, D) in the chain's order. Sums in fp64."""
+    W, v = weight.double(), shift.double()
+    identity = torch.eye(len(W), dtype=W.dtype, device=W.device)
+    P, K, C = identity, torch.zeros_like(W), torch.zeros_like(W)
+    m = torch.zeros_like(v[0])
+    steps = list(zip(chain.a.tolist(), chain.b.tolist(), chain.sigma.tolist(), v, strict=True))
+    for a, b, sigma, v_k in reversed(steps):
+        K += a * P
+        m += a * (P @ v_k)
+        if sigma > 0:
+            C += sigma**2 * (P @ P.T)
+        P = a * (P @ W) + b * P  # P_{k-1} = P_k M_k
+    C += P @ P.T
+    value, vector = torch.linalg.eigh(C)
+    root = vector * value.clamp_min(0).sqrt()  # C may be singular: DDIM, or a denoiser that forgets a direction
+    return Fold(K.to(weight.dtype), m.to(weight.dtype), root.to(weight.dtype))
+
+
+def standard_normal(
+    shape: torch.Size | tuple[int, ...], generator: torch.Generator | None, device: torch.device
+) -> Tensor:
+    """N(0, 1) on a device, drawn where the generator lives: the same numbers on every device from a CPU generator."""
+    source = device if generator is None else generator.device
+    return torch.randn(shape, generator=generator, device=source).to(device)
+
+
+def sinusoid(time: Tensor, width: int) -> Tensor:
+    """sin and cos of t 10000^{-2j / D} side by side, (S,) -> (S, D): the transformer's code of a position."""
+    half = width // 2
+    rate = torch.exp(-math.log(10000) * torch.arange(half, device=time.device) / max(half - 1, 1))
+    angle = time[:, None].float() * rate
+    return torch.nn.functional.pad(torch.cat([angle.sin(), angle.cos()], dim=1), (0, width % 2))
