@@ -1,11 +1,11 @@
 """Denoising diffusion on vectors: schedules, the noised sample, reverse steps, an exact shortcut for affine denoisers.
 
-Forward (Ho et al., DDPM, NeurIPS 2020, Eq. 2 and 4), for t = 0..T-1: x_t = sqrt(alpha_bar_t) x_0 +
-sqrt(1 - alpha_bar_t) eps, alpha_bar_t = prod_{s<=t} (1 - beta_s). The denoiser predicts x_0. Every reverse step used here has the form
+Forward, for t = 0..T-1 (Ho et al., DDPM, NeurIPS 2020, Eq. 2 and 4), and the form of every reverse step used here:
 
+    x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps,    alpha_bar_t = prod_{s<=t} (1 - beta_s)
     x_next = a xhat_0 + b x_t + sigma z,    z ~ N(0, I)
 
-with DDPM's posterior (Eq. 7) or DDIM's deterministic step (Song et al., ICLR 2021, Eq. 12) for a, b and sigma; `Chain`
+where the denoiser predicts x_0 as xhat_0, with DDPM's posterior (Eq. 7) or DDIM's deterministic step (Song et al., ICLR 2021, Eq. 12) for a, b and sigma; `Chain`
 lists them from pure noise to x_0. Schedules as in DreamRec's code (Yang et al., NeurIPS 2023).
 
 **An affine denoiser needs no loop.** Let xhat_0 = W x_t + u + v_t, where u does not depend on t. A step is then
@@ -76,7 +76,8 @@ class Chain:
 def ddpm(beta: Tensor) -> Chain:
     """All T ancestral steps with the posterior's mean and variance (DDPM, Eq. 7).
 
-    a_t = beta_t sqrt(alpha_bar_{t-1}) / (1 - alpha_bar_t), b_t = (1 - alpha_bar_{t-1}) sqrt(alpha_t) / (1 - alpha_bar_t),
+    a_t = beta_t sqrt(alpha_bar_{t-1}) / (1 - alpha_bar_t),
+    b_t = (1 - alpha_bar_{t-1}) sqrt(alpha_t) / (1 - alpha_bar_t),
     sigma_t^2 = beta_t (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t); alpha_bar_{-1} = 1, so the last step adds no noise.
     """
     alpha_bar = (1 - beta).cumprod(0)
