@@ -7,14 +7,15 @@ import numpy as np
 from pte.schema import Cases, Interactions, Split
 
 
-def describe(interactions: Interactions, split: Split) -> dict[str, int | float]:
-    """Counts of rows, users, items and cases of a split."""
+def describe(interactions: Interactions, split: Split) -> dict[str, int | float | None]:
+    """Counts of rows, users, items and cases of a split; shares of ties are None where no time is known."""
     trained = np.bincount(interactions.item[split.train], minlength=interactions.num_items + 1) > 0
     shown = np.bincount(interactions.item[split.visible], minlength=interactions.num_items + 1) > 0
     scored = np.union1d(split.valid.user, split.test.user)
     in_train = np.zeros(interactions.num_users, bool)
     in_train[interactions.user[split.train]] = True
-    facts: dict[str, int | float] = {
+    timed = bool((interactions.time >= 0).any())
+    facts: dict[str, int | float | None] = {
         "rows": len(interactions.user),
         "rows_used": int(used_rows(interactions, split).sum()),
         "train_rows": int(split.train.sum()),
@@ -31,7 +32,7 @@ def describe(interactions: Interactions, split: Split) -> dict[str, int | float]
         count = len(part.target)
         facts[f"{name}_cases"] = count
         facts[f"{name}_users"] = len(np.unique(part.user))
-        facts[f"{name}_tied_share"] = round(float(part.tied.mean()), 4) if count else 0.0
+        facts[f"{name}_tied_share"] = round(float(part.tied.mean()), 4) if count and timed else None
         facts[f"{name}_targets_without_train_row"] = int((~trained[interactions.item[part.target]]).sum())
     return facts
 

@@ -27,10 +27,12 @@ def run(context: Context) -> None:
     check(interactions, split)
     facts = describe(interactions, split)
     save(split, context.out, facts)
+    share = facts["test_tied_share"]
+    tied = "" if share is None else f" ({share:.1%} ordered by convention: same time as the item before)"
     context.say(
         f"split: {facts['train_rows']:,} train rows ({facts['withheld_rows']:,} withheld from prompts) of"
         f" {facts['train_users']:,} users; {facts['valid_cases']:,} valid and {facts['test_cases']:,} test cases"
-        f" ({facts['test_tied_share']:.1%} tied); {facts['rows'] - facts['rows_used']:,} rows set aside"
+        f"{tied}; {facts['rows'] - facts['rows_used']:,} rows set aside"
     )
 
 
