@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pte.schema import Cases, Interactions, Split
 
 
-def describe(interactions: Interactions, split: Split) -> dict[str, int | float | None]:
+def describe(interactions: Interactions, split: Split) -> dict[str, Any]:
     """Counts of rows, users, items and cases of a split; shares of ties are None where no time is known."""
     trained = np.bincount(interactions.item[split.train], minlength=interactions.num_items + 1) > 0
     shown = np.bincount(interactions.item[split.visible], minlength=interactions.num_items + 1) > 0
@@ -15,7 +17,7 @@ def describe(interactions: Interactions, split: Split) -> dict[str, int | float 
     in_train = np.zeros(interactions.num_users, bool)
     in_train[interactions.user[split.train]] = True
     timed = bool((interactions.time >= 0).any())
-    facts: dict[str, int | float | None] = {
+    facts: dict[str, Any] = {
         "rows": len(interactions.user),
         "rows_used": int(used_rows(interactions, split).sum()),
         "train_rows": int(split.train.sum()),

@@ -38,7 +38,7 @@ def run(context: Context) -> None:
 
 def save(split: Split, out: Path, facts: dict[str, Any]) -> None:
     """Write split.npz and facts.json."""
-    arrays = {"train": split.train, "visible": split.visible}
+    arrays: dict[str, Any] = {"train": split.train, "visible": split.visible}
     for name, part in (("valid", split.valid), ("test", split.test)):
         arrays |= {f"{name}_{key}": value for key, value in vars(part).items() if value is not None}
     np.savez(out / "split.npz", **arrays)
