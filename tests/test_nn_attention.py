@@ -104,3 +104,23 @@ def test_training_with_dropout_sees_no_future(encoder):
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="split among 3 heads"):
         Encoder(width=16, inner=32, layers=1, heads=3, length=4, dropout=0, attention_dropout=0)
+
+
+def test_views_are_encoded_one_by_one_with_the_same_weights(encoder):
+    """Two views side by side give what each gives alone, packed and at the last place; a mix comes first."""
+    torch.manual_seed(0)
+    two = Encoder(
+        width=2 * WIDTH, views=2, inner=32, layers=2, heads=2, length=12, dropout=0.5, attention_dropout=0.5, std=0.3
+    ).eval()
+    two.load_state_dict(encoder.state_dict())
+    first, second, place = vectors(3, 6, seed=1), vectors(3, 6, seed=2), torch.arange(6)
+    both, length = torch.cat([first, second], dim=-1), torch.tensor([6, 2, 4])
+    mask = block_causal(torch.tensor([[1, 1, 1, 2, 2, 0]]).expand(3, -1))
+    alone = torch.cat([encoder(first, place, mask), encoder(second, place, mask)], dim=-1)
+    assert torch.allclose(two(both, place, mask), alone, atol=1e-6)
+    alone = torch.cat([encoder.last(first, length), encoder.last(second, length)], dim=-1)
+    assert torch.allclose(two.last(both, length), alone, atol=1e-6)
+    swapped = two(both, place, mask, mix=lambda x, _: x.flip(0))
+    assert torch.allclose(swapped, two(both, place, mask).roll(WIDTH, dims=-1), atol=1e-6)
+    with pytest.raises(ValueError, match="cannot be split into 3 views"):
+        Encoder(width=WIDTH, views=3, inner=4, layers=1, heads=1, length=3, dropout=0, attention_dropout=0)

@@ -30,6 +30,7 @@ def test_pack_by_hand():
     assert steps.target.tolist() == [[7, 8, 9, 5], [2, 3, 0, 0]]
     assert steps.position.tolist() == [[0, 1, 2, 0], [0, 1, 0, 0]]
     assert steps.segment.tolist() == [[1, 1, 1, 2], [1, 1, 0, 0]]
+    assert steps.sequence.tolist() == [[3, 3, 3, 2], [1, 1, 0, 0]]
 
 
 def test_a_long_sequence_keeps_its_last_inputs():
@@ -98,3 +99,9 @@ def test_batches_move_to_a_device(kind):
     moved = batch.to(torch.device("meta"))
     assert moved.item.device.type == "meta"
     assert moved.item.shape == (2, 3)
+
+
+def test_last_places_by_hand():
+    segment = torch.tensor([[1, 1, 1, 2], [1, 1, 0, 0], [0, 0, 0, 0]])
+    batch = PackedBatch(segment, segment, segment, segment, total=1.0)
+    assert batch.last_places().int().tolist() == [[0, 0, 1, 1], [0, 1, 0, 0], [0, 0, 0, 0]]

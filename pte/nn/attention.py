@@ -8,12 +8,16 @@ padding comes after its last item.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from einops import rearrange
+from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.nn.dropout import Dropout, dropout
+
+Mix = Callable[[Tensor, Tensor | None], Tensor]  # views (V, R, L, d) and the mask -> views that have read each other
 
 
 def block_causal(segment: Tensor) -> Tensor:
@@ -92,7 +96,11 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Item vectors plus learned positions, normalised and dropped out, through a stack of blocks."""
+    """Item vectors plus learned positions, normalised and dropped out, through a stack of blocks.
+
+    views: the width is that many blocks of columns, each encoded by itself with the same weights, side by side again
+    at the end; a `mix` lets them read each other first.
+    """
 
     def __init__(
         self,
@@ -105,10 +113,14 @@ class Encoder(nn.Module):
         dropout: float,
         attention_dropout: float,
         std: float = 0.02,
+        views: int = 1,
     ) -> None:
         super().__init__()
         if layers < 1:
             raise ValueError(f"an encoder needs at least one layer, got {layers}")
+        if width % views:
+            raise ValueError(f"a width of {width} cannot be split into {views} views")
+        self.views, width = views, width // views
         self.position = nn.Embedding(length, width)
         self.norm, self.drop = nn.LayerNorm(width), Dropout(dropout)
         self.blocks = nn.ModuleList(
@@ -117,21 +129,29 @@ class Encoder(nn.Module):
         )
         self.apply(lambda module: normal_weights(module, std))
 
-    def forward(self, x: Tensor, position: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, position: Tensor, mask: Tensor | None = None, mix: Mix | None = None) -> Tensor:
         """(R, L, D) item vectors at positions (R, L) or (L,) -> (R, L, D); no mask means causal."""
-        x = self.drop(self.norm(x + self.position(position)))
+        x = self._start(x, position, mask, mix)
+        if mask is not None and self.views > 1:
+            mask = repeat(mask, "r one l m -> (v r) one l m", v=self.views)
         for block in self.blocks:
             x = block(x, mask)
-        return x
+        return rearrange(x, "(v r) l d -> r l (v d)", v=self.views)
 
-    def last(self, x: Tensor, length: Tensor) -> Tensor:
+    def last(self, x: Tensor, length: Tensor, mix: Mix | None = None) -> Tensor:
         """State after the last item of right-padded histories: (B, L, D), (B,) -> (B, D). Equal to `forward` there."""
-        x = self.drop(self.norm(x + self.position(torch.arange(x.shape[1], device=x.device))))
+        x = self._start(x, torch.arange(x.shape[1], device=x.device), None, mix)
         *early, final = self.blocks
         for block in early:
             x = block(x, None)
         assert isinstance(final, Block)
-        return final.last(x, length)
+        return rearrange(final.last(x, length.repeat(self.views)), "(v b) d -> b (v d)", v=self.views)
+
+    def _start(self, x: Tensor, position: Tensor, mask: Tensor | None, mix: Mix | None) -> Tensor:
+        """What the first block reads: every view as a row of its own, (R, L, V d) -> (V R, L, d)."""
+        x = rearrange(x, "r l (v d) -> v r l d", v=self.views)
+        x = self.drop(self.norm(x + self.position(position)))
+        return rearrange(x if mix is None else mix(x, mask), "v r l d -> (v r) l d")
 
 
 def normal_weights(module: nn.Module, std: float) -> None:

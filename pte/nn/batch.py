@@ -23,11 +23,19 @@ class PackedBatch:
     segment: Tensor  # (R, L) int64, 1.. numbers the histories of a row, 0 = padding
     target: Tensor  # (R, L) int64, the item that follows, 0 = none
     total: float  # targets of the whole step over all processes: a loss is sum / total
+    sequence: Tensor | None = None  # (R, L) int64, 1.. numbers all training histories, 0 = padding
+    sequences: float = 1.0  # histories of the whole step over all processes: a loss per history is sum / sequences
 
     def to(self, device: torch.device, non_blocking: bool = False) -> PackedBatch:
         fields = (self.item, self.position, self.segment, self.target)
         item, position, segment, target = (field.to(device, non_blocking=non_blocking) for field in fields)
-        return PackedBatch(item, position, segment, target, total=self.total)
+        sequence = None if self.sequence is None else self.sequence.to(device, non_blocking=non_blocking)
+        return PackedBatch(item, position, segment, target, self.total, sequence, self.sequences)
+
+    def last_places(self) -> Tensor:
+        """(R, L) bool: the last place of every history."""
+        after = torch.nn.functional.pad(self.segment[:, 1:], (0, 1))
+        return (self.segment > 0) & (self.segment != after)
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,7 @@ class PackedSteps:
     position: np.ndarray
     segment: np.ndarray
     target: np.ndarray
+    sequence: np.ndarray
     first: np.ndarray  # (S+1,) int64
 
 
@@ -89,7 +98,7 @@ def pack(
     inputs = np.where(member >= 0, np.clip(length[member] - 1, 0, row_length), 0).astype(np.int64)
     source = begin[member] + length[member] - 1 - inputs
     order = np.argsort(-inputs, axis=1, kind="stable")
-    inputs, source = np.take_along_axis(inputs, order, 1), np.take_along_axis(source, order, 1)
+    inputs, source, number = (np.take_along_axis(a, order, 1) for a in (inputs, source, member + 1))
     row, offset, segment = first_fit(inputs, row_length)
     rows = np.maximum(np.where(inputs > 0, row, 0).max(axis=1, initial=0) + 1, 1)
     first = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
@@ -98,8 +107,9 @@ def pack(
     size = inputs.ravel()
     within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
     goes, comes = np.repeat(place.ravel(), size) + within, np.repeat(source.ravel(), size) + within
-    filled = np.zeros((4, int(first[-1]) * row_length), np.int64)
-    for line, values in enumerate((item[comes], within, np.repeat(segment.ravel(), size), item[comes + 1])):
+    filled = np.zeros((5, int(first[-1]) * row_length), np.int64)
+    segments, sequences = np.repeat(segment.ravel(), size), np.repeat(number.ravel(), size)
+    for line, values in enumerate((item[comes], within, segments, item[comes + 1], sequences)):
         filled[line, goes] = values
-    items, positions, segments, targets = filled.reshape(4, -1, row_length)
-    return PackedSteps(items, positions, segments, targets, first)
+    items, positions, segments, targets, sequences = filled.reshape(5, -1, row_length)
+    return PackedSteps(items, positions, segments, targets, sequences, first)
