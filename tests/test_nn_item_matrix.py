@@ -1,0 +1,38 @@
+"""Sums of sparse rows against the dense product, in chunks of any size, with any padding."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from pte.nn import item_matrix
+from pte.nn.item_matrix import ItemMatrix, recency, train_counts
+
+ITEM = torch.tensor([[2, 1, 2], [5, 0, 0], [3, 4, 0]])
+LENGTH = torch.tensor([3, 1, 2])
+
+
+def test_recency_by_hand():
+    weight = recency(ITEM, LENGTH, 0.5)
+    assert weight.tolist() == [[0.25, 0.5, 1], [1, 0, 0], [0.5, 1, 0]]
+    assert recency(ITEM, LENGTH, 0.0).tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+    assert recency(ITEM, LENGTH, 1.0).sum() == 6
+
+
+@pytest.mark.parametrize("entries", [1, 7, 10**6])
+def test_rows_are_summed_as_a_dense_product_does(entries, monkeypatch):
+    monkeypatch.setattr(item_matrix, "_ENTRIES", entries)
+    dense = np.random.default_rng(0).normal(size=(5, 5)) * (np.random.default_rng(1).random((5, 5)) < 0.6)
+    dense[3] = 0  # item 4 has no entries
+    weight = recency(ITEM, LENGTH, 0.7)
+    chosen = torch.zeros(3, 6)
+    chosen.scatter_add_(1, ITEM, weight)
+    expected = chosen[:, 1:] @ torch.from_numpy(dense).float()
+    matrix = ItemMatrix(sparse.csr_array(dense))
+    torch.testing.assert_close(matrix(ITEM, weight), expected)
+    longer = torch.cat([ITEM, torch.zeros(3, 4, dtype=torch.int64)], 1)
+    torch.testing.assert_close(matrix(longer, recency(longer, LENGTH, 0.7)), expected)
+
+
+def test_train_counts_leave_padding_out():
+    assert train_counts(np.array([3, 1, 3]), 4).tolist() == [1, 0, 2, 0]
