@@ -1,0 +1,200 @@
+"""What a sequence model may minimise, each with the score that belongs to it: a model must be ranked as it was trained.
+
+For a target y with state h, item vectors e, s_j = h . e_j (InfoNCE: cosine / tau) and K drawn negatives j:
+
+    ce       -s_y + log sum_i exp s_i                                            (Klenitskiy & Vasilev, RecSys 2023)
+    sampled  -s_y + log( exp s_y + sum_j exp(s_j - log(K Q_j)) )                 (Bengio & Senecal, 2008)
+    bce      ( softplus(-s_y) + sum_j softplus(s_j) ) / (K + 1),  K = 1          (SASRec, Kang & McAuley, ICDM 2018)
+    gbce     ( beta softplus(-s_y) + sum_j softplus(s_j) ) / (K + 1)             (gSASRec, Petrov & Macdonald, 2023)
+    infonce  -s_y + log( exp s_y + sum_j exp s_j )                               (van den Oord et al., 2018)
+
+All are sums over targets divided by `total`, so that the steps of several processes add up. Departures: `sampled`
+leaves the target's own logit uncorrected, since the target is in the sum with certainty (so the sum's expectation is
+exactly that of `ce`; correcting every logit, as is usual, biases it); `bce` has gSASRec's 1 / (K + 1), which the
+original lacks; gBCE's log sigma^beta is written as -beta softplus(-s), which needs no float64 clipping to be exact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pte.nn.cross_entropy import catalogue_cross_entropy
+from pte.nn.negative import Met, batch_negatives, negatives
+from pte.schema import InputError
+
+
+class Objective(Protocol):
+    """A loss and the score of the same geometry."""
+
+    @property
+    def excludes_history(self) -> bool:
+        """Whether `met` should hold whole histories: `Met.histories`; else None will do."""
+        ...
+
+    def __call__(
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; `met`: what is not drawn against them."""
+        ...
+
+    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
+        """(B, N) from states (B, D) and table (N+1, D)."""
+        ...
+
+
+def objective(
+    name: str,
+    *,
+    negatives: int | None,
+    temperature: float,
+    calibration: float,
+    uniform: float,
+    exclude_history: bool | None,
+    product: torch.dtype = torch.float32,
+) -> Objective:
+    """The objective called `name`; None takes what the loss's own paper does."""
+    if negatives is not None and negatives < 1:
+        raise InputError(f"loss.negatives={negatives}: give a positive number, or null for the paper's own")
+    if temperature <= 0:
+        raise InputError(f"loss.temperature={temperature}: it divides the cosines, so it must be positive")
+    if not (0 <= calibration <= 1 and 0 < uniform <= 1):
+        raise InputError(f"loss: calibration={calibration} lies in 0..1 and uniform={uniform} above 0, up to 1")
+    drop = exclude_history if exclude_history is not None else True
+    match name:
+        case "ce":
+            return CrossEntropy(product=product)
+        case "sampled":  # eSASRec's number; history items are no targets of ours but they are classes of `ce`
+            return SampledSoftmax(negatives or 256, uniform=uniform, excludes_history=bool(exclude_history))
+        case "bce":
+            return BinaryCrossEntropy(negatives or 1, excludes_history=drop)
+        case "gbce":
+            return BinaryCrossEntropy(negatives or 256, calibration=calibration, excludes_history=drop)
+        case "infonce":  # AlphaFuse's number; it leaves out the target alone
+            return InfoNCE(negatives or 64, temperature=temperature, excludes_history=drop)
+    raise InputError(f"backbone.loss={name}: there is no such loss; take ce, sampled, bce, gbce or infonce")
+
+
+def inner(hidden: Tensor, table: Tensor) -> Tensor:
+    """h . e_j for all items, (B, N)."""
+    return hidden @ table[1:].T
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Softmax over the whole catalogue."""
+
+    product: torch.dtype = torch.float32
+    excludes_history: bool = False
+
+    def __call__(
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
+        return catalogue_cross_entropy(hidden, table, target, total=total, product_dtype=self.product)
+
+    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
+        return inner(hidden, table)
+
+
+@dataclass(frozen=True)
+class SampledSoftmax:
+    """Softmax over the target and K negatives that all targets of a step share.
+
+    uniform: the share of negatives drawn from the whole catalogue; the rest are other targets of the step, which are
+    drawn as popularity has it, where the probability mass lies. Q is known exactly for either.
+    """
+
+    negatives: int
+    uniform: float = 0.5  # ours
+    log_q: bool = True
+    excludes_history: bool = False
+
+    def __call__(
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
+        num_items = len(table) - 1
+        drawn, q = batch_negatives(target, self.negatives, num_items, self.uniform, generator)
+        correction = (self.negatives * q).log() if self.log_q else torch.zeros_like(q)
+        met = met or Met.targets(target)
+        positive = (hidden * F.embedding(target, table)).sum(dim=1).float()
+        negative = (hidden @ F.embedding(drawn, table).T).float() - correction
+        return softmax_loss(positive, negative.masked_fill(met.contains(drawn), -math.inf)).sum() / total
+
+    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
+        return inner(hidden, table)
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """The target against K negatives of its own, each a yes or no; calibration t > 0 makes it gBCE.
+
+    With K of N - 1 possible negatives the model learns too high probabilities; t = 1 undoes that, t = 0 does nothing.
+    """
+
+    negatives: int
+    calibration: float = 0.0
+    excludes_history: bool = True
+
+    def __call__(
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
+        num_items = len(table) - 1
+        drawn = negatives(met or Met.targets(target), self.negatives, num_items, generator)
+        positive = (hidden * F.embedding(target, table)).sum(dim=1).float()
+        negative = torch.einsum("td,tkd->tk", hidden, F.embedding(drawn, table)).float()
+        weight = beta(self.negatives, num_items, self.calibration)
+        against = (F.softplus(negative) * (drawn > 0)).sum(dim=1)  # 0 = no item was left to draw
+        return ((weight * F.softplus(-positive) + against) / (self.negatives + 1)).sum() / total
+
+    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
+        return inner(hidden, table)
+
+
+@dataclass(frozen=True)
+class InfoNCE:
+    """Softmax of cosines over the target and K uniform negatives that all targets of a step share."""
+
+    negatives: int
+    temperature: float
+    excludes_history: bool = True
+
+    def __call__(
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:  # fmt: skip
+        num_items = len(table) - 1
+        drawn, _ = batch_negatives(target, self.negatives, num_items, 1.0, generator)
+        met = met or Met.targets(target)
+        hidden = unit(hidden)
+        positive = (hidden * unit(F.embedding(target, table))).sum(dim=1)
+        negative = (hidden @ unit(F.embedding(drawn, table)).T).float()
+        negative = (negative / self.temperature).masked_fill(met.contains(drawn), -math.inf)
+        return softmax_loss(positive.float() / self.temperature, negative).sum() / total
+
+    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
+        return unit(hidden) @ unit(table[1:]).T
+
+
+def softmax_loss(positive: Tensor, negative: Tensor) -> Tensor:
+    """-s_y + log( exp s_y + sum_j exp s_j ), (T,) from (T,) and (T, K); -inf takes a negative out."""
+    return torch.cat([positive[:, None], negative], dim=1).logsumexp(dim=1) - positive
+
+
+def beta(negatives: int, num_items: int, calibration: float) -> float:
+    """beta = alpha (t (1 - 1/alpha) + 1/alpha), alpha = K / (N - 1): gSASRec, Eq. 12. t = 0: 1; t = 1: alpha."""
+    alpha = min(1.0, negatives / max(1, num_items - 1))
+    return alpha * (calibration * (1 - 1 / alpha) + 1 / alpha)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows of length one; a zero row stays zero."""
+    return F.normalize(x.float(), dim=-1)

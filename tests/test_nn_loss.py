@@ -1,0 +1,207 @@
+"""The losses against hand computation, against one another in their limits, and each with the score it trains."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from pte.nn.cross_entropy import catalogue_cross_entropy
+from pte.nn.loss import BinaryCrossEntropy, InfoNCE, SampledSoftmax, beta, objective, softmax_loss
+from pte.nn.negative import Met, batch_negatives, negatives
+from pte.schema import InputError
+
+N, D, T = 7, 4, 5
+
+
+@pytest.fixture
+def draw() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+@pytest.fixture
+def problem(draw):
+    """hidden (T, D), table (N+1, D), target (T,)."""
+    table = torch.randn(N + 1, D, generator=draw)
+    table[0] = 0
+    return torch.randn(T, D, generator=draw), table, torch.tensor([3, 1, 7, 3, 5])
+
+
+def options(**changed):
+    own = {"negatives": None, "temperature": 0.07, "calibration": 0.75, "uniform": 0.5, "exclude_history": None}
+    return own | changed
+
+
+# ---- the formulas, by hand
+
+
+def test_softmax_loss_by_hand():
+    loss = softmax_loss(torch.tensor([1.0, 0.0]), torch.tensor([[0.0, 2.0], [0.0, -math.inf]]))
+    assert loss[0].item() == pytest.approx(math.log(math.e + 1 + math.e**2) - 1, abs=1e-6)
+    assert loss[1].item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_binary_cross_entropy_by_hand():
+    # Two items: the only negative of item 1 is item 2. s_1 = 2, s_2 = -1.
+    hidden, table = torch.tensor([[1.0]]), torch.tensor([[0.0], [2.0], [-1.0]])
+    loss = BinaryCrossEntropy(negatives=1)(hidden, table, torch.tensor([1]), total=1.0)
+    sigmoid = lambda x: 1 / (1 + math.exp(-x))  # noqa: E731
+    assert loss.item() == pytest.approx(-(math.log(sigmoid(2)) + math.log(1 - sigmoid(-1))) / 2, abs=1e-6)
+
+
+def test_beta_by_hand_and_at_its_ends():
+    # alpha = 2/8: beta = .25 (.75 (1 - 4) + 4) = .4375
+    assert beta(2, 9, 0.75) == pytest.approx(0.4375)
+    assert beta(2, 9, 0.0) == pytest.approx(1.0)
+    assert beta(2, 9, 1.0) == pytest.approx(0.25)
+    assert beta(8, 9, 1.0) == pytest.approx(1.0)  # nothing is left out, so nothing is to be calibrated
+
+
+def test_gbce_equals_the_published_transform_in_float64(problem):
+    hidden, table, target = problem
+    loss = BinaryCrossEntropy(negatives=3, calibration=0.75)
+    drawn = negatives(Met.targets(target), 3, N, torch.Generator().manual_seed(0))
+    positive = (hidden * table[target]).sum(1).double()
+    b = beta(3, N, 0.75)
+    logit = -(positive.sigmoid().pow(-b) - 1).log()  # sigma(logit) = sigma(s)^beta
+    negative = torch.einsum("td,tkd->tk", hidden, table[drawn]).double()
+    logits = torch.cat([logit[:, None], negative], 1)
+    truth = torch.zeros_like(logits)
+    truth[:, 0] = 1
+    expected = nn.functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean(1).sum() / T
+    found = loss(hidden, table, target, total=T, generator=torch.Generator().manual_seed(0))
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_info_nce_by_hand():
+    # cosines: target 1, the one negative 0; temperature .5
+    hidden, table = torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 0.0], [5.0, 0.0], [0.0, 2.0]])
+    loss = InfoNCE(negatives=40, temperature=0.5)
+    drawn, _ = batch_negatives(torch.tensor([1]), 40, 2, 1.0, torch.Generator().manual_seed(0))
+    others = int((drawn == 2).sum())  # the target among the draws is taken out
+    assert 0 < others < 40
+    found = loss(hidden, table, torch.tensor([1]), total=1.0, generator=torch.Generator().manual_seed(0))
+    assert found.item() == pytest.approx(math.log(math.e**2 + others) - 2, abs=1e-5)
+
+
+# ---- limits
+
+
+def test_gbce_without_calibration_is_bce(problem):
+    for k in (1, 3):
+        loss = [
+            BinaryCrossEntropy(negatives=k, **knobs)(*problem, total=T, generator=torch.Generator().manual_seed(1))
+            for knobs in ({}, {"calibration": 0.0}, {"calibration": 0.75})
+        ]
+        assert torch.equal(loss[0], loss[1])
+        assert loss[2] < loss[0]  # beta < 1
+
+
+def test_sampled_softmax_over_all_items_is_full_cross_entropy(problem, monkeypatch):
+    """Every item drawn once has K Q = 1: no correction, and the sum over the catalogue is complete."""
+    hidden, table, target = (x.clone().requires_grad_() if x.is_floating_point() else x for x in problem)
+    everything = (torch.arange(1, N + 1), torch.full((N,), 1 / N))
+    monkeypatch.setattr("pte.nn.loss.batch_negatives", lambda *_: everything)
+    sampled = SampledSoftmax(negatives=N)(hidden, table, target, total=T)
+    full = catalogue_cross_entropy(hidden, table, target, total=T)
+    torch.testing.assert_close(sampled, full, rtol=1e-6, atol=1e-6)
+    for a, b in zip(*(torch.autograd.grad(x, (hidden, table)) for x in (sampled, full)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("uniform", [0.2, 1.0])
+def test_the_corrected_sum_has_the_full_sums_mean(problem, draw, uniform):
+    """E[ sum_j exp(s_j - log K Q_j) ] = sum over all items but the target, for any Q: 200,000 draws, within 4 sd."""
+    hidden, table, target = problem
+    drawn, q = batch_negatives(target, 200_000, N, uniform, draw)
+    term = ((hidden @ table[drawn].T) - q.log()).exp().masked_fill(Met.targets(target).contains(drawn), 0)
+    full = (hidden @ table[1:].T).exp()
+    expected = full.sum(1) - full.gather(1, target[:, None] - 1)[:, 0]
+    error = (term.mean(1) - expected) / (term.std(1) / drawn.numel() ** 0.5)
+    assert error.abs().max() < 4
+
+
+def test_low_temperature_of_info_nce_sees_only_the_hardest_negative(problem):
+    hidden, table, target = problem
+    drawn, _ = batch_negatives(target, 3, N, 1.0, torch.Generator().manual_seed(2))
+    cosine = InfoNCE(negatives=3, temperature=1.0).score(hidden, table)
+    hardest = cosine[:, drawn - 1].masked_fill(Met.targets(target).contains(drawn), -math.inf).amax(1)
+    margin = (hardest - cosine.gather(1, target[:, None] - 1)[:, 0]).clamp(min=0)
+    tau = 1e-3
+    loss = InfoNCE(negatives=3, temperature=tau)(
+        hidden, table, target, total=1, generator=torch.Generator().manual_seed(2)
+    )
+    assert loss.item() * tau == pytest.approx(margin.sum().item(), abs=5 * tau * math.log(4))
+
+
+# ---- the seam
+
+
+@pytest.mark.parametrize("name", ["ce", "sampled", "bce", "gbce", "infonce"])
+def test_a_loss_is_a_sum_over_total_and_a_function_of_the_generator(name, problem):
+    hidden, table, target = problem
+    loss = objective(name, **options(negatives=4, uniform=1.0))
+    whole, again, half = (
+        loss(hidden, table, target, total=total, generator=torch.Generator().manual_seed(5)) for total in (T, T, 2 * T)
+    )
+    assert whole.shape == ()
+    assert torch.equal(whole, again)
+    torch.testing.assert_close(2 * half, whole)
+
+
+@pytest.mark.parametrize("name", ["ce", "sampled", "bce", "gbce", "infonce"])
+def test_training_by_a_loss_ranks_the_target_first_under_its_own_score(name, draw):
+    """Loss geometry = ranking geometry: free states fitted to their targets must win under `score`, by a wide table."""
+    table = torch.randn(N + 1, D, generator=draw) * torch.linspace(0.5, 3, N + 1)[:, None]
+    table[0] = 0
+    table, target = nn.Parameter(table), torch.arange(1, N + 1)
+    hidden = nn.Parameter(torch.randn(N, D, generator=draw))
+    loss = objective(name, **options(negatives=6, temperature=0.2, exclude_history=False))
+    optimizer = torch.optim.Adam([hidden, table], lr=0.05)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss(hidden, table, target, total=N, generator=draw).backward()
+        optimizer.step()
+    score = loss.score(hidden, table)
+    assert score.shape == (N, N)
+    assert torch.equal(score.argmax(1) + 1, target)
+    assert table[0].abs().max() == 0  # padding takes no gradient
+
+
+def test_info_nce_scores_by_cosine(problem):
+    hidden, table, _ = problem
+    loss = objective("infonce", **options())
+    score = loss.score(hidden, table)
+    torch.testing.assert_close(loss.score(3 * hidden, table * torch.linspace(1, 9, N + 1)[:, None]), score)
+    torch.testing.assert_close(score[1, 2], torch.cosine_similarity(hidden[1], table[3], dim=0))
+
+
+def test_losses_stay_finite_where_logits_are_large(problem):
+    hidden, table, target = problem
+    for name in ("sampled", "bce", "gbce", "infonce"):
+        h = (1e4 * hidden).requires_grad_()
+        loss = objective(name, **options())(h, table, target, total=T)
+        loss.backward()
+        assert loss.isfinite()
+        assert h.grad.isfinite().all()
+
+
+def test_mistakes_are_said():
+    with pytest.raises(InputError, match="take ce, sampled, bce, gbce or infonce"):
+        objective("bpr", **options())
+    with pytest.raises(InputError, match="negatives=0"):
+        objective("bce", **options(negatives=0))
+    with pytest.raises(InputError, match="temperature"):
+        objective("infonce", **options(temperature=0.0))
+    with pytest.raises(InputError, match="calibration"):
+        objective("gbce", **options(calibration=1.5))
+
+
+def test_null_takes_the_papers_own_numbers():
+    assert objective("bce", **options()).negatives == 1
+    assert objective("gbce", **options()).negatives == 256
+    assert objective("infonce", **options()).negatives == 64
+    assert [objective(n, **options()).excludes_history for n in ("ce", "sampled", "bce", "gbce", "infonce")] == [
+        False, False, True, True, True,
+    ]  # fmt: skip
+    assert objective("sampled", **options(exclude_history=True)).excludes_history
