@@ -1,0 +1,173 @@
+"""Amazon reviews as their publisher (UCSD, McAuley lab) hands them out: the 2014, 2018 and 2023 editions.
+
+| edition | reviews | metadata | a record's ids and time | item metadata |
+|---|---|---|---|---|
+| 2014 | reviews_<C>_5.json.gz | meta_<C>.json.gz | reviewerID, asin, unixReviewTime (days) | Python literals |
+| 2018 | <C>_5.json.gz | meta_<C>.json.gz | the same | JSON; pages' markup in titles and prices |
+| 2023 | <C>.jsonl.gz | meta_<C>.jsonl.gz | user_id, parent_asin, timestamp (milliseconds) | JSON; store for brand |
+
+Every review is an interaction whatever its rating (S3-Rec, P5, AlphaFuse) unless `choice.min_rating` says otherwise.
+Interactions are ordered by time; `choice.ties` orders equal times. The 2014 files are sorted by item code, so the
+literature's order of a whole day's reviews is that of the code: ties=item_id gives it for any order of the lines.
+Of several metadata lines for one item the first non-empty value of each field wins. The item code is no text column.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pte.artifact import file_sha256
+from pte.dataset.events import Choice, Events, core, items_table, with_counts
+from pte.dataset.plaintext import category_path, category_paths, plain, price_bucket, title_text
+from pte.dataset.record import MAX_TIME, Records, about, locate, text_of
+from pte.dataset.rules import Rules
+from pte.dataset.table import Source, build
+from pte.schema import InputError, Interactions
+
+TEXTS = ("brand", "categories", "price", "features", "description")
+Review = tuple[str, str, int, float]  # user, item, time, rating
+
+
+@dataclass(frozen=True)
+class Edition:
+    """What differs between the editions: field names, the unit of time, and how a metadata line is read."""
+
+    user: str
+    item: str
+    rating: str
+    time: str
+    unit: int  # times per second
+    brand: str
+    categories: Callable[[dict[str, Any]], str]
+    features: str
+    load: Callable[[bytes], Any]  # one metadata line
+
+
+def literal(line: bytes) -> Any:
+    """A Python literal or JSON line -> its value; never evaluated as code."""
+    return json.loads(line) if line.lstrip().startswith(b'{"') else ast.literal_eval(line.decode().strip())
+
+
+def _path_or_department(path: str, department: str) -> Callable[[dict[str, Any]], str]:
+    """The category path, and where it is empty the department alone."""
+    return lambda record: category_path(record.get(path)) or plain(record.get(department))
+
+
+_2014 = Edition(
+    "reviewerID", "asin", "overall", "unixReviewTime", 1, "brand",
+    lambda record: category_paths(record.get("categories")), "feature", literal,
+)  # fmt: skip
+EDITIONS = {
+    2014: _2014,
+    2018: replace(_2014, categories=_path_or_department("category", "main_cat"), load=json.loads),
+    2023: Edition(
+        "user_id", "parent_asin", "rating", "timestamp", 1000, "store",
+        _path_or_department("categories", "main_category"), "features", json.loads,
+    ),
+}  # fmt: skip
+
+
+class Amazon:
+    """One category of one edition. reviews, metadata: a path, or a URI; `data`/Amazon<edition>/ may hold a copy."""
+
+    def __init__(
+        self,
+        *,
+        edition: int,
+        category: str,
+        data: str | None,
+        reviews: str,
+        metadata: str,
+        sha256: Mapping[str, str | None],
+        licence: str,
+        expect: Mapping[str, int] | None,
+        max_malformed: int,
+        description_chars: int,
+        choice: Choice,
+        rules: Rules,
+    ) -> None:
+        if edition not in EDITIONS:
+            raise InputError(f"dataset.edition={edition}: must be one of {', '.join(map(str, EDITIONS))}")
+        self.name, self.edition = f"Amazon {edition} {category}", EDITIONS[edition]
+        self.folder = Path(data).expanduser() / f"Amazon{edition}" if data else None
+        self.places, self.sha256 = {"reviews": reviews, "metadata": metadata}, sha256
+        self.licence, self.expect, self.rules, self.choice = licence, expect, rules, choice
+        self.max_malformed, self.description_chars = max_malformed, description_chars
+
+    def paths(self) -> dict[str, Path]:
+        """The two files by role, fetched if need be."""
+        return {
+            role: locate(place, knob=role, folder=self.folder, names=(), sha256=self.sha256.get(role))
+            for role, place in self.places.items()
+        }
+
+    def fingerprint(self) -> dict[str, str]:
+        """sha256 of the two files."""
+        return {role: file_sha256(path) for role, path in self.paths().items()}
+
+    def read(self) -> Interactions:
+        """The data set as Interactions; the card counts what this reader left out too."""
+        counted: dict[str, int] = {}
+        paths = self.paths()
+        rows = self._rows(paths["reviews"], counted)
+        wanted = None if self.rules.unseen_items == "keep" else set(rows["item_id"].unique().to_list())
+        items = self._items(paths["metadata"], wanted, counted)
+        source = Source(name=self.name, licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
+        return with_counts(build(rows, items, rules=self.rules, source=source), counted)
+
+    def _rows(self, path: Path, counted: dict[str, int]) -> pl.DataFrame:
+        """The reviews, one line at a time: only user, item, time and rating of each are kept."""
+        edition = self.edition
+
+        def review(line: bytes) -> Review:
+            record = json.loads(line)
+            time, rating = int(record[edition.time]), float(record[edition.rating])
+            if not 0 <= time < MAX_TIME:
+                raise ValueError(f"{edition.time} is {time}")
+            return text_of(record, edition.user), text_of(record, edition.item), time, rating
+
+        records = Records(path, review, max_malformed=self.max_malformed)
+        events = Events(self.choice, unit=edition.unit)
+        for user, item, time, rating in records:
+            events.append(user, item, time, rating)
+        counted["malformed review lines skipped"] = records.malformed
+        return events.table(core(self.rules, self.expect), counted)
+
+    def _items(self, path: Path, wanted: set[str] | None, counted: dict[str, int]) -> pl.DataFrame:
+        """The metadata of the wanted items (None: of all), merged per item."""
+        skip = about(self.edition.item, wanted) if wanted is not None else None
+        records = Records(path, self._item, max_malformed=self.max_malformed, skip=skip)
+        found: dict[str, list[str]] = {}
+        repeated = 0
+        for item_id, fields in records:
+            if wanted is not None and item_id not in wanted:
+                continue
+            first = found.setdefault(item_id, fields)
+            if first is not fields:
+                repeated += 1
+                found[item_id] = [a or b for a, b in zip(first, fields, strict=True)]
+        if not found:
+            raise InputError(f"{path} describes none of the reviewed items: is it the metadata of this category?")
+        counted["malformed metadata lines skipped"] = records.malformed
+        counted["repeated metadata lines merged (first non-empty value kept)"] = repeated
+        return items_table(found, TEXTS)
+
+    def _item(self, line: bytes) -> tuple[str, list[str]]:
+        """A metadata line -> item id, and title and TEXTS as plain text."""
+        edition = self.edition
+        record = edition.load(line)
+        return text_of(record, edition.item), [
+            title_text(record.get("title")),
+            plain(record.get(edition.brand)),
+            edition.categories(record),
+            price_bucket(record.get("price")),
+            plain(record.get(edition.features), self.description_chars),
+            plain(record.get("description"), self.description_chars),
+        ]

@@ -1,0 +1,153 @@
+"""From a publisher's records to the tables that `table.build` takes: 16 bytes a row, and every id's text once.
+
+In this order: low ratings out, repeats of one user and one item out, then whatever is outside the k-core. The last only
+saves work: `table.build` takes the k-core after its own rules, and that lies inside the one taken here, since a part's
+core lies in the whole's. So only items that can stay are looked up in the metadata.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from pte.dataset.filter import k_core
+from pte.dataset.rules import Rules
+from pte.schema import InputError, Interactions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which of a publisher's rows count as interactions, and in which order."""
+
+    min_rating: float | None = None  # rows rated lower are left out; None: every rating is an interaction
+    repeats: str = "keep"  # keep | first | last: of several rows of one user about one item
+    ties: str = "file"  # file | item_id: the order of a user's rows with equal times
+
+    def __post_init__(self) -> None:
+        for name, allowed in {"repeats": ("keep", "first", "last"), "ties": ("file", "item_id")}.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(f"dataset.choice.{name}={getattr(self, name)}: must be one of {', '.join(allowed)}")
+
+
+class Column:
+    """Text values as they arrive: each distinct one once, and 4 bytes a row."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, int] = {}
+        self._rows = array("i")
+
+    def append(self, value: str) -> None:
+        self._rows.append(self._code.setdefault(value, len(self._code)))
+
+    def coded(self) -> Coded:
+        return Coded(list(self._code), np.array(self._rows, np.int32))
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A text column as its distinct values and, per row, which of them."""
+
+    values: list[str]
+    code: np.ndarray  # (M,) int32
+
+    def text(self, rows: np.ndarray) -> pl.Series:
+        return pl.Series(self.values, dtype=pl.String).gather(self.code[rows])
+
+
+class Events:
+    """Collects (user, item, time); `unit` times make a second."""
+
+    def __init__(self, choice: Choice, *, unit: int = 1) -> None:
+        self.choice, self.unit = choice, unit
+        self._user, self._item, self._time = Column(), Column(), array("q")
+        self._low = 0
+
+    def append(self, user: str, item: str, time: int, rating: float) -> None:
+        if self.choice.min_rating is not None and rating < self.choice.min_rating:
+            self._low += 1
+            return
+        self._user.append(user)
+        self._item.append(item)
+        self._time.append(time)
+
+    def table(self, k: int, counted: dict[str, int]) -> pl.DataFrame:
+        """What `table.build` takes: row, user_id, item_id, position (null), time, bad; rows in the order of ties."""
+        user, item, time = self._user.coded(), self._item.coded(), np.array(self._time, np.int64)
+        self._user, self._item, self._time = Column(), Column(), array("q")  # the memory is needed below
+        return chosen(user, item, time, self.choice, k=k, unit=self.unit, low=self._low, counted=counted)
+
+
+def chosen(
+    user: Coded,
+    item: Coded,
+    time: np.ndarray,
+    choice: Choice,
+    *,
+    k: int,
+    unit: int,
+    low: int,
+    counted: dict[str, int],
+) -> pl.DataFrame:
+    """The rows that count, ordered by time in full resolution and by `choice.ties`, as `table.build` takes them."""
+    if choice.min_rating is not None:
+        counted[f"rows rated below {choice.min_rating:g} left out"] = low
+    if len(time) == 0:
+        raise InputError("no interaction is left: every row is rated below dataset.choice.min_rating, or out of range")
+    rows = np.argsort(time, kind="stable") if choice.ties == "file" else _by_item(item, time)
+    if choice.repeats != "keep":
+        rows = without_repeats(user.code, item.code, rows, keep=choice.repeats)
+        counted[f"repeats of one user about one item left out ({choice.repeats} kept)"] = len(time) - len(rows)
+    if k > 1:
+        inside = k_core(user.code[rows], item.code[rows], k)
+        counted[f"rows outside the {k}-core dropped"] = int((~inside).sum())
+        rows = rows[inside]
+        if len(rows) == 0:
+            raise InputError(f"no interaction is left in the {k}-core: lower dataset.rules.k_core")
+    return pl.DataFrame(
+        {"user_id": user.text(rows), "item_id": item.text(rows), "time": time[rows] // unit}
+    ).select(
+        pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).alias("row"),
+        "user_id",
+        "item_id",
+        position=pl.lit(None, pl.Int64),
+        time="time",
+        bad=pl.lit(False),
+    )  # fmt: skip
+
+
+def core(rules: Rules, expect: Mapping[str, int] | None) -> int:
+    """The k to take before `table.build`: none where published counts are checked, which are of the whole file."""
+    return rules.k_core if expect is None else 1
+
+
+def _by_item(item: Coded, time: np.ndarray) -> np.ndarray:
+    """Rows by time, then by item id, then as in the file."""
+    rank = np.empty(len(item.values), np.int64)
+    rank[np.argsort(np.array(item.values, dtype=object), kind="stable")] = np.arange(len(item.values))
+    return np.lexsort((rank[item.code], time))
+
+
+def without_repeats(user: np.ndarray, item: np.ndarray, rows: np.ndarray, *, keep: str) -> np.ndarray:
+    """Of `rows`, in their order, those that are the first (or the last) of their user and item."""
+    pair = user[rows].astype(np.int64) * (int(item.max()) + 1) + item[rows]
+    if keep == "last":
+        return rows[np.sort(len(rows) - 1 - np.unique(pair[::-1], return_index=True)[1])]
+    return rows[np.sort(np.unique(pair, return_index=True)[1])]
+
+
+def items_table(found: Mapping[str, list[str]], texts: tuple[str, ...]) -> pl.DataFrame:
+    """item id -> [title, *texts], as `table.build` takes it."""
+    columns = list(zip(*found.values(), strict=True))
+    table = {"item_id": list(found), **dict(zip(("title", *texts), columns, strict=True))}
+    return pl.DataFrame(table, schema=dict.fromkeys(table, pl.String)).with_row_index("row", offset=1)
+
+
+def with_counts(made: Interactions, counted: Mapping[str, int]) -> Interactions:
+    """The counts of a reader before those of the table's rules; a rule that both applied is counted once, summed."""
+    later: Mapping[str, int] = made.card["counted"]  # type: ignore[assignment]
+    both = {name: counted.get(name, 0) + later.get(name, 0) for name in (*counted, *later)}
+    return replace(made, card={**made.card, "counted": both})

@@ -1,0 +1,139 @@
+"""A publisher's file, one record at a time: plain or gzip, whatever its name, never the whole of it in memory.
+
+A file that ends in the middle is refused. A line that cannot be read is counted; more of them than tolerated are
+refused, with the number of the first.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pte import asset
+from pte.schema import InputError
+
+Record = TypeVar("Record")
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, SyntaxError, RecursionError)
+MAX_TIME = 2**53  # no unit of time gives more; a larger one is not a time
+
+
+def locate(
+    place: str | None, *, knob: str, folder: Path | None, names: tuple[str, ...], sha256: str | None, advice: str = ""
+) -> Path:
+    """The file that `place` names: a path as it is; of a URI first the copy in `folder`, else a download.
+
+    names: what the file is called in `folder` where no place is given; advice: what to do if it is nowhere.
+    """
+    if place is not None and not re.match(r"(https?|hf|pypi):", place):
+        path = Path(place.removeprefix("file:")).expanduser()
+        if not path.exists():
+            raise InputError(f"dataset.{knob}={place}: there is no such file")
+        return path
+    if place is not None:
+        names = (place.rsplit("/", 1)[-1], *names)
+        if folder is not None and (folder / names[0]).is_file():
+            return asset.fetch(str(folder / names[0]), sha256=sha256)
+    for name in (name for full in names for name in (full, full.removesuffix(".gz"))):
+        if folder is not None and (folder / name).exists():
+            return folder / name
+    if place is not None:
+        return asset.fetch(place, sha256=sha256)
+    if not names:
+        raise InputError(f"dataset.{knob} is empty: type dataset.{knob}=/its/path")
+    where = str(folder) if folder is not None else "the data folder (neither PTE_DATA nor paths.data is set)"
+    raise InputError(
+        f"dataset.{knob}: {advice} Put {' or '.join(names)} into {where}, or type dataset.{knob}=/its/path"
+    )
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The numbered lines of a plain or gzip file, from 1, with their line ends. Truncated gzip is an InputError."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name the file inside it")
+    number = 0
+    try:
+        with path.open("rb") as raw:
+            zipped = raw.peek(2)[:2] == b"\x1f\x8b"
+            with gzip.GzipFile(fileobj=raw) if zipped else raw as file:
+                for number, line in enumerate(file, 1):
+                    yield number, line
+    except EOFError:
+        raise InputError(
+            f"{path} is truncated: the compressed data ends in the middle, after line {number:,}. Fetch it again"
+        ) from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path} is damaged after line {number:,} ({error}). Fetch it again") from None
+
+
+class Records(Generic[Record]):
+    """The records of a file, once through; then `malformed` says how many lines were not readable.
+
+    parse: a line -> a record; a line it cannot read raises one of MALFORMED. skip: lines not to look at.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        parse: Callable[[bytes], Record],
+        *,
+        max_malformed: int,
+        skip: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        self.path, self.parse, self.max_malformed, self.skip = path, parse, max_malformed, skip
+        self.malformed = 0
+        self._first = ""
+
+    def __iter__(self) -> Iterator[Record]:
+        good = number = 0
+        for number, line in lines(self.path):
+            if not line.strip() or (self.skip is not None and self.skip(line)):
+                continue
+            try:
+                record = self.parse(line)
+            except MALFORMED as error:
+                self._count(number, line, error)
+                continue
+            good += 1
+            yield record
+        if number == 0 or (good == 0 and self.skip is None):
+            raise InputError(f"{self.path} holds no record" + (f": {self._first}" if self._first else ""))
+
+    def _count(self, number: int, line: bytes, error: Exception) -> None:
+        reason = f"no field {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
+        self._first = self._first or f"line {number:,} ({reason})"
+        self.malformed += 1
+        if not line.endswith(b"\n"):
+            raise InputError(f"{self.path} is truncated: its last line, {number:,}, ends in the middle. Fetch it again")
+        if self.malformed > self.max_malformed:
+            raise InputError(
+                f"{self.path}: more than dataset.max_malformed={self.max_malformed} malformed lines; the first is"
+                f" {self._first}. Is it the right file, of this edition? Else raise dataset.max_malformed"
+            )
+
+
+def about(key: str, wanted: set[str]) -> Callable[[bytes], bool]:
+    """A quick test for lines about none of the `wanted` ids, before the slow parse.
+
+    A line whose text shows `key` with a wanted id anywhere, or does not show `key` at all, is parsed and read properly:
+    so nothing wanted is lost. Unwanted lines are not looked at, malformed or not.
+    """
+    shown = re.compile(rb"""['"]%b['"]\s*:\s*u?['"]([^'"]*)['"]""" % key.encode())
+    ids = {name.encode() for name in wanted}
+
+    def unwanted(line: bytes) -> bool:
+        found = shown.findall(line)
+        return bool(found) and ids.isdisjoint(found)
+
+    return unwanted
+
+
+def text_of(record: Any, key: str) -> str:
+    """A required id: text (or a whole number) that is not empty."""
+    value = record[key]
+    if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
+        raise ValueError(f"{key} is {value!r}")
+    return str(value).strip()
