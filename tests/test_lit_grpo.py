@@ -70,9 +70,10 @@ def test_equal_rewards_teach_nothing():
     assert kept["module"].curve[-1]["frac_zero_std"] == 1
 
 
-def test_a_heavy_kl_keeps_the_policy_at_its_reference():
+@pytest.mark.parametrize("pull", [{"kl": 1000.0}, {"entropy": 1000.0}])
+def test_a_heavy_pull_keeps_the_policy_at_its_uniform_reference(pull):
     candidates = table(lambda e, h: (e * h[:, None]).sum(2))
-    choice, kept = run(candidates, epochs=3, kl=1000.0)
+    choice, kept = run(candidates, epochs=3, **pull)
     assert (choice.probability - 1 / K).abs().max() < 0.05
     assert kept["module"].curve[-1]["kl"] < 1e-3
 
