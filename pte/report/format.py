@@ -1,0 +1,39 @@
+"""How numbers are written, everywhere the same: .0606, +.0012, [-.0003, +.0027]."""
+
+from __future__ import annotations
+
+import math
+
+from pte.metric.significance import Interval
+
+MISSING = "–"
+
+
+def plain(value: float | None) -> str:
+    """Four decimals without the leading zero."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{value:.4f}"
+    return text[1:] if text.startswith("0.") else text.replace("-0.", "-.")
+
+
+def delta(value: float) -> str:
+    """The same with its sign."""
+    return ("+" if value >= 0 else "−") + plain(abs(value))
+
+
+def interval(value: Interval) -> str:
+    return f"[{delta(value.low)}, {delta(value.high)}]"
+
+
+def p_value(value: float) -> str:
+    return "<.001" if value < 0.001 else f"{value:.3f}"[1:] if value < 1 else "1"
+
+
+def spread(mean: float, sd: float | None) -> str:
+    """Mean, and the standard deviation over seeds where there are several."""
+    return plain(mean) if sd is None else f"{plain(mean)} ±{plain(sd)}"
+
+
+def seconds(value: float | None) -> str:
+    return MISSING if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"

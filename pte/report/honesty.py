@@ -1,0 +1,135 @@
+"""What a comparison can not say: the sentences that a table by itself leaves out, written from its numbers."""
+
+from __future__ import annotations
+
+from pte.report.compare import ALPHA, Column, Comparison, Difference
+from pte.report.format import delta, interval, p_value, plain
+from pte.report.methods import COUNT_MODEL, Method, common, is_count_model
+
+GROUPS = ("all", "tail_items")
+
+
+def sentences(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """(heading, sentences) in the order of reading."""
+    parts = [
+        ("How small a difference this could see", detectable(comparison)),
+        ("Not significant", not_significant(comparison)),
+        ("Text against counting", against_counting(comparison)),
+        ("Seeds", seeds(comparison)),
+        ("Also bear in mind", caveats(comparison)),
+    ]
+    return [(heading, said) for heading, said in parts if said]
+
+
+def _primary(comparison: Comparison, ranking: str, group: str = "all") -> Column:
+    return Column(ranking, comparison.metrics[0], group)
+
+
+def detectable(comparison: Comparison) -> list[str]:
+    """The smallest true differences that 80 % of such tests would find."""
+    said = []
+    for ranking in comparison.rankings:
+        for group in (g for g in GROUPS if g in comparison.groups):
+            column = _primary(comparison, ranking, group)
+            found = [d.detectable for d in comparison.differences(column).values()]
+            if found:
+                users = next(iter(comparison.row(column).values())).users
+                low, high = plain(min(found)), plain(max(found))
+                said.append(
+                    f"{comparison.title(ranking, column.metric)}, {group.replace('_', ' ')} ({users:,} users): with"
+                    f" 80 % power a test finds differences of {low if low == high else f'{low} to {high}'} and more."
+                    " Smaller ones may be real and yet not show."
+                )
+    return said
+
+
+def not_significant(comparison: Comparison) -> list[str]:
+    """Every method that can not be told from its reference, on all cases."""
+    said = []
+    for ranking in comparison.rankings:
+        column = _primary(comparison, ranking)
+        found = comparison.differences(column)
+        unclear = {label: d for label, d in found.items() if d.p_holm > ALPHA}
+        what = comparison.title(ranking, column.metric)
+        if found and not unclear:
+            said.append(f"{what}: every method differs from its reference.")
+        said += [f"{what}: {label} against {d.against}, {_difference(d)}." for label, d in unclear.items()]
+        if len(comparison.methods) > 1 and not any(cell.best for cell in comparison.row(column).values()):
+            said.append(f"{what}: no method beats every other one, so none is in bold.")
+    return said
+
+
+def against_counting(comparison: Comparison) -> list[str]:
+    """Do the methods that read text beat a model that only counts?"""
+    counting = [m for m in comparison.methods if is_count_model(m)]
+    text = [m for m in comparison.methods if m.reads_text]
+    if not text:
+        return ["No method here reads text."]
+    if not counting:
+        return [f"No count model in this table: add backbone={COUNT_MODEL}, or nobody knows what text is worth."]
+    return [
+        _beaten(comparison, text, counting[0], _primary(comparison, ranking, group))
+        for ranking in comparison.rankings
+        for group in GROUPS
+        if group in comparison.groups
+    ]
+
+
+def _beaten(comparison: Comparison, text: list[Method], count: Method, column: Column) -> str:
+    pairs = {method.label: count.label for method in text if method is not count}
+    found = comparison.differences(column, pairs)
+    better = [label for label, d in found.items() if d.p_holm <= ALPHA and d.interval.mean > 0]
+    worse = [label for label, d in found.items() if d.p_holm <= ALPHA and d.interval.mean < 0]
+    top = max(found, key=lambda label: found[label].interval.mean)
+    unclear = len(found) - len(better) - len(worse)
+    return (
+        f"{comparison.title(column.ranking, column.metric)}, {column.group.replace('_', ' ')}: of {len(found)} text"
+        f" methods {len(better)} beat {count.label}, {len(worse)} fall behind it, {unclear} cannot be told apart."
+        f" The highest is {top}, {_difference(found[top])}."
+    )
+
+
+def seeds(comparison: Comparison) -> list[str]:
+    """What chance in training may have done."""
+    said = []
+    single = [m.label for m in comparison.methods if len(m.seeds) == 1]
+    if single:
+        said.append(f"One seed only, so what training's chance adds is unknown: {'; '.join(single)}.")
+    counts = {len(m.seeds) for m in comparison.methods}
+    if len(counts) > 1:
+        said.append(f"Numbers of seeds differ between methods ({', '.join(str(n) for n in sorted(counts))}).")
+    found = comparison.differences(_primary(comparison, comparison.rankings[0]))
+    noisy = [label for label, d in found.items() if d.p_holm <= ALPHA and d.within_seed_noise]
+    if noisy:
+        said.append(
+            "Significant over users, but less than two standard errors of the seeds, so another set of seeds may turn"
+            f" it: {'; '.join(noisy)}."
+        )
+    return said
+
+
+def caveats(comparison: Comparison) -> list[str]:
+    """Fixed limits of the method, and those of this table."""
+    said = [
+        "Intervals and tests take users as the unit of chance, for the seeds that were run. Holm's correction is over"
+        " the methods of one column, not over columns: of many columns some will stand out by chance."
+    ]
+    encoders = common(comparison.methods, "encoder")
+    if "," in encoders:
+        said.append(f"Several encoders ({encoders}): a difference between their rows is also one between encoders.")
+    tied = comparison.ranked.group.get("untied")
+    if tied is not None:
+        said.append(
+            f"{1 - tied.mean():.1%} of the cases have a target with the time stamp of the history's last item, so that"
+            " their order is a convention of the file: the column 'untied' leaves them out."
+        )
+    if "sampled" in comparison.rankings:
+        said.append(
+            "Sampled ranks are among a few drawn items, not the catalogue: far higher than full ones, and they may"
+            " order the methods otherwise."
+        )
+    return said
+
+
+def _difference(d: Difference) -> str:
+    return f"{delta(d.interval.mean)} {interval(d.interval)}, Holm-corrected p {p_value(d.p_holm)}"

@@ -1,0 +1,208 @@
+"""Runs -> methods, with seeds as replicates. What must not share a table is refused, naming both runs.
+
+Two runs are replicates when their configurations differ in nothing but the seed (and where they ran). Runs that share
+their names but not their knobs are two methods, told apart in the label by the knobs that differ.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from pte.report.runs import TEXT_GROUPS, Run
+from pte.schema import InputError
+
+FIELDS = ("backbone", "representation", "profiler", "encoder", "reward", "selector")
+UNTRAINED = {
+    "popularity",
+    "markov",
+    "itemknn",
+    "ease",
+    "textknn",
+}  # backbones that count: no representation, no training
+COUNT_MODEL = "markov"  # the one to beat: counts what follows what
+# Where and how fast a run ran, not what it computed: the knobs the stages call idle.
+TECHNICAL = {
+    "encoder": {"batch_size", "device"},
+    "trainer": {"accelerator", "devices", "strategy", "compile", "scores_mib"},
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of the table: a method, measured once per seed."""
+
+    label: str
+    runs: tuple[Run, ...]  # by seed
+
+    @property
+    def seeds(self) -> list[int]:
+        return [run.seed for run in self.runs]
+
+    @property
+    def reads_text(self) -> bool:
+        return self.runs[0].reads_text
+
+    def name(self, field: str) -> str:
+        """The class of one of FIELDS; "" where the method has no such part."""
+        return name_of(self.runs[0], field)
+
+    def seconds(self) -> float | None:
+        """All stages, from raw files to metrics, mean over seeds."""
+        totals = [seconds for run in self.runs if (seconds := run.total("wall_seconds")) is not None]
+        return fmean(totals) if len(totals) == len(self.runs) else None
+
+
+def name_of(run: Run, field: str) -> str:
+    """The class a run names for a field; "" where that part of the configuration had no effect on the run."""
+    idle = (field in TEXT_GROUPS and not run.reads_text) or (field == "representation" and not trained(run))
+    return "" if idle else run.name(field)
+
+
+def trained(run: Run) -> bool:
+    return normal(run.name("backbone")) not in UNTRAINED
+
+
+def is_count_model(method: Method) -> bool:
+    return normal(method.name("backbone")) == COUNT_MODEL
+
+
+def normal(name: str) -> str:
+    """ "LeaveOneOut", "leave_one_out" and "leave-one-out" are one name."""
+    return re.sub(r"[^a-z0-9.]", "", name.lower())
+
+
+def where(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
+    """The runs that meet every FIELD=NAME[,NAME...]; fields are FIELDS, dataset, protocol and seed."""
+    kept = list(runs)
+    for condition in conditions:
+        field, found, names = condition.partition("=")
+        known = (*FIELDS, "dataset", "protocol", "seed")
+        if not found or field not in known:
+            raise InputError(f"--where {condition}: write FIELD=NAME with FIELD one of {', '.join(known)}")
+        wanted = {normal(name) for name in names.split(",")}
+        present = sorted({_field(run, field) for run in kept})
+        kept = [run for run in kept if normal(_field(run, field)) in wanted]
+        if not kept:
+            raise InputError(f"--where {condition} leaves no run: {field} is one of {', '.join(present)}")
+    return kept
+
+
+def _field(run: Run, field: str) -> str:
+    if field == "seed":
+        return str(run.seed)
+    return str(run.report["card"]["name"]) if field == "dataset" else name_of(run, field)
+
+
+def require_one_question(runs: Sequence[Run]) -> None:
+    """Refuse runs that were not asked the same: other data, protocol, split, ranking, or order of cases."""
+    asked: dict[str, Callable[[Run], str]] = {
+        "data set": lambda run: f"{run.report['card']['name']} (interactions {run.key('interactions')[:12]})",
+        "protocol": lambda run: run.name("protocol"),
+        "split": lambda run: f"{json.dumps(run.config['protocol'])} (split {run.key('split')[:12]})",
+        "rankings": lambda run: ", ".join(ranking + suffix for ranking, suffix in sorted(run.suffix.items())),
+    }
+    first = runs[0]
+    for run in runs[1:]:
+        for what, of in asked.items():
+            if of(run) != of(first):
+                raise InputError(
+                    f"one table holds one question, but these two differ in their {what}:\n"
+                    f"  {first.path}: {of(first)}\n  {run.path}: {of(run)}\n"
+                    "Compare them apart: name fewer folders, or choose with --where dataset=NAME or protocol=NAME."
+                )
+        _require_same_cases(first, run)
+
+
+def _require_same_cases(a: Run, b: Run) -> None:
+    for part in a.parts:
+        one, other = a.parts[part], b.parts[part]
+        pairs = {"cases": (one.user, other.user), "targets": (one.target, other.target)}
+        pairs |= {f"group {name}": (one.group[name], other.group.get(name, np.empty(0))) for name in one.group}
+        for what, (x, y) in pairs.items():
+            if not np.array_equal(x, y):
+                raise InputError(f"{a.path} and {b.path} have different {what} in their {part} part: cannot be paired")
+
+
+def identity(run: Run) -> dict[str, Any]:
+    """Everything a replicate shares, flat: knobs by dotted name. The seed and technical knobs are left out."""
+    groups = ["backbone", *(TEXT_GROUPS if run.reads_text else ())]
+    groups += ["representation", "optimizer", "trainer"] if trained(run) else []
+    flat: dict[str, Any] = {}
+    for group in groups:
+        skip = TECHNICAL.get(group, set())
+        flat |= _flat({k: v for k, v in run.config.get(group, {}).items() if k not in skip}, group)
+    return flat
+
+
+def _flat(value: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        name = f"{prefix}.{key}"
+        flat |= _flat(inner, name) if isinstance(inner, Mapping) else {name: inner}
+    return flat
+
+
+def group(runs: Sequence[Run]) -> tuple[list[Method], list[str]]:
+    """Methods in the order they were first met, and notes on what was left out."""
+    by_identity: dict[str, list[Run]] = {}
+    for run in runs:
+        by_identity.setdefault(json.dumps(identity(run), sort_keys=True), []).append(run)
+    replicates, notes = [], []
+    for same in by_identity.values():
+        kept, said = _one_per_seed(same)
+        replicates.append(kept)
+        notes += said
+    labels = _labels([runs[0] for runs in replicates])
+    methods = [Method(label, tuple(runs)) for label, runs in zip(labels, replicates, strict=True)]
+    return methods, notes
+
+
+def _one_per_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
+    by_seed: dict[int, Run] = {}
+    notes = []
+    for run in runs:
+        first = by_seed.setdefault(run.seed, run)
+        if first is run:
+            continue
+        if not _same_ranks(first, run):
+            raise InputError(
+                f"two runs of one method with seed {run.seed} and different ranks:\n  {first.path}\n  {run.path}\n"
+                "Their code or machine differs, not their configuration. Name the one that counts."
+            )
+        notes.append(f"{run.place} is {first.place} over again (the same ranks): counted once.")
+    return [by_seed[seed] for seed in sorted(by_seed)], notes
+
+
+def _same_ranks(a: Run, b: Run) -> bool:
+    return all(np.array_equal(a.parts[p].rank[r], b.parts[p].rank[r]) for p in a.parts for r in a.suffix)
+
+
+def _labels(runs: Sequence[Run]) -> list[str]:
+    """Backbone and representation, then what else differs between the methods: text parts by name, knobs by value."""
+    with_text = [run for run in runs if run.reads_text]
+    varying = [field for field in TEXT_GROUPS if len({name_of(run, field) for run in with_text}) > 1]
+    fields = [["backbone", "representation", *(varying if run.reads_text else ())] for run in runs]
+    names = [
+        " · ".join(filter(None, (name_of(run, field) for field in mine)))
+        for run, mine in zip(runs, fields, strict=True)
+    ]
+    knobs = [identity(run) for run in runs]
+    labels = []
+    for mine, name in zip(knobs, names, strict=True):
+        twins = [other for other, its in zip(knobs, names, strict=True) if its == name]
+        differ = sorted({k for twin in twins for k in {*twin, *mine} if twin.get(k) != mine.get(k)})
+        said = ", ".join(f"{knob.rsplit('.', 1)[-1]}={mine.get(knob)}" for knob in differ)
+        labels.append(f"{name} ({said})" if differ else name)
+    return labels
+
+
+def common(methods: Sequence[Method], field: str) -> str:
+    """The names the methods that have this part use for it, joined; "" where none has it."""
+    return ", ".join(dict.fromkeys(name for method in methods if (name := method.name(field))))

@@ -1,0 +1,195 @@
+"""Finished runs as they lie on disk: read, checked, ready to be compared. What breaks a rule is refused by name.
+
+The rules, true of any ranking with one target per case (published tables break them, so they are checked at load):
+Hit@k = Recall@k >= NDCG@k >= MRR@k, none of them falls as k grows, leaving seen items out moves no target down, every
+figure is finite, and metrics.json is what ranks.npz says.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pte.metric.summary import check_invariants, summarise
+from pte.schema import InputError
+
+RANKINGS = ("masked", "unmasked", "sampled")
+TEXT_GROUPS = ("profiler", "encoder", "reward", "selector")  # have no part in a run without a `selection` stage
+SLACK = 1e-5  # metrics.json may have gone through float32: 2**-24 relative, and a sum of such
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The cases of one part ("valid" or "test") and where their targets stood; all (C,)."""
+
+    user: np.ndarray
+    target: np.ndarray
+    rank: Mapping[str, np.ndarray]  # by ranking, those of RANKINGS that were made; 0-based
+    group: Mapping[str, np.ndarray]  # by name, "all" first; bool
+    train_count: np.ndarray | None  # how often the target occurs in training; None in a run that did not store it
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder."""
+
+    path: Path
+    report: Mapping[str, Any]  # report.json
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.report["config"]
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        return self.report["metrics"]
+
+    @property
+    def seed(self) -> int:
+        return int(self.config["seed"])
+
+    @property
+    def reads_text(self) -> bool:
+        return "selection" in self.report["stages"]
+
+    @property
+    def command(self) -> str:
+        return " ".join(self.report["command"])
+
+    @cached_property
+    def suffix(self) -> Mapping[str, str]:
+        """What follows a metric's name, by ranking: "" where all items are ranked, "|100neg" among 100 drawn ones."""
+        found: dict[str, str] = {}
+        for key in self.metrics:
+            _, ranking, _, leaf = (*key.split("/"), "", "", "", "")[:4]
+            if "@" in leaf:
+                suffix = leaf[leaf.index("|") :] if "|" in leaf else ""
+                if found.setdefault(ranking, suffix) != suffix:
+                    raise InputError(f"{self.path}: {ranking} metrics are named both '{found[ranking]}' and '{suffix}'")
+        return found
+
+    @property
+    def place(self) -> str:
+        """The folder, as seen from here where it lies below."""
+        here = Path.cwd()
+        return str(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path)
+
+    def key(self, stage: str) -> str:
+        return str(self.report["stages"][stage]["key"])
+
+    def name(self, group: str) -> str:
+        """The class a config group names ("SASRec"), as the run's own table calls it."""
+        return str(self.config[group]["_target_"]).rsplit(".", 1)[-1]
+
+    def total(self, what: str) -> float | None:
+        """Sum of "wall_seconds" over the stages, from raw files to metrics; None where a stage did not record it."""
+        values = [stage.get(what) for stage in self.report["stages"].values()]
+        return None if None in values else float(sum(values))
+
+    @cached_property
+    def parts(self) -> Mapping[str, Ranked]:
+        return {part: _ranked(self.path / "ranks.npz", part) for part in ("valid", "test")}
+
+    @cached_property
+    def curve(self) -> Mapping[str, np.ndarray]:
+        """The columns of curve.csv, missing values NaN; empty where the run left none."""
+        file = self.path / "curve.csv"
+        if not file.is_file():
+            return {}
+        with file.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        names = list(rows[0]) if rows else []
+        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
+
+
+def find(paths: Sequence[Path]) -> list[Path]:
+    """The run folders named, and all below the folders named (a sweep's), each once, in order."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        if not path.is_dir():
+            raise InputError(f"{path}: no such folder. Give run folders (they hold report.json) or folders of such.")
+        below = sorted(path.rglob("report.json"), key=_natural)
+        if not below:
+            raise InputError(f"{path}: no report.json here or below, so no run has finished here. See its run.log.")
+        found |= dict.fromkeys(file.parent.resolve() for file in below)
+    return list(found)
+
+
+def unfinished(paths: Sequence[Path]) -> list[str]:
+    """A note on every run below that began and left no report."""
+    folders = {log.parent for path in paths for log in path.rglob("run.log")}
+    return [
+        f"{folder}: its run has not finished" for folder in sorted(folders) if not (folder / "report.json").is_file()
+    ]
+
+
+def _natural(path: Path) -> list[tuple[int, int | str]]:
+    """Folder 10 comes after folder 9."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in path.parts]
+
+
+def read(path: Path) -> Run:
+    """One run, checked."""
+    try:
+        report = json.loads((path / "report.json").read_text(encoding="utf-8"))
+        missing = {"command", "config", "card", "stages", "metrics"} - set(report)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}/report.json cannot be read ({error}): run its command again") from None
+    if missing:
+        raise InputError(f"{path}/report.json lacks {', '.join(sorted(missing))}: run its command again")
+    run = Run(path, report)
+    check(run)
+    return run
+
+
+def _ranked(file: Path, part: str) -> Ranked:
+    """One part of ranks.npz."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            names = [name for name in stored.files if name.startswith(f"{part}_")]
+            arrays = {name.removeprefix(f"{part}_"): stored[name] for name in names}
+        user, target = arrays["user"], arrays["target"]
+        rank = {ranking: arrays[ranking].astype(np.int64) for ranking in RANKINGS if ranking in arrays}
+        head_item, head_user, tied = (arrays[name].astype(bool) for name in ("head_item", "head_user", "tied"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read ({error}): run the command in report.json again") from None
+    except KeyError as error:
+        raise InputError(f"{file}: no array {part}_{error.args[0]}: run the command in report.json again") from None
+    group = {"all": np.ones(len(user), bool)}
+    if tied.any():
+        group["untied"] = ~tied
+    group |= {"head_items": head_item, "tail_items": ~head_item, "head_users": head_user, "tail_users": ~head_user}
+    return Ranked(user, target, rank, group, arrays.get("train_count"))
+
+
+def check(run: Run) -> None:
+    """Refuse a run that breaks one of this module's rules."""
+    for key, value in run.metrics.items():
+        if not math.isfinite(value):
+            raise InputError(f"{run.path}: {key} is {value}. A figure that is not a number is not compared.")
+    try:
+        check_invariants({key.partition("|")[0]: value for key, value in run.metrics.items()})
+    except AssertionError as error:
+        raise InputError(f"{run.path}: {error}. No ranking with one target per case can do that.") from None
+    for part, ranked in run.parts.items():
+        rank = ranked.rank
+        if set(rank) != set(run.suffix):
+            raise InputError(f"{run.path}: metrics.json has {', '.join(run.suffix)}, ranks.npz {', '.join(rank)}")
+        if any((one < 0).any() for one in rank.values()):
+            raise InputError(f"{run.path}: {part} ranks fall below 0")
+        if {"masked", "unmasked"} <= set(rank) and (rank["masked"] > rank["unmasked"]).any():
+            raise InputError(f"{run.path}: {part} ranks rise when seen items are left out")
+        groups = {name: member for name, member in ranked.group.items() if member.any()}
+        for key, value in summarise(ranked.rank, groups).items():
+            suffix = "" if key.endswith("/n") else run.suffix[key.partition("/")[0]]
+            stated = run.metrics.get(f"{part}/{key}{suffix}")
+            if stated is not None and abs(stated - value) > SLACK:
+                raise InputError(f"{run.path}: metrics.json says {part}/{key} = {stated}, ranks.npz says {value:.6f}")
