@@ -228,8 +228,8 @@ def test_a_2023_category_with_milliseconds_and_parents(tmp_path):
 
 
 def test_malformed_lines_are_counted_up_to_the_tolerance(tmp_path, toys):
-    bad = ["not json\n", '{"reviewerID": "x"}\n', json.dumps(review("", "B1", 1)) + "\n",
     bad = ["not json\n", '{"reviewerID": "x"}\n', json.dumps(review("", "B1", 1)) + "\n"]
+    bad += [json.dumps(review("cy", "B1", -1)) + "\n", '["a", "list"]\n', "\n", '{"unixReviewTime": 1e999}\n']
     reviews = write(tmp_path / "r.json.gz", [REVIEWS[0], *bad, *REVIEWS[1:]])
     made = reader(reviews, toys[1], max_malformed=6).read()
     assert made.card["counted"]["malformed review lines skipped"] == 6, "the blank line is no record"

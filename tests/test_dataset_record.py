@@ -98,7 +98,7 @@ def test_where_a_file_is_looked_for(tmp_path):
     uri = "https://host/path/a.json.gz"
 
     def found(place, names=()):
-        return locate(place, knob="reviews", folder=folder, names=names, sha256=None, advice="Ask for it.")
+        return locate(place, knob="reviews", data=str(tmp_path), folder="data", names=names, advice="Ask for it.")
 
     (folder / "a.json").write_bytes(TEN)
     assert found(uri) == folder / "a.json", "unpacked"
@@ -113,4 +113,4 @@ def test_where_a_file_is_looked_for(tmp_path):
     with pytest.raises(InputError, match=r"type dataset\.reviews=/its/path"):
         found(None)
     with pytest.raises(InputError, match="sha256"):
-        locate(uri, knob="reviews", folder=folder, names=(), sha256="0" * 64)
+        locate(uri, knob="reviews", data=str(tmp_path), folder="data", sha256="0" * 64)

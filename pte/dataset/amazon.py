@@ -96,7 +96,7 @@ class Amazon:
         if edition not in EDITIONS:
             raise InputError(f"dataset.edition={edition}: must be one of {', '.join(map(str, EDITIONS))}")
         self.name, self.edition = f"Amazon {edition} {category}", EDITIONS[edition]
-        self.folder = Path(data).expanduser() / f"Amazon{edition}" if data else None
+        self.data, self.folder = data, f"Amazon{edition}"
         self.places, self.sha256 = {"reviews": reviews, "metadata": metadata}, sha256
         self.licence, self.expect, self.rules, self.choice = licence, expect, rules, choice
         self.max_malformed, self.description_chars = max_malformed, description_chars
@@ -104,7 +104,7 @@ class Amazon:
     def paths(self) -> dict[str, Path]:
         """The two files by role, fetched if need be."""
         return {
-            role: locate(place, knob=role, folder=self.folder, names=(), sha256=self.sha256.get(role))
+            role: locate(place, knob=role, data=self.data, folder=self.folder, sha256=self.sha256.get(role))
             for role, place in self.places.items()
         }
 

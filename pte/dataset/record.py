@@ -22,29 +22,37 @@ MAX_TIME = 2**53  # no unit of time gives more; a larger one is not a time
 
 
 def locate(
-    place: str | None, *, knob: str, folder: Path | None, names: tuple[str, ...], sha256: str | None, advice: str = ""
+    place: str | None,
+    *,
+    knob: str,
+    data: str | None,
+    folder: str,
+    names: tuple[str, ...] = (),
+    sha256: str | None = None,
+    advice: str = "",
 ) -> Path:
-    """The file that `place` names: a path as it is; of a URI first the copy in `folder`, else a download.
+    """The file that `place` names: a path as it is; of a URI first the copy in `data`/`folder`, else a download.
 
-    names: what the file is called in `folder` where no place is given; advice: what to do if it is nowhere.
+    names: what the file may be called in that folder; advice: what to do where it is nowhere and cannot be fetched.
     """
     if place is not None and not re.match(r"(https?|hf|pypi):", place):
         path = Path(place.removeprefix("file:")).expanduser()
         if not path.exists():
             raise InputError(f"dataset.{knob}={place}: there is no such file")
         return path
+    here = Path(data).expanduser() / folder if data else None
     if place is not None:
         names = (place.rsplit("/", 1)[-1], *names)
-        if folder is not None and (folder / names[0]).is_file():
-            return asset.fetch(str(folder / names[0]), sha256=sha256)
+        if here is not None and (here / names[0]).is_file():
+            return asset.fetch(str(here / names[0]), sha256=sha256)
     for name in (name for full in names for name in (full, full.removesuffix(".gz"))):
-        if folder is not None and (folder / name).exists():
-            return folder / name
+        if here is not None and (here / name).exists():
+            return here / name
     if place is not None:
         return asset.fetch(place, sha256=sha256)
     if not names:
         raise InputError(f"dataset.{knob} is empty: type dataset.{knob}=/its/path")
-    where = str(folder) if folder is not None else "the data folder (neither PTE_DATA nor paths.data is set)"
+    where = str(here) if here is not None else f"{folder}/ in a folder that PTE_DATA (or paths.data) names"
     raise InputError(
         f"dataset.{knob}: {advice} Put {' or '.join(names)} into {where}, or type dataset.{knob}=/its/path"
     )

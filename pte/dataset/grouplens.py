@@ -1,0 +1,217 @@
+"""MovieLens as GroupLens hands it out: 100K, 1M and latest (small or full), from the zip or the folder it unpacks to.
+
+| layout | ratings | films |
+|---|---|---|
+| 100k | u.data: user, item, rating, time by tabs | u.item: "|", Latin-1, 19 flags named in u.genre |
+| 1m | ratings.dat by "::" | movies.dat by "::", Latin-1: id, title, genres by "|" |
+| latest | ratings.csv with a header | movies.csv (quoted), tags.csv |
+
+A title's year goes to a column of its own: "Matrix, The (1999)" -> "Matrix, The" and "1999". Ties in time keep the
+file's order. Tags are written by the raters themselves, partly after a held-out rating: none are used unless asked for.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pte.artifact import digest, file_sha256
+from pte.dataset.events import Choice, Coded, chosen, core, items_table, with_counts
+from pte.dataset.plaintext import plain
+from pte.dataset.record import locate
+from pte.dataset.rules import Rules
+from pte.dataset.table import Source, build
+from pte.schema import InputError, Interactions
+
+NAMES = {
+    "100k": ("u.data", "u.item", "u.genre"),
+    "1m": ("ratings.dat", "movies.dat"),
+    "latest": ("ratings.csv", "movies.csv"),
+}
+TEXTS = ("genres", "year", "tags")
+NO_GENRE = ("unknown", "(no genres listed)", "")
+_YEAR = re.compile(r"^(.*?)\s*\((\d{4})(?:[-–]\d{0,4})?\)$")
+
+
+class GroupLens:
+    """source: the zip (a URI or a path) or the folder it unpacks to; a copy in `data` is used before a download."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        layout: str,
+        data: str | None,
+        source: str,
+        sha256: str | None,
+        licence: str,
+        expect: Mapping[str, int] | None,
+        max_tags: int,
+        choice: Choice,
+        rules: Rules,
+    ) -> None:
+        if layout not in NAMES:
+            raise InputError(f"dataset.layout={layout}: must be one of {', '.join(NAMES)}")
+        self.name, self.layout, self.source, self.sha256 = name, layout, source, sha256
+        self.data = data
+        self.licence, self.expect, self.rules, self.choice = licence, expect, rules, choice
+        self.max_tags = max_tags
+
+    def path(self) -> Path:
+        """The zip or the folder, fetched if need be."""
+        unpacked = self.source.rsplit("/", 1)[-1].removesuffix(".zip")
+        return locate(self.source, knob="source", data=self.data, folder="", names=(unpacked,), sha256=self.sha256)
+
+    def fingerprint(self) -> dict[str, str]:
+        """sha256 of the zip; of a folder, of the members that are read."""
+        path = self.path()
+        if path.is_file():
+            return {"source": file_sha256(path)}
+        names = [*NAMES[self.layout], *(["tags.csv"] if self._tagged() else [])]
+        return {"source": digest([file_sha256(_inside(path, name)) for name in names])}
+
+    def read(self) -> Interactions:
+        """The data set as Interactions."""
+        counted: dict[str, int] = {}
+        path = self.path()
+        rows = self._rows(path, counted)
+        films = {"100k": _films_100k, "1m": _films_1m, "latest": _films_latest}[self.layout](path)
+        tags = _tags(path, self.max_tags) if self._tagged() else {}
+        items = items_table({film: [*fields, tags.get(film, "")] for film, fields in films.items()}, TEXTS)
+        source = Source(name=self.name, licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
+        return with_counts(build(rows, items, rules=self.rules, source=source), counted)
+
+    def _tagged(self) -> bool:
+        return self.layout == "latest" and self.max_tags > 0
+
+    def _rows(self, path: Path, counted: dict[str, int]) -> pl.DataFrame:
+        """The ratings: four numbers a line, read at once by columns."""
+        name = NAMES[self.layout][0]
+        raw = member(path, name)
+        if self.layout == "1m":
+            raw = raw.replace(b"::", b"\t")
+        types = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float64, "time": pl.Int64}
+        try:
+            frame = pl.read_csv(
+                raw, separator="," if self.layout == "latest" else "\t", has_header=False, schema=types,
+                skip_rows=int(self.layout == "latest"), ignore_errors=True,
+            )  # fmt: skip
+        except pl.exceptions.PolarsError as error:
+            raise InputError(f"{path}: {name} cannot be read: {str(error).splitlines()[0]}") from None
+        missing = frame.select(pl.sum_horizontal(pl.all().is_null())).to_series()
+        bad = ((missing > 0) & (missing < 4)).arg_true()  # all four missing is a blank line
+        if len(bad):
+            line = int(bad[0]) + 1 + int(self.layout == "latest")
+            raise InputError(f"{path}: {name} has {len(bad):,} malformed line(s), the first is line {line:,}")
+        frame = frame.filter(missing == 0)
+        low = 0
+        if self.choice.min_rating is not None:
+            low = frame.filter(pl.col("rating") < self.choice.min_rating).height
+            frame = frame.filter(pl.col("rating") >= self.choice.min_rating)
+        user, item = _coded(frame["user"]), _coded(frame["item"])
+        time = frame["time"].to_numpy()
+        return chosen(user, item, time, self.choice, k=core(self.rules, self.expect), unit=1, low=low, counted=counted)
+
+
+def _coded(ids: pl.Series) -> Coded:
+    values, code = np.unique(ids.to_numpy(), return_inverse=True)
+    return Coded([str(value) for value in values], code.astype(np.int32))
+
+
+def _inside(folder: Path, name: str) -> Path:
+    found = sorted(folder.rglob(name))
+    if not found:
+        raise InputError(f"{folder} holds no {name}. Give the folder that GroupLens' zip unpacks to, or the zip")
+    return found[0]
+
+
+def member(path: Path, name: str) -> bytes:
+    """A file of the zip or the folder, wherever inside it lies."""
+    if path.is_dir():
+        return _inside(path, name).read_bytes()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = [entry for entry in archive.namelist() if entry.rsplit("/", 1)[-1] == name]
+            if not found:
+                raise InputError(f"{path} holds no {name}: is it the right zip for this layout?")
+            return archive.read(found[0])
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path} is no whole zip file ({error}). Fetch it again") from None
+
+
+def split_year(title: str) -> tuple[str, str]:
+    """ "Toy Story (1995)" -> "Toy Story", "1995"; without a year ""."""
+    found = _YEAR.match(title)
+    return (found[1], found[2]) if found and found[1] else (title, "")
+
+
+def _film(title: str, genres: list[str]) -> list[str]:
+    """Title, genres, year as plain text."""
+    name, year = split_year(plain(title))
+    return ["" if name == "unknown" else name, ", ".join(genre for genre in genres if genre not in NO_GENRE), year]
+
+
+def _latin_lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines that are not blank. Split at line feeds only: str.splitlines breaks at Latin-1's \\x85 too."""
+    for number, line in enumerate(member(path, name).decode("latin-1").split("\n"), 1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def _films_100k(path: Path) -> dict[str, list[str]]:
+    """u.item: id | title | release | video release | URL | one flag per genre."""
+    names = [line.split("|")[0] for _, line in _latin_lines(path, "u.genre")]
+    films = {}
+    for number, line in _latin_lines(path, "u.item"):
+        fields = line.split("|")
+        if len(fields) != 5 + len(names):
+            raise InputError(f"{path}: u.item line {number} has {len(fields)} fields, not {5 + len(names)}")
+        genres = [name for name, flag in zip(names, fields[5:], strict=True) if flag == "1"]
+        films[fields[0]] = _film(fields[1], genres)
+    return films
+
+
+def _films_1m(path: Path) -> dict[str, list[str]]:
+    """movies.dat: id::title::genres."""
+    films = {}
+    for number, line in _latin_lines(path, "movies.dat"):
+        fields = line.split("::")
+        if len(fields) < 3:
+            raise InputError(f"{path}: movies.dat line {number} has {len(fields)} fields, not 3")
+        films[fields[0]] = _film("::".join(fields[1:-1]), fields[-1].split("|"))
+    return films
+
+
+def _table(path: Path, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """A quoted CSV file with a header that must have these columns."""
+    reader = csv.DictReader(io.StringIO(member(path, name).decode("utf-8-sig"), newline=""))
+    if not set(columns) <= set(reader.fieldnames or ()):
+        raise InputError(f"{path}: {name} has the columns {reader.fieldnames}, not {', '.join(columns)}")
+    rows = list(reader)
+    short = next((n for n, row in enumerate(rows, 1) if any(row[c] is None for c in columns)), None)
+    if short is not None:
+        raise InputError(f"{path}: {name}, record {short} (header not counted) has too few fields")
+    return rows
+
+
+def _films_latest(path: Path) -> dict[str, list[str]]:
+    """movies.csv: movieId, title, genres."""
+    rows = _table(path, "movies.csv", ("movieId", "title", "genres"))
+    return {row["movieId"]: _film(row["title"], row["genres"].split("|")) for row in rows}
+
+
+def _tags(path: Path, max_tags: int) -> dict[str, str]:
+    """movieId -> its most given tags, of equals the one given first; case does not tell tags apart."""
+    counts: dict[str, Counter[str]] = {}
+    for row in _table(path, "tags.csv", ("movieId", "tag")):
+        if tag := plain(row["tag"]).lower():
+            counts.setdefault(row["movieId"], Counter())[tag] += 1
+    return {film: ", ".join(tag for tag, _ in given.most_common(max_tags)) for film, given in counts.items()}

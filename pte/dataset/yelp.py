@@ -1,0 +1,151 @@
+"""The Yelp Open Dataset as Yelp hands it out: one JSON record a line, reviews and businesses.
+
+A review is an interaction of `user_id` with `business_id` at `date` ("2018-07-07 22:09:11", older editions
+"2018-07-07"; Yelp names no zone, read as UTC). `first` and `last` bound the dates, inclusive and compared as text:
+S3-Rec's own test, by which "2019-12-31 00:00:00" leaves out all of that day but its first second. People come back to a
+place: repeats are kept (S3-Rec; its table holds 11,830 of them). Item text: name, categories, city, price class.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pte.artifact import file_sha256
+from pte.dataset.events import Choice, Events, core, items_table, with_counts
+from pte.dataset.plaintext import plain
+from pte.dataset.record import Records, about, locate, text_of
+from pte.dataset.rules import Rules
+from pte.dataset.table import Source, build
+from pte.schema import InputError, Interactions
+
+FILES = {
+    "reviews": ("yelp_academic_dataset_review.json", "review.json"),
+    "businesses": ("yelp_academic_dataset_business.json", "business.json"),
+}
+ADVICE = (
+    "Yelp gives its data set only to who accepts its agreement: open https://business.yelp.com/data/resources/open-dataset/,"
+    " accept, download the JSON archive and unpack it."
+)
+TEXTS = ("categories", "city", "price")
+PRICE_CLASS = {"1": "inexpensive", "2": "moderate", "3": "expensive", "4": "very expensive"}  # our words for $ to $$$$
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?")
+
+
+class Yelp:
+    """reviews, businesses: paths; null: the files' own names in `data`/YelpReviews/."""
+
+    def __init__(
+        self,
+        *,
+        data: str | None,
+        reviews: str | None,
+        businesses: str | None,
+        first: str | None,
+        last: str | None,
+        licence: str,
+        expect: Mapping[str, int] | None,
+        max_malformed: int,
+        choice: Choice,
+        rules: Rules,
+    ) -> None:
+        for name, date in {"first": first, "last": last}.items():
+            if date is not None and not _DATE.fullmatch(date):
+                raise InputError(f"dataset.{name}={date}: must look like 2019-01-01 or '2019-01-01 00:00:00'")
+        self.places = {"reviews": reviews, "businesses": businesses}
+        self.data = data
+        self.first, self.last = first or "", last or "9999"
+        self.licence, self.expect, self.rules, self.choice = licence, expect, rules, choice
+        self.max_malformed = max_malformed
+
+    def paths(self) -> dict[str, Path]:
+        """The two files by role; they cannot be fetched, so an error says who gives them and where to put them."""
+        return {
+            role: locate(place, knob=role, data=self.data, folder="YelpReviews", names=FILES[role], advice=ADVICE)
+            for role, place in self.places.items()
+        }
+
+    def fingerprint(self) -> dict[str, str]:
+        """sha256 of the two files."""
+        return {role: file_sha256(path) for role, path in self.paths().items()}
+
+    def read(self) -> Interactions:
+        """The data set as Interactions; the card counts what this reader left out too."""
+        counted: dict[str, int] = {}
+        paths = self.paths()
+        rows = self._rows(paths["reviews"], counted)
+        wanted = None if self.rules.unseen_items == "keep" else set(rows["item_id"].unique().to_list())
+        items = self._items(paths["businesses"], wanted, counted)
+        source = Source(name="Yelp", licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
+        return with_counts(build(rows, items, rules=self.rules, source=source), counted)
+
+    def _rows(self, path: Path, counted: dict[str, int]) -> pl.DataFrame:
+        """The reviews in range, one line at a time: only user, business, time and stars of each are kept."""
+        records = Records(path, review, max_malformed=self.max_malformed)
+        events = Events(self.choice)
+        outside = 0
+        for user, business, date, stars in records:
+            if self.first <= date <= self.last:
+                events.append(user, business, seconds(date), stars)
+            else:
+                outside += 1
+        counted["malformed review lines skipped"] = records.malformed
+        counted["reviews outside first..last left out"] = outside
+        return events.table(core(self.rules, self.expect), counted)
+
+    def _items(self, path: Path, wanted: set[str] | None, counted: dict[str, int]) -> pl.DataFrame:
+        skip = about("business_id", wanted) if wanted is not None else None
+        records = Records(path, business, max_malformed=self.max_malformed, skip=skip)
+        found: dict[str, list[str]] = {}
+        repeated = 0
+        for item_id, fields in records:
+            if wanted is None or item_id in wanted:
+                repeated += item_id in found
+                found.setdefault(item_id, fields)
+        if not found:
+            raise InputError(f"{path} describes none of the reviewed businesses: is it of the same edition?")
+        counted["malformed business lines skipped"] = records.malformed
+        counted["repeated business lines left out (first kept)"] = repeated
+        return items_table(found, TEXTS)
+
+
+def review(line: bytes) -> tuple[str, str, str, float]:
+    """A review line -> user, business, date as text, stars."""
+    record = json.loads(line)
+    date = record["date"]
+    if not _DATE.fullmatch(date):
+        raise ValueError(f"date is {date!r}")
+    seconds(date)  # the 31st of June is malformed
+    return text_of(record, "user_id"), text_of(record, "business_id"), date, float(record["stars"])
+
+
+def seconds(date: str) -> int:
+    """Unix seconds of a date that Yelp wrote, taken as UTC."""
+    return int(datetime.fromisoformat(date).replace(tzinfo=UTC).timestamp())
+
+
+def business(line: bytes) -> tuple[str, list[str]]:
+    """A business line -> its id, and name, categories, city and price class as plain text."""
+    record = json.loads(line)
+    place = ", ".join(part for key in ("city", "state") if (part := plain(record.get(key))))
+    return text_of(record, "business_id"), [plain(record.get("name")), categories(record), place, price_class(record)]
+
+
+def categories(record: dict[str, Any]) -> str:
+    """ "Sushi Bars, Food" whether the edition has text or a list; null is ""."""
+    value = record.get("categories")
+    parts = value if isinstance(value, list) else str(value or "").split(",")
+    return ", ".join(dict.fromkeys(text for part in parts if (text := plain(part))))
+
+
+def price_class(record: dict[str, Any]) -> str:
+    """Yelp's price range 1 to 4 in words; it is text, at times a Python literal of text ("u'2'", "None")."""
+    attributes = record.get("attributes")
+    value = attributes.get("RestaurantsPriceRange2") if isinstance(attributes, dict) else None
+    return PRICE_CLASS.get(str(value).removeprefix("u").strip("'\""), "")
