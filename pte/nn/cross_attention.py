@@ -1,0 +1,27 @@
+"""Attention of one sequence of vectors over another of the same places: softmax(Q K^T / sqrt(D/H)) V, Q from the one,
+K and V from the other. No residual, and no bias but the output's: LLM-ESR's (NeurIPS 2024) fusion of two views."""
+
+from __future__ import annotations
+
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class CrossAttention(nn.Module):
+    """(R, L, D) asked, (R, L, D) read -> (R, L, D)."""
+
+    def __init__(self, *, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"a width of {width} cannot be split among {heads} heads")
+        self.heads = heads
+        self.query, self.key_value = nn.Linear(width, width, bias=False), nn.Linear(width, 2 * width, bias=False)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, asks: Tensor, reads: Tensor, mask: Tensor | None) -> Tensor:
+        """`mask` (R, 1, L, L) bool, which place may look at which; None = causal."""
+        q = rearrange(self.query(asks), "r l (h d) -> r h l d", h=self.heads)
+        k, v = rearrange(self.key_value(reads), "r l (two h d) -> two r h l d", two=2, h=self.heads)
+        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        return self.out(rearrange(read, "r h l d -> r l (h d)"))

@@ -1,0 +1,41 @@
+"""Small shared maps from one vector space to another, and the rows a loss is measured on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pte.nn.dropout import Dropout
+from pte.schema import InputError
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
+
+
+def mlp(source: int, target: int, *, layers: int, activation: str, dropout: float, last_active: bool) -> nn.Sequential:
+    """source -> target -> ... -> target: dropout, then a linear layer, an activation between layers and maybe last."""
+    if activation not in ACTIVATIONS:
+        raise InputError(f"representation.activation={activation}: take {' or '.join(ACTIVATIONS)}")
+    if layers < 1:
+        raise InputError(f"representation.layers={layers}: a head has at least one layer")
+    steps: list[nn.Module] = []
+    for layer in range(layers):
+        steps += [Dropout(dropout), nn.Linear(target if layer else source, target)]
+        if layer < layers - 1 or last_active:
+            steps.append(ACTIVATIONS[activation]())
+    return nn.Sequential(*steps)
+
+
+def projector(source: int, target: int) -> nn.Sequential:
+    """source -> (source + target) / 2 -> target with LeakyReLU between, Xavier weights: RLMRec's map between spaces."""
+    middle = (source + target) // 2
+    into, out = nn.Linear(source, middle), nn.Linear(middle, target)
+    for layer in (into, out):
+        nn.init.xavier_uniform_(layer.weight)
+    return nn.Sequential(into, nn.LeakyReLU(), out)
+
+
+def drawn(count: int, sample: int, device: torch.device) -> Tensor:
+    """(sample,) different rows of `count`, all of them in order where sample is 0 or not smaller."""
+    if sample <= 0 or sample >= count:
+        return torch.arange(count, device=device)
+    return torch.randperm(count, device=device)[:sample]

@@ -1,0 +1,63 @@
+"""RLMRec-Con: an ID table that is drawn towards a projection of the text vectors.
+
+Ren et al., WWW 2024 (arXiv 2310.15950), Sec. 3.4. With g an MLP d_l -> (d_l + d) / 2 -> d with LeakyReLU:
+
+    form=infonce   weight * mean_i ( log sum_j exp(cos(e_i, g(L_j)) / tau) - cos(e_i, g(L_i)) / tau )     the paper's
+    form=cosine    weight * ( 1 - mean_i cos(g(L_i), e_i) )                                               AlphaFuse's
+
+Items are scored by e_i alone; text acts through this loss. Departures: the paper aligns users too and, with a graph
+encoder, propagated vectors; a sequence model has neither a user table nor a graph. It takes the items of the batch,
+here `sample` items are drawn from the catalogue in every step (0 = all of them, as AlphaFuse's cosine form does).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pte.nn.alignment import cosine_alignment, info_nce
+from pte.nn.head import drawn, projector
+from pte.nn.item_table import ItemTable, item_rows, padded
+from pte.schema import InputError
+
+
+class RlmRecCon(ItemTable):
+    """N trainable vectors e_i ~ N(0, std^2), aligned with g(L_i)."""
+
+    uses_text = True
+    text: Tensor
+
+    def __init__(
+        self,
+        *,
+        num_items: int,
+        vectors: Tensor | None,
+        width: int,
+        std: float,
+        form: str,
+        weight: float,
+        temperature: float,
+        sample: int,
+    ) -> None:
+        super().__init__()
+        if form not in ("cosine", "infonce"):
+            raise InputError(f"representation.form={form}: rlmrec_con knows cosine and infonce")
+        rows = item_rows(vectors, num_items, "rlmrec_con")
+        self.width, self.form, self.share, self.temperature, self.sample = width, form, weight, temperature, sample
+        self.register_buffer("text", rows, persistent=False)
+        self.weight = nn.Parameter(torch.randn(num_items, width) * std)
+        self.project = projector(rows.shape[1], width)
+
+    @property
+    def free_per_item(self) -> int:
+        return self.width
+
+    def table(self) -> Tensor:
+        return padded(self.weight)
+
+    def auxiliary(self) -> Tensor:
+        row = drawn(len(self.weight), self.sample, self.weight.device)
+        semantic, own = self.project(self.text[row]), self.weight[row]
+        if self.form == "cosine":
+            return self.share * cosine_alignment(semantic, own)
+        return self.share * info_nce(own, semantic, self.temperature)

@@ -1,0 +1,88 @@
+"""RLMRec-Gen: an ID table from which the text vectors can be told.
+
+Ren et al., WWW 2024 (arXiv 2310.15950), Sec. 3.5. With g an MLP d -> (d + d_l) / 2 -> d_l with LeakyReLU:
+
+    form=masked   hide a share of the items behind one learnt vector m; where a hidden item i stands in a history, tell
+                  its text from the encoder's state h there:  weight * InfoNCE(g(h), L_i) against other hidden places
+    form=cosine   weight * ( 1 - mean_i cos(g(e_i), L_i) )                             AlphaFuse's; no item is hidden
+
+Departures: the paper's encoder is a graph network, which reads a hidden node's neighbours in the bipartite graph; here
+the causal sequence encoder reads the items before it. Items are hidden as inputs, not as targets. The same item at
+another place is no negative.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pte.nn.alignment import cosine_alignment, info_nce
+from pte.nn.batch import PackedBatch
+from pte.nn.head import drawn, projector
+from pte.nn.item_table import ItemTable, Last, item_rows, padded
+from pte.schema import InputError
+
+
+class RlmRecGen(ItemTable):
+    """N trainable vectors e_i ~ N(0, std^2) that tell L_i through g."""
+
+    uses_text = True
+    text: Tensor
+
+    def __init__(
+        self,
+        *,
+        num_items: int,
+        vectors: Tensor | None,
+        width: int,
+        std: float,
+        form: str,
+        weight: float,
+        temperature: float,
+        mask: float,
+        sample: int,
+    ) -> None:
+        super().__init__()
+        if form not in ("cosine", "masked"):
+            raise InputError(f"representation.form={form}: rlmrec_gen knows cosine and masked")
+        if not 0 < mask < 1:
+            raise InputError(f"representation.mask={mask}: the share of hidden items lies between 0 and 1")
+        rows = item_rows(vectors, num_items, "rlmrec_gen")
+        self.width, self.form, self.share, self.temperature = width, form, weight, temperature
+        self.mask, self.sample = mask, sample
+        self.register_buffer("text", rows, persistent=False)
+        self.weight = nn.Parameter(torch.randn(num_items, width) * std)
+        self.token = nn.Parameter(torch.zeros(width)) if form == "masked" else None
+        self.tell = projector(width, rows.shape[1])
+        self.hidden: Tensor | None = None  # (N+1,) bool, which items this step hides
+
+    @property
+    def free_per_item(self) -> int:
+        return self.width
+
+    def table(self) -> Tensor:
+        return padded(self.weight)
+
+    def inputs(self, table: Tensor) -> Tensor:
+        """While training with form=masked, a new share of the rows is the token."""
+        if self.token is None or not self.training:
+            return table
+        count = max(1, round(self.mask * len(self.weight)))
+        self.hidden = torch.zeros(len(table), dtype=torch.bool, device=table.device)
+        self.hidden[1 + drawn(len(self.weight), count, table.device)] = True
+        return torch.where(self.hidden[:, None], self.token.to(table), table)
+
+    def auxiliary(self) -> Tensor:
+        if self.form != "cosine":
+            return super().auxiliary()
+        row = drawn(len(self.weight), self.sample, self.weight.device)
+        return self.share * cosine_alignment(self.tell(self.weight[row]), self.text[row])
+
+    def sequence_auxiliary(self, batch: PackedBatch, state: Tensor, last: Last) -> Tensor | None:
+        if self.hidden is None or not self.training:
+            return None
+        at = self.hidden[batch.item]
+        item, told = batch.item[at], self.tell(state[at])
+        if not len(item):
+            return told.sum()  # 0, but every weight has its gradient, which several processes rely on
+        return self.share * info_nce(told, self.text[item - 1], self.temperature, row=item)

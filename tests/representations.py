@@ -1,0 +1,48 @@
+"""Every representation as its config file describes it, cut down to a catalogue of twelve items."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from hydra.utils import get_class
+from torch import Tensor
+
+from pte.paths import CONF_DIR
+
+NUM_ITEMS, TEXT_WIDTH, WIDTH = 12, 10, 8
+SMALL: dict[str, dict[str, Any]] = {
+    "id": {"width": WIDTH, "std": 0.1},
+    "llm_only": {"width": WIDTH, "components": 6, "hidden": 16},
+    "llm_init": {"width": WIDTH, "std": 0.1},
+    "morec": {"width": WIDTH},
+    "whitenrec": {"width": WIDTH, "groups": 2},
+    "unisrec": {"width": WIDTH},
+    "rlmrec_con": {"width": WIDTH, "std": 0.1, "sample": 0},
+    "rlmrec_gen": {"width": WIDTH, "std": 0.1, "sample": 0, "mask": 0.4},
+    "alphafuse": {"width": WIDTH, "null_dim": 3, "null_share": None, "std": 0.1},
+    "llm_esr": {"width": WIDTH, "neighbors": 2},
+    "concat": {"id_width": 3, "text_width": 5, "components": 6, "hidden": 16},
+}
+TEXT = [name for name in SMALL if name != "id"]
+
+
+def vectors(seed: int = 0) -> Tensor:
+    """(13, 10) unit text vectors in a cone, row 0 zeros."""
+    draw = torch.Generator().manual_seed(seed)
+    rows = torch.randn(NUM_ITEMS + 1, TEXT_WIDTH, generator=draw) + 1
+    rows = rows / rows.norm(dim=1, keepdim=True)
+    rows[0] = 0
+    return rows
+
+
+def made(name: str, text: Tensor | str | None = "given", seed: int = 0, **knobs: Any) -> Any:
+    """A representation with the numbers of its config file, small widths, and what the caller changes."""
+    config = yaml.safe_load((Path(CONF_DIR) / "representation" / f"{name}.yaml").read_text(encoding="utf-8"))
+    kind = get_class(config.pop("_target_"))
+    torch.manual_seed(seed)
+    if isinstance(text, str):
+        text = vectors() if kind.uses_text else None
+    return kind(num_items=NUM_ITEMS, vectors=text, **{**config, **SMALL[name], **knobs})
