@@ -1,0 +1,72 @@
+"""What a profiler is, and what a closed loop asks of whatever answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pte.profiler.prompt import Prompt
+from pte.schema import Generation, Profiles, View
+
+Say = Callable[[str], None]
+
+
+class Log(Protocol):
+    """Records by key, kept as they arrive (pte.artifact.RecordLog)."""
+
+    def get(self, key: str) -> dict[str, Any] | None: ...
+
+    def extend(self, records: Iterable[dict[str, Any]]) -> None: ...
+
+
+class Profiler(Protocol):
+    """Visible interactions -> K candidate texts of every user and item."""
+
+    num_candidates: int
+
+    def profile(self, view: View, *, log: Log, say: Say) -> Profiles: ...
+
+    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles: ...  # from stored completions, no model
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One completion that is wanted."""
+
+    prompt: Prompt
+    candidate: int  # which of several draws from this prompt
+    temperature: float
+
+
+Answer = Callable[[Sequence[Ask]], list[str]]  # a language model behind its log, or stored completions
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came back, and how many tokens it took."""
+
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What a distinct prompt and a completion cost here."""
+
+    prompt_tokens: float
+    new_tokens: float  # at most
+    prompt_seconds: float
+    completion_seconds: float
+
+
+class Engine(Protocol):
+    """A language model: what tells its completions apart, and how to get some."""
+
+    def identity(self) -> Mapping[str, Any]: ...  # model, revision, decoding; not prompt, candidate, temperature
+
+    def batches(self, asks: Sequence[Ask]) -> list[list[int]]: ...  # places in `asks` to complete together
+
+    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]: ...  # keys seed the draws
+
+    def rate(self, asks: Sequence[Ask]) -> Rate | None: ...  # measured on these; None where only time will tell

@@ -1,0 +1,182 @@
+"""A causal language model and its tokenizer: where they come from, how a prompt becomes tokens, when an answer ends.
+
+A GGUF file is unpacked once into a plain folder (25 s for 135M parameters; the folder then loads in two).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pte.artifact import digest, file_sha256
+from pte.asset import derive, fetch
+from pte.schema import InputError
+
+URI = re.compile(r"(pypi|https?|file|hf):")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")
+COMMIT = re.compile(r"[0-9a-f]{40}$")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+UNPACKED = "causal-v1"  # bump when `unpack` changes
+
+
+class Causal:
+    """A model by URI, local folder or GGUF file, or hub name (pinned by `revision`); loaded at first use."""
+
+    def __init__(self, *, model: str, sha256: str | None, revision: str | None, device: str, dtype: str) -> None:
+        if dtype not in DTYPES:
+            raise InputError(f"profiler.dtype={dtype}: choose one of {', '.join(DTYPES)}")
+        self.model_name, self.sha256, self.revision = model, sha256, revision
+        self.device = torch.device(best_device() if device == "auto" else device)
+        self.dtype = fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
+
+    @cached_property
+    def source(self) -> Path:
+        """The fetched file or folder."""
+        name = self.model_name
+        if URI.match(name) or Path(name).expanduser().exists():
+            return fetch(name, sha256=self.sha256)
+        if HUB_NAME.match(name):
+            return fetch(f"hf:{name}@{self.revision}" if self.revision else f"hf:{name}")
+        raise InputError(
+            f"profiler.model={name}: neither a folder or GGUF file that exists, nor a hub name (owner/name), nor a URI"
+        )
+
+    @cached_property
+    def folder(self) -> Path:
+        """A plain transformers folder."""
+        return (
+            derive(self.source, UNPACKED, lambda out: unpack(self.source, out))
+            if self.source.is_file()
+            else self.source
+        )
+
+    @cached_property
+    def model(self) -> Any:
+        from transformers import AutoModelForCausalLM
+
+        try:
+            model: Any = AutoModelForCausalLM.from_pretrained(self.folder, dtype=self.dtype, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"profiler.model={self.model_name}: no causal model loads from it ({_first(error)})"
+            ) from error
+        return model.to(self.device).eval()
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"profiler.model={self.model_name}: no tokenizer loads from it ({_first(error)})"
+            ) from error
+
+    @cached_property
+    def pad(self) -> int:
+        """Any token: padding is masked."""
+        known = (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id)
+        return next((token for token in known if token is not None), 0)
+
+    @cached_property
+    def context(self) -> int:
+        """Tokens a prompt and its answer may have together."""
+        limits = (self.model.config.get_text_config().max_position_embeddings, self.tokenizer.model_max_length)
+        return int(min(limits))
+
+    @cached_property
+    def _ends(self) -> set[int]:
+        told = self.model.generation_config.eos_token_id
+        told = told if isinstance(told, list) else [told]
+        return {token for token in [*told, self.tokenizer.eos_token_id] if token is not None}
+
+    @cached_property
+    def _breaks_line(self) -> dict[int, bool]:
+        return {}
+
+    def ends(self, token: int, *, one_line: bool) -> bool:
+        """Whether an answer is over with this token: an end token or, of one-line answers, a line break."""
+        if token in self._ends:
+            return True
+        if token not in self._breaks_line:
+            self._breaks_line[token] = "\n" in self.tokenizer.decode([token])
+        return one_line and self._breaks_line[token]
+
+    def tokens(self, stem: str, lead: str) -> tuple[list[int], list[int]]:
+        """Token ids of what the model is told and of how its answer begins, neither empty."""
+        if self.tokenizer.chat_template:
+            turn = [{"role": "user", "content": stem}]
+            told = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+            ids = self.tokenizer(told, add_special_tokens=False).input_ids
+        else:
+            ids = self.tokenizer(f"{stem}\n\n").input_ids
+        begun = self.tokenizer(lead, add_special_tokens=False).input_ids
+        return (ids, begun) if begun else (ids[:-1], ids[-1:])
+
+    def text(self, tokens: list[int]) -> str:
+        """Text of new tokens, without end marks."""
+        return self.tokenizer.decode(tokens, skip_special_tokens=True)
+
+
+def unpack(source: Path, out: Path) -> None:
+    """A GGUF file as a plain folder: bfloat16 safetensors, tokenizer, left padding."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    if source.suffix != ".gguf":
+        raise InputError(f"{source} is neither a model folder nor a .gguf file")
+    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+    model = AutoModelForCausalLM.from_pretrained(
+        source.parent, gguf_file=source.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+    )
+    tokenizer.padding_side = "left"
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def model_identity(causal: Causal) -> dict[str, Any]:
+    """What names a model's weights: a checksum or a commit where one is given, else its files' contents."""
+    named: dict[str, Any] = {"name": causal.model_name}
+    if causal.sha256:
+        return {**named, "sha256": causal.sha256}
+    if causal.revision and COMMIT.match(causal.revision):
+        return {**named, "revision": causal.revision}
+    return {"content": _content(causal.source)}
+
+
+def _content(source: Path) -> str:
+    """A hash of a file, or of sizes and edges of a folder's files: whole weights take minutes to read."""
+    if source.is_file():
+        return file_sha256(source)
+    found = {}
+    for path in sorted(p for p in source.rglob("*") if p.is_file() and not p.name.startswith(".")):
+        with path.open("rb") as file:
+            head = file.read(1 << 20)
+            file.seek(max(path.stat().st_size - (1 << 20), 0))
+            edges = digest([head.hex(), file.read().hex()])
+        found[path.relative_to(source).as_posix()] = [path.stat().st_size, edges]
+    return digest(found)
+
+
+def best_device() -> str:
+    """cuda, mps or cpu: the first there is."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu":
+        return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+    return torch.float32
+
+
+def _first(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,226 @@
+"""Continuing K candidates from one prompt: prefill once, expand the cache, draw by inverse CDF, drop finished rows.
+
+Row r of a batch continues stem[row_stem[r]] + lead[r]: candidates of one entity share their stem (instruction and
+data) and may begin differently (the lead). Every row draws its own numbers in [0, 1), one per step, so what it says
+does not depend on who shares its batch (up to rounding of the model's arithmetic).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicLayer
+
+from pte.schema import InputError
+
+
+class Decoding:
+    """How completions are drawn; all of it is part of a generation's key."""
+
+    def __init__(
+        self,
+        *,
+        temperatures: Sequence[float],
+        top_k: int,
+        top_p: float,
+        repetition_penalty: float,
+        max_new_tokens: int,
+    ) -> None:
+        if not temperatures or min(temperatures) < 0:
+            raise InputError(f"profiler.decoding.temperatures={list(temperatures)}: give at least one, none below 0")
+        if top_k < 1 or not 0 < top_p <= 1 or repetition_penalty <= 0 or max_new_tokens < 1:
+            raise InputError(
+                f"profiler.decoding: top_k={top_k} and max_new_tokens={max_new_tokens} must be at least 1,"
+                f" top_p={top_p} in (0, 1], repetition_penalty={repetition_penalty} above 0"
+            )
+        self.temperatures = [float(t) for t in temperatures]
+        self.top_k, self.top_p = top_k, top_p
+        self.repetition_penalty, self.max_new_tokens = repetition_penalty, max_new_tokens
+
+    def identity(self) -> dict[str, Any]:
+        """What two generations must share to be draws from one distribution, the temperature apart."""
+        return {name: value for name, value in vars(self).items() if name != "temperatures"}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """R rows to continue from P stems; row_stem: (R,) int64, temperature: (R,), uniform: (R, T) in [0, 1)."""
+
+    stems: Sequence[Sequence[int]]
+    row_stem: Tensor
+    leads: Sequence[Sequence[int]]
+    temperature: Tensor
+    uniform: Tensor
+
+
+def draw(logits: Tensor, decoding: Decoding, *, temperature: Tensor, uniform: Tensor) -> Tensor:
+    """The token at which the CDF of the kept tokens passes `uniform`; logits (R, V), temperature, uniform (R,) -> (R,).
+
+    Kept: the `top_k` likeliest at this temperature, of them the fewest that hold `top_p` (Holtzman et al. 2020).
+    Temperature 0 takes the likeliest.
+    """
+    value, token = logits.float().topk(min(decoding.top_k, logits.shape[-1]))
+    p = (value / temperature.clamp(min=1e-4)[:, None]).softmax(-1)
+    p = p * (p.cumsum(-1) - p < decoding.top_p)
+    cdf = p.cumsum(-1)
+    place = (uniform[:, None] * cdf[:, -1:] >= cdf).sum(-1).clamp(max=value.shape[-1] - 1)
+    place = torch.where(temperature > 0, place, torch.zeros_like(place))
+    return token.gather(1, place[:, None])[:, 0]
+
+
+def penalised(logits: Tensor, said: Tensor, penalty: float) -> Tensor:
+    """Tokens already said lose: l / penalty if l > 0, else l * penalty (CTRL, Keskar et al. 2019). said: (R, t)."""
+    if penalty == 1.0 or said.shape[1] == 0:
+        return logits
+    value = logits.gather(1, said)
+    return logits.scatter(1, said, torch.where(value > 0, value / penalty, value * penalty))
+
+
+class ReservedLayer(DynamicLayer):
+    """A cache layer with room for the tokens to come: appending copies the new token, not all old ones.
+
+    (On two CPU cores decoding became 1.4 times as fast.)
+    """
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self, keys: Tensor, values: Tensor, extra: int) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self._reserve(keys, values, keys.shape[-2] + extra)
+
+    def _reserve(self, keys: Tensor, values: Tensor, capacity: int) -> None:
+        length = keys.shape[-2]
+        self._buffer = tuple(x.new_empty(*x.shape[:-2], capacity, x.shape[-1]) for x in (keys, values))
+        self._buffer[0][..., :length, :], self._buffer[1][..., :length, :] = keys, values
+        self._show(length)
+
+    def _show(self, length: int) -> None:
+        self.keys, self.values = (x[..., :length, :] for x in self._buffer)
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Append (R, H, n, D) and return all (R, H, length, D)."""
+        length, end = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
+        self._buffer[0][..., length:end, :], self._buffer[1][..., length:end, :] = key_states, value_states
+        self._show(end)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows."""
+        self._reserve(self.keys[indices], self.values[indices], self._buffer[0].shape[-2])
+
+
+def _plain(layer: Any) -> bool:
+    return type(layer) is DynamicLayer
+
+
+def padded_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+    """(R, longest) tokens and their 0/1 mask."""
+    longest = max(map(len, rows))
+    tokens = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
+    mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
+    return tokens, mask
+
+
+def shared_length(rows: Sequence[Sequence[int]]) -> int:
+    """How many first tokens all rows share, short of any row's last one."""
+    first, last = min(map(tuple, rows)), max(map(tuple, rows))
+    limit = min(map(len, rows)) - 1
+    return next((i for i in range(limit) if first[i] != last[i]), limit)
+
+
+class Continuation:
+    """A batch of rows in flight: the model's cache, the attention mask and how far each row is."""
+
+    def __init__(self, model: Any, rows: Rows, *, pad: int, extra: int) -> None:
+        self.model, self.device = model, model.device
+        shared = shared_length(rows.stems)
+        stem, mask = padded_left([row[shared:] for row in rows.stems], pad)
+        lead, lead_mask = padded_left(rows.leads, pad)
+        self.cache: Any = None
+        self.mask = torch.ones(1, 0, dtype=torch.long, device=self.device)
+        if shared:
+            self._feed(torch.tensor([list(rows.stems[0][:shared])]), torch.ones(1, shared, dtype=torch.long))
+            self._take(torch.zeros(len(rows.stems), dtype=torch.long, device=self.device))
+        self.mask = self.mask.expand(len(rows.stems), -1)
+        self._feed(stem, mask)
+        self._take(rows.row_stem.to(self.device))
+        self._reserve(lead.shape[1] + extra)
+        self.logits = self._feed(lead, lead_mask)
+
+    def _reserve(self, extra: int) -> None:
+        """Room for `extra` tokens in every layer that grows by copying; sliding windows stay as they are."""
+        self.cache.layers = [
+            ReservedLayer(layer.keys, layer.values, extra) if _plain(layer) else layer for layer in self.cache.layers
+        ]
+
+    def _feed(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Run the model on (R, n) new tokens; logits after the last of them, (R, V)."""
+        tokens, mask = tokens.to(self.device), mask.to(self.device)
+        position = self.mask.sum(1, keepdim=True) + mask.cumsum(1) - 1
+        self.mask = torch.cat([self.mask, mask], 1)
+        out = self.model(
+            input_ids=tokens,
+            attention_mask=self.mask,
+            position_ids=position.clamp(min=0),
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        self.cache = out.past_key_values
+        return out.logits[:, -1]
+
+    def _take(self, rows: Tensor) -> None:
+        self.cache.batch_select_indices(rows)
+        self.mask = self.mask[rows]
+
+    def step(self, tokens: Tensor) -> None:
+        """Feed the tokens drawn, (R,)."""
+        self.logits = self._feed(tokens[:, None], torch.ones_like(tokens[:, None]))
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with these rows alone."""
+        self._take(rows)
+
+
+@torch.inference_mode()
+def continue_rows(
+    model: Any,
+    rows: Rows,
+    *,
+    stops: Callable[[int, int], bool],
+    pad: int,
+    decoding: Decoding,
+) -> list[list[int]]:
+    """New tokens of every row, R lists of at most T. `stops(row, token)` says that the row ends with this token."""
+    steps = rows.uniform.shape[1]
+    flight = Continuation(model, rows, pad=pad, extra=steps)
+    temperature, uniform = rows.temperature.to(flight.device), rows.uniform.to(flight.device)
+    said = torch.empty(len(rows.leads), 0, dtype=torch.long, device=flight.device)
+    texts: list[list[int]] = [[] for _ in rows.leads]
+    alive = list(range(len(rows.leads)))  # the row behind each row of the batch
+    ended: set[int] = set()
+    for step in range(steps):
+        logits = penalised(flight.logits, said, decoding.repetition_penalty)
+        token = draw(logits, decoding, temperature=temperature, uniform=uniform[:, step])
+        for row, value in zip(alive, token.tolist(), strict=True):
+            if row not in ended:
+                texts[row].append(value)
+                if stops(row, value):
+                    ended.add(row)
+        live = [i for i, row in enumerate(alive) if row not in ended]
+        if not live or step == steps - 1:
+            break
+        said = torch.cat([said, token[:, None]], 1)
+        if len(live) <= 0.75 * len(alive):  # a smaller batch is worth its copy
+            kept = torch.tensor(live, device=flight.device)
+            flight.keep(kept)
+            temperature, uniform, said, token = temperature[kept], uniform[kept], said[kept], token[kept]
+            alive = [alive[i] for i in live]
+        flight.step(token)
+    return texts

@@ -1,0 +1,45 @@
+"""`profiler=none`: no profiles; an item is its metadata, a person the titles they chose. One candidate each.
+
+The control that profiles must beat under the same encoder (LangPTune, arXiv 2410.18870, found it hard to beat).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pte.profiler.base import Log, Say
+from pte.profiler.loop import NOBODY
+from pte.profiler.template import RECENT
+from pte.profiler.text import Catalogue
+from pte.schema import Generation, InputError, Profiles, View
+
+
+class MetadataProfiler:
+    """Plain metadata, K = 1."""
+
+    def __init__(self, *, num_candidates: int, titles: int) -> None:
+        if num_candidates != 1:
+            raise InputError(
+                f"profiler.num_candidates={num_candidates}: plain metadata has one text; type profiler.num_candidates=1"
+            )
+        self.num_candidates, self.titles = num_candidates, titles
+
+    def profile(self, view: View, *, log: Log, say: Say) -> Profiles:
+        """Nothing is generated, so nothing is logged."""
+        say("profiles: none; items are their metadata")
+        return self.rebuild(view, [])
+
+    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
+        """The texts follow from the view alone."""
+        catalogue = Catalogue(view.items)
+        title = [name.replace(";", ",") for name in catalogue.name]
+        texts: dict[tuple[str, int], str] = {("item", i): catalogue.sentence(i) for i in range(1, view.num_items + 1)}
+        for u in range(view.num_users):
+            latest = view.item[view.start[u] : view.start[u + 1]][::-1][: self.titles].tolist()
+            texts["user", u] = f"{RECENT} {'; '.join(title[i] for i in latest)}" if latest else NOBODY
+        generations = [
+            Generation(side, entity, 0, 0, "metadata", 0.0, "", "", text, parsed=True)
+            for (side, entity), text in texts.items()
+        ]
+        users = [[texts["user", u]] for u in range(view.num_users)]
+        return Profiles(users, [[""], *([texts["item", i]] for i in range(1, view.num_items + 1))], generations)

@@ -1,0 +1,143 @@
+"""A language model behind its log: what was ever generated is looked up, what is missing is generated and kept.
+
+A generation's key is a hash of model, revision, decoding, prompt, temperature and draw. Batches are laid out over all
+questions of a leg before the known ones are taken out, and written when they finish; so a run that was killed goes on
+with the very batches it would have had, and ends with the very texts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pte.artifact import digest
+from pte.profiler.base import Ask, Engine, Log, Rate, Say
+
+PLAIN_SECONDS = 15.0  # between progress lines where there is no terminal
+
+
+@dataclass(frozen=True)
+class Workload:
+    """How much a whole loop will ask, and questions as long as the later rounds' to measure on."""
+
+    completions: int
+    prompts: int  # distinct up to the lead
+    sample: Callable[[], Sequence[Ask]]
+
+
+class Recorded:
+    """Answers questions from the log, else from the engine; says before it starts what this will cost."""
+
+    def __init__(self, engine: Engine, log: Log, say: Say, workload: Workload, *, noun: str) -> None:
+        self.engine, self.log, self.say, self.workload, self.noun = engine, log, say, workload, noun
+        self.done = 0
+        self._announced = False
+        self._meter: _Meter | None = None
+
+    def __call__(self, asks: Sequence[Ask]) -> list[str]:
+        identity = dict(self.engine.identity())
+        keys = [
+            digest({**identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
+            for a in asks
+        ]
+        missing = {key for key in keys if self.log.get(key) is None}
+        self.done += len(keys) - sum(key in missing for key in keys)
+        if missing:
+            self._generate(asks, keys, missing)
+        records = [self.log.get(key) for key in keys]
+        return [str(record["completion"]) for record in records if record is not None]
+
+    def _generate(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> None:
+        if not self._announced:
+            self._announced = True
+            self._announce(len(missing))
+        with _Meter(self.say, self.workload.completions, self.done) as meter:
+            for batch in self.engine.batches(asks):
+                todo = list({keys[i]: i for i in batch if keys[i] in missing}.values())
+                if not todo:
+                    continue
+                completions = self.engine.complete([asks[i] for i in todo], [keys[i] for i in todo])
+                self.log.extend(
+                    {"key": keys[i], "model": self.noun, "completion": c.text, "tokens": c.tokens}
+                    for i, c in zip(todo, completions, strict=True)
+                )
+                fresh = {keys[i] for i in todo}
+                missing -= fresh
+                answered = sum(keys[i] in fresh for i in batch)
+                self.done += answered
+                meter.advance(answered, sum(c.tokens for c in completions))
+
+    def _announce(self, missing: int) -> None:
+        """How many generations, tokens and minutes this will be."""
+        work = self.workload
+        self.say(
+            f"{self.noun}: {work.completions:,} generations from {work.prompts:,} prompts"
+            f" ({self.done:,} are recorded already, {missing:,} to do in this round)"
+        )
+        rate = self.engine.rate(work.sample())
+        if rate is None:
+            self.say(f"{self.noun}: the minutes depend on the server; progress will tell")
+            return
+        share = 1 - self.done / max(work.completions, 1)
+        self.say(f"{self.noun}: {forecast(work, rate, share)}")
+
+
+def forecast(work: Workload, rate: Rate, share: float) -> str:
+    """Tokens and minutes for the given share of the work, at a measured rate."""
+    seconds = share * (work.prompts * rate.prompt_seconds + work.completions * rate.completion_seconds)
+    return (
+        f"about {share * work.prompts * rate.prompt_tokens:,.0f} prompt tokens and at most"
+        f" {share * work.completions * rate.new_tokens:,.0f} new ones; about {seconds / 60:.1f} minutes, measured here:"
+        f" {rate.prompt_tokens / rate.prompt_seconds:,.0f} prompt and"
+        f" {rate.new_tokens / rate.completion_seconds:,.0f} new tokens a second"
+    )
+
+
+class _Meter:
+    """Progress: a bar in a terminal, else a line now and then."""
+
+    def __init__(self, say: Say, total: int, done: int) -> None:
+        self.say, self.total, self.done, self.start = say, total, done, done
+        self.tokens, self.began = 0, time.monotonic()
+        self.spoke = self.began
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("profiles"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False),
+        )  # fmt: skip
+        self.bar = Progress(*columns, console=console, speed_estimate_period=120) if console.is_terminal else None
+
+    def __enter__(self) -> _Meter:
+        if self.bar:
+            self.bar.start()
+            self.task = self.bar.add_task("profiles", total=self.total, completed=self.done, speed="")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar:
+            self.bar.stop()
+        elif self.done > self.start:
+            self.say(f"  {self._line()}")
+
+    def advance(self, completions: int, tokens: int) -> None:
+        """Some more are done and kept."""
+        self.done, self.tokens = self.done + completions, self.tokens + tokens
+        if self.bar:
+            self.bar.update(self.task, completed=self.done, speed=f"{self._speed():,.0f} tokens/s")
+        elif time.monotonic() - self.spoke > PLAIN_SECONDS:
+            self.spoke = time.monotonic()
+            self.say(f"  {self._line()}")
+
+    def _speed(self) -> float:
+        return self.tokens / max(time.monotonic() - self.began, 1e-9)
+
+    def _line(self) -> str:
+        each = (time.monotonic() - self.began) / max(self.done - self.start, 1)
+        left = each * (self.total - self.done) / 60
+        return (
+            f"{self.done:,} of {self.total:,} generations, {self._speed():,.0f} tokens/s, about {left:.1f} minutes left"
+        )

@@ -1,0 +1,220 @@
+"""Proof that no stored prompt or profile depends on a validation or test interaction of anyone, in two ways.
+
+Rebuild: every held-out row is deleted from the interactions, the profiler plays again on what is left with the stored
+completions for answers (no model at work), and must arrive at the stored prompts and texts, byte for byte.
+Read back: whatever wrote them, the lines of a stored prompt that tell a person's own choices may name visible rows of
+that person only. A held-out title in such lines is a leak unless a visible item of the person has the same title.
+A held-out title may still occur elsewhere in a prompt: other people's visible rows are collaborative evidence. The
+report counts those.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from pte.profiler.base import Profiler
+from pte.profiler.loop import NOBODY
+from pte.profiler.prompt import HISTORY
+from pte.profiler.template import RECENT
+from pte.profiler.text import Catalogue
+from pte.schema import Generation, InputError, Interactions, Profiles, Split, View
+from pte.stage import interactions as interactions_stage
+from pte.stage import profiles as profiles_stage
+from pte.stage import split as split_stage
+from pte.stage.context import Context
+
+NAME = "audit"
+VERSION = 1
+READS = ("profiler",)
+IDLE = profiles_stage.IDLE
+PARENTS = ("interactions", "split", "profiles")
+LISTED = 100  # findings written out in full; all are counted
+
+_CITED = re.compile(r'- "([^"]*)"')
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it must be.
+
+    Kinds: split, prompt differs, text differs, missing, unexpected (rebuild); test, valid, withheld, set aside, unknown,
+    unreadable (read back).
+    """
+
+    kind: str
+    side: str
+    entity: int
+    round: int
+    candidate: int
+    detail: str
+    prompt: str
+
+
+def run(context: Context) -> None:
+    """Audit the stored profiles; fail where anything is found."""
+    interactions = interactions_stage.load(context.parents["interactions"])
+    split = split_stage.load(context.parents["split"])
+    profiles = profiles_stage.load(context.parents["profiles"])
+    findings = audit(interactions, split, profiles, context.build("profiler"))
+    report = summary(interactions, split, profiles, findings)
+    for folder in (context.out, context.work):  # the artefact vanishes when the audit fails, the work folder stays
+        (folder / "audit.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
+    if findings:
+        kinds = ", ".join(f"{kind}: {count:,}" for kind, count in Counter(f.kind for f in findings).most_common())
+        raise InputError(
+            f"audit: LEAK or tampering, {len(findings):,} findings ({kinds}). First: {findings[0].detail}."
+            f" All of them: {context.work / 'audit.json'}. Do not use these profiles: remove"
+            f" {context.parents['profiles']} and make them again"
+        )
+    context.say(
+        f"audit: clean. {report['generations']:,} prompts and texts rebuilt from visible rows alone are identical;"
+        f" {report['titles_read_back']:,} titles of people's own choices read back, all visible"
+    )
+
+
+def audit(interactions: Interactions, split: Split, profiles: Profiles, profiler: Profiler) -> list[Finding]:
+    """Everything that is wrong, the rebuild's findings first."""
+    kept = clean_rows(interactions, split)
+    view = View(interactions.user[kept], interactions.item[kept], interactions.num_users, interactions.items)
+    bad = np.flatnonzero(split.visible & ~kept)
+    findings = [
+        Finding("split", "user", int(interactions.user[row]), -1, -1, f"row {row} is held out, yet visible", "")
+        for row in bad
+    ]
+    rebuilt = profiler.rebuild(view, profiles.generations)
+    return findings + differences(profiles.generations, rebuilt.generations) + read_back(interactions, split, profiles)
+
+
+def clean_rows(interactions: Interactions, split: Split) -> np.ndarray:
+    """(M,) bool: visible training rows that no question asks for and that lie before the person's first question."""
+    first = np.full(interactions.num_users, len(interactions.user), np.int64)
+    for cases in (split.valid, split.test):
+        np.minimum.at(first, cases.user, cases.target)
+    return split.visible & split.train & (np.arange(len(interactions.user)) < first[interactions.user])
+
+
+def differences(stored: Sequence[Generation], rebuilt: Sequence[Generation]) -> list[Finding]:
+    """Where the stored generations are not those that visible rows alone lead to."""
+    mine = {_place(g): g for g in stored}
+    again = {_place(g): g for g in rebuilt}
+    findings = []
+    for place in sorted(mine.keys() | again.keys()):
+        g, r = mine.get(place), again.get(place)
+        if g is None or r is None:
+            kind = "missing" if g is None else "unexpected"
+            findings.append(Finding(kind, *place, f"a generation is {kind}: {_name(place)}", g.prompt if g else ""))
+        elif g.prompt != r.prompt:
+            detail = f"the prompt of {_name(place)} does not follow from visible rows: {_change(r.prompt, g.prompt)}"
+            findings.append(Finding("prompt differs", *place, detail, g.prompt))
+        elif g.text != r.text:
+            detail = f"the text of {_name(place)} does not follow from its prompt: {_change(r.text, g.text)}"
+            findings.append(Finding("text differs", *place, detail, g.prompt))
+    return findings
+
+
+def read_back(interactions: Interactions, split: Split, profiles: Profiles) -> list[Finding]:
+    """Own-choice lines that name something else than the person's visible rows."""
+    titles = _Titles(interactions, split)
+    findings = []
+    for g in profiles.generations:
+        if g.side != "user" or g.text == NOBODY:
+            continue
+        cited = list(own_titles(g.prompt or g.text))
+        if not cited:
+            detail = f"{_name(_place(g))} has no line of the person's own choices to read back"
+            findings.append(Finding("unreadable", *_place(g), detail, g.prompt or g.text))
+        findings += [
+            Finding(kind, *_place(g), f"{_name(_place(g))} tells {title!r} as the person's own", g.prompt or g.text)
+            for title in dict.fromkeys(cited)
+            if (kind := titles.fault(g.entity, title))
+        ]
+    return findings
+
+
+def own_titles(text: str) -> Iterator[str]:
+    """The titles that a prompt or a template's text tells as the person's own choices."""
+    inside = False
+    for line in text.split("\n"):
+        found = _CITED.match(line)
+        if inside and found:
+            yield found[1]
+        inside = line == HISTORY or (inside and bool(found))
+        if line.startswith(RECENT):
+            yield from line.removeprefix(RECENT).strip().split("; ")
+
+
+class _Titles:
+    """What each person may be told to have chosen, and what it is called when it may not."""
+
+    def __init__(self, interactions: Interactions, split: Split) -> None:
+        self.name = [name.replace(";", ",") for name in Catalogue(interactions.items).name]
+        kept = clean_rows(interactions, split)
+        kinds = np.where(split.train, "withheld", "set aside")
+        kinds[split.valid.target], kinds[split.test.target] = "valid", "test"
+        self.visible: dict[int, set[str]] = {}
+        self.hidden: dict[int, dict[str, str]] = {}
+        for user, item, visible, kind in zip(interactions.user, interactions.item, kept, kinds, strict=True):
+            if visible:
+                self.visible.setdefault(int(user), set()).add(self.name[item])
+            else:
+                self.hidden.setdefault(int(user), {})[self.name[item]] = str(kind)
+
+    def fault(self, user: int, title: str) -> str | None:
+        """None where the title is visible, else what kind of row it comes from."""
+        title = title.replace(";", ",")
+        if title in self.visible.get(user, ()):
+            return None
+        return self.hidden.get(user, {}).get(title, "unknown")
+
+
+def summary(
+    interactions: Interactions, split: Split, profiles: Profiles, findings: Sequence[Finding]
+) -> dict[str, object]:
+    """The report: counts, verdict, and the offending prompts."""
+    asked = [g for g in profiles.generations if g.side == "user" and g.text != NOBODY]
+    return {
+        "verdict": "leak or tampering" if findings else "clean",
+        "generations": len(profiles.generations),
+        "titles_read_back": sum(1 for g in asked for _ in own_titles(g.prompt or g.text)),
+        "held_out_titles_told_by_others": _told_by_others(interactions, split, asked),
+        "findings_by_kind": dict(Counter(f.kind for f in findings)),
+        "findings": [asdict(f) for f in findings[:LISTED]],
+    }
+
+
+def _told_by_others(interactions: Interactions, split: Split, asked: Sequence[Generation]) -> int:
+    """How many user prompts name a held-out title of the person outside the own-choice lines, which is allowed."""
+    name = Catalogue(interactions.items).name
+    held: dict[int, set[str]] = {}
+    for cases in (split.valid, split.test):
+        for user, target in zip(cases.user.tolist(), cases.target.tolist(), strict=True):
+            held.setdefault(user, set()).add(name[interactions.item[target]])
+    count = 0
+    for g in asked:
+        shown = g.prompt or g.text
+        own = set(own_titles(shown))
+        count += any(title in shown for title in held.get(g.entity, set()) - own)
+    return count
+
+
+def _place(g: Generation) -> tuple[str, int, int, int]:
+    return g.side, g.entity, g.round, g.candidate
+
+
+def _name(place: tuple[str, int, int, int]) -> str:
+    side, entity, round_, candidate = place
+    return f"{side} {entity}, round {round_}, candidate {candidate}"
+
+
+def _change(expected: str, found: str) -> str:
+    """Where two texts part, in a few words."""
+    at = next(
+        (i for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), min(len(expected), len(found))
+    )
+    return f"expected ...{expected[max(at - 20, 0) : at + 40]!r}, found ...{found[max(at - 20, 0) : at + 40]!r}"
