@@ -9,24 +9,26 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hydra import compose
 from hydra.errors import InstantiationException
 from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store, digest
 from pte.schema import InputError
-from pte.stage import delivery, environment, launch, profiler_choice
+from pte.stage import delivery, environment, launch
 from pte.stage.context import Context
 
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table
 LAST = "report"
+AUTO = "pte.profiler.auto"  # the marker of profiler=auto
 TRUSTED = ("pte.", "torch.", "lightning.", "transformers.")  # a config may build only what these hold
 
 
@@ -62,6 +64,16 @@ def construct(values: Mapping[str, Any], where: str, **facts: Any) -> Any:
         if isinstance(cause, TypeError) and "unexpected keyword" in str(cause):
             raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
         raise cause or error from None
+
+
+def _targets(value: Any) -> Iterator[str]:
+    """Every `_target_` in a config, however deep."""
+    if isinstance(value, Mapping):
+        yield from (str(v) for k, v in value.items() if k == "_target_")
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _targets(part)
 
 
 def builder(config: Mapping[str, Any]) -> Any:
@@ -130,6 +142,10 @@ class Run:
     def __init__(self, cfg: DictConfig, run_dir: Path, group: str | None) -> None:
         self.run_dir, self.group = run_dir, group
         self.config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+        self.target: str = self.config["stage"] or self.config["until"]
+        if self.target not in (known := [*STAGES, *EXTRA, LAST]):
+            knob = "stage" if self.config["stage"] else "until"
+            raise InputError(f"{knob}={self.target}: there is no such stage. Stages in order: {', '.join(known)}")
         self.store = Store(Path(self.config["paths"]["store"]).expanduser().resolve())
         self.done: dict[str, Path] = {}
         self.loggers: list[Any] = []
@@ -156,13 +172,21 @@ class Run:
 
     def resolve(self) -> None:
         """Replace profiler=auto by what its rule says, which needs the interactions' counts."""
-        if profiler_choice.is_auto(self.config["profiler"]):
-            first = plan(self.config, self.store, ["interactions"])[0]
-            path = first.path or self.make(first)
-            counts = stage_module("interactions").load(path)
-            choice = profiler_choice.choose(self.config["profiler"], counts.num_users, counts.num_items)
-            self.config["profiler"] = choice.config
-            self.say(choice.sentence)
+        auto = self.config["profiler"]
+        if auto["_target_"] != AUTO or "profiles" not in names_to(self.target, self.config):
+            return
+        import torch
+
+        from pte.profiler.auto import count_generations, resolve_auto
+
+        path = self.make(plan(self.config, self.store, ["interactions"])[0])
+        data = stage_module("interactions").load(path)
+        wanted = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
+        choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
+        option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
+        knobs = OmegaConf.to_container(option, resolve=True)
+        self.config["profiler"] = {**knobs, **{k: auto[k] for k in ("num_candidates", "rounds") if k in knobs}}
+        self.say(f"\n{choice.sentence}\n")
 
     def make(self, step: Step) -> Path:
         """The step's artefact: found, or made now."""
@@ -195,10 +219,7 @@ class Run:
 def run(cfg: DictConfig, run_dir: Path, group: str | None = None) -> dict[str, float] | None:
     """Plan, do what is missing, deliver. Returns the metrics, None where the run was asked to stop before them."""
     this = Run(cfg, run_dir, group)
-    target = this.config["stage"] or this.config["until"]
-    if target not in (known := [*STAGES, *EXTRA, LAST]):
-        knob = "stage" if this.config["stage"] else "until"
-        raise InputError(f"{knob}={target}: there is no such stage. Stages in order: {', '.join(known)}")
+    target = this.target
     this.say(f"run folder    {run_dir}")
     this.resolve()
     delivery.save_config(this.config, run_dir)
