@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.nn.dropout import Dropout, dropout
+from pte.schema import InputError
 
 Mix = Callable[[Tensor, Tensor | None], Tensor]  # views (V, R, L, d) and the mask -> views that have read each other
 
@@ -50,7 +51,7 @@ class Attention(nn.Module):
     def __init__(self, *, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"a width of {width} cannot be split among {heads} heads")
+            raise InputError(f"a width of {width} cannot be split among {heads} heads")
         self.heads, self.dropout = heads, dropout
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
@@ -117,9 +118,9 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         if layers < 1:
-            raise ValueError(f"an encoder needs at least one layer, got {layers}")
+            raise InputError(f"an encoder needs at least one layer, got {layers}")
         if width % views:
-            raise ValueError(f"a width of {width} cannot be split into {views} views")
+            raise InputError(f"a width of {width} cannot be split into {views} views")
         self.views, width = views, width // views
         self.position = nn.Embedding(length, width)
         self.norm, self.drop = nn.LayerNorm(width), Dropout(dropout)

@@ -33,6 +33,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pte.schema import InputError
+
 SCHEDULES = ("linear", "cosine", "exp", "sqrt")
 
 
@@ -50,7 +52,7 @@ def betas(schedule: str, steps: int) -> Tensor:
             return 1 - torch.exp(-0.1 / steps - x * 0.5 * (10 - 0.1) / steps**2)
         case "sqrt":  # Li et al., Diffusion-LM, NeurIPS 2022, App. A
             return _from_alpha_bar(lambda t: 1 - math.sqrt(t + 1e-4), steps).clamp(max=0.999)
-    raise ValueError(f"unknown noise schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
+    raise InputError(f"unknown noise schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
 
 
 def _from_alpha_bar(alpha_bar: Callable[[float], float], steps: int) -> Tensor:
@@ -95,7 +97,7 @@ def ddim(beta: Tensor, stride: int) -> Chain:
     x_s = sqrt(alpha_bar_s) xhat_0 + sqrt(1 - alpha_bar_s) (x_t - sqrt(alpha_bar_t) xhat_0) / sqrt(1 - alpha_bar_t).
     """
     if stride < 1:
-        raise ValueError(f"a stride is at least 1, got {stride}")
+        raise InputError(f"a stride is at least 1, got {stride}")
     time = torch.arange(len(beta) - 1, -1, -stride)
     alpha_bar = (1 - beta).cumprod(0)[time]
     after = torch.cat([alpha_bar[1:], alpha_bar.new_ones(1)])

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pte.schema import InputError
+
 
 def kept(shape: torch.Size, probability: float, like: Tensor) -> Tensor:
     """1 / q with probability q = round(256 (1 - p)) / 256, else 0; drawn from the global generator of the CPU."""
@@ -35,7 +37,7 @@ class Dropout(nn.Module):
     def __init__(self, probability: float) -> None:
         super().__init__()
         if not 0 <= probability < 1:
-            raise ValueError(f"a dropout probability lies in [0, 1), got {probability}")
+            raise InputError(f"a dropout probability lies in [0, 1), got {probability}")
         self.probability = probability
 
     def forward(self, x: Tensor) -> Tensor:

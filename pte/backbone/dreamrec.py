@@ -1,0 +1,163 @@
+"""DreamRec: imagine the next item's vector by diffusion guided by the history, then rank items by likeness to it.
+
+Yang et al., "Generate What You Prefer", NeurIPS 2023 (arXiv 2310.20453), as in its code. With x_0 the next item's
+vector and c the state of a causal encoder after the history:
+
+    train    t ~ U{0..T-1}, x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps, c <- null with probability p,
+             minimise || f(x_t, c, t) - x_0 ||^2 / D
+    sample   xhat_0 = (1 + w) f(x_t, c, t) - w f(x_t, null, t), from pure noise down a reverse chain (nn/diffusion)
+    score    s_j = x_0 . e_j, or their cosine
+
+f is one linear layer on [x_t; c; tau(t)] ("mlp1", depth 1), for which the whole chain is one Gaussian and needs no loop
+(`sampler: exact`, the same law as DDPM's), or two layers with GELU ("mlp2", depth 2).
+
+Departures: every prefix of a history is a training case in the same pass; the encoder is SASRec's of nn/attention;
+dropout is off at evaluation (the published code leaves it on); a time index always goes with its own alpha_bar; padding
+is never scored. The published loss moves x_0 as well, so that a trainable space can shrink towards a constant, which
+makes the loss small and the ranking useless: `target_gradient: false` stops that, and a frozen space never had it.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pte.backbone.protocol import Representation
+from pte.nn import diffusion
+from pte.nn.attention import Encoder, block_causal
+from pte.nn.batch import History, PackedBatch
+from pte.schema import InputError
+
+SAMPLERS = ("exact", "ddpm", "ddim")
+
+
+class Denoiser(nn.Module):
+    """f(x_t, c, t) on [x_t; c; tau(t)], tau(t) = W2 GELU(W1 sinusoid(t))."""
+
+    def __init__(self, *, width: int, depth: int) -> None:
+        super().__init__()
+        if depth not in (1, 2):
+            raise InputError(f"the denoiser has a depth of 1 (one linear layer) or 2, got {depth}")
+        self.width, self.depth = width, depth
+        self.time = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.first = nn.Linear(3 * width, width if depth == 1 else 2 * width)
+        self.second = nn.Linear(2 * width, width) if depth == 2 else nn.Identity()
+
+    def tau(self, steps: int, device: torch.device) -> Tensor:
+        """(T, D): the code of every time, made once for all rows of a batch."""
+        return self.time(diffusion.sinusoid(torch.arange(steps, device=device), self.width))
+
+    def split(self) -> tuple[Tensor, Tensor, Tensor]:
+        """W_x, W_c, W_tau of the first layer."""
+        return self.first.weight.split(self.width, dim=1)
+
+    def forward(self, x: Tensor, c: Tensor, tau: Tensor) -> Tensor:
+        """(B, D) each -> (B, D). tau may be one row for all."""
+        hidden = self.first(torch.cat([x, c, tau.expand_as(x)], dim=-1))
+        return self.second(F.gelu(hidden)) if self.depth == 2 else hidden
+
+
+class DreamRec(nn.Module):
+    """Scores by likeness to a sampled vector; `score` draws from its generator and from nothing else."""
+
+    uses_text = False
+    alpha_bar: Tensor  # (T,)
+
+    def __init__(
+        self,
+        *,
+        representation: Representation,
+        num_items: int,
+        length: int,
+        inner: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        attention_dropout: float,
+        std: float,
+        schedule: str,
+        steps: int,
+        guidance: float,
+        uncondition: float,
+        depth: int,
+        sampler: str,
+        stride: int,
+        cosine: bool,
+        target_gradient: bool,
+    ) -> None:
+        super().__init__()
+        if sampler not in SAMPLERS:
+            raise InputError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+        if sampler == "exact" and depth != 1:
+            raise InputError("sampler=exact needs a denoiser of depth 1: take backbone.sampler=ddim for depth 2")
+        self.representation, self.num_items, self.length = representation, num_items, length
+        width = representation.width
+        self.encoder = Encoder(
+            width=width, inner=inner, layers=layers, heads=heads, length=length,
+            dropout=dropout, attention_dropout=attention_dropout,
+        )  # fmt: skip
+        nn.init.normal_(self.encoder.position.weight, std=std)  # on the scale of the item vectors they are added to
+        self.denoiser = Denoiser(width=width, depth=depth)
+        self.null = nn.Parameter(torch.randn(width) * std)
+        self.guidance, self.uncondition, self.sampler = guidance, uncondition, sampler
+        self.cosine, self.target_gradient = cosine, target_gradient
+        beta = diffusion.betas(schedule, steps)
+        self.chain = diffusion.ddim(beta, stride) if sampler == "ddim" else diffusion.ddpm(beta)
+        self.register_buffer("alpha_bar", (1 - beta).cumprod(0).float(), persistent=False)
+        self._folded: tuple[object, diffusion.Fold] | None = None
+
+    def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
+        table = self.representation.table()
+        item = F.embedding(batch.item, table, padding_idx=0)
+        asked = batch.target > 0
+        c = self.encoder(item, batch.position, block_causal(batch.segment))[asked]
+        x_0 = F.embedding(batch.target[asked], table if self.target_gradient else table.detach())
+        loss = self.squared_error(x_0, c).sum() / (batch.total * x_0.shape[1])
+        return {"loss": loss + self.representation.auxiliary()}
+
+    def squared_error(self, x_0: Tensor, c: Tensor) -> Tensor:
+        """(f(x_t, c or null, t) - x_0)^2 at a random time for each of T targets; x_0, c (T, D) -> (T, D)."""
+        time = torch.randint(len(self.alpha_bar), x_0.shape[:1], device=x_0.device)
+        x_t = diffusion.noised(x_0, torch.randn_like(x_0), self.alpha_bar[time, None])
+        free = torch.rand(len(x_0), 1, device=x_0.device) < self.uncondition
+        tau = self.denoiser.tau(len(self.alpha_bar), x_0.device)
+        return (self.denoiser(x_t, torch.where(free, self.null.to(c.dtype), c), tau[time]) - x_0).square()
+
+    @torch.no_grad()
+    def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
+        """(B, N), column j is item j+1."""
+        table = self.representation.table()
+        c = self.encoder.last(F.embedding(history.item, table), history.length)
+        items = table[1:]
+        return self.imagine(c, generator) @ (F.normalize(items, dim=1) if self.cosine else items).T
+
+    @torch.no_grad()
+    def imagine(self, c: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """A sample of x_0 for every condition, (B, D) -> (B, D)."""
+        z = diffusion.standard_normal(c.shape, generator, c.device).to(c.dtype)
+        if self.sampler == "exact":
+            _, W_c, _ = self.denoiser.split()
+            u = ((1 + self.guidance) * c - self.guidance * self.null) @ W_c.T
+            return self.folded()(u, z)
+        tau = self.denoiser.tau(len(self.alpha_bar), c.device)[self.chain.time.to(c.device)]
+        both = torch.cat([c, self.null.expand_as(c)])  # with and without the condition, in one call
+
+        def denoise(x: Tensor, step: int) -> Tensor:
+            with_c, without_c = rearrange(
+                self.denoiser(torch.cat([x, x]), both, tau[step]), "(two b) d -> two b d", two=2
+            )
+            return (1 + self.guidance) * with_c - self.guidance * without_c
+
+        return diffusion.sample(self.chain, denoise, z, generator)
+
+    def folded(self) -> diffusion.Fold:
+        """The reverse chain as one Gaussian map, made anew when a weight of the denoiser has changed."""
+        state = [(p.data_ptr(), p._version) for p in self.denoiser.parameters()]
+        if self.training or self._folded is None or self._folded[0] != state:
+            W_x, _, W_tau = self.denoiser.split()
+            tau = self.denoiser.tau(len(self.alpha_bar), W_x.device)[self.chain.time.to(W_x.device)]
+            shift = tau @ W_tau.T + self.denoiser.first.bias
+            self._folded = (state, diffusion.fold(self.chain, W_x, shift))
+        return self._folded[1]

@@ -1,0 +1,138 @@
+"""Loaders of tensors: training sequences packed without padding, evaluation cases grouped by length. No item is touched
+one by one, and no worker process is needed.
+
+Every process works out the same order of all sequences, a pure function of (seed, epoch), and takes its share of each
+step; so a run on any number of processes sees the same steps, and a resumed run continues where it was. Evaluation
+cases are shared out without padding or repetition: case i of the sorted cases goes to process i mod world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pte.nn.batch import History, PackedBatch, pack
+from pte.schema import Cases, InputError, Interactions, Split
+
+_BLOCK = 256  # steps packed at a time: bounds the memory of a large epoch, and keeps the packing in long arrays
+
+
+@dataclass(frozen=True)
+class Question:
+    """B evaluation cases: what is known, what was bought next, and what a masked ranking leaves out."""
+
+    history: History  # at most L items
+    target: Tensor  # (B,) int64
+    seen: Tensor  # (B, S) int64, the whole history, padded with 0
+    case: Tensor  # (B,) int64, which case of the split each row is
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Question:
+        target, seen, case = (t.to(device, non_blocking=non_blocking) for t in (self.target, self.seen, self.case))
+        return Question(self.history.to(device, non_blocking), target, seen, case)
+
+
+class TrainingLoader:
+    """Packed training steps of one process. `batch_size` counts sequences a step, over all processes."""
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        split: Split,
+        *,
+        row_length: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.item = interactions.item.astype(np.int64)
+        rows = np.flatnonzero(split.train)
+        _, first, count = np.unique(interactions.user[rows], return_index=True, return_counts=True)
+        enough = count >= 2  # one item alone has no next item
+        if not enough.any():
+            raise InputError("no user has two training interactions, so there is nothing to learn from")
+        self.begin, self.length = rows[first[enough]], count[enough]
+        self.row_length, self.batch_size, self.seed = row_length, batch_size, seed
+        self.rank, self.world, self.device = rank, world, torch.device(device)
+        self.epoch = 0
+
+    @property
+    def sampler(self) -> TrainingLoader:
+        """Lightning announces every epoch to a loader's sampler."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.begin) // self.batch_size)
+
+    def members(self) -> np.ndarray:
+        """(S, batch_size): the sequences of every step of this epoch, -1 where the last step has fewer."""
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.begin))
+        member = np.full(len(self) * self.batch_size, -1, np.int64)
+        member[: len(order)] = order
+        return member.reshape(len(self), self.batch_size)
+
+    def __iter__(self) -> Iterator[PackedBatch]:
+        members = self.members()
+        for block in range(0, len(members), _BLOCK):
+            yield from self._steps(members[block : block + _BLOCK])
+
+    def _steps(self, members: np.ndarray) -> Iterator[PackedBatch]:
+        targets = np.where(members >= 0, np.minimum(self.length[members] - 1, self.row_length), 0).sum(axis=1)
+        mine = members[:, self.rank :: self.world]
+        steps = pack(self.item, self.begin, self.length, mine, row_length=self.row_length)
+        arrays = (steps.item, steps.position, steps.segment, steps.target)
+        item, position, segment, target = (torch.from_numpy(array).to(self.device) for array in arrays)
+        for step, total in enumerate(targets.tolist()):
+            rows = slice(int(steps.first[step]), int(steps.first[step + 1]))
+            yield PackedBatch(item[rows], position[rows], segment[rows], target[rows], total=float(total))
+
+
+class EvaluationLoader:
+    """The questions of one process. A step holds as many cases as `scores_mib` of fp32 scores allow."""
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        cases: Cases,
+        *,
+        row_length: int,
+        scores_mib: float = 64,
+        rank: int = 0,
+        world: int = 1,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        begin, end = cases.history_begin(interactions), cases.target
+        if len(end) and (end - begin).min() < 1:
+            raise InputError(f"{int((end <= begin).sum())} cases have an empty history: nothing to recommend from")
+        order = np.argsort(end - begin, kind="stable")[rank::world]
+        self.device, self.row_length = torch.device(device), row_length
+        self.item = torch.from_numpy(interactions.item.astype(np.int64)).to(self.device)
+        self.case, self.begin, self.end = (
+            torch.from_numpy(a[order]).to(self.device) for a in (np.arange(len(end)), begin, end)
+        )
+        self.batch_size = max(1, min(1024, int(scores_mib * 2**20 / (4 * interactions.num_items))))
+
+    def __len__(self) -> int:
+        return -(-len(self.case) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Question]:
+        for start in range(0, len(self.case), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            begin, end = self.begin[rows], self.end[rows]
+            length = (end - begin).clamp(max=self.row_length)
+            history = History(self._items(end - length, length), length)
+            yield Question(history, self.item[end], self._items(begin, end - begin), self.case[rows])
+
+    def _items(self, begin: Tensor, length: Tensor) -> Tensor:
+        """(B, longest) items begin..begin+length, right-padded with 0."""
+        place = torch.arange(int(length.max()), device=self.device)
+        inside = place < length[:, None]
+        return self.item[torch.where(inside, begin[:, None] + place, 0)] * inside

@@ -1,0 +1,87 @@
+"""The one LightningModule that trains any backbone: loss from packed steps, exact full ranks in validation.
+
+A loss is a sum over this process's targets divided by the step's targets over all processes. Distributed training
+averages gradients over the processes, so the divisor handed to the backbone is the total per process: the average is
+then the gradient of the whole step, however unevenly the targets fell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+
+from pte.lit.data import Question
+from pte.metric.rank import ranks
+from pte.metric.ranking import RankingMetric
+from pte.nn.batch import PackedBatch
+
+
+class Recommender(LightningModule):
+    """Logs train/loss and valid/{masked,unmasked}/all/* once per epoch.
+
+    products: "bfloat16" rounds the inputs of training's fp32 products to bf16 where the device gains by it; validation
+    is fp32 throughout, also under autocast, since rounded scores tie.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer],
+        seed: int,
+        products: str = "float32",
+    ) -> None:
+        super().__init__()
+        self.backbone, self.optimizer, self.seed = backbone, optimizer, seed
+        self.training_precision = "medium" if products == "bfloat16" else "highest"
+        self.metrics = nn.ModuleDict({kind: RankingMetric() for kind in ("masked", "unmasked")})
+        self.loss_sum, self.target_sum = torch.zeros(()), 0.0
+
+    def on_fit_start(self) -> None:
+        self.outside_precision = torch.get_float32_matmul_precision()
+
+    def on_fit_end(self) -> None:
+        torch.set_float32_matmul_precision(self.outside_precision)
+
+    def on_train_epoch_start(self) -> None:
+        # Dropout and noise of an epoch depend on the seed, the epoch and the process only: a resumed run repeats them.
+        draw = np.random.default_rng([self.seed, self.current_epoch, self.global_rank]).integers(2**63)
+        torch.manual_seed(int(draw))
+        torch.set_float32_matmul_precision(self.training_precision)
+        self.loss_sum, self.target_sum = torch.zeros((), device=self.device), 0.0
+
+    def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
+        loss = self.backbone.loss(replace(batch, total=batch.total / self.trainer.world_size))["loss"]
+        self.loss_sum += loss.detach() * batch.total
+        self.target_sum += batch.total
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log("train/loss", self.loss_sum / max(self.target_sum, 1), sync_dist=True)
+
+    def on_validation_epoch_start(self) -> None:
+        torch.set_float32_matmul_precision("highest")
+        # The same draws in every epoch, so that epochs are compared on equal luck; from the CPU on every device.
+        self.generator = torch.Generator().manual_seed(self.seed + self.global_rank)
+
+    def validation_step(self, question: Question, batch_idx: int) -> None:
+        with torch.autocast(self.device.type, enabled=False):
+            scores = self.backbone.score(question.history, generator=self.generator)
+        found = ranks(scores, question.target, question.seen)
+        self.metrics["masked"].update(found.masked)
+        self.metrics["unmasked"].update(found.unmasked)
+
+    def on_validation_epoch_end(self) -> None:
+        for kind, metric in self.metrics.items():
+            self.log_dict({f"valid/{kind}/all/{name}": value for name, value in metric.compute().items()})
+            metric.reset()
+        torch.set_float32_matmul_precision(self.training_precision)
+
+    def configure_optimizers(self) -> Any:
+        return self.optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)

@@ -1,0 +1,87 @@
+"""Watches one validation figure: tells the person, keeps the best weights, stops when nothing improves any more.
+
+It knows no files: what is to be kept is handed to the functions it was given, after every epoch in a fixed order (first
+the best weights, then the state to resume from). Its own memory travels in Lightning's checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+
+
+class Watch(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
+    """`patience`: validations without a better figure before the end. `rows`: what was logged, one dict per epoch."""
+
+    def __init__(
+        self,
+        *,
+        monitor: str,
+        patience: int,
+        say: Callable[[str], None],
+        keep_best: Callable[[dict[str, Tensor]], None],
+        keep_state: Callable[[Trainer], None],
+    ) -> None:
+        self.monitor, self.patience, self.say = monitor, patience, say
+        self.keep_best, self.keep_state = keep_best, keep_state
+        self.rows: list[dict[str, float]] = []
+        self.best, self.best_epoch, self.stale = -1.0, -1, 0
+        self.validated, self.began = False, 0.0
+
+    @property
+    def done(self) -> bool:
+        return self.stale >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("rows", "best", "best_epoch", "stale")}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = self.done
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.began, self.validated = time.perf_counter(), False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.validated = True
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        prefixes = ("train/", "valid/") if self.validated else ("train/",)
+        logged = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(prefixes)}
+        seconds = time.perf_counter() - self.began
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "seconds": round(seconds, 3), **logged}
+        self.rows.append(row)
+        if self.validated:
+            self._judge(trainer, row)
+        self.keep_state(trainer)
+
+    def _judge(self, trainer: Trainer, row: dict[str, float]) -> None:
+        value = row[f"valid/{self.monitor}"]
+        self.stale = 0 if value > self.best else self.stale + 1
+        if self.stale == 0:
+            self.best, self.best_epoch = value, int(row["epoch"])
+            self.keep_best(trainer.strategy.lightning_module_state_dict())
+        trainer.should_stop = self.done
+        self.say(self._line(row, value, trainer.max_epochs or 0))
+
+    def _line(self, row: dict[str, float], value: float, epochs: int) -> str:
+        number = int(row["epoch"]) + 1
+        mean = sum(r["seconds"] for r in self.rows) / len(self.rows)
+        left = 0 if self.done else mean * (epochs - number)
+        mark = "best so far" if self.stale == 0 else f"best {self.best:.4f} at {self.best_epoch + 1}"
+        return (
+            f"  epoch {number:>3}/{epochs}  loss {row['train/loss']:.4f}  {self.monitor} {value:.4f} ({mark})  "
+            f"{row['seconds']:.1f} s  at most {_clock(left)} left"
+        )
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,237 @@
+"""Interactions, split and (for text) selection -> a trained backbone: weights.safetensors, curve.csv, facts.json.
+
+The weights are those of the epoch with the best validation figure. After every epoch the whole state is kept in the
+work folder, so that a killed run loses at most the epoch in flight, and a resumed one ends with the same weights as an
+uninterrupted one. Started in a torchrun process group it runs on all its processes, of which only the first writes.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pte.artifact import write_atomic
+from pte.lit.data import EvaluationLoader, TrainingLoader
+from pte.lit.recommender import Recommender
+from pte.lit.watch import Watch
+from pte.schema import InputError, Interactions, Selection, Split
+from pte.stage import interactions as interactions_stage
+from pte.stage import split as split_stage
+from pte.stage.context import Context
+
+NAME = "training"
+VERSION = 1
+READS = ("representation", "backbone", "optimizer", "trainer", "seed")
+IDLE = (
+    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
+)  # fmt: skip
+PARENTS = ("interactions", "split", "selection")
+
+WEIGHTS = "weights.safetensors"
+
+
+def run(context: Context) -> None:
+    """Fit, keep the best epoch's weights and the curve."""
+    knobs, seed = context.config["trainer"], int(context.config["seed"])
+    interactions = interactions_stage.load(context.parents["interactions"])
+    split = split_stage.load(context.parents["split"])
+    torch.manual_seed(seed)
+    backbone = assemble(context.build, interactions, chosen(context.parents.get("selection")))
+    recommender = Recommender(
+        backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"]
+    )
+    files = Files(context.work)
+    watch = Watch(
+        monitor=knobs["monitor"], patience=knobs["patience"], say=context.say,
+        keep_best=files.keep_best, keep_state=files.keep_state,
+    )  # fmt: skip
+    if knobs["max_epochs"] < knobs["check_val_every_n_epoch"]:
+        raise InputError(
+            f"trainer.max_epochs={knobs['max_epochs']} ends before the first validation: "
+            f"trainer.check_val_every_n_epoch={knobs['check_val_every_n_epoch']} must not be larger"
+        )
+    with quiet(), interruptible():
+        trainer = make_trainer(knobs, watch, context)
+        loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
+        if knobs["compile"]:
+            backbone.encoder.compile(dynamic=True)
+        resume = files.state()
+        if resume:
+            context.say(f"  continuing after epoch {resume[1]}")
+        began = time.perf_counter()
+        trainer.fit(recommender, *loaders, ckpt_path=resume and resume[0])
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if trainer.is_global_zero:
+        facts = {
+            "parameters": sum(p.numel() for p in backbone.parameters() if p.requires_grad),
+            "steps_per_epoch": len(loaders[0]),
+            "processes": trainer.world_size,
+            "device": str(trainer.strategy.root_device),
+            "fit_seconds": round(time.perf_counter() - began, 2),
+            "resumed": bool(resume),
+        }
+        files.deliver(context.out, watch, facts)
+
+
+def chosen(path: Path | None) -> Selection | None:
+    """The selection, where the plan has one."""
+    if path is None:
+        return None
+    from pte.stage import selection  # with all its reward and policy rooms, which an ID run does without
+
+    return selection.load(path)
+
+
+def assemble(build: Callable[..., Any], interactions: Interactions, selection: Selection | None) -> nn.Module:
+    """Representation and backbone as the config describes them, untrained."""
+    vectors = None if selection is None else torch.from_numpy(selection.item)
+    representation = build("representation", num_items=interactions.num_items, vectors=vectors)
+    return build("backbone", representation=representation, num_items=interactions.num_items)
+
+
+def restore(
+    build: Callable[..., Any], path: Path, interactions: Interactions, selection: Selection | None, accelerator: str
+) -> nn.Module:
+    """The trained backbone of a finished training artefact, in evaluation mode, on the device `accelerator` names."""
+    backbone = assemble(build, interactions, selection)
+    backbone.load_state_dict(load(path))
+    return backbone.eval().to(device_of(accelerator))
+
+
+def load(path: Path) -> dict[str, Tensor]:
+    """The best weights, by name."""
+    return load_file(path / WEIGHTS)
+
+
+def device_of(accelerator: str) -> torch.device:
+    """auto: a GPU where there is one."""
+    if accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available()):
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def make_trainer(knobs: Mapping[str, Any], watch: Watch, context: Context) -> Trainer:
+    """Lightning's Trainer, which writes nothing by itself."""
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
+    nodes = int(os.environ.get("WORLD_SIZE", "1")) // local
+    if knobs["devices"] not in (1, "auto") and "WORLD_SIZE" not in os.environ:
+        raise InputError(f"trainer.devices={knobs['devices']} needs a process group: start it under torchrun")
+    return Trainer(
+        accelerator=knobs["accelerator"],
+        devices=local if "WORLD_SIZE" in os.environ else 1,
+        num_nodes=nodes,
+        strategy=knobs["strategy"],
+        precision=knobs["precision"],
+        max_epochs=knobs["max_epochs"],
+        check_val_every_n_epoch=knobs["check_val_every_n_epoch"],
+        gradient_clip_val=knobs["gradient_clip"],
+        callbacks=[watch],
+        logger=list(context.loggers) or False,
+        default_root_dir=context.work,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def make_loaders(
+    interactions: Interactions, split: Split, backbone: Any, knobs: Mapping[str, Any], seed: int, trainer: Trainer
+) -> tuple[TrainingLoader, EvaluationLoader]:
+    """This process's share of the training steps and of the validation cases."""
+    where: dict[str, Any] = {
+        "row_length": backbone.length, "rank": trainer.global_rank, "world": trainer.world_size,
+        "device": trainer.strategy.root_device,
+    }  # fmt: skip
+    training = TrainingLoader(interactions, split, batch_size=knobs["batch_size"], seed=seed, **where)
+    return training, EvaluationLoader(interactions, split.valid, scores_mib=knobs["scores_mib"], **where)
+
+
+class Files:
+    """What training leaves in its work folder while it runs. Written by the first process, read by all."""
+
+    def __init__(self, work: Path) -> None:
+        self.last, self.best = work / "last.ckpt", work / "best.safetensors"
+
+    def keep_best(self, state: dict[str, Tensor]) -> None:
+        if _first():
+            weights = {k.removeprefix("backbone."): v.detach().cpu().contiguous() for k, v in state.items()}
+            scratch = self.best.with_suffix(".tmp")
+            save_file(weights, scratch)
+            scratch.replace(self.best)
+
+    def keep_state(self, trainer: Trainer) -> None:
+        scratch = self.last.with_suffix(".tmp")
+        trainer.save_checkpoint(scratch)  # every process takes part, the first one writes
+        if _first():
+            scratch.replace(self.last)
+
+    def state(self) -> tuple[Path, int] | None:
+        """Where to resume from and how many epochs are done; None to begin. A damaged file counts as none."""
+        try:
+            epochs = torch.load(self.last, weights_only=True, map_location="cpu")["epoch"] + 1
+        except (OSError, RuntimeError, ValueError, KeyError):
+            return None
+        return (self.last, epochs) if self.best.is_file() or epochs else None
+
+    def deliver(self, out: Path, watch: Watch, facts: dict[str, Any]) -> None:
+        """Fill the artefact's folder and drop what was only needed to get there."""
+        save_file(load_file(self.best), out / WEIGHTS)
+        columns = list(dict.fromkeys(name for row in watch.rows for name in row))
+        with (out / "curve.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(watch.rows)
+        facts = {"monitor": watch.monitor, "best": watch.best, "best_epoch": watch.best_epoch, **facts}
+        facts["epochs"] = len(watch.rows)
+        write_atomic(out / "facts.json", json.dumps(facts, indent=1))
+
+
+def _first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No hints, tables or advertisements from Lightning while it runs."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\.")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C stays Ctrl-C: Lightning would ignore all further ones and leave by SystemExit."""
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as left:
+        raise KeyboardInterrupt from left
+    finally:
+        if main and handler is not None:
+            signal.signal(signal.SIGINT, handler)

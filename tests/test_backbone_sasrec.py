@@ -1,0 +1,133 @@
+"""SASRec: the loss is plain cross-entropy, nobody sees the future, scores are those of training."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pte.backbone.sasrec import SASRec
+from pte.nn.batch import History, PackedBatch
+from pte.representation.id import Id
+
+ITEMS = 30
+
+
+def make(dropout=0.0, length=8, **change):
+    torch.manual_seed(0)
+    knobs = {"inner": 32, "layers": 2, "heads": 2, "product": "float32", **change}
+    return SASRec(
+        representation=Id(num_items=ITEMS, width=16, std=0.5), num_items=ITEMS, length=length, dropout=dropout,
+        attention_dropout=dropout, **knobs,
+    )  # fmt: skip
+
+
+def packed(*histories, total=None):
+    """One row per pair of histories, each history's last item being its last target."""
+    rows = [histories[i : i + 2] for i in range(0, len(histories), 2)]
+    width = max(sum(len(h) - 1 for h in row) for row in rows) + 1
+    item, position, segment, target = torch.zeros(4, len(rows), width, dtype=torch.int64)
+    for r, row in enumerate(rows):
+        at = 0
+        for number, history in enumerate(row, 1):
+            n = len(history) - 1
+            item[r, at : at + n], target[r, at : at + n] = torch.tensor(history[:-1]), torch.tensor(history[1:])
+            position[r, at : at + n], segment[r, at : at + n] = torch.arange(n), number
+            at += n
+    return PackedBatch(item, position, segment, target, total=total or float((target > 0).sum()))
+
+
+HISTORIES = ([1, 2, 3, 4, 5], [6, 7, 8], [9, 10], [11, 12, 13, 14])
+
+
+def test_the_loss_is_the_mean_over_all_positions_of_plain_cross_entropy():
+    model, losses = make(), []
+    for history in HISTORIES:
+        for end in range(1, len(history)):
+            asked = History(torch.tensor([history[:end]]), torch.tensor([end]))
+            losses.append(F.cross_entropy(model.eval().score(asked), torch.tensor([history[end] - 1])))
+    found = model.train().loss(packed(*HISTORIES))["loss"]
+    torch.testing.assert_close(found, torch.stack(losses).mean(), rtol=1e-5, atol=1e-6)
+
+
+def test_packing_changes_no_gradient():
+    together, apart = make(), make()
+    together.loss(packed(*HISTORIES))["loss"].backward()
+    for history in HISTORIES:
+        apart.loss(packed(history, total=10.0))["loss"].backward()
+    for (name, a), b in zip(together.named_parameters(), apart.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-7, msg=name)
+
+
+def test_a_future_item_changes_no_past_loss():
+    """Cut after the third target: the loss of the first two is the same whatever comes later."""
+    model = make()
+    first = packed([1, 2, 3, 4, 5, 6])
+    later = packed([1, 2, 3, 20, 21, 22])
+    losses = []
+    for batch in (first, later):
+        batch.target[:, 2:] = 0
+        losses.append(model.loss(batch)["loss"])
+    assert losses[0].item() == losses[1].item()
+
+
+def test_every_past_item_changes_the_scores():
+    model = make().eval()
+    length = torch.tensor([4])
+    base = model.score(History(torch.tensor([[1, 2, 3, 4]]), length))
+    for place in range(4):
+        changed = torch.tensor([[1, 2, 3, 4]])
+        changed[0, place] = 25
+        assert (model.score(History(changed, length)) - base).abs().max() > 1e-4
+
+
+def test_scores_leave_padding_out_and_ignore_more_of_it():
+    model = make().eval()
+    short = model.score(History(torch.tensor([[1, 2], [3, 0]]), torch.tensor([2, 1])))
+    long = model.score(History(torch.tensor([[1, 2, 0, 0, 0], [3, 0, 0, 0, 0]]), torch.tensor([2, 1])))
+    assert short.shape == (2, ITEMS)
+    torch.testing.assert_close(short, long, rtol=1e-5, atol=1e-6)
+
+
+def test_column_j_is_item_j_plus_one():
+    model = make().eval()
+    asked = History(torch.tensor([[5, 6]]), torch.tensor([2]))
+    before = model.score(asked)
+    with torch.no_grad():
+        model.representation.weight[30] *= 2
+    assert (model.score(asked) - before).abs().gt(1e-6).nonzero()[:, 1].tolist() == [29]
+
+
+def test_bfloat16_products_train_to_nearly_the_same():
+    a, b = make().loss(packed(*HISTORIES)), make(product="bfloat16").loss(packed(*HISTORIES))
+    assert a["loss"].item() == pytest.approx(b["loss"].item(), rel=1e-2)
+
+
+def test_a_batch_of_padding_has_a_zero_loss_and_zero_gradients():
+    model = make()
+    zero = torch.zeros(1, 8, dtype=torch.int64)
+    loss = model.loss(PackedBatch(zero, zero, zero, zero, total=7.0))["loss"]
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is not None and p.grad.abs().max() == 0 for p in model.parameters())
+
+
+def test_it_learns_a_cycle():
+    model = make(dropout=0.1)
+    cycle = [[(start + step) % 10 + 1 for step in range(6)] for start in range(10)]
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model.loss(packed(*cycle))["loss"].backward()
+        optimizer.step()
+    scores = model.eval().score(History(torch.tensor([[4, 5, 6], [9, 10, 1]]), torch.tensor([3, 3])))
+    assert scores.argmax(dim=1).tolist() == [6, 1]  # items 7 and 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_same_loss_on_a_gpu_also_under_autocast():
+    expected = make().loss(packed(*HISTORIES))["loss"].item()
+    model, batch = make().cuda(), packed(*HISTORIES).to(torch.device("cuda"))
+    assert model.loss(batch)["loss"].item() == pytest.approx(expected, rel=1e-4)
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        loss = model.loss(batch)["loss"]
+    loss.backward()
+    assert loss.item() == pytest.approx(expected, rel=2e-2)

@@ -1,0 +1,119 @@
+"""The module trains what the backbone says, ranks every case once, and leaves global settings as it found them."""
+
+import functools
+
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from torch import nn
+
+from pte.lit.data import EvaluationLoader, TrainingLoader
+from pte.lit.recommender import Recommender
+from pte.lit.watch import Watch
+
+
+class Counting(nn.Module):
+    """Scores are one trained vector; its loss is the squared distance from the share of each target in the step."""
+
+    length = 4
+
+    def __init__(self, num_items):
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(num_items))
+        self.totals, self.draws = [], []
+
+    def loss(self, batch):
+        self.totals.append(batch.total)
+        self.draws.append(torch.rand(()).item())
+        target = batch.target[batch.target > 0] - 1
+        return {"loss": (self.scores.square().sum() * len(target) / 2 - self.scores[target].sum()) / batch.total}
+
+    def score(self, history, *, generator):
+        self.first_draw = torch.rand((), generator=generator).item()
+        return self.scores.expand(len(history.item), -1)
+
+
+def fit(twelve, twelve_split, tmp_path, epochs=3, patience=99, products="float32", seed=0):
+    backbone, said, kept = Counting(6), [], []
+    module = Recommender(
+        backbone=backbone, optimizer=functools.partial(torch.optim.SGD, lr=1.0), seed=seed, products=products
+    )
+    watch = Watch(
+        monitor="masked/all/NDCG@10", patience=patience, say=said.append,
+        keep_best=kept.append, keep_state=lambda trainer: None,
+    )  # fmt: skip
+    trainer = Trainer(
+        max_epochs=epochs, accelerator="cpu", callbacks=[watch], logger=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=tmp_path, use_distributed_sampler=False,
+    )  # fmt: skip
+    training = TrainingLoader(twelve, twelve_split, row_length=4, batch_size=10, seed=0)
+    trainer.fit(module, training, EvaluationLoader(twelve, twelve_split.valid, row_length=4))
+    return backbone, watch, said, kept, module
+
+
+def test_one_epoch_by_hand(twelve, twelve_split, tmp_path):
+    """Targets 2 3 3 2: the step of size 1 lands on their shares. Valid: ann 1 2 3 -> 4, bob 2 3 -> 1."""
+    backbone, watch, said, kept, _ = fit(twelve, twelve_split, tmp_path, epochs=1)
+    assert backbone.scores.tolist() == [0, 0.5, 0.5, 0, 0, 0]
+    assert backbone.totals == [4]
+    (row,) = watch.rows
+    assert row["epoch"] == 0
+    assert row["train/loss"] == 0  # of the zero vector, before the step
+    # masked: ann's 4 ties with 5 and 6 -> rank 2; bob's 1 ties with 4, 5, 6 -> rank 3
+    expected = (1 / torch.log2(torch.tensor(4.0)) + 1 / torch.log2(torch.tensor(5.0))) / 2
+    assert row["valid/masked/all/NDCG@10"] == pytest.approx(expected.item())
+    # unmasked: 4 behind 2 and 3, tied with 1, 5, 6 -> rank 5 for both
+    assert row["valid/unmasked/all/Hit@5"] == 0
+    assert row["valid/unmasked/all/Hit@10"] == 1
+    assert "0.4653 (best so far)" in said[0]
+    assert kept[0]["backbone.scores"].tolist() == [0, 0.5, 0.5, 0, 0, 0]
+
+
+def test_it_stops_when_nothing_improves(twelve, twelve_split, tmp_path):
+    _, watch, said, kept, _ = fit(twelve, twelve_split, tmp_path, epochs=50, patience=3)
+    assert len(watch.rows) == len(said) == 4  # the first is the best, three more bring nothing
+    assert (watch.best_epoch, len(kept)) == (0, 1)
+    assert "at most 0:00 left" in said[-1]
+
+
+def test_draws_are_a_function_of_seed_and_epoch(twelve, twelve_split, tmp_path):
+    one, two, other = (fit(twelve, twelve_split, tmp_path, seed=s)[0] for s in (0, 0, 1))
+    assert one.draws == two.draws
+    assert len(set(one.draws)) == 3
+    assert not set(one.draws) & set(other.draws)
+    assert one.first_draw == two.first_draw != other.first_draw
+
+
+def test_matmul_precision_is_left_as_it_was(twelve, twelve_split, tmp_path):
+    seen = []
+
+    class Probe(Counting):
+        def loss(self, batch):
+            seen.append(torch.get_float32_matmul_precision())
+            return super().loss(batch)
+
+        def score(self, history, *, generator):
+            seen.append(torch.get_float32_matmul_precision())
+            return super().score(history, generator=generator)
+
+    before = torch.get_float32_matmul_precision()
+    backbone = Probe(6)
+    module = Recommender(
+        backbone=backbone, optimizer=functools.partial(torch.optim.SGD, lr=1.0), seed=0, products="bfloat16"
+    )
+    trainer = Trainer(
+        max_epochs=2, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, enable_checkpointing=False, default_root_dir=tmp_path,
+    )  # fmt: skip
+    training = TrainingLoader(twelve, twelve_split, row_length=4, batch_size=10, seed=0)
+    trainer.fit(module, training, EvaluationLoader(twelve, twelve_split.valid, row_length=4))
+    assert seen == ["medium", "highest"] * 2
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_frozen_parameters_are_left_to_themselves():
+    backbone = Counting(3)
+    backbone.frozen = nn.Parameter(torch.zeros(2), requires_grad=False)
+    module = Recommender(backbone=backbone, optimizer=functools.partial(torch.optim.SGD, lr=1.0), seed=0)
+    (group,) = module.configure_optimizers().param_groups
+    assert [p.shape for p in group["params"]] == [backbone.scores.shape]

@@ -1,0 +1,289 @@
+"""Training as a stage: it learns, resumes bit by bit, stops when told to, writes nowhere else, and shares its work."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pte.lit.data import EvaluationLoader
+from pte.schema import Cases, InputError, Interactions, Items, Split
+from pte.stage import interactions as interactions_stage
+from pte.stage import pipeline, training
+from pte.stage import split as split_stage
+from pte.stage.context import Context
+
+ITEMS = 25
+CONFIG = {
+    "seed": 0,
+    "representation": {"_target_": "pte.representation.id.Id", "width": 16, "std": 0.05},
+    "backbone": {
+        "_target_": "pte.backbone.sasrec.SASRec", "length": 8, "inner": 32, "layers": 1, "heads": 2,
+        "dropout": 0.2, "attention_dropout": 0.2, "product": "float32", "fit": {"max_epochs": 3},
+    },
+    "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.01, "fused": True},
+    "trainer": {
+        "max_epochs": 4, "patience": 10, "check_val_every_n_epoch": 1, "batch_size": 16, "gradient_clip": None,
+        "monitor": "masked/all/NDCG@10", "products": "float32", "precision": "32-true", "accelerator": "cpu",
+        "devices": 1, "strategy": "auto", "compile": False, "scores_mib": 1,
+    },
+}  # fmt: skip
+
+
+def changed(**groups):
+    return {
+        name: {**value, **groups.get(name, {})} if isinstance(value, dict) else value for name, value in CONFIG.items()
+    }
+
+
+def walks(users=90, seed=0):
+    """Users walk round a circle of items, now and then skipping one: the next item can be learnt."""
+    rng = np.random.default_rng(seed)
+    count = rng.integers(5, 14, users)
+    user = np.repeat(np.arange(users, dtype=np.int32), count)
+    step = 1 + (rng.random(len(user)) < 0.1)
+    item = (np.cumsum(step) + rng.integers(0, ITEMS, users)[user]) % ITEMS + 1
+    items = Items([""] + [f"i{i}" for i in range(1, ITEMS + 1)], [""] + ["t"] * ITEMS, {})
+    ids = [f"u{u}" for u in range(users)]
+    interactions = Interactions(user, item.astype(np.int32), np.full(len(user), -1, np.int64), ids, items, {})
+    place = np.arange(len(user)) - interactions.start[user]
+    ask, tied = np.arange(users, dtype=np.int32), np.zeros(users, bool)
+    train = place < count[user] - 2
+    valid, test = (Cases(ask, interactions.start[1:] - back, tied) for back in (2, 1))
+    return interactions, Split(train, train, valid, test)
+
+
+@pytest.fixture(scope="module")
+def parents(tmp_path_factory):
+    interactions, split = walks()
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("interactions", "split")}
+    interactions_stage.save(interactions, folders["interactions"])
+    split_stage.save(split, folders["split"], {})
+    return folders
+
+
+def context(tmp_path, parents, config=CONFIG, work="work", out="out", say=None):
+    folders = [tmp_path / work, tmp_path / out]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    return Context(
+        config={name: config[name] for name in training.READS}, parents=parents, out=folders[1], work=folders[0],
+        build=pipeline.builder(config), loggers=[], say=say or (lambda line: None),
+    )  # fmt: skip
+
+
+def test_it_learns_and_tells(tmp_path, parents, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    lines = []
+    made = context(tmp_path, parents, changed(trainer={"max_epochs": 12}), say=lines.append)
+    training.run(made)
+    assert sorted(p.name for p in made.out.iterdir()) == ["curve.csv", "facts.json", "weights.safetensors"]
+    facts = json.loads((made.out / "facts.json").read_text())
+    with (made.out / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(lines) == facts["epochs"] == 12
+    values = [float(row["valid/masked/all/NDCG@10"]) for row in rows]
+    assert facts["best"] == max(values)
+    assert facts["best_epoch"] == values.index(max(values))
+    assert max(values) > 0.9  # a random ranking of 25 items has 0.18
+    assert float(rows[-1]["train/loss"]) < float(rows[0]["train/loss"]) < 1.1 * np.log(ITEMS)
+    assert "epoch  12/12" in lines[-1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "work"]  # nothing beside them
+    assert capfd.readouterr() == ("", "")  # no chatter
+
+
+def test_the_best_weights_give_the_best_figure(tmp_path, parents):
+    made = context(tmp_path, parents)
+    training.run(made)
+    interactions, split = (stage.load(parents[stage.NAME]) for stage in (interactions_stage, split_stage))
+    backbone = training.restore(made.build, made.out, interactions, None, "cpu")
+    from pte.metric.rank import ranks
+    from pte.metric.ranking import RankingMetric
+
+    metric = RankingMetric()
+    for question in EvaluationLoader(interactions, split.valid, row_length=8):
+        metric.update(ranks(backbone.score(question.history), question.target, question.seen).masked)
+    facts = json.loads((made.out / "facts.json").read_text())
+    assert metric.compute()["NDCG@10"].item() == pytest.approx(facts["best"], abs=1e-7)
+
+
+class KilledError(Exception):
+    pass
+
+
+def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents):
+    whole = context(tmp_path, parents, work="w1", out="o1")
+    training.run(whole)
+
+    def die(line):
+        if "epoch   2/" in line:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        training.run(context(tmp_path, parents, work="w2", out="o2", say=die))
+    lines = []
+    resumed = context(tmp_path, parents, work="w2", out="o2", say=lines.append)
+    training.run(resumed)
+    assert "continuing after epoch 1" in lines[0]
+    assert len(lines) == 1 + 3  # epochs 2, 3 and 4
+    one, two = (load_file(c.out / training.WEIGHTS) for c in (whole, resumed))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    curves = []
+    for made in (whole, resumed):
+        with (made.out / "curve.csv").open() as file:
+            curves.append([{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)])
+    assert curves[0] == curves[1]
+
+
+def test_a_finished_fit_is_not_repeated(tmp_path, parents):
+    training.run(context(tmp_path, parents))
+    lines = []
+    training.run(context(tmp_path, parents, say=lines.append))
+    assert lines == ["  continuing after epoch 4"]
+
+
+def test_patience_survives_a_kill(tmp_path, parents):
+    """Nothing can improve with a learning rate of zero: one best epoch, then two stale ones, killed in between."""
+    config = changed(trainer={"patience": 2, "max_epochs": 9}, optimizer={"lr": 0.0})
+
+    def die(line):
+        if "epoch   2/" in line:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        training.run(context(tmp_path, parents, config, say=die))
+    made = context(tmp_path, parents, config)
+    training.run(made)
+    assert json.loads((made.out / "facts.json").read_text())["epochs"] == 3
+
+
+def test_a_damaged_checkpoint_counts_as_none(tmp_path, parents):
+    made = context(tmp_path, parents)
+    (made.work / "last.ckpt").write_bytes(b"PK\x03\x04 half a file")
+    training.run(made)
+    assert json.loads((made.out / "facts.json").read_text())["resumed"] is False
+
+
+def test_checkpoints_hold_no_code(tmp_path, parents):
+    made = context(tmp_path, parents)
+    training.run(made)
+    assert torch.load(made.work / "last.ckpt", weights_only=True)["epoch"] == 3
+
+
+def test_a_seed_decides_everything(tmp_path, parents):
+    files = []
+    for number, seed in enumerate((0, 0, 1)):
+        config = {**CONFIG, "seed": seed}
+        made = context(tmp_path, parents, config, work=f"w{number}", out=f"o{number}")
+        training.run(made)
+        files.append((made.out / training.WEIGHTS).read_bytes())
+    assert files[0] == files[1] != files[2]
+
+
+def test_ctrl_c_is_ctrl_c(tmp_path, parents):
+    """A real signal in the middle of the fit: KeyboardInterrupt comes out, and the old handler is back."""
+    before = signal.getsignal(signal.SIGINT)
+
+    def press(line):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    made = context(tmp_path, parents, say=press)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(made)
+    assert signal.getsignal(signal.SIGINT) == before
+    assert list(made.out.iterdir()) == []
+
+
+def test_it_runs_outside_the_main_thread(tmp_path, parents):
+    done = []
+    made = context(tmp_path, parents, changed(trainer={"max_epochs": 1}))
+    thread = threading.Thread(target=lambda: done.append(training.run(made)))
+    thread.start()
+    thread.join()
+    assert done == [None]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"max_epochs": 2, "check_val_every_n_epoch": 3}, "check_val_every_n_epoch=3"),
+        ({"devices": 2}, "torchrun"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, parents, change, words):
+    with pytest.raises(InputError, match=words):
+        training.run(context(tmp_path, parents, changed(trainer=change)))
+
+
+def test_idle_knobs_exist():
+    for name in training.IDLE:
+        group, knob = name.split(".")
+        assert knob in CONFIG[group]
+
+
+WORKER = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import test_stage_training as t
+order = json.loads(sys.argv[1])
+folders = {k: Path(v) for k, v in order["parents"].items()}
+t.training.run(t.context(Path(order["tmp"]), folders, order["config"], work=order["work"], out=order["out"]))
+"""
+
+
+def run_processes(tmp_path, parents, config, world, name):
+    """`world` processes in one gloo group, as torchrun would start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    order = {"parents": {k: str(v) for k, v in parents.items()}, "tmp": str(tmp_path), "config": config}
+    order |= {"work": f"w{name}", "out": f"o{name}"}
+    command = [sys.executable, "-c", WORKER, json.dumps(order), str(Path(__file__).parent)]
+    common = {
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1",
+        "LOCAL_WORLD_SIZE": str(world), "TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0",
+    }  # fmt: skip
+    ranks = [{**os.environ, **common, "RANK": str(r), "LOCAL_RANK": str(r)} for r in range(world)]
+    group = [subprocess.Popen(command, env=environ) for environ in ranks]
+    deadline = time.monotonic() + 300
+    assert [process.wait(max(1, deadline - time.monotonic())) for process in group] == [0] * world
+    return tmp_path / f"o{name}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [16, 89])  # 89: the last step of 90 sequences has a single one, for one process
+def test_two_processes_equal_one(tmp_path, parents, batch_size):
+    """Without dropout the same steps are taken: gradients are sums over a step, whoever holds which part.
+
+    Sums in another order differ by fp32 rounding (1e-7 relative). Plain SGD, since Adam would blow up the rounding of
+    gradients that are zero in truth (a bias of attention's keys has none) to whole steps.
+    """
+    config = changed(
+        trainer={"strategy": "ddp", "devices": 2, "batch_size": batch_size},
+        backbone={"dropout": 0.0, "attention_dropout": 0.0},
+        optimizer={"_target_": "torch.optim.SGD", "lr": 0.5},
+    )
+    single = {**config, "trainer": {**config["trainer"], "strategy": "auto", "devices": 1}}
+    alone = context(tmp_path, parents, single)
+    training.run(alone)
+    together = run_processes(tmp_path, parents, config, 2, "two")
+    one, two = (load_file(out / training.WEIGHTS) for out in (alone.out, together))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5, msg=name)
+    curves = []
+    for out in (alone.out, together):
+        with (out / "curve.csv").open() as file:
+            curves.append([[float(v) for k, v in row.items() if k != "seconds"] for row in csv.DictReader(file)])
+    np.testing.assert_allclose(*curves, rtol=2e-3, atol=1e-4)
+    assert json.loads((together / "facts.json").read_text())["processes"] == 2
