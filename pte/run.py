@@ -1,4 +1,5 @@
 """The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
+`pte compare RUN RUN ...` tells finished runs apart.
 
 Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
 """
@@ -67,8 +68,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, _terminate)  # a shell's background job would ignore it otherwise
     code: int | str | None = 0
     try:
-        refuse_secrets(sys.argv[1:])
-        hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
+        if sys.argv[1:2] == ["compare"]:  # reads finished runs: nothing to compose
+            from pte.report import command
+
+            command.main(sys.argv[2:])
+        else:
+            refuse_secrets(sys.argv[1:])
+            hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
     except InputError as error:
         code = 2
         print(f"\nERROR: {error}\n", file=sys.stderr)

@@ -46,7 +46,6 @@ def write_run(
     dataset: str = "Eight",
     protocol: str = "leave_one_out.LeaveOneOut",
     split_key: str = "5" * 64,
-    suffix: str = "",
     knobs: Mapping[str, Mapping[str, Any]] | None = None,
     metrics: Mapping[str, float] | None = None,
 ) -> Path:
@@ -54,9 +53,9 @@ def write_run(
     test = part_of(test) if isinstance(test, list) else dict(test)
     flat: dict[str, float] = {}
     for part in ("valid", "test"):
-        ranks = {ranking: test[ranking] for ranking in ("masked", "unmasked")}
+        ranks = {ranking: test[ranking] for ranking in ("masked", "unmasked", "sampled") if ranking in test}
         for key, value in summarise(ranks, groups_of(test)).items():
-            flat[f"{part}/{key}" + (suffix if "@" in key else "")] = value
+            flat[f"{part}/{key}" + ("|100neg" if key.startswith("sampled") and "@" in key else "")] = value
     targets = {"backbone": backbone, "representation": representation, "protocol": protocol}
     targets |= {"profiler": "template.Template", "encoder": "minilm.MiniLM", "reward": "pte.Mixture"}
     targets |= {"selector": "grpo.Grpo", "optimizer": "adam.Adam"}

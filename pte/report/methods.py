@@ -29,6 +29,7 @@ UNTRAINED = {
 COUNT_MODEL = "markov"  # the one to beat: counts what follows what
 # Where and how fast a run ran, not what it computed: the knobs the stages call idle.
 TECHNICAL = {
+    "profiler": {"batch_size", "device", "base_url", "parallel", "key_variable"},
     "encoder": {"batch_size", "device"},
     "trainer": {"accelerator", "devices", "strategy", "compile", "scores_mib"},
 }

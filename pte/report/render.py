@@ -34,8 +34,7 @@ def show(comparison: Comparison, console: Console) -> None:
             title=escape(comparison.title(ranking, metric)),
             title_justify="left",
             box=SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
+            padding=0,
         )
         table.add_column("method", no_wrap=True)
         for heading in ("all", "against", *comparison.groups[1:]):
@@ -58,9 +57,9 @@ def markdown(comparison: Comparison, grids: Sequence[Grid], command: str, notes:
     """table.md."""
     lines = [f"# {subject(comparison)}", "", f"{makeup(comparison)}.", "", f"`{command}`", ""]
     for grid in grids:
-        lines += [f"## {grid.title}", "", _row(grid.header)]
+        lines += [f"## {grid.title}", "", _row([_md(heading) for heading in grid.header])]
         lines += ["|" + "|".join("---" if i < grid.left else "---:" for i in range(len(grid.header))) + "|"]
-        lines += [_row([f"**{word.text}**" if word.bold else word.text for word in row]) for row in grid.rows]
+        lines += [_row([f"**{_md(word.text)}**" if word.bold else _md(word.text) for word in row]) for row in grid.rows]
         lines += ["", grid.note, ""]
     for heading, said in honesty.sentences(comparison):
         lines += [f"## {heading}", "", *(f"- {sentence}" for sentence in said), ""]
@@ -70,7 +69,11 @@ def markdown(comparison: Comparison, grids: Sequence[Grid], command: str, notes:
 
 
 def _row(words: Sequence[str]) -> str:
-    return "| " + " | ".join(re.sub(r"([|*_])", r"\\\1", word) for word in words) + " |"
+    return "| " + " | ".join(words) + " |"
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([|*_])", r"\\\1", text)
 
 
 def latex(grids: Sequence[Grid], command: str) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -159,7 +160,7 @@ def _ranked(file: Path, part: str) -> Ranked:
         user, target = arrays["user"], arrays["target"]
         rank = {ranking: arrays[ranking].astype(np.int64) for ranking in RANKINGS if ranking in arrays}
         head_item, head_user, tied = (arrays[name].astype(bool) for name in ("head_item", "head_user", "tied"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, BadZipFile) as error:
         raise InputError(f"{file} cannot be read ({error}): run the command in report.json again") from None
     except KeyError as error:
         raise InputError(f"{file}: no array {part}_{error.args[0]}: run the command in report.json again") from None
@@ -172,6 +173,7 @@ def _ranked(file: Path, part: str) -> Ranked:
 
 def check(run: Run) -> None:
     """Refuse a run that breaks one of this module's rules."""
+    suffix = run.suffix
     for key, value in run.metrics.items():
         if not math.isfinite(value):
             raise InputError(f"{run.path}: {key} is {value}. A figure that is not a number is not compared.")
@@ -181,15 +183,15 @@ def check(run: Run) -> None:
         raise InputError(f"{run.path}: {error}. No ranking with one target per case can do that.") from None
     for part, ranked in run.parts.items():
         rank = ranked.rank
-        if set(rank) != set(run.suffix):
-            raise InputError(f"{run.path}: metrics.json has {', '.join(run.suffix)}, ranks.npz {', '.join(rank)}")
+        if set(rank) != set(suffix):
+            raise InputError(f"{run.path}: metrics.json has {', '.join(suffix)}, ranks.npz {', '.join(rank)}")
         if any((one < 0).any() for one in rank.values()):
             raise InputError(f"{run.path}: {part} ranks fall below 0")
         if {"masked", "unmasked"} <= set(rank) and (rank["masked"] > rank["unmasked"]).any():
             raise InputError(f"{run.path}: {part} ranks rise when seen items are left out")
         groups = {name: member for name, member in ranked.group.items() if member.any()}
         for key, value in summarise(ranked.rank, groups).items():
-            suffix = "" if key.endswith("/n") else run.suffix[key.partition("/")[0]]
-            stated = run.metrics.get(f"{part}/{key}{suffix}")
+            name = key if key.endswith("/n") else key + suffix[key.partition("/")[0]]
+            stated = run.metrics.get(f"{part}/{name}")
             if stated is not None and abs(stated - value) > SLACK:
                 raise InputError(f"{run.path}: metrics.json says {part}/{key} = {stated}, ranks.npz says {value:.6f}")
