@@ -339,6 +339,7 @@ def test_without_file_and_network_one_line_says_what_to_put_where(tmp_path, monk
     with pytest.raises(InputError, match="reviews_Toys_and_Games_5") as error:
         construct(values, "conf/dataset").fingerprint()
     assert "\n" not in str(error.value)
+    assert str(error.value).endswith("type dataset.reviews=/its/path")
 
 
 @pytest.mark.real_data

@@ -49,7 +49,10 @@ def locate(
         if here is not None and (here / name).exists():
             return here / name
     if place is not None:
-        return asset.fetch(place, sha256=sha256)
+        try:
+            return asset.fetch(place, sha256=sha256)
+        except InputError as error:
+            raise InputError(f"{error}. Or, with the file elsewhere, type dataset.{knob}=/its/path") from None
     if not names:
         raise InputError(f"dataset.{knob} is empty: type dataset.{knob}=/its/path")
     where = str(here) if here is not None else f"{folder}/ in a folder that PTE_DATA (or paths.data) names"
