@@ -1,0 +1,146 @@
+"""Every case ranked once, in the order of the cases, and figures that are what the ranks say."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pte.metric.summary import values
+from pte.schema import Cases, Interactions, Items, Split
+from pte.stage import interactions as interactions_stage
+from pte.stage import metrics
+from pte.stage import split as split_stage
+from pte.stage.context import Context
+
+ITEMS = 12
+KNOBS = {"seed": 3, "trainer": {"accelerator": "cpu", "scores_mib": 0.0002}}  # four cases at a time
+
+
+class Table:
+    """Scores by the last item and the number of items read, plus noise from the generator if asked for."""
+
+    length = 3
+
+    def __init__(self, noise=0.0):
+        draw = torch.Generator().manual_seed(1)
+        self.by_item = torch.randint(0, 9, (ITEMS + 1, ITEMS), generator=draw).float()  # many ties
+        self.noise = noise
+
+    def score(self, history, *, generator=None):
+        last = history.item.gather(1, history.length[:, None] - 1).squeeze(1)
+        scores = self.by_item[last] + 0.1 * history.length[:, None] * torch.arange(ITEMS)
+        return scores + self.noise * torch.randn(scores.shape, generator=generator)
+
+
+def world(users=17):
+    rng = np.random.default_rng(0)
+    count = rng.integers(3, 8, users)
+    user = np.repeat(np.arange(users, dtype=np.int32), count)
+    item = rng.integers(1, ITEMS + 1, len(user)).astype(np.int32)
+    items = Items([""] + [f"i{i}" for i in range(1, ITEMS + 1)], [""] + ["t"] * ITEMS, {})
+    ids = [f"u{u}" for u in range(users)]
+    interactions = Interactions(user, item, np.arange(len(user)), ids, items, {})
+    ask = np.arange(users, dtype=np.int32)
+    place = np.arange(len(user)) - interactions.start[user]
+    valid = Cases(ask, interactions.start[1:] - 2, np.zeros(users, bool))
+    test = Cases(ask[::-1].copy(), interactions.start[1:][::-1] - 1, ask % 3 == 0)  # not in the order of users
+    train = place < count[user] - 2
+    return interactions, Split(train, train, valid, test)
+
+
+@pytest.fixture
+def measure(tmp_path, monkeypatch):
+    def run(interactions, split, backbone):
+        folders = {name: tmp_path / name for name in ("interactions", "split", "training", "out")}
+        for folder in folders.values():
+            folder.mkdir(exist_ok=True)
+        out = folders.pop("out")
+        interactions_stage.save(replace(interactions, card={}), folders["interactions"])
+        split_stage.save(split, folders["split"], {})
+        monkeypatch.setattr(metrics.training_stage, "restore", lambda *_: backbone)
+        metrics.run(Context(KNOBS, folders, out, out, lambda *_: None, [], lambda line: None))
+        with np.load(out / "ranks.npz") as file:
+            return metrics.load(out), dict(file)
+
+    return run
+
+
+def plain(backbone, interactions, cases):
+    """Ranks by the definition, one case at a time."""
+    masked, unmasked = [], []
+    for begin, end in zip(cases.history_begin(interactions), cases.target, strict=True):
+        history = interactions.item[begin:end].tolist()
+        read = history[-backbone.length :]
+        scores = backbone.by_item[read[-1]] + 0.1 * len(read) * torch.arange(ITEMS)
+        target = int(interactions.item[end])
+        ahead = {j for j in range(1, ITEMS + 1) if j != target and scores[j - 1] >= scores[target - 1]}
+        unmasked.append(len(ahead))
+        masked.append(len(ahead - set(history)))  # all of the history, not only what was read
+    return masked, unmasked
+
+
+def test_ranks_are_the_definition_case_by_case(measure):
+    interactions, split = world()
+    backbone = Table()
+    flat, arrays = measure(interactions, split, backbone)
+    for part, cases in (("valid", split.valid), ("test", split.test)):
+        masked, unmasked = plain(backbone, interactions, cases)
+        assert arrays[f"{part}_masked"].tolist() == masked
+        assert arrays[f"{part}_unmasked"].tolist() == unmasked
+        assert arrays[f"{part}_user"].tolist() == cases.user.tolist()
+        assert arrays[f"{part}_target"].tolist() == interactions.item[cases.target].tolist()
+        assert flat[f"{part}/masked/all/n"] == len(cases.user)
+    assert flat["test/masked/all/NDCG@5"] == pytest.approx(values("NDCG", arrays["test_masked"], 5).mean())
+
+
+def test_groups_by_hand(measure, twelve, twelve_split):
+    backbone = Table()
+    backbone.by_item = torch.zeros(7, 6)
+    backbone.score = lambda history, generator=None: torch.arange(6.0).expand(len(history.item), 6)
+    flat, arrays = measure(twelve, twelve_split, backbone)
+    # item 6 scores highest. Test: ann's target 5 has one item ahead, bob's target 6 none.
+    assert arrays["test_unmasked"].tolist() == [1, 0]
+    # Validation: ann's target 4 has 5 and 6 ahead; bob's target 1 all five, of which he has seen 2 and 3.
+    assert arrays["valid_unmasked"].tolist() == [2, 5]
+    assert arrays["valid_masked"].tolist() == [2, 3]
+    # train counts: 2, 3, 3, 0, 0, 0; the ceil(.2 x 6) = 2 largest are head, items 2 and 3
+    assert arrays["valid_train_count"].tolist() == [0, 2]
+    assert flat["test/masked/tail_items/n"] == 2
+    assert flat["test/masked/head_items/n"] == 0
+    assert "test/masked/head_items/NDCG@10" not in flat
+    assert flat["test/masked/untied/n"] == 1  # ann's last two are tied
+    assert flat["test/masked/untied/Hit@5"] == 1
+    assert not any(key.startswith("valid/masked/untied") for key in flat)  # nobody is tied there
+    assert flat["test/masked/head_users/n"] == flat["test/masked/tail_users/n"] == 1
+
+
+def test_the_draws_are_the_seeds(measure):
+    interactions, split = world()
+    one, same = (measure(interactions, split, Table(noise=5.0))[1]["test_masked"] for _ in range(2))
+    assert one.tolist() == same.tolist()
+
+
+def test_a_constant_scorer_gets_nothing(measure):
+    interactions, split = world()
+    backbone = Table()
+    backbone.score = lambda history, generator=None: torch.ones(len(history.item), ITEMS)
+    flat, arrays = measure(interactions, split, backbone)
+    assert arrays["test_unmasked"].tolist() == [ITEMS - 1] * 17
+    assert flat["test/unmasked/all/Hit@10"] == 0
+
+
+def test_scores_that_are_no_numbers_are_refused(measure):
+    interactions, split = world()
+    backbone = Table()
+    backbone.by_item[:] = torch.nan
+    with pytest.raises(ValueError, match="scores are NaN"):
+        measure(interactions, split, backbone)
+
+
+def test_the_file_is_flat_json(measure, tmp_path):
+    measure(*world(), Table())
+    flat = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert all(isinstance(value, int | float) for value in flat.values())
+    assert {key.split("/")[0] for key in flat} == {"valid", "test"}
