@@ -1,0 +1,76 @@
+"""Recommend what reads like the history: cosine of text vectors. No training row is needed, so it shows what text alone
+gives, on the coldest items too.
+
+    u = sum_l recency^(steps of l back) z_{h_l},   z = e / |e|,   score_j = cos(u, z_j)  +  fallback * n_j / max n
+
+recency = 1 is the plain mean of the history. The vectors are a representation's, as it has them before any training;
+representation=llm_only hands on whitened text vectors. The last term orders items of equal text, which would otherwise
+tie for their worst place; a vector of zeros scores -2, behind every other item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pte.nn.batch import History
+from pte.nn.item_matrix import recency, train_counts
+from pte.schema import InputError
+
+
+class Texts(Protocol):
+    """A representation, as far as it matters here."""
+
+    uses_text: bool
+
+    def table(self) -> Tensor: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
+class TextKNN(nn.Module):
+    """Cosines of a representation in which nothing needs training."""
+
+    uses_text = True
+    trained = False
+    direction: Tensor  # (N+1, D) unit rows; row 0 zeros
+    popularity: Tensor  # (N,) float32, empty until `fit`
+
+    def __init__(self, *, representation: Texts, num_items: int, length: int, recency: float, fallback: float) -> None:
+        super().__init__()
+        if not 0 <= recency <= 1 or fallback < 0:
+            raise InputError(f"backbone: recency={recency} must lie in 0..1 and fallback={fallback} be at least 0")
+        if not representation.uses_text:
+            raise InputError("backbone=text_knn compares text vectors: type representation=llm_only")
+        free = sum(p.numel() for p in representation.parameters())
+        if free:
+            raise InputError(
+                f"backbone=text_knn trains nothing, but this representation has {free:,} numbers that would need it:"
+                " type representation=llm_only representation.head=none"
+            )
+        self.num_items, self.length = num_items, length
+        self.recency, self.fallback = recency, fallback
+        self.register_buffer("direction", F.normalize(representation.table(), dim=1), persistent=False)
+        self.register_buffer("popularity", torch.empty(0), persistent=False)
+
+    def fit(self, item: np.ndarray, start: np.ndarray) -> None:
+        """Count training sequences, for the fallback alone: sequence s is item[start[s]:start[s+1]]."""
+        count = train_counts(item, self.num_items)
+        self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(self.popularity.device)
+
+    @torch.no_grad()
+    def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
+        """(B, N): cosines with the recency-weighted history, plus the fallback."""
+        if not len(self.popularity):
+            raise RuntimeError("fit comes before score")
+        weight = recency(history.item, history.length, self.recency)
+        items = self.direction[1:]
+        with torch.autocast(history.item.device.type, enabled=False):  # rounded cosines would tie
+            user = F.embedding_bag(history.item, self.direction, mode="sum", per_sample_weights=weight)
+            scores = F.normalize(user, dim=1) @ items.T
+        return scores.masked_fill_(~items.any(dim=1), -2.0).add_(self.popularity, alpha=self.fallback)
