@@ -45,7 +45,8 @@ def job(cfg: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        metrics = pipeline.run(cfg, run_dir, group=run_dir.parent.name if sweeping else None)
+        options = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
+        metrics = pipeline.run(cfg, run_dir, options, group=run_dir.parent.name if sweeping else None)
         if metrics is None:
             return None
         single.show(run_dir, Console())

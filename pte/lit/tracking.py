@@ -23,7 +23,8 @@ def wandb_logger(*, project: str, mode: str, name: str | None, save_dir: str, gr
     if mode not in ("online", "offline", "disabled"):
         raise ValueError(f"logger.wandb.mode={mode}: choose auto, online, offline or disabled")
     os.environ.setdefault("WANDB_SILENT", "true")
-    settings = wandb.Settings(x_disable_meta=True, save_code=False, console="off", mode=mode)
+    os.environ["WANDB_SILENT"] = "true"
+    settings = wandb.Settings(x_disable_meta=True, save_code=False, console="off", mode=mode, silent=True)
     run_id = uuid.uuid5(uuid.NAMESPACE_URL, str(Path(save_dir).resolve())).hex[:12]
     return WandbLogger(
         project=project, name=name, group=group, save_dir=save_dir, id=run_id, resume="allow",
@@ -53,7 +54,4 @@ def finish(loggers: Iterable[Any]) -> None:
     for logger in loggers:
         logger.finalize("success")
         if isinstance(logger, WandbLogger):
-            import wandb
-
-            if wandb.run is not None:
-                wandb.finish(quiet=True)
+            logger.experiment.finish()

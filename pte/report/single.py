@@ -31,28 +31,30 @@ def columns() -> list[str]:
     return [f"{metric}@{k}" for metric in METRICS for k in CUTS if (metric, k) != ("MRR", 50)]
 
 
+def shown_columns(width: int) -> list[str]:
+    """The columns a terminal of `width` characters has room for: all, or the most quoted ones."""
+    return columns() if width >= 150 else ["Hit@10", "Hit@20", "NDCG@10", "NDCG@20", "MRR@10"]
+
+
 def headline(report: Mapping[str, Any]) -> str:
     """What was compared with what: the line every number needs beside it."""
-    config, card = report["config"], report["card"]
+    chosen, card = report["options"], report["card"]
     words = [
         f"{card['name']} ({card['users']:,} users, {card['items']:,} items, {card['interactions']:,} interactions)",
-        f"protocol {config['protocol']['_target_'].rsplit('.', 1)[-1]}",
+        chosen["protocol"],
         "full ranking over the catalogue",
-        f"backbone {config['backbone']['_target_'].rsplit('.', 1)[-1]}",
-        f"representation {config['representation']['_target_'].rsplit('.', 1)[-1]}",
-        f"profiles {config['profiler']['_target_'].rsplit('.', 1)[-1]}"
-        if "selection" in report["stages"]
-        else "no text",
-        f"seed {config['seed']}",
+        f"backbone={chosen['backbone']} representation={chosen['representation']}",
     ]
-    return ", ".join(words)
+    if "selection" in report["stages"]:
+        words.append(f"profiler={chosen['profiler']} encoder={chosen['encoder']} selector={chosen['selector']}")
+    return ", ".join([*words, f"seed {report['config']['seed']}"])
 
 
 def show(run_dir: Path, console: Console) -> None:
     """Print the run's test table and write report.md (validation and test) into its folder."""
     report = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
     metrics = report["metrics"]
-    names = columns()
+    names, shown = columns(), shown_columns(console.width)
     lines = [f"# {headline(report)}", "", f"`{' '.join(report['command'])}`", ""]
     for part in ("test", "valid"):
         table = Table(title=f"{part}: {headline(report)}", title_justify="left", show_lines=False)
@@ -62,7 +64,7 @@ def show(run_dir: Path, console: Console) -> None:
             "| seen items | cases | n | " + " | ".join(names) + " |",
             "|---" * (3 + len(names)) + "|",
         ]
-        for heading in ("seen items", "cases", "n", *names):
+        for heading in ("seen items", "cases", "n", *shown):
             table.add_column(
                 heading, justify="right" if heading not in ("seen items", "cases") else "left", no_wrap=True
             )
@@ -73,7 +75,7 @@ def show(run_dir: Path, console: Console) -> None:
                 f"{count:,}",
                 *(f"{v:.4f}"[1:] if v < 1 else "1" for v in values),
             ]
-            table.add_row(*cells)
+            table.add_row(*cells[:3], *(cells[3 + names.index(name)] for name in shown))
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
         if part == "test":

@@ -79,7 +79,11 @@ def sample_profiles(path: Path) -> list[dict[str, Any]]:
 
 
 def deliver(
-    done: Mapping[str, Path], config: Mapping[str, Any], loggers: Sequence[Any], run_dir: Path
+    done: Mapping[str, Path],
+    config: Mapping[str, Any],
+    options: Mapping[str, str],
+    loggers: Sequence[Any],
+    run_dir: Path,
 ) -> dict[str, float]:
     """Copy metrics.json and ranks.npz into the run folder, write report.json, fill the loggers. Returns the metrics."""
     from pte.lit import tracking
@@ -91,6 +95,7 @@ def deliver(
     manifests = {name: read_manifest(path) or {} for name, path in done.items()}
     report = {
         "command": ["python", "-m", "pte.run", *redacted(sys.argv[1:])],
+        "options": dict(options),
         "config": redacted(config),
         "card": json.loads((done["interactions"] / "card.json").read_text(encoding="utf-8")),
         "stages": {

@@ -139,8 +139,8 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
 class Run:
     """One configuration on its way: what is planned, what is done, and what the person sees of it."""
 
-    def __init__(self, cfg: DictConfig, run_dir: Path, group: str | None) -> None:
-        self.run_dir, self.group = run_dir, group
+    def __init__(self, cfg: DictConfig, run_dir: Path, options: Mapping[str, str], group: str | None) -> None:
+        self.run_dir, self.options, self.group = run_dir, dict(options), group
         self.config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
         self.target: str = self.config["stage"] or self.config["until"]
         if self.target not in (known := [*STAGES, *EXTRA, LAST]):
@@ -185,6 +185,7 @@ class Run:
         choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
         knobs = OmegaConf.to_container(option, resolve=True)
+        self.options["profiler"] = choice.option
         self.config["profiler"] = {**knobs, **{k: auto[k] for k in ("num_candidates", "rounds") if k in knobs}}
         self.say(f"\n{choice.sentence}\n")
 
@@ -211,14 +212,19 @@ class Run:
             delivery.record_keys(self.loggers, {step.name: step.key for step in steps})
             for step in steps:
                 self.make(step)
-            return delivery.deliver(self.done, self.config, self.loggers, self.run_dir)
+            return delivery.deliver(self.done, self.config, self.options, self.loggers, self.run_dir)
         finally:
             delivery.finish(self.loggers)
 
 
-def run(cfg: DictConfig, run_dir: Path, group: str | None = None) -> dict[str, float] | None:
-    """Plan, do what is missing, deliver. Returns the metrics, None where the run was asked to stop before them."""
-    this = Run(cfg, run_dir, group)
+def run(
+    cfg: DictConfig, run_dir: Path, options: Mapping[str, str], group: str | None = None
+) -> dict[str, float] | None:
+    """Plan, do what is missing, deliver. Returns the metrics, None where the run was asked to stop before them.
+
+    options: which option of each config group was chosen. group: the sweep this run is a job of.
+    """
+    this = Run(cfg, run_dir, options, group)
     target = this.target
     this.say(f"run folder    {run_dir}")
     this.resolve()
