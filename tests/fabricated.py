@@ -57,16 +57,18 @@ def write_run(
         for key, value in summarise(ranks, groups_of(test)).items():
             flat[f"{part}/{key}" + ("|100neg" if key.startswith("sampled") and "@" in key else "")] = value
     targets = {"backbone": backbone, "representation": representation, "protocol": protocol}
-    targets |= {"profiler": "template.Template", "encoder": "minilm.MiniLM", "reward": "pte.Mixture"}
+    targets |= {"profiler": "template.TemplateProfiler", "encoder": "minilm.MiniLM", "reward": "pte.Mixture"}
     targets |= {"selector": "grpo.Grpo", "optimizer": "adam.Adam"}
     config = {
         group: {"_target_": f"pte.{group}.{name}", **(knobs or {}).get(group, {})} for group, name in targets.items()
     }
+    options = {group: str(values["_target_"]).split(".")[2] for group, values in config.items()}
     config |= {"seed": seed, "trainer": {"max_epochs": 9, "devices": 1, **(knobs or {}).get("trainer", {})}}
     stages = {**SECONDS, **dict.fromkeys(WITH_TEXT if text else (), 10.0)}
     keys = {name: f"{abs(hash((name, str(config)))):064d}" for name in stages}
     keys |= {"interactions": f"{dataset:0<64}", "split": split_key}
     report = {
+        "options": options,
         "command": ["python", "-m", "pte.run", f"seed={seed}"],
         "config": config,
         "card": {"name": dataset, "users": len(test["user"]), "items": 100, "interactions": 1234},

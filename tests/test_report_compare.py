@@ -56,20 +56,20 @@ def test_linearised_units_have_the_ratios_spread():
 
 def test_means_and_seeds(tmp_path):
     found = compared(tmp_path, {"test": HALF}, {"test": ALL, "seed": 1}, {"test": ALL, **ALPHAFUSE})
-    cell = found.row(HIT)["SASRec · Id"]
+    cell = found.row(HIT)["sasrec · id"]
     assert (cell.mean, cell.by_seed, cell.cases, cell.users) == (0.75, (0.5, 1.0), 8, 8)
     assert cell.sd == pytest.approx(0.125**0.5)
-    one = found.row(HIT)["SASRec · AlphaFuse"]
+    one = found.row(HIT)["sasrec · alphafuse"]
     assert (one.mean, one.sd) == (1, None)
-    assert found.row(Column("masked", "Hit@10", "tail_items"))["SASRec · Id"].mean == 0.5
-    assert found.differences(HIT)["SASRec · AlphaFuse"].seed_error is None
+    assert found.row(Column("masked", "Hit@10", "tail_items"))["sasrec · id"].mean == 0.5
+    assert found.differences(HIT)["sasrec · alphafuse"].seed_error is None
 
 
 def test_differences_by_hand(tmp_path):
     """Four of eight users gain 1: mean 1/2; of Binomial(8, 1/2), .4 % is 0 and 3.5 % at most 1, so the 2.5 % quantile
     is 1/8; under random signs 2 of 16 give a sum as large. All eight gain: 2 of 256."""
     found = three(tmp_path, draws=20_000).differences(HIT)
-    half, full = found["SASRec · AlphaFuse"], found["SASRec · LlmOnly"]
+    half, full = found["sasrec · alphafuse"], found["sasrec · llm_only"]
     assert (half.interval.mean, half.interval.low, half.interval.high) == (0.5, 1 / 8, 7 / 8)
     assert (full.interval.mean, full.interval.low, full.interval.high) == (1, 1, 1)
     assert half.p == pytest.approx(2 / 16, abs=5 * (0.125 * 0.875 / 20_000) ** 0.5)
@@ -78,7 +78,7 @@ def test_differences_by_hand(tmp_path):
     assert half.p_holm == half.p
     assert (half.verdict, full.verdict) == ("not significant", "better")
     assert half.detectable == pytest.approx((1.959964 + 0.841621) * (2 / 7) ** 0.5 / 8**0.5, rel=1e-5)
-    assert half.against == "SASRec · Id"
+    assert half.against == "sasrec · id"
 
 
 def test_seeds_are_averaged_before_users_are_drawn(tmp_path):
@@ -86,7 +86,7 @@ def test_seeds_are_averaged_before_users_are_drawn(tmp_path):
     turned = HALF[::-1]
     found = compared(
         tmp_path, {"test": NONE}, {"test": HALF, **ALPHAFUSE}, {"test": turned, "seed": 1, **ALPHAFUSE}
-    ).differences(HIT)["SASRec · AlphaFuse"]
+    ).differences(HIT)["sasrec · alphafuse"]
     assert (found.interval.low, found.interval.high) == (0.5, 0.5)
 
 
@@ -96,7 +96,7 @@ def test_seed_error_and_noise(tmp_path):
         tmp_path,
         {"test": NONE}, {"test": HALF, "seed": 1},
         {"test": HALF, **ALPHAFUSE}, {"test": ALL, "seed": 1, **ALPHAFUSE},
-    ).differences(HIT)["SASRec · AlphaFuse"]  # fmt: skip
+    ).differences(HIT)["sasrec · alphafuse"]  # fmt: skip
     assert found.seed_error == pytest.approx(0.125**0.5)
     assert found.within_seed_noise  # .5 < 2 * .354
     assert Difference("x", Interval(0.1, 0.05, 0.2), 0.001, 0.002, 0.1, 0.06).verdict == "better, but within seed noise"
@@ -106,9 +106,9 @@ def test_seed_error_and_noise(tmp_path):
 def test_bold_only_where_every_other_is_beaten(tmp_path):
     assert not any(cell.best for cell in three(tmp_path / "a").row(HIT).values())  # ALL against HALF: p = .125
     clear = compared(tmp_path / "b", {"test": NONE}, {"test": NONE, **ALPHAFUSE}, {"test": ALL, **TEXT_ONLY}).row(HIT)
-    assert [label for label, cell in clear.items() if cell.best] == ["SASRec · LlmOnly"]
+    assert [label for label, cell in clear.items() if cell.best] == ["sasrec · llm_only"]
     alone = compared(tmp_path / "c", {"test": ALL})
-    assert not alone.row(HIT)["SASRec · Id"].best
+    assert not alone.row(HIT)["sasrec · id"].best
     assert alone.differences(HIT) == {}
 
 
@@ -117,14 +117,14 @@ def test_bold_is_corrected_over_the_others(tmp_path):
     six = {"test": [0] * 6 + [10] * 2, **TEXT_ONLY}
     others = [{"test": NONE, "knobs": {"representation": {"width": width}}} for width in (1, 2, 3)]
     found = compared(tmp_path, *others, six)
-    assert found.p_value("SASRec · LlmOnly", "SASRec · Id (width=1)", HIT) < 0.05
+    assert found.p_value("sasrec · llm_only", "sasrec · id (width=1)", HIT) < 0.05
     assert not any(cell.best for cell in found.row(HIT).values())
 
 
 def test_an_equal_method_is_never_bold(tmp_path):
     same = compared(tmp_path, {"test": ALL}, {"test": ALL, **ALPHAFUSE})
     assert not any(cell.best for cell in same.row(HIT).values())
-    assert same.differences(HIT)["SASRec · AlphaFuse"].p == 1
+    assert same.differences(HIT)["sasrec · alphafuse"].p == 1
 
 
 def test_an_empty_group_has_no_column(tmp_path):
@@ -137,36 +137,36 @@ def test_references(tmp_path):
     rows = [{"backbone": "markov.Markov"}, {**dream, **ALPHAFUSE}, dream, {}]
     found = compared(tmp_path / "a", *({"test": HALF, **row} for row in rows))
     assert found.reference == {
-        "Markov": "DreamRec · Id",  # has no representation: the first id there is
-        "DreamRec · AlphaFuse": "DreamRec · Id",
-        "DreamRec · Id": "DreamRec · Id",
-        "SASRec · Id": "SASRec · Id",
+        "markov": "dreamrec · id",  # has no representation: the first id there is
+        "dreamrec · alphafuse": "dreamrec · id",
+        "dreamrec · id": "dreamrec · id",
+        "sasrec · id": "sasrec · id",
     }
-    assert set(found.differences(HIT)) == {"Markov", "DreamRec · AlphaFuse"}
+    assert set(found.differences(HIT)) == {"markov", "dreamrec · alphafuse"}
     given = Comparison(found.methods, metrics=["Hit@10"], against="markov")
-    assert set(given.reference.values()) == {"Markov"}
-    assert set(Comparison(found.methods, metrics=["Hit@10"], against="sasrec/id").reference.values()) == {"SASRec · Id"}
-    with pytest.raises(InputError, match=r"fits 2 methods.*Markov; DreamRec · AlphaFuse"):
+    assert set(given.reference.values()) == {"markov"}
+    assert set(Comparison(found.methods, metrics=["Hit@10"], against="sasrec/id").reference.values()) == {"sasrec · id"}
+    with pytest.raises(InputError, match=r"fits 2 methods.*markov; dreamrec · alphafuse"):
         Comparison(found.methods, metrics=["Hit@10"], against="dreamrec")
     with pytest.raises(InputError, match="fits no method"):
         Comparison(found.methods, metrics=["Hit@10"], against="gru4rec")
     without = compared(tmp_path / "b", {"test": HALF, **ALPHAFUSE}, {"test": HALF, **TEXT_ONLY})
-    assert set(without.reference.values()) == {"SASRec · AlphaFuse"}
+    assert set(without.reference.values()) == {"sasrec · alphafuse"}
 
 
 def test_digits_do_not_depend_on_the_other_rows(tmp_path):
     whole = three(tmp_path)
     fewer = Comparison(whole.methods[:2], metrics=["Hit@10"])
-    label = "SASRec · AlphaFuse"
+    label = "sasrec · alphafuse"
     assert fewer.differences(HIT)[label].interval == whole.differences(HIT)[label].interval
     assert fewer.differences(HIT)[label].p == whole.differences(HIT)[label].p
     column = Column("masked", "Hit@10", "all")
-    for other in ("SASRec · Id", "SASRec · LlmOnly"):
+    for other in ("sasrec · id", "sasrec · llm_only"):
         assert whole.p_value(other, label, column) == whole.p_value(label, other, column)
 
 
 def test_parts_and_mistakes(tmp_path):
-    assert three(tmp_path / "a", part="valid").row(HIT)["SASRec · LlmOnly"].mean == 1
+    assert three(tmp_path / "a", part="valid").row(HIT)["sasrec · llm_only"].mean == 1
     with pytest.raises(InputError, match=r"NAME@K with NAME one of Hit, Recall, NDCG, MRR"):
         three(tmp_path / "b", metrics=["HR@10"])
     with pytest.raises(InputError, match=r"--draws 50 cannot show significance for 3 methods.*--draws 2000"):

@@ -24,7 +24,7 @@ def labels(found):
 def test_seeds_are_replicates(tmp_path):
     knobs = {"trainer": {"devices": 2}}
     found, notes = methods.group(read(tmp_path, {"seed": 2}, {"seed": 0}, {"seed": 1, "test": OTHER, "knobs": knobs}))
-    assert [method.label for method in found] == ["SASRec · Id"]
+    assert [method.label for method in found] == ["sasrec · id"]
     assert found[0].seeds == [0, 1, 2]
     assert found[0].seconds() == 26
     assert notes == []
@@ -33,8 +33,8 @@ def test_seeds_are_replicates(tmp_path):
 def test_knobs_make_methods_of_their_own(tmp_path):
     knobs = [{"representation": {"width": width, "null_dim": 64}} for width in (32, 64)]
     assert labels(read(tmp_path, *({"knobs": k} for k in knobs))) == [
-        "SASRec · Id (width=32)",
-        "SASRec · Id (width=64)",
+        "sasrec · id (width=32)",
+        "sasrec · id (width=64)",
     ]
 
 
@@ -42,8 +42,8 @@ def test_the_parts_that_differ_are_named(tmp_path):
     text = {"representation": "alphafuse.AlphaFuse", "text": True}
     plain = {"profiler": {"_target_": "pte.profiler.none.Plain"}}
     found = read(tmp_path, {"representation": "id.Id"}, text, {**text, "knobs": plain})
-    assert labels(found[:2]) == ["SASRec · Id", "SASRec · AlphaFuse"]
-    assert labels(found) == ["SASRec · Id", "SASRec · AlphaFuse · Template", "SASRec · AlphaFuse · Plain"]
+    assert labels(found[:2]) == ["sasrec · id", "sasrec · alphafuse"]
+    assert labels(found) == ["sasrec · id", "sasrec · alphafuse · template", "sasrec · alphafuse · none"]
 
 
 def test_text_knobs_do_not_split_what_reads_no_text(tmp_path):
@@ -53,7 +53,7 @@ def test_text_knobs_do_not_split_what_reads_no_text(tmp_path):
 
 def test_counting_has_no_representation(tmp_path):
     rows = [{"backbone": "markov.Markov", "seed": s, "representation": r} for s, r in enumerate(("id.Id", "text.Text"))]
-    assert labels(read(tmp_path, *rows)) == ["Markov"]
+    assert labels(read(tmp_path, *rows)) == ["markov"]
 
 
 def test_the_same_run_twice_counts_once(tmp_path):
@@ -71,7 +71,7 @@ def test_two_answers_of_one_seed_are_refused(tmp_path):
     ("row", "word"),
     [
         ({"dataset": "Sports"}, r"data set:\n  .*/0: Eight .*\n  .*/1: Sports "),
-        ({"protocol": "cold_start.ColdStart", "split_key": "6" * 64}, r"protocol:\n  .*LeaveOneOut\n  .*ColdStart"),
+        ({"protocol": "cold_start.ColdStart", "split_key": "6" * 64}, r"protocol:\n  .*leave_one_out\n  .*cold_start"),
         ({"split_key": "6" * 64}, r"split:\n.*555555\)\n.*666666\)"),
         ({"test": {**part_of(EIGHT), "sampled": part_of(EIGHT)["masked"]}}, r"rankings:\n.*\n.*sampled\|100neg"),
         ({"test": part_of([*EIGHT[:-1], 5], target=[1, 2, 3, 4, 5, 6, 7, 9])}, "different targets in their valid part"),
@@ -89,7 +89,7 @@ def test_choosing_runs(tmp_path):
     found = read(tmp_path, {"seed": 0}, {"seed": 1}, {"backbone": "markov.Markov"})
     assert len(methods.where(found, ["backbone=sasrec", "seed=0,1"])) == 2
     assert len(methods.where(found, ["protocol=leave_one_out"])) == 3
-    with pytest.raises(InputError, match="backbone is one of Markov, SASRec"):
+    with pytest.raises(InputError, match="backbone is one of markov, sasrec"):
         methods.where(found, ["backbone=gru"])
     with pytest.raises(InputError, match="FIELD=NAME with FIELD one of"):
         methods.where(found, ["speed=1"])

@@ -55,11 +55,18 @@ def test_grids_say_what_was_measured(comparison):
     assert len(made) == 2 * 2 * 3
     assert first.title == "Hit@10 masked"
     assert first.header == ("#", "method", "seeds", "all", "head items", "tail items", "head users", "tail users", "s")
-    assert [word.text for word in first.rows[0][:5]] == ["1", "SASRec · Id", "2", ".0000 ±.0000", ".0000 ±.0000"]
+    assert [word.text for word in first.rows[0][:5]] == ["1", "sasrec · id", "2", ".0000 ±.0000", ".0000 ±.0000"]
     assert first.rows[2][3].text == "1.0000"
-    for words in ("Eight", "LeaveOneOut", "seen items masked", "8 cases of 8 users", "encoder MiniLM", "seeds differ"):
+    for words in (
+        "Eight",
+        "leave_one_out",
+        "seen items masked",
+        "8 cases of 8 users",
+        "encoder minilm",
+        "seeds differ",
+    ):
         assert words in first.note
-    assert [word.text for word in difference.rows[1][:4]] == ["SASRec · AlphaFuse", "SASRec · Id", "better", "+1.0000"]
+    assert [word.text for word in difference.rows[1][:4]] == ["sasrec · alphafuse", "sasrec · id", "better", "+1.0000"]
     assert difference.rows[1][4].text == "[+1.0000, +1.0000]"
     assert difference.rows[0][2].text == "not significant"
     assert [row[2].text for row in groups.rows] == ["+.5000", "+1.0000*"]
@@ -114,10 +121,10 @@ def test_markdown_tables_are_whole(comparison):
 def test_csv_holds_every_number(comparison):
     lines = list(csv.DictReader(io.StringIO(render.table_csv(comparison))))
     assert len(lines) == 3 * 2 * 2 * 5  # methods, rankings, metrics, groups
-    line = next(row for row in lines if row["method"] == "SASRec · AlphaFuse")
+    line = next(row for row in lines if row["method"] == "sasrec · alphafuse")
     assert (line["ranking"], line["metric"], line["group"]) == ("masked", "Hit@10", "all")
-    assert (float(line["mean"]), line["sd"], line["against"], float(line["low"])) == (1, "", "SASRec · Id", 1)
-    assert (line["encoder"], line["seeds"], line["users"], float(line["seconds"])) == ("MiniLM", "0", "8", 56)
+    assert (float(line["mean"]), line["sd"], line["against"], float(line["low"])) == (1, "", "sasrec · id", 1)
+    assert (line["encoder"], line["seeds"], line["users"], float(line["seconds"])) == ("minilm", "0", "8", 56)
     reference = lines[0]
     assert (reference["seeds"], reference["against"], reference["p"]) == ("0 1", "", "")
 
@@ -125,12 +132,12 @@ def test_csv_holds_every_number(comparison):
 def test_honest_sentences(comparison):
     said = dict(honesty.sentences(comparison))
     assert "8 users): with 80 % power a test finds differences of" in said["How small a difference this could see"][0]
-    assert "Hit@10 masked: Markov against SASRec · Id, +.5000" in said["Not significant"][0]
+    assert "Hit@10 masked: markov against sasrec · id, +.5000" in said["Not significant"][0]
     assert "no method beats every other one" in said["Not significant"][1]
     assert (
-        "of 1 text methods 0 beat Markov, 0 fall behind it, 1 cannot be told apart" in said["Text against counting"][0]
+        "of 1 text methods 0 beat markov, 0 fall behind it, 1 cannot be told apart" in said["Text against counting"][0]
     )
-    assert "Markov; SASRec · AlphaFuse" in said["Seeds"][0]
+    assert "markov; sasrec · alphafuse" in said["Seeds"][0]
     assert "differ between methods (1, 2)" in said["Seeds"][1]
 
 
@@ -180,7 +187,7 @@ def test_the_page_stands_alone(tmp_path):
     assert "currentColor" in text
     assert "#010203" not in text
     for caption in re.findall(r"<figcaption>(.*?)</figcaption>", text):
-        for words in ("LeaveOneOut", "8 cases of 8 users", "seeds", "encoder MiniLM", "pte compare"):
+        for words in ("leave_one_out", "8 cases of 8 users", "seeds", "encoder minilm", "pte compare"):
             assert words in caption
 
 
@@ -213,7 +220,7 @@ def test_the_command_writes_beside_the_runs(tmp_path, capsys):
         "python -m pte.run seed=0", "python -m pte.run seed=1",
     ]  # fmt: skip
     shown = capsys.readouterr().out
-    assert "SASRec · AlphaFuse 1.0000 +1.0000*" in re.sub(" +", " ", shown)
+    assert "sasrec · alphafuse 1.0000 +1.0000*" in re.sub(" +", " ", shown)
     command.main([str(tmp_path / "sweep"), "--metrics", "Hit@10", "--out", str(tmp_path / "again")])
     assert (tmp_path / "again" / "table.csv").read_text() == (tmp_path / "sweep" / "table.csv").read_text()
 

@@ -21,12 +21,8 @@ def refused(path, match):
 def test_a_run_as_read(tmp_path):
     tied = np.arange(8) < 2
     run = runs.read(write_run(tmp_path / "a", part_of(EIGHT, tied=tied), text=True, seed=3))
-    assert (run.seed, run.name("backbone"), run.reads_text, run.command) == (
-        3,
-        "SASRec",
-        True,
-        "python -m pte.run seed=3",
-    )
+    assert (run.seed, run.reads_text, run.command) == (3, True, "python -m pte.run seed=3")
+    assert (run.option("backbone"), run.kind("backbone")) == ("sasrec", "SASRec")
     assert run.total("wall_seconds") == 2 + 1 + 20 + 3 + 30
     assert run.suffix == {"masked": "", "unmasked": ""}
     test = run.parts["test"]

@@ -233,7 +233,9 @@ def _reference(method: Method, methods: Sequence[Method], against: str | None) -
     """What a method is held against: `against`, else the ID embedding on the same backbone, else on any, else row 1."""
     if against is not None:
         return chosen(against, methods)
-    plain = [other for other in methods if normal(other.name("representation")) == "id"]
+    plain = [
+        other for other in methods if other.name("representation") and other.runs[0].kind("representation") == "Id"
+    ]
     same = [other for other in plain if other.name("backbone") == method.name("backbone")]
     return (same or plain or list(methods))[0].label
 

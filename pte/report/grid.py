@@ -52,7 +52,7 @@ def subject(comparison: Comparison) -> str:
     size = comparison.row(Column(comparison.rankings[0], comparison.metrics[0], "all"))[comparison.methods[0].label]
     return (
         f"{card['name']} ({card['users']:,} users, {card['items']:,} items, {card['interactions']:,} interactions),"
-        f" protocol {run.name('protocol')}, {comparison.part} part: {size.cases:,} cases of {size.users:,} users"
+        f" protocol {run.option('protocol')}, {comparison.part} part: {size.cases:,} cases of {size.users:,} users"
     )
 
 

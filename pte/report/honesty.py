@@ -66,7 +66,9 @@ def against_counting(comparison: Comparison) -> list[str]:
     if not text:
         return ["No method here reads text."]
     if not counting:
-        return [f"No count model in this table: add backbone={COUNT_MODEL}, or nobody knows what text is worth."]
+        return [
+            f"No count model in this table: add backbone={COUNT_MODEL.lower()}, or nobody knows what text is worth."
+        ]
     return [
         _beaten(comparison, text, counting[0], _primary(comparison, ranking, group))
         for ranking in comparison.rankings

@@ -19,14 +19,8 @@ from pte.report.runs import TEXT_GROUPS, Run
 from pte.schema import InputError
 
 FIELDS = ("backbone", "representation", "profiler", "encoder", "reward", "selector")
-UNTRAINED = {
-    "popularity",
-    "markov",
-    "itemknn",
-    "ease",
-    "textknn",
-}  # backbones that count: no representation, no training
-COUNT_MODEL = "markov"  # the one to beat: counts what follows what
+COUNTING = {"Popularity", "Markov", "ItemKNN", "EASE"}  # backbones that take no representation and no training
+COUNT_MODEL = "Markov"  # the one to beat: counts what follows what
 # Where and how fast a run ran, not what it computed: the knobs the stages call idle.
 TECHNICAL = {
     "profiler": {"batch_size", "device", "base_url", "parallel", "key_variable"},
@@ -51,7 +45,7 @@ class Method:
         return self.runs[0].reads_text
 
     def name(self, field: str) -> str:
-        """The class of one of FIELDS; "" where the method has no such part."""
+        """What was typed for one of FIELDS; "" where the method has no such part."""
         return name_of(self.runs[0], field)
 
     def seconds(self) -> float | None:
@@ -61,17 +55,17 @@ class Method:
 
 
 def name_of(run: Run, field: str) -> str:
-    """The class a run names for a field; "" where that part of the configuration had no effect on the run."""
-    idle = (field in TEXT_GROUPS and not run.reads_text) or (field == "representation" and not trained(run))
-    return "" if idle else run.name(field)
+    """What a run was given for a field; "" where that part of the configuration had no effect on it."""
+    idle = (field in TEXT_GROUPS and not run.reads_text) or (field == "representation" and counts(run))
+    return "" if idle else run.option(field)
 
 
-def trained(run: Run) -> bool:
-    return normal(run.name("backbone")) not in UNTRAINED
+def counts(run: Run) -> bool:
+    return run.kind("backbone") in COUNTING
 
 
 def is_count_model(method: Method) -> bool:
-    return normal(method.name("backbone")) == COUNT_MODEL
+    return method.runs[0].kind("backbone") == COUNT_MODEL
 
 
 def normal(name: str) -> str:
@@ -105,7 +99,7 @@ def require_one_question(runs: Sequence[Run]) -> None:
     """Refuse runs that were not asked the same: other data, protocol, split, ranking, or order of cases."""
     asked: dict[str, Callable[[Run], str]] = {
         "data set": lambda run: f"{run.report['card']['name']} (interactions {run.key('interactions')[:12]})",
-        "protocol": lambda run: run.name("protocol"),
+        "protocol": lambda run: run.option("protocol"),
         "split": lambda run: f"{json.dumps(run.config['protocol'])} (split {run.key('split')[:12]})",
         "rankings": lambda run: ", ".join(ranking + suffix for ranking, suffix in sorted(run.suffix.items())),
     }
@@ -134,7 +128,7 @@ def _require_same_cases(a: Run, b: Run) -> None:
 def identity(run: Run) -> dict[str, Any]:
     """Everything a replicate shares, flat: knobs by dotted name. The seed and technical knobs are left out."""
     groups = ["backbone", *(TEXT_GROUPS if run.reads_text else ())]
-    groups += ["representation", "optimizer", "trainer"] if trained(run) else []
+    groups += ["representation", "optimizer", "trainer"] if not counts(run) else []
     flat: dict[str, Any] = {}
     for group in groups:
         skip = TECHNICAL.get(group, set())

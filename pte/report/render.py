@@ -120,7 +120,7 @@ def table_csv(comparison: Comparison) -> str:
 
 def _lines(comparison: Comparison) -> Iterator[dict[str, object]]:
     run = comparison.methods[0].runs[0]
-    asked = {"dataset": run.report["card"]["name"], "protocol": run.name("protocol"), "part": comparison.part}
+    asked = {"dataset": run.report["card"]["name"], "protocol": run.option("protocol"), "part": comparison.part}
     for ranking, metric in comparison.panels:
         for column in comparison.columns(ranking, metric):
             row, found = comparison.row(column), comparison.differences(column)

@@ -86,8 +86,12 @@ class Run:
     def key(self, stage: str) -> str:
         return str(self.report["stages"][stage]["key"])
 
-    def name(self, group: str) -> str:
-        """The class a config group names ("SASRec"), as the run's own table calls it."""
+    def option(self, group: str) -> str:
+        """What was typed for a config group: "sasrec"."""
+        return str(self.report["options"][group])
+
+    def kind(self, group: str) -> str:
+        """The class behind it, whatever its option is called: "SASRec"."""
         return str(self.config[group]["_target_"]).rsplit(".", 1)[-1]
 
     def total(self, what: str) -> float | None:
@@ -141,7 +145,7 @@ def read(path: Path) -> Run:
     """One run, checked."""
     try:
         report = json.loads((path / "report.json").read_text(encoding="utf-8"))
-        missing = {"command", "config", "card", "stages", "metrics"} - set(report)
+        missing = {"command", "options", "config", "card", "stages", "metrics"} - set(report)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}/report.json cannot be read ({error}): run its command again") from None
     if missing:
