@@ -24,7 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "rlmrec_gen": {"width": WIDTH, "std": 0.1, "sample": 0, "mask": 0.4},
     "alphafuse": {"width": WIDTH, "null_dim": 3, "null_share": None, "std": 0.1},
     "llm_esr": {"width": WIDTH, "neighbors": 2},
-    "concat": {"id_width": 3, "text_width": 5, "components": 6, "hidden": 16},
+    "concat": {"width": WIDTH, "id_share": 0.375, "std": 0.1, "components": 6, "head": "mlp", "hidden": 16},
 }
 TEXT = [name for name in SMALL if name != "id"]
 

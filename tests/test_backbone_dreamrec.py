@@ -4,18 +4,18 @@ import math
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from pte.backbone.dreamrec import DreamRec
 from pte.nn import diffusion
 from pte.nn.batch import History, PackedBatch
+from pte.nn.item_table import ItemTable
 from pte.representation.id import Id
 
 ITEMS, WIDTH = 30, 8
 
 
-class Frozen(nn.Module):
+class Frozen(ItemTable):
     """A fixed table of unit variance."""
 
     uses_text = True
@@ -29,9 +29,6 @@ class Frozen(nn.Module):
 
     def table(self):
         return self.rows
-
-    def auxiliary(self):
-        return self.rows.new_zeros(())
 
 
 def make(representation=None, **change):

@@ -24,9 +24,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pte.backbone import reading
 from pte.backbone.protocol import Representation
 from pte.nn import diffusion
-from pte.nn.attention import Encoder, block_causal
+from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
 from pte.schema import InputError
 
@@ -63,6 +64,7 @@ class DreamRec(nn.Module):
     """Scores by likeness to a sampled vector; `score` draws from its generator and from nothing else."""
 
     uses_text = False
+    trained = True
     alpha_bar: Tensor  # (T,)
 
     def __init__(
@@ -95,7 +97,7 @@ class DreamRec(nn.Module):
         self.representation, self.num_items, self.length = representation, num_items, length
         width = representation.width
         self.encoder = Encoder(
-            width=width, inner=inner, layers=layers, heads=heads, length=length,
+            width=width, views=representation.views, inner=inner, layers=layers, heads=heads, length=length,
             dropout=dropout, attention_dropout=attention_dropout,
         )  # fmt: skip
         nn.init.normal_(self.encoder.position.weight, std=std)  # on the scale of the item vectors they are added to
@@ -110,12 +112,11 @@ class DreamRec(nn.Module):
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
         table = self.representation.table()
-        item = F.embedding(batch.item, table, padding_idx=0)
+        state = reading.states(self.encoder, self.representation, table, batch)
         asked = batch.target > 0
-        c = self.encoder(item, batch.position, block_causal(batch.segment))[asked]
         x_0 = F.embedding(batch.target[asked], table if self.target_gradient else table.detach())
-        loss = self.squared_error(x_0, c).sum() / (batch.total * x_0.shape[1])
-        return {"loss": loss + self.representation.auxiliary()}
+        loss = self.squared_error(x_0, state[asked]).sum() / (batch.total * x_0.shape[1])
+        return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, state)}
 
     def squared_error(self, x_0: Tensor, c: Tensor) -> Tensor:
         """(f(x_t, c or null, t) - x_0)^2 at a random time for each of T targets; x_0, c (T, D) -> (T, D)."""
@@ -129,7 +130,7 @@ class DreamRec(nn.Module):
     def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
         """(B, N), column j is item j+1."""
         table = self.representation.table()
-        c = self.encoder.last(F.embedding(history.item, table), history.length)
+        c = reading.last(self.encoder, self.representation, table, history.item, history.length)
         items = table[1:]
         return self.imagine(c, generator) @ (F.normalize(items, dim=1) if self.cosine else items).T
 

@@ -8,26 +8,31 @@ import torch
 from torch import Tensor
 
 from pte.nn.batch import History, PackedBatch
+from pte.nn.item_table import Last
 
 
 class Representation(Protocol):
-    """Item vectors a backbone consumes, with their own extra loss."""
+    """Item vectors a backbone consumes, with their own extra losses; `nn.item_table` says what each is for."""
 
     width: int
+    views: int
 
-    def table(self) -> Tensor:
-        """(N+1, D), row 0 zeros."""
-        ...
+    def table(self) -> Tensor: ...
 
-    def auxiliary(self) -> Tensor:
-        """Scalar added to the backbone's loss."""
-        ...
+    def inputs(self, table: Tensor) -> Tensor: ...
+
+    def mix(self, x: Tensor, mask: Tensor | None) -> Tensor: ...
+
+    def auxiliary(self) -> Tensor: ...
+
+    def sequence_auxiliary(self, batch: PackedBatch, state: Tensor, last: Last) -> Tensor | None: ...
 
 
 class Backbone(Protocol):
     """Histories in, scores out."""
 
     length: int  # L, the longest history it reads
+    trained: bool  # False: counted by `fit(item, start)` from the training sequences, and without a loss
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
         """Contains "loss", a sum over the batch's targets divided by `batch.total`."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pte.backbone import reading
 from pte.backbone.protocol import Representation
-from pte.nn.attention import Encoder, block_causal
+from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
 from pte.nn.cross_entropy import catalogue_cross_entropy
 
@@ -20,6 +21,7 @@ class SASRec(nn.Module):
     """score_j = h . e_j, h the encoder's state after the last item of the history."""
 
     uses_text = False
+    trained = True
 
     def __init__(
         self,
@@ -38,17 +40,16 @@ class SASRec(nn.Module):
         self.representation, self.num_items, self.length = representation, num_items, length
         self.product = getattr(torch, product)
         self.encoder = Encoder(
-            width=representation.width, inner=inner, layers=layers, heads=heads, length=length,
-            dropout=dropout, attention_dropout=attention_dropout,
+            width=representation.width, views=representation.views, inner=inner, layers=layers, heads=heads,
+            length=length, dropout=dropout, attention_dropout=attention_dropout,
         )  # fmt: skip
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
         table = self.representation.table()
-        item = nn.functional.embedding(batch.item, table, padding_idx=0)
-        hidden = self.encoder(item, batch.position, block_causal(batch.segment))
+        hidden = reading.states(self.encoder, self.representation, table, batch)
         asked = batch.target > 0
         loss = self.objective(hidden[asked], table, batch.target[asked], batch.total)
-        return {"loss": loss + self.representation.auxiliary()}
+        return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, hidden)}
 
     def objective(self, hidden: Tensor, table: Tensor, target: Tensor, total: float) -> Tensor:
         """What is minimised, from states (T, D), table (N+1, D) and targets (T,) in 1..N."""
@@ -58,5 +59,5 @@ class SASRec(nn.Module):
     def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
         """(B, N), column j is item j+1. Nothing is drawn."""
         table = self.representation.table()
-        item = nn.functional.embedding(history.item, table)
-        return self.encoder.last(item, history.length) @ table[1:].T
+        last = reading.last(self.encoder, self.representation, table, history.item, history.length)
+        return last @ table[1:].T

@@ -88,11 +88,15 @@ class TrainingLoader:
         targets = np.where(members >= 0, np.minimum(self.length[members] - 1, self.row_length), 0).sum(axis=1)
         mine = members[:, self.rank :: self.world]
         steps = pack(self.item, self.begin, self.length, mine, row_length=self.row_length)
-        arrays = (steps.item, steps.position, steps.segment, steps.target)
-        item, position, segment, target = (torch.from_numpy(array).to(self.device) for array in arrays)
+        arrays = (steps.item, steps.position, steps.segment, steps.target, steps.sequence)
+        item, position, segment, target, sequence = (torch.from_numpy(array).to(self.device) for array in arrays)
+        sequences = (members >= 0).sum(axis=1)
         for step, total in enumerate(targets.tolist()):
             rows = slice(int(steps.first[step]), int(steps.first[step + 1]))
-            yield PackedBatch(item[rows], position[rows], segment[rows], target[rows], total=float(total))
+            yield PackedBatch(
+                item[rows], position[rows], segment[rows], target[rows], float(total),
+                sequence[rows], float(sequences[step]),
+            )  # fmt: skip
 
 
 class EvaluationLoader:

@@ -57,7 +57,9 @@ class Recommender(LightningModule):
         self.loss_sum, self.target_sum = torch.zeros((), device=self.device), 0.0
 
     def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
-        loss = self.backbone.loss(replace(batch, total=batch.total / self.trainer.world_size))["loss"]
+        world = self.trainer.world_size
+        share = replace(batch, total=batch.total / world, sequences=batch.sequences / world)
+        loss = self.backbone.loss(share)["loss"]
         self.loss_sum += loss.detach() * batch.total
         self.target_sum += batch.total
         return loss

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pte.nn.item_table import ItemTable
 
-class Id(nn.Module):
+
+class Id(ItemTable):
     """N trainable vectors, e_i ~ N(0, std^2) at the start."""
-
-    uses_text = False
 
     def __init__(self, *, num_items: int, vectors: Tensor | None = None, width: int, std: float) -> None:
         super().__init__()
@@ -18,9 +18,10 @@ class Id(nn.Module):
         weight[0] = 0
         self.weight = nn.Parameter(weight)
 
+    @property
+    def free_per_item(self) -> int:
+        return self.width
+
     def table(self) -> Tensor:
         """(N+1, D). Row 0 starts at zero and no loss sends it a gradient."""
         return self.weight
-
-    def auxiliary(self) -> Tensor:
-        return self.weight.new_zeros(())

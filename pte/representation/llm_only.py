@@ -14,9 +14,9 @@ fitted on items 1..N, all of which are known beforehand; eps keeps directions wi
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pte.nn.dropout import Dropout
+from pte.nn.item_table import ItemTable, padded
 from pte.nn.whitening import whitened
 from pte.schema import InputError
 
@@ -30,7 +30,7 @@ def standardised(vectors: Tensor) -> Tensor:
     return (v / v.square().mean(dim=0).sqrt().clamp_min(1e-12)).float()
 
 
-class LlmOnly(nn.Module):
+class LlmOnly(ItemTable):
     """e_i = head(z_i); `head: none` hands on the frozen space itself, whose width is then `components`."""
 
     uses_text = True
@@ -55,16 +55,13 @@ class LlmOnly(nn.Module):
             raise InputError(f"representation.head={head}: choose {', '.join(HEADS)}")
         space = whitened(vectors[1:], components, eps) if whiten else standardised(vectors[1:])
         # Saved with the weights: a rebuilt model needs the very same axes.
-        self.register_buffer("space", F.pad(space, (0, 0, 1, 0)))
+        self.register_buffer("space", padded(space))
         self.width = components if head == "none" else width
         self.head = _head(head, components, hidden, width, dropout)
 
     def table(self) -> Tensor:
         """(N+1, D), row 0 zeros."""
-        return F.pad(self.head(self.space[1:]), (0, 0, 1, 0)) if len(list(self.head.parameters())) else self.space
-
-    def auxiliary(self) -> Tensor:
-        return self.space.new_zeros(())
+        return padded(self.head(self.space[1:])) if len(list(self.head.parameters())) else self.space
 
 
 def _head(head: str, components: int, hidden: int, width: int, dropout: float) -> nn.Module:

@@ -1,0 +1,32 @@
+"""How a sequence backbone reads histories through a representation: its inputs, its views, its losses on the states."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from pte.backbone.protocol import Representation
+from pte.nn.attention import Encoder, block_causal
+from pte.nn.batch import PackedBatch
+
+
+def states(encoder: Encoder, representation: Representation, table: Tensor, batch: PackedBatch) -> Tensor:
+    """The encoder's state at every place of a training step, (R, L, D)."""
+    item = F.embedding(batch.item, representation.inputs(table), padding_idx=0)
+    return encoder(item, batch.position, block_causal(batch.segment), representation.mix)
+
+
+def last(encoder: Encoder, representation: Representation, table: Tensor, item: Tensor, length: Tensor) -> Tensor:
+    """The state after the last item of right-padded histories (B, L) of lengths (B,): (B, D)."""
+    return encoder.last(F.embedding(item, table, padding_idx=0), length, representation.mix)
+
+
+def extras(
+    encoder: Encoder, representation: Representation, table: Tensor, batch: PackedBatch, state: Tensor
+) -> Tensor:
+    """The representation's own losses, weighted already: a scalar to add to the backbone's."""
+    of_states = representation.sequence_auxiliary(
+        batch, state, lambda item, length: last(encoder, representation, table, item, length)
+    )
+    of_table = representation.auxiliary()
+    return of_table if of_states is None else of_table + of_states
