@@ -90,6 +90,12 @@ class Causal:
         return int(min(limits))
 
     @cached_property
+    def _marks(self) -> re.Pattern[str]:
+        added = [str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special]
+        marks = sorted({t for t in [*self.tokenizer.all_special_tokens, *added] if t.strip()}, key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, marks)) or "(?!)")
+
+    @cached_property
     def _ends(self) -> set[int]:
         told = self.model.generation_config.eos_token_id
         told = told if isinstance(told, list) else [told]
@@ -108,7 +114,11 @@ class Causal:
         return one_line and self._breaks_line[token]
 
     def tokens(self, stem: str, lead: str) -> tuple[list[int], list[int]]:
-        """Token ids of what the model is told and of how its answer begins, neither empty."""
+        """Token ids of what the model is told and of how its answer begins, neither empty.
+
+        Whatever this very tokenizer takes for a mark is taken out of the text first: only the template sets marks.
+        """
+        stem = self._marks.sub(" ", stem)
         if self.tokenizer.chat_template:
             turn = [{"role": "user", "content": stem}]
             told = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)

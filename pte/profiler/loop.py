@@ -91,24 +91,27 @@ class _Play:
 
     def __init__(self, loop: Loop, view: View) -> None:
         self.loop, self.view, self.witness = loop, view, Witness(view, loop.evidence)
-        self.said = {"item": [""] * (view.num_items + 1), "user": [""] * view.num_users}
+        self.said = {"item": [""] * (view.num_items + 1), "user": [""] * view.num_users}  # sentences, the last round's
+        self.cited = {side: list(said) for side, said in self.said.items()}  # the same as other prompts cite it
         self.texts: dict[str, list[list[str]]] = {"item": [], "user": []}
         self.generations: list[Generation] = []
 
     def leg(self, leg: Leg, answer: Answer) -> None:
         """Ask for every draft of one side, read the answers, keep each entity's first usable one."""
-        entities = range(1, self.view.num_items + 1) if leg.side == "item" else range(self.view.num_users)
-        asks = {(e, k): ask for e in entities for k in range(leg.drafts) if (ask := self.ask(leg.side, e, k))}
+        side = leg.side
+        entities = range(1, self.view.num_items + 1) if side == "item" else range(self.view.num_users)
+        asks = {(e, k): ask for e in entities for k in range(leg.drafts) if (ask := self.ask(side, e, k))}
         answers = dict(zip(asks, answer(list(asks.values())), strict=True))
-        kept: dict[int, str] = {}
-        texts = [[""] * leg.drafts] if leg.side == "item" else []
+        texts = [[""] * leg.drafts] if side == "item" else []
         for e in entities:
             drafts = [self._read(leg, e, k, asks.get((e, k)), answers.get((e, k), "")) for k in range(leg.drafts)]
-            kept[e] = next((said for said, parsed in drafts if parsed), self.said[leg.side][e])
-            texts.append([g.text for g in self.generations[-leg.drafts :]])
-        for e, said in kept.items():
-            self.said[leg.side][e] = said
-        self.texts[leg.side] = texts
+            texts.append([generation.text for generation, _ in drafts])
+            self.generations += [generation for generation, _ in drafts]
+            usable = next(((k, said) for k, (generation, said) in enumerate(drafts) if generation.parsed), None)
+            if usable:
+                self.said[side][e] = usable[1]
+                self.cited[side][e] = self._citation(side, e, usable[1].removeprefix(asks[e, usable[0]].prompt.lead))
+        self.texts[side] = texts
 
     def ask(self, side: str, entity: int, k: int) -> Ask | None:
         """The k-th question about an entity; None for a person without visible rows."""
@@ -116,24 +119,21 @@ class _Play:
         temperature = float(loop.temperatures[k % len(loop.temperatures)])
         if side == "item":
             form = loop.item_forms[k % len(loop.item_forms)]
-            return Ask(witness.item_prompt(entity, form, self.said["user"]), k, temperature)
+            return Ask(witness.item_prompt(entity, form, self.cited["user"]), k, temperature)
         if self.view.start[entity] == self.view.start[entity + 1]:
             return None
         form = loop.user_forms[k % len(loop.user_forms)]
-        return Ask(witness.user_prompt(entity, form, self.said["item"], self.said["user"]), k, temperature)
+        return Ask(witness.user_prompt(entity, form, self.cited["item"], self.cited["user"]), k, temperature)
 
-    def _read(self, leg: Leg, entity: int, k: int, ask: Ask | None, completion: str) -> tuple[str, bool]:
-        """Record one generation; what it says and whether it could be used."""
+    def _read(self, leg: Leg, entity: int, k: int, ask: Ask | None, completion: str) -> tuple[Generation, str]:
+        """One generation, and the sentences it says or falls back to."""
         if ask is None:
-            empty = Generation(leg.side, entity, leg.round, k, "nobody", 0.0, "", "", NOBODY, parsed=False)
-            self.generations.append(empty)
-            return "", False
+            return Generation(leg.side, entity, leg.round, k, "nobody", 0.0, "", "", NOBODY, parsed=False), ""
         said = read(ask.prompt.lead, completion)
         shown = said if said is not None else self.said[leg.side][entity]
         text = " ".join(part for part in (self._facts(leg.side, entity), shown) if part)
         told = (ask.prompt.form, ask.temperature, ask.prompt.text, completion, text)
-        self.generations.append(Generation(leg.side, entity, leg.round, k, *told, parsed=said is not None))
-        return shown, said is not None
+        return Generation(leg.side, entity, leg.round, k, *told, parsed=said is not None), shown
 
     def _facts(self, side: str, entity: int) -> str:
         """What a profile opens with, verbatim."""
@@ -142,6 +142,11 @@ class _Play:
             return f"Mostly {', '.join(kinds)}." if kinds else ""
         name, kind = self.witness.catalogue.name[entity], self.witness.catalogue.kind[entity]
         return f"{name} ({kind})." if kind else f"{name}."
+
+    def _citation(self, side: str, entity: int, said: str) -> str:
+        """What another prompt is told, without the words all answers begin with: "Drama, War; courage under fire."."""
+        kinds = self.witness.kinds(entity) if side == "user" else []
+        return "; ".join(part for part in (", ".join(kinds), said.strip(" :")) if part)
 
 
 def account(profiles: Profiles) -> list[str]:
@@ -180,7 +185,7 @@ def _sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
     """Every draft of some items and people spread over the view, with profiles as long as prompts cite them."""
     play = _Play(loop, view)
     filler = ("stories with warmth and wit about people far from home " * 5)[: loop.evidence.brief]
-    play.said = {side: [filler] * len(said) for side, said in play.said.items()}
+    play.cited = {side: [filler] * len(cited) for side, cited in play.cited.items()}
     active = np.flatnonzero(view.start[1:] > view.start[:-1])
     users = active[np.linspace(0, len(active) - 1, min(size, len(active)), dtype=int)].tolist()
     items = np.linspace(1, view.num_items, min(size, view.num_items), dtype=int).tolist()

@@ -14,7 +14,7 @@ from pte.profiler.text import clean
 
 SENTENCES = 3
 LENGTH = 400  # characters of a profile, never cut by a default of max_new_tokens
-MIN_WORDS = 3  # beyond the lead
+MIN_WORDS = 2  # beyond the lead
 
 _END = re.compile(r"(?<=[.!?])['’)]?\s+(?=[A-Z0-9'(])")
 _LIST = re.compile(r"(?:^|\s)(?:[-*•#]+|\(?\d{1,2}[.)])\s")

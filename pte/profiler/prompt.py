@@ -1,7 +1,7 @@
 """What the language model is asked: evidence about one entity in labelled lines, under an instruction, with a lead.
 
-A prompt is `instruction`, blank line, `data`, blank line, `lead`. The model continues the lead ("It suits people
-who"), which keeps a small model on its subject and makes the forms differ; the forms of one entity that show the same
+A prompt is `instruction`, blank line, `data`, blank line, `lead`. The model continues the lead ("It suits people who
+like"), which keeps a small model on its subject and makes the forms differ; the forms of one entity that show the same
 evidence share everything before the lead, so that it is computed once.
 
 Evidence is ordered by worth: what does not fit a context is dropped from the end. Every title stands cleaned and in
@@ -48,16 +48,17 @@ class Form:
 FORMS: Mapping[str, Mapping[str, Form]] = {
     "item": {
         "what": Form("This is"),
-        "who": Form("It suits people who"),
+        "who": Form("It suits people who like"),
         "when": Form("People choose it when they want"),
+        "special": Form("What makes it special is"),
         "alone": Form("This is", others=False),
         "json": Form(JSON_LEAD),
     },
     "user": {
         "taste": Form("Their choices show a taste for"),
-        "enjoy": Form("What they enjoy most is"),
-        "mood": Form("They are in the mood for something"),
-        "contrast": Form("Compared with similar people, they prefer"),
+        "likes": Form("This person likes things that are"),
+        "apart": Form("What sets them apart is a love of"),
+        "wish": Form("They are looking for something"),
         "alone": Form("Their choices show a taste for", others=False),
         "json": Form(JSON_LEAD),
     },
@@ -97,7 +98,7 @@ class Evidence:
     similar_users: int = 2
     companions: int = 4  # items often chosen with an item, and with a person's
     choosers: int = 3  # people who chose an item
-    brief: int = 70  # characters of another entity's profile
+    brief: int = 80  # characters of another entity's profile
 
 
 def brief(text: str, limit: int) -> str:

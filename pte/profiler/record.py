@@ -8,6 +8,7 @@ with the very batches it would have had, and ends with the very texts.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -55,6 +56,7 @@ class Recorded:
         if not self._announced:
             self._announced = True
             self._announce(len(missing))
+        wanted = Counter(keys)
         with _Meter(self.say, self.workload.completions, self.done) as meter:
             for batch in self.engine.batches(asks):
                 todo = list({keys[i]: i for i in batch if keys[i] in missing}.values())
@@ -65,9 +67,8 @@ class Recorded:
                     {"key": keys[i], "model": self.noun, "completion": c.text, "tokens": c.tokens}
                     for i, c in zip(todo, completions, strict=True)
                 )
-                fresh = {keys[i] for i in todo}
-                missing -= fresh
-                answered = sum(keys[i] in fresh for i in batch)
+                missing -= {keys[i] for i in todo}
+                answered = sum(wanted[keys[i]] for i in todo)  # equal questions are asked once
                 self.done += answered
                 meter.advance(answered, sum(c.tokens for c in completions))
 

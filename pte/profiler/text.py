@@ -21,7 +21,7 @@ UNKNOWN = "an item without a description"
 
 # Special tokens of chat templates: <|im_end|>, <｜User｜>, [INST], <<SYS>>, <s>, <start_of_turn>, <unused7>, <eos> ...
 _SPECIAL = re.compile(
-    r"<[|｜].*?[|｜]>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+|IMG)\]|<</?SYS>>"
+    r"<[|｜].*?[|｜]>|<[|｜]|[|｜]>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+|IMG)\]|<</?SYS>>"
     r"|</?(?:s|pad|unk|bos|eos|mask|think|tool_call|image|start_of_turn|end_of_turn|unused\d+|reserved\w*)>",
     re.IGNORECASE,
 )
@@ -86,4 +86,4 @@ class Catalogue:
     def sentence(self, item: int) -> str:
         """Plain metadata as one line: title, then its texts."""
         texts: Sequence[str] = [label(self.items.text[column][item], 200) for column in self.columns]
-        return ". ".join([self.name[item], *(text for text in texts if text)]) + "."
+        return ". ".join(dict.fromkeys([self.name[item], *(text for text in texts if text)])) + "."

@@ -43,8 +43,8 @@ _CITED = re.compile(r'- "([^"]*)"')
 class Finding:
     """One thing that is not as it must be.
 
-    Kinds: split, prompt differs, text differs, missing, unexpected (rebuild); test, valid, withheld, set aside, unknown,
-    unreadable (read back).
+    Kinds: split, prompt differs, text differs, missing, unexpected (rebuild); test, valid, withheld, set aside,
+    unknown, unreadable (read back).
     """
 
     kind: str

@@ -1,0 +1,152 @@
+"""The closed loop played with answers that say which prompt they answer."""
+
+import numpy as np
+import pytest
+
+from pte.profiler.auto import resolve_auto
+from pte.profiler.loop import NOBODY, Leg, Loop, Stored, account, count_generations, legs, workload
+from pte.profiler.prompt import Evidence
+from pte.schema import InputError, Items, View, visible_view
+
+
+def make_loop(**changes) -> Loop:
+    values = {
+        "num_candidates": 2,
+        "rounds": 2,
+        "item_forms": ["what", "who"],
+        "user_forms": ["taste", "alone"],
+        "temperatures": [0.5, 0.9],
+        "evidence": Evidence(),
+    }
+    return Loop(**values | changes)
+
+
+@pytest.fixture
+def view(twelve, twelve_split) -> View:
+    return visible_view(twelve, twelve_split)
+
+
+def numbered(asked: list):
+    """Answers "thing number <leg> <place>", to equal questions equally, and keeps what was asked."""
+    known: dict = {}
+
+    def answer(asks):
+        asked.append(list(asks))
+        return [known.setdefault(a, f" thing number {len(asked)} {i}.") for i, a in enumerate(asks)]
+
+    return answer
+
+
+def test_legs_of_one_two_and_three_rounds():
+    assert legs(1, 4) == [Leg("item", 0, 4), Leg("user", 0, 4)]
+    assert legs(2, 4) == [Leg("item", 0, 1), Leg("user", 1, 4), Leg("item", 1, 4)]
+    assert [(leg.side, leg.round, leg.drafts) for leg in legs(3, 4)] == [
+        ("item", 0, 1), ("user", 1, 1), ("item", 1, 1), ("user", 2, 4), ("item", 2, 4),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 4])
+def test_the_count_is_what_is_asked(view, rounds):
+    asked: list = []
+    make_loop(rounds=rounds).run(view, numbered(asked))
+    count = sum(map(len, asked))
+    assert count == count_generations(4, 6, 2, rounds)
+    assert workload(make_loop(rounds=rounds), view).completions == count
+    stems = [{(a.prompt.instruction, a.prompt.data) for a in leg} for leg in asked]
+    at_most = workload(make_loop(rounds=rounds), view).prompts
+    assert at_most - 4 <= sum(map(len, stems)) <= at_most  # ann and cy show the same two films
+
+
+def test_each_side_reads_the_others_last_texts(view):
+    asked: list = []
+    make_loop(rounds=3).run(view, numbered(asked))
+    first_users, last_items = asked[1], asked[4]
+    assert ": thing number 1 1" in first_users[0].prompt.data, "people are read through round 0's items"
+    assert "- Action, Animation; thing number 4 0." in last_items[0].prompt.data, "items meet people of the same round"
+    assert ": thing number 3" in asked[3][0].prompt.data, "people are read again through round 1's items"
+
+
+def test_a_person_reaches_only_what_that_person_chose(view):
+    """Profiles of people act through items: dee (film 3) is cited by film 3 alone."""
+    asked: list = []
+    make_loop().run(view, numbered(asked))
+    dee = next(i for i, a in enumerate(asked[1]) if a.prompt.data.count('- "') == 1)
+    citing = [a.prompt.data.split("\n")[0] for a in asked[2] if f"thing number 2 {dee}." in a.prompt.data]
+    assert set(citing) == {'Title: "Heat"'}
+
+
+def test_profiles_open_with_facts(view):
+    found = make_loop().run(view, numbered([]))
+    assert found.item[3][0].startswith("Heat (Crime). This is thing number 3")
+    assert found.item[3][1].startswith("Heat (Crime). It suits people who like thing number 3")
+    assert found.user[3][0].startswith("Mostly Crime. Their choices show a taste for thing number 2")
+    assert found.item[0] == ["", ""]
+
+
+def test_candidates_take_forms_and_temperatures_in_turn(view):
+    found = make_loop(num_candidates=3).run(view, numbered([]))
+    last = [g for g in found.generations if g.side == "item" and g.round == 1 and g.entity == 1]
+    assert [(g.candidate, g.form, g.temperature) for g in last] == [(0, "what", 0.5), (1, "who", 0.9), (2, "what", 0.5)]
+
+
+def test_an_unusable_answer_falls_back_and_is_counted(view):
+    def answer(asks):
+        return [
+            "" if a.prompt.data.startswith('Title: "Heat"') and a.candidate == 0 else " a good thing." for a in asks
+        ]
+
+    found = make_loop().run(view, answer)
+    heat = [g for g in found.generations if g.side == "item" and g.entity == 3]
+    assert [(g.round, g.parsed, g.text) for g in heat] == [
+        (0, False, "Heat (Crime)."),
+        (1, False, "Heat (Crime)."),
+        (1, True, "Heat (Crime). It suits people who like a good thing."),
+    ]
+    assert account(found)[0].startswith("profiles: 2 of 26 completions were unusable")
+
+
+def test_a_failure_in_a_later_round_keeps_the_earlier_text(view):
+    def answer(asks):
+        late = any("People who chose it:" in a.prompt.data for a in asks)
+        return ["" if late else " a good thing." for _ in asks]
+
+    found = make_loop().run(view, answer)
+    assert set(found.item[3]) == {"Heat (Crime). This is a good thing."}
+    assert account(found)[1].startswith("profiles: 10 of 20 candidates repeat")
+
+
+def test_someone_without_rows_is_nobody():
+    items = Items(["", "a"], ["", "Heat"], {})
+    view = View(np.array([1], np.int32), np.array([1], np.int32), 3, items)
+    asked: list = []
+    found = make_loop().run(view, numbered(asked))
+    assert found.user[0] == found.user[2] == [NOBODY, NOBODY]
+    assert sum(map(len, asked)) == 1 + 2 + 2
+    assert workload(make_loop(), view).completions == 5
+
+
+def test_stored_completions_lead_to_the_same_profiles(view):
+    loop = make_loop(rounds=3)
+    found = loop.run(view, numbered([]))
+    assert loop.run(view, Stored(found.generations)) == found
+
+
+def test_the_sample_is_of_both_sides_and_as_long_as_later_prompts(view):
+    sample = workload(make_loop(), view).sample()
+    assert {a.candidate for a in sample} == {0, 1}
+    assert len(sample) == 2 * (6 + 4)
+    assert sum("stories with warmth" in a.prompt.data for a in sample) > 10
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"num_candidates": 0}, {"item_forms": []}, {"temperatures": []}])
+def test_settings_that_cannot_be_are_refused(wrong):
+    with pytest.raises(InputError, match="profiler"):
+        make_loop(**wrong)
+
+
+def test_auto_follows_a_fixed_rule():
+    assert resolve_auto(100, accelerator=False, limit=100).option == "transformers"
+    assert resolve_auto(101, accelerator=False, limit=100).option == "template"
+    assert resolve_auto(10**9, accelerator=True, limit=100).option == "transformers"
+    assert "NO LANGUAGE MODEL" in resolve_auto(101, accelerator=False, limit=100).sentence
+    assert count_generations(19_412, 11_924, 4, 2) == 11_924 + 4 * (19_412 + 11_924)
