@@ -65,6 +65,7 @@ class DreamRec(nn.Module):
 
     uses_text = False
     trained = True
+    trained = True
     alpha_bar: Tensor  # (T,)
 
     def __init__(

@@ -22,6 +22,7 @@ class SASRec(nn.Module):
 
     uses_text = False
     trained = True
+    trained = True
 
     def __init__(
         self,

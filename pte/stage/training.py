@@ -3,6 +3,7 @@
 The weights are those of the epoch with the best validation figure. After every epoch the whole state is kept in the
 work folder, so that a killed run loses at most the epoch in flight, and a resumed one ends with the same weights as an
 uninterrupted one. Started in a torchrun process group it runs on all its processes, of which only the first writes.
+A backbone that is counted (`trained` is false) leaves its training sequences instead of weights.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pte.lit.data import EvaluationLoader, TrainingLoader
 from pte.lit.recommender import Recommender
 from pte.lit.watch import Watch
 from pte.schema import InputError, Interactions, Selection, Split
+from pte.stage import counting
 from pte.stage import interactions as interactions_stage
 from pte.stage import split as split_stage
 from pte.stage.context import Context
@@ -52,6 +54,10 @@ def run(context: Context) -> None:
     split = split_stage.load(context.parents["split"])
     torch.manual_seed(seed)
     backbone = assemble(context.build, interactions, chosen(context.parents.get("selection")))
+    if not backbone.trained:
+        if _first():
+            counting.keep(interactions, split, context.out)
+        return
     recommender = Recommender(
         backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"]
     )
@@ -109,9 +115,12 @@ def restore(
     build: Callable[..., Any], path: Path, interactions: Interactions, selection: Selection | None, accelerator: str
 ) -> nn.Module:
     """The trained backbone of a finished training artefact, in evaluation mode, on the device `accelerator` names."""
-    backbone = assemble(build, interactions, selection)
-    backbone.load_state_dict(load(path))
-    return backbone.eval().to(device_of(accelerator))
+    backbone = assemble(build, interactions, selection).to(device_of(accelerator))
+    if backbone.trained:
+        backbone.load_state_dict(load(path))
+    else:
+        counting.count(backbone, path)
+    return backbone.eval()
 
 
 def load(path: Path) -> dict[str, Tensor]:
