@@ -65,7 +65,6 @@ class DreamRec(nn.Module):
 
     uses_text = False
     trained = True
-    trained = True
     alpha_bar: Tensor  # (T,)
 
     def __init__(

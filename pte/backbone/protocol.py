@@ -33,7 +33,6 @@ class Backbone(Protocol):
 
     length: int  # L, the longest history it reads
     trained: bool  # False: counted by `fit(item, start)` from the training sequences, and without a loss
-    trained: bool  # False: counted by `fit(item, start)` from the training sequences, and without a loss
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
         """Contains "loss", a sum over the batch's targets divided by `batch.total`."""

@@ -22,7 +22,6 @@ class SASRec(nn.Module):
 
     uses_text = False
     trained = True
-    trained = True
 
     def __init__(
         self,
