@@ -1,0 +1,115 @@
+"""The profiles stage: from saved parents to saved texts, and a log that runs share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pte.profiler.base import Ask, Completion
+from pte.profiler.loop import Loop, Stored, play, workload
+from pte.profiler.prompt import Evidence
+from pte.profiler.record import Recorded
+from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
+from pte.schema import InputError, visible_view
+from pte.stage import interactions as interactions_stage
+from pte.stage import profiles as profiles_stage
+from pte.stage import split as split_stage
+from pte.stage.context import Context
+
+
+class Scripted:
+    """An engine that makes up an answer from a prompt's titles, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def identity(self):
+        return {"model": "scripted"}
+
+    def batches(self, asks: Sequence[Ask]):
+        return [[i] for i in range(len(asks))]
+
+    def rate(self, asks):
+        return None
+
+    def complete(self, asks, keys):
+        self.asked += len(asks)
+        return [Completion(f" what {ask.prompt.data.count(chr(34))} quotes {ask.candidate} tell.", 5) for ask in asks]
+
+
+class ScriptedProfiler:
+    """The closed loop over a scripted engine."""
+
+    num_candidates = 2
+
+    def __init__(self) -> None:
+        self.engine = Scripted()
+        self.loop = Loop(2, 2, ["what", "who"], ["taste", "alone"], [0.7], Evidence())
+
+    def profile(self, view, *, log, say):
+        return play(self.loop, view, Recorded(self.engine, log, say, workload(self.loop, view), noun="scripted"), say)
+
+    def rebuild(self, view, stored):
+        return self.loop.run(view, Stored(stored))
+
+
+def save_parents(folder: Path, interactions, split) -> dict[str, Path]:
+    parents = {name: folder / name for name in ("interactions", "split")}
+    for path in parents.values():
+        path.mkdir(parents=True)
+    interactions_stage.save(interactions, parents["interactions"])
+    split_stage.save(split, parents["split"], {})
+    return parents
+
+
+def make_context(folder: Path, parents, profiler, said: list[str], key: str = "aaaa") -> Context:
+    """What the pipeline hands to a stage: store/<kind>/<key> and store/work/<kind>/<key>."""
+    out, work = folder / "out" / key, folder / "store" / "work" / "profiles" / key
+    for path in (out, work):
+        path.mkdir(parents=True, exist_ok=True)
+    return Context({"profiler": {}}, parents, out, work, lambda group: profiler, [], said.append)
+
+
+@pytest.fixture
+def parents(tmp_path, twelve, twelve_split):
+    return save_parents(tmp_path, twelve, twelve_split)
+
+
+def test_what_is_saved_is_loaded(tmp_path, parents, twelve, twelve_split):
+    profiler = ScriptedProfiler()
+    context = make_context(tmp_path, parents, profiler, [])
+    profiles_stage.run(context)
+    found = profiles_stage.load(context.out)
+    assert found == profiler.rebuild(visible_view(twelve, twelve_split), found.generations)
+    assert [len(found.user), len(found.item), found.num_candidates] == [4, 7, 2]
+    assert found.item[3][0] == "Heat (Crime). This is what 4 quotes 0 tell."
+
+
+def test_runs_share_what_was_generated(tmp_path, parents):
+    first, second = ScriptedProfiler(), ScriptedProfiler()
+    profiles_stage.run(make_context(tmp_path, parents, first, [], key="aaaa"))
+    profiles_stage.run(make_context(tmp_path, parents, second, [], key="bbbb"))
+    assert first.engine.asked > 0
+    assert second.engine.asked == 0
+    assert list((tmp_path / "store" / "work" / "generation").glob("*.jsonl"))
+
+
+def test_a_person_watching_sees_samples(tmp_path, parents):
+    said: list[str] = []
+    template = TemplateProfiler(num_candidates=4, item_forms=ITEM_FORMS, user_forms=USER_FORMS, titles=5)
+    profiles_stage.run(make_context(tmp_path, parents, template, said))
+    assert "candidates repeat" in said[0]
+    assert said[1].startswith("  item 1, of 4: 'Toy Story (Animation).")
+
+
+def test_a_missing_candidate_is_noticed(tmp_path, parents):
+    context = make_context(tmp_path, parents, ScriptedProfiler(), [])
+    profiles_stage.run(context)
+    profiles = profiles_stage.load(context.out)
+    profiles_stage.save(type(profiles)(profiles.user, profiles.item, profiles.generations[:-1]), context.out)
+    with pytest.raises(InputError, match="different numbers of candidates"):
+        profiles_stage.load(context.out)
+
+
+def test_what_does_not_change_texts_is_not_in_the_key():
+    assert {"profiler.batch_size", "profiler.device"} <= set(profiles_stage.IDLE)
