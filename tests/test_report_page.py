@@ -168,6 +168,16 @@ def test_sampled_ranks_are_named_apart(tmp_path):
     }  # fmt: skip
 
 
+def test_a_narrow_terminal_shows_the_groups_it_has_room_for(comparison):
+    for width, groups in ((200, 5), (63, 4), (57, 3), (20, 1)):
+        out = io.StringIO()
+        render.show(comparison, Console(file=out, width=width))
+        assert len(render.fitting(comparison.groups, (width - 18 - 27) // 6)) == groups
+        if width > 60:
+            assert "…" not in out.getvalue()
+    assert render.fitting(("all", "head_items", "tail_items"), 1) == ["all", "tail_items"]
+
+
 def test_the_page_stands_alone(tmp_path):
     pytest.importorskip("matplotlib")
     paths = write_all(tmp_path, dataset="<b>&'\"")

@@ -46,7 +46,7 @@ def test_folders_of_runs_in_their_order(tmp_path):
     one = write_run(tmp_path / "one", EIGHT)
     found = runs.find([tmp_path / "sweep", one, one])
     assert [path.name for path in found] == ["0", "9", "10", "one"]
-    assert runs.unfinished([tmp_path / "sweep"]) == [f"{tmp_path}/sweep/11: its run has not finished"]
+    assert [note.partition(":")[0] for note in runs.unfinished([tmp_path / "sweep"])] == [f"{tmp_path}/sweep/11"]
 
 
 def test_nothing_to_read(tmp_path):

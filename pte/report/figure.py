@@ -61,6 +61,7 @@ def estimates(comparison: Comparison) -> Drawing:
                 _estimate(ax, comparison, method, column, place)
             ax.set_title(comparison.title(column.ranking, metric), loc="left", fontsize=10)
             ax.set_yticks(range(len(order)), [method.label for method in order])
+            ax.set_ylim(-0.6, len(order) - 0.4)
             ax.tick_params(axis="y", length=0)
             ax.xaxis.set_major_formatter(Unsigned(useOffset=False))
             ax.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)

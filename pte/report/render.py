@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pte.report import format as fmt
 from pte.report import honesty
-from pte.report.compare import ALPHA, Comparison
+from pte.report.compare import ALPHA, Column, Comparison
 from pte.report.grid import Grid, Word, makeup, starred, subject
 from pte.report.methods import FIELDS
 
@@ -27,9 +27,11 @@ TEX_SPECIAL = re.compile("|".join(map(re.escape, TEX)))
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print one narrow table per ranking and metric; the files hold the rest."""
+    """Print one table per ranking and metric, with as many groups as there is room for; the files hold the rest."""
+    label = max(len(method.label) for method in comparison.methods)
+    groups = fitting(comparison.groups, (console.width - label - 27) // 6)
     for ranking, metric in comparison.panels:
-        columns = comparison.columns(ranking, metric)
+        columns = [Column(ranking, metric, group) for group in groups]
         table = Table(
             title=escape(comparison.title(ranking, metric)),
             title_justify="left",
@@ -37,7 +39,7 @@ def show(comparison: Comparison, console: Console) -> None:
             padding=0,
         )
         table.add_column("method", no_wrap=True)
-        for heading in ("all", "against", *comparison.groups[1:]):
+        for heading in ("all", "against", *groups[1:]):
             table.add_column(heading.replace("_", "\n"), justify="right", no_wrap=True)
         cells = [comparison.row(column) for column in columns]
         found = comparison.differences(columns[0])
@@ -51,6 +53,12 @@ def show(comparison: Comparison, console: Console) -> None:
     against = "; ".join(dict.fromkeys(comparison.reference.values()))
     line = f"± over seeds; bold: beats every other row; against: minus {against}, * Holm-corrected p ≤ {ALPHA}"
     console.print(f"{subject(comparison)}; {makeup(comparison)}.\n{line}.\n", markup=False, highlight=False)
+
+
+def fitting(groups: Sequence[str], room: int) -> list[str]:
+    """All cases, and the most telling `room` of the other groups, in their order."""
+    telling = [group for group in ("tail_items", "head_items", "untied", "tail_users", "head_users") if group in groups]
+    return [group for group in groups if group == "all" or group in telling[: max(0, room)]]
 
 
 def markdown(comparison: Comparison, grids: Sequence[Grid], command: str, notes: Sequence[str]) -> str:

@@ -129,10 +129,12 @@ def find(paths: Sequence[Path]) -> list[Path]:
 
 
 def unfinished(paths: Sequence[Path]) -> list[str]:
-    """A note on every run below that began and left no report."""
+    """A note on every run below that left a log and no report."""
     folders = {log.parent for path in paths for log in path.rglob("run.log")}
     return [
-        f"{folder}: its run has not finished" for folder in sorted(folders) if not (folder / "report.json").is_file()
+        f"{folder}: no report, so its run was a plan, was stopped, or failed"
+        for folder in sorted(folders)
+        if not (folder / "report.json").is_file()
     ]
 
 
