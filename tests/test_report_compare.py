@@ -134,10 +134,11 @@ def test_an_empty_group_has_no_column(tmp_path):
 
 def test_references(tmp_path):
     dream = {"backbone": "dreamrec.DreamRec"}
-    rows = [{"backbone": "markov.Markov"}, {**dream, **ALPHAFUSE}, dream, {}]
+    rows = [{**dream, **ALPHAFUSE}, dream, {"backbone": "markov.Markov"}, {"test": ALL}]
     found = compared(tmp_path / "a", *({"test": HALF, **row} for row in rows))
+    assert [method.label for method in found.methods][:2] == ["markov", "dreamrec · alphafuse"]
     assert found.reference == {
-        "markov": "dreamrec · id",  # has no representation: the first id there is
+        "markov": "sasrec · id",  # has no representation: the best id there is
         "dreamrec · alphafuse": "dreamrec · id",
         "dreamrec · id": "dreamrec · id",
         "sasrec · id": "sasrec · id",

@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--against",
         metavar="METHOD",
-        help="hold all against this one, such as markov or sasrec/id (default: id on the same backbone)",
+        help="hold all against this one: markov, sasrec/id ... (default: id on the same backbone, else the best id)",
     )
     made.add_argument(
         "--where",

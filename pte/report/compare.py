@@ -101,10 +101,11 @@ class Comparison:
         self.ranked = methods[0].runs[0].parts[part]  # the same cases in every run
         self.rankings = tuple(self.ranked.rank)
         self.groups = tuple(name for name, member in self.ranked.group.items() if member.any())
-        self.reference = {method.label: _reference(method, methods, against) for method in methods}
         self._per_case: dict[tuple[str, str, str], np.ndarray] = {}
         self._cells: dict[tuple[str, Column], Cell] = {}
         self._differences: dict[tuple[Column, tuple[tuple[str, str], ...]], dict[str, Difference]] = {}
+        given = None if against is None else chosen(against, methods)
+        self.reference = {method.label: given or self._reference(method) for method in methods}
 
     def columns(self, ranking: str, metric: str) -> list[Column]:
         return [Column(ranking, metric, group) for group in self.groups]
@@ -171,6 +172,13 @@ class Comparison:
     def _method(self, label: str) -> Method:
         return next(method for method in self.methods if method.label == label)
 
+    def _reference(self, method: Method) -> str:
+        """What a method is held against: the ID embedding on its backbone, else the best one there is, else row 1."""
+        plain = [m for m in self.methods if m.name("representation") and m.runs[0].kind("representation") == "Id"]
+        cell = self.row(Column(self.rankings[0], self.metrics[0], "all"))
+        plain.sort(key=lambda m: (m.name("backbone") != method.name("backbone"), -cell[m.label].mean))
+        return (plain or self.methods)[0].label
+
     def _cell(self, method: Method, column: Column) -> Cell:
         name, k = parse(column.metric)
         member = self.ranked.group[column.group]
@@ -227,17 +235,6 @@ def per_user(value: np.ndarray, user: np.ndarray) -> tuple[np.ndarray, np.ndarra
     total, scale = np.bincount(index, weights=value), len(count) / len(value)
     mean = value.mean()
     return np.round(mean + (total - mean * count) * scale, 12), np.round(total * scale, 12)
-
-
-def _reference(method: Method, methods: Sequence[Method], against: str | None) -> str:
-    """What a method is held against: `against`, else the ID embedding on the same backbone, else on any, else row 1."""
-    if against is not None:
-        return chosen(against, methods)
-    plain = [
-        other for other in methods if other.name("representation") and other.runs[0].kind("representation") == "Id"
-    ]
-    same = [other for other in plain if other.name("backbone") == method.name("backbone")]
-    return (same or plain or list(methods))[0].label
 
 
 def chosen(words: str, methods: Sequence[Method]) -> str:

@@ -145,7 +145,7 @@ def _flat(value: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def group(runs: Sequence[Run]) -> tuple[list[Method], list[str]]:
-    """Methods in the order they were first met, and notes on what was left out."""
+    """Methods, the counting ones first, then by backbone as first met; and notes on what was left out."""
     by_identity: dict[str, list[Run]] = {}
     for run in runs:
         by_identity.setdefault(json.dumps(identity(run), sort_keys=True), []).append(run)
@@ -154,7 +154,9 @@ def group(runs: Sequence[Run]) -> tuple[list[Method], list[str]]:
         kept, said = _one_per_seed(same)
         replicates.append(kept)
         notes += said
-    labels = _labels([runs[0] for runs in replicates])
+    backbones = list(dict.fromkeys(run.option("backbone") for run in runs))
+    replicates.sort(key=lambda same: (not counts(same[0]), backbones.index(same[0].option("backbone"))))
+    labels = _labels([same[0] for same in replicates])
     methods = [Method(label, tuple(runs)) for label, runs in zip(labels, replicates, strict=True)]
     return methods, notes
 
