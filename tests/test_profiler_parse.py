@@ -49,6 +49,7 @@ def test_json_gives_summary_and_tags_alone():
     completion = 'Loves trains.", "tags": ["rail", "steam"], "contrast": "Unlike others, no cars."} Bye'
     assert read(JSON_LEAD, completion) == "Loves trains. rail, steam."
     assert read(JSON_LEAD, JSON_LEAD + completion) == "Loves trains. rail, steam."
+    assert read(JSON_LEAD, f"Sure:\n```json\n{JSON_LEAD}{completion}\n```") == "Loves trains. rail, steam."
 
 
 def test_broken_json_gives_its_summary():

@@ -51,7 +51,8 @@ def _sentences(text: str, given: int) -> str | None:
 def _read_json(completion: str) -> str | None:
     """summary and tags of {"summary": ..., "tags": [...]}; a broken object gives its summary alone."""
     text = completion.strip()
-    text = text if text.startswith("{") else JSON_LEAD + text
+    before, named, _ = text.partition('"summary"')
+    text = text[before.index("{") :] if named and "{" in before else JSON_LEAD + text
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
         summary, tags = str(value.get("summary", "")), value.get("tags", [])

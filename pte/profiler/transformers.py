@@ -51,7 +51,7 @@ class TransformersProfiler:
         self.engine = TransformersEngine(
             Causal(model=model, sha256=sha256, revision=revision, device=device, dtype=dtype), decoding, batch_size
         )
-        self.name = model
+        self.name = model.rstrip("/").rsplit("/", 1)[-1]
 
     def profile(self, view: View, *, log: Log, say: Say) -> Profiles:
         """Play the loop; every generation goes to the log as its batch finishes."""
