@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from pte.nn.attention import normal_weights
 from pte.nn.dropout import Dropout
 from pte.schema import InputError
 
@@ -12,14 +13,19 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
 def mlp(source: int, target: int, *, layers: int, activation: str, dropout: float, last_active: bool) -> nn.Sequential:
-    """source -> target -> ... -> target: dropout, then a linear layer, an activation between layers and maybe last."""
+    """source -> target -> ... -> target: dropout, then a linear layer, an activation between layers and maybe last.
+
+    Weights start small, as the encoder's do: items start alike and their scores near zero.
+    """
     if activation not in ACTIVATIONS:
         raise InputError(f"representation.activation={activation}: take {' or '.join(ACTIVATIONS)}")
     if layers < 1:
         raise InputError(f"representation.layers={layers}: a head has at least one layer")
     steps: list[nn.Module] = []
     for layer in range(layers):
-        steps += [Dropout(dropout), nn.Linear(target if layer else source, target)]
+        linear = nn.Linear(target if layer else source, target)
+        normal_weights(linear, std=0.02)
+        steps += [Dropout(dropout), linear]
         if layer < layers - 1 or last_active:
             steps.append(ACTIVATIONS[activation]())
     return nn.Sequential(*steps)
