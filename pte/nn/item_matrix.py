@@ -13,7 +13,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-_ENTRIES = 8_000_000  # matrix entries gathered at a time: bounds the scratch memory at some 250 MB
+_ENTRIES = 2**20  # matrix entries gathered at a time: some 30 MB of scratch; ours: twice as fast as eight times more
 
 
 def recency(item: Tensor, length: Tensor, decay: float) -> Tensor:

@@ -21,7 +21,6 @@ from pte.metric.summary import check_invariants, summarise
 from pte.protocol.group import item_groups, user_groups
 from pte.schema import Cases, Interactions, Split
 from pte.stage import interactions as interactions_stage
-from pte.stage import selection as selection_stage
 from pte.stage import split as split_stage
 from pte.stage import training as training_stage
 from pte.stage.context import Context
@@ -40,12 +39,11 @@ def run(context: Context) -> None:
     knobs, seed = context.config["trainer"], int(context.config["seed"])
     interactions = interactions_stage.load(context.parents["interactions"])
     split = split_stage.load(context.parents["split"])
-    chosen = context.parents.get("selection")
     backbone = training_stage.restore(
         context.build,
         context.parents["training"],
         interactions,
-        selection_stage.load(chosen) if chosen else None,
+        training_stage.chosen(context.parents.get("selection")),
         knobs["accelerator"],
     )
     device = training_stage.device_of(knobs["accelerator"])

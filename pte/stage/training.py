@@ -19,22 +19,24 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning.pytorch import Trainer
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pte.artifact import write_atomic
 from pte.lit.data import EvaluationLoader, TrainingLoader
-from pte.lit.recommender import Recommender
-from pte.lit.watch import Watch
 from pte.schema import InputError, Interactions, Selection, Split
 from pte.stage import counting
 from pte.stage import interactions as interactions_stage
 from pte.stage import split as split_stage
 from pte.stage.context import Context
+
+if TYPE_CHECKING:  # Lightning takes seconds to import, and a counted backbone does without
+    from lightning.pytorch import Trainer
+
+    from pte.lit.watch import Watch
 
 NAME = "training"
 VERSION = 1
@@ -48,16 +50,23 @@ WEIGHTS = "weights.safetensors"
 
 
 def run(context: Context) -> None:
-    """Fit, keep the best epoch's weights and the curve."""
-    knobs, seed = context.config["trainer"], int(context.config["seed"])
+    """Fit, keep the best epoch's weights and the curve; or keep what to count."""
     interactions = interactions_stage.load(context.parents["interactions"])
     split = split_stage.load(context.parents["split"])
-    torch.manual_seed(seed)
+    torch.manual_seed(int(context.config["seed"]))
     backbone = assemble(context.build, interactions, chosen(context.parents.get("selection")))
-    if not backbone.trained:
-        if _first():
-            counting.keep(interactions, split, context.out)
-        return
+    if backbone.trained:
+        fit(context, backbone, interactions, split)
+    elif _first():
+        counting.keep(interactions, split, context.out)
+
+
+def fit(context: Context, backbone: Any, interactions: Interactions, split: Split) -> None:
+    """Train until validation no longer improves."""
+    from pte.lit.recommender import Recommender
+    from pte.lit.watch import Watch
+
+    knobs, seed = context.config["trainer"], int(context.config["seed"])
     recommender = Recommender(
         backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"]
     )
@@ -137,6 +146,8 @@ def device_of(accelerator: str) -> torch.device:
 
 def make_trainer(knobs: Mapping[str, Any], watch: Watch, context: Context) -> Trainer:
     """Lightning's Trainer, which writes nothing by itself."""
+    from lightning.pytorch import Trainer
+
     local = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
     nodes = int(os.environ.get("WORLD_SIZE", "1")) // local
     if knobs["devices"] not in (1, "auto") and "WORLD_SIZE" not in os.environ:
