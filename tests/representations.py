@@ -15,7 +15,7 @@ from pte.paths import CONF_DIR
 NUM_ITEMS, TEXT_WIDTH, WIDTH = 12, 10, 8
 SMALL: dict[str, dict[str, Any]] = {
     "id": {"width": WIDTH, "std": 0.1},
-    "llm_only": {"width": WIDTH, "components": 6, "hidden": 16},
+    "llm_only": {"width": WIDTH, "components": 6, "head": "mlp", "hidden": 16},
     "llm_init": {"width": WIDTH, "std": 0.1},
     "morec": {"width": WIDTH},
     "whitenrec": {"width": WIDTH, "groups": 2},
