@@ -235,6 +235,15 @@ def test_the_command_writes_beside_the_runs(tmp_path, capsys):
     assert (tmp_path / "again" / "table.csv").read_text() == (tmp_path / "sweep" / "table.csv").read_text()
 
 
+def test_a_folder_of_folders_gets_its_own_table(tmp_path):
+    one, other = write_run(tmp_path / "id" / "0", HALF), write_run(tmp_path / "text" / "0", ALL, **TEXT)
+    command.main([str(tmp_path), "--metrics", "Hit@10"])
+    assert (tmp_path / "table.md").is_file()
+    assert not (tmp_path / "id" / "table.md").exists()
+    command.main([str(one), str(other), "--metrics", "Hit@10"])
+    assert (tmp_path / "id" / "table.md").is_file()
+
+
 @pytest.mark.parametrize(("words", "said"), [("missing", "no such folder"), ("--help", "sasrec/id")])
 def test_compare_is_reached_before_hydra(tmp_path, words, said):
     done = subprocess.run(

@@ -23,7 +23,9 @@ def parser() -> argparse.ArgumentParser:
         " tests, figures.",
     )
     made.add_argument("run", nargs="+", type=Path, help="run folders, or folders of them (a sweep's)")
-    made.add_argument("--out", type=Path, help="where table.* go (default: beside the first run named)")
+    made.add_argument(
+        "--out", type=Path, help="where table.* go (default: the first folder named, or beside the first run)"
+    )
     made.add_argument(
         "--metrics", nargs="+", default=["NDCG@10", "Hit@10"], metavar="NAME@K", help="default: NDCG@10 Hit@10"
     )
@@ -63,7 +65,8 @@ def main(arguments: Sequence[str]) -> None:
     with console.status(f"testing {len(rows)} methods"):
         comparison = Comparison(rows, metrics=asked.metrics, against=asked.against, part=asked.part, draws=asked.draws)
         grids = grid.grids(comparison)
-    out = asked.out or found[0].parent
+    first: Path = asked.run[0]
+    out = asked.out or (first.resolve().parent if first.resolve() in found else first)
     write(comparison, grids, out, command, notes + repeated)
     if asked.evidence:
         keep_evidence(comparison, out, command)
