@@ -29,7 +29,8 @@ def refuse_secrets(arguments: list[str]) -> None:
     """Overrides are written to disk by Hydra, so a secret given as one is refused before anything is written."""
     for argument in arguments:
         key, found, value = argument.lstrip("+").partition("=")
-        if found and SECRET.search(key) and value not in ("", "null") and not value.startswith("${oc.env:"):
+        given = value.strip("'\"")
+        if found and SECRET.search(key) and given not in ("", "null") and not given.startswith("${oc.env:"):
             raise InputError(
                 f"{key}=... would be recorded in the run folder: export it as NAME and give '{key}=${{oc.env:NAME}}'"
             )

@@ -86,11 +86,11 @@ def deliver(
     run_dir: Path,
 ) -> dict[str, float]:
     """Copy metrics.json and ranks.npz into the run folder, write report.json, fill the loggers. Returns the metrics."""
-    from pte.lit import tracking
-
     source = done["metrics"]
     for name in ("metrics.json", "ranks.npz"):
         shutil.copyfile(source / name, run_dir / name)
+    if (curve := done["training"] / "curve.csv").is_file():
+        shutil.copyfile(curve, run_dir / "curve.csv")
     metrics: dict[str, float] = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     manifests = {name: read_manifest(path) or {} for name, path in done.items()}
     report = {
@@ -106,12 +106,15 @@ def deliver(
         "metrics": metrics,
     }
     write_atomic(run_dir / "report.json", json.dumps(report, indent=1, ensure_ascii=False))
-    if "selection" in done:
-        rows = sample_profiles(done["selection"])[:SHOWN_PROFILES]
-        if rows:
-            columns = list(rows[0])
-            tracking.log_table(loggers, "profiles", columns, [[row.get(c) for c in columns] for row in rows])
-    tracking.log_summary(loggers, metrics)
+    if loggers:  # Lightning and W&B take seconds to import
+        from pte.lit import tracking
+
+        if "selection" in done:
+            rows = sample_profiles(done["selection"])[:SHOWN_PROFILES]
+            if rows:
+                columns = list(rows[0])
+                tracking.log_table(loggers, "profiles", columns, [[row.get(c) for c in columns] for row in rows])
+        tracking.log_summary(loggers, metrics)
     return metrics
 
 

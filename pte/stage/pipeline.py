@@ -52,11 +52,12 @@ def stage_module(name: str) -> ModuleType:
 
 def construct(values: Mapping[str, Any], where: str, **facts: Any) -> Any:
     """The object that a config describes by its `_target_` and knobs; facts learnt at run time are keywords."""
-    target = str(values.get("_target_", ""))
-    if not target.startswith(TRUSTED):
-        raise InputError(
-            f"{where}._target_={target!r}: only names under {', '.join(TRUSTED)} can be built from a config"
-        )
+    for name in _targets(values):
+        if not name.startswith(TRUSTED):
+            raise InputError(f"{where}: _target_={name} cannot be built from a config, only names under {TRUSTED}")
+    target = values.get("_target_")
+    if target is None:
+        raise InputError(f"{where} has no _target_: it must name the class to build")
     try:
         return instantiate(dict(values), _convert_="all", **facts)
     except InstantiationException as error:
@@ -264,10 +265,8 @@ def _ancestors(name: str) -> set[str]:
 
 def _require_parents(steps: list[Step], only: str) -> None:
     """stage=NAME runs one stage: all others must be there already."""
-    for step in steps:
-        if step.path is None and step.name != only:
-            words = [a for a in sys.argv[1:] if not a.startswith(("stage=", "until=", "plan="))]
-            command = " ".join(["python -m pte.run", *words, f"until={step.name}"])
-            raise InputError(
-                f"stage={only} needs the artefact of {step.name}, which is missing. Make it with: {command}"
-            )
+    missing = [step.name for step in steps if step.path is None and step.name != only]
+    if missing:
+        words = [a for a in sys.argv[1:] if not a.startswith(("stage=", "until=", "plan="))]
+        command = " ".join(["python -m pte.run", *words, f"until={missing[-1]}"])
+        raise InputError(f"stage={only} needs what is missing: {', '.join(missing)}. Make it with: {command}")
