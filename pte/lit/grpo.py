@@ -35,9 +35,6 @@ class Shuffled(IterableDataset):
         order = torch.randperm(len(self.entity), generator=self.generator).to(self.entity.device)
         yield from self.entity[order].split(self.batch_size)
 
-    def __len__(self) -> int:
-        return -(-len(self.entity) // self.batch_size)
-
 
 class GRPOModule(LightningModule):
     """parts: raw reward parts by name, (E, K) each, for the record. `curve` collects one row per epoch.

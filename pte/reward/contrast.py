@@ -47,7 +47,7 @@ class Relation:
 
 
 def info_nce(
-    candidate: Tensor, table: Tensor, contrast: Contrast, temperature: float, chunk: int = 1024
+    candidate: Tensor, table: Tensor, contrast: Contrast, temperature: float, chunk: int = 256
 ) -> tuple[Tensor, Tensor]:
     """Mean of R over each entity's comparisons, (n, K), and whether it had any, (n,) bool.
 

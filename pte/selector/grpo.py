@@ -29,7 +29,7 @@ class GRPO:
     def __init__(
         self,
         *,
-        epochs: int = 20,
+        epochs: int = 10,
         batch_size: int = 256,
         group_size: int = 8,
         inner_epochs: int = 2,

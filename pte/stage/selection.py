@@ -53,7 +53,10 @@ def run(context: Context) -> None:
             policy=policy, candidates=candidates, settings=settings, trained=trained, held_out=held_out,
             parts=parts, trackers=context.loggers,
         )  # fmt: skip
-        train(module)
+        from pte.stage.training import interruptible, quiet  # which imports this module
+
+        with quiet(), interruptible():
+            train(module)
         curve.extend(module.curve)
 
     choice = selector.select(candidates, fit=fit)

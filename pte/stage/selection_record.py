@@ -108,7 +108,7 @@ def lines(facts: Mapping[str, Any]) -> list[str]:
         told.append(words)
     for heading, name in (
         ("entities never trained on", "unseen"),
-        ("by withheld rows not chosen by", "judged_by_the_rest"),
+        ("choices, by withheld rows that had no say", "judged_by_the_rest"),
     ):
         if facts.get(name):
             values = ", ".join(f"{k.removeprefix('unseen_')} {v:+.3f}" for k, v in facts[name].items())

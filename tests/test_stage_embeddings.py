@@ -1,0 +1,108 @@
+"""Every text encoded once, laid out by entity, and kept when the process is killed."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from pte.dataset.text import metadata_text
+from pte.schema import Generation
+from pte.stage import embeddings
+from pte.stage import interactions as interactions_stage
+from pte.stage import profiles as profiles_stage
+from pte.stage.context import Context
+
+
+class Hashed:
+    """A text's vector is a function of its letters."""
+
+    width = 8
+
+    def __init__(self, die_after=10**9):
+        self.asked, self.die_after = [], die_after
+
+    def encode(self, texts):
+        if len(self.asked) + len(texts) > self.die_after:
+            raise KeyboardInterrupt
+        self.asked += texts
+        rows = [np.frombuffer(hashlib.sha256(t.encode()).digest(), np.uint8)[:8] - 128.0 for t in texts]
+        return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
+
+    def card(self):
+        return {"model": "hashed"}
+
+
+@pytest.fixture
+def world(tmp_path, twelve):
+    """Four users and six items with two profiles each; "shared" stands in many, one text is blank."""
+    texts = {("user", u): [f"user {u}", "shared"] for u in range(4)}
+    texts |= {("item", i): [f"item {i}", "shared" if i < 6 else " "] for i in range(1, 7)}
+    generations = [
+        Generation(side, entity, 0, k, "plain", 0.0, "", text, text, True)
+        for (side, entity), pair in texts.items()
+        for k, text in enumerate(pair)
+    ]
+    folders = {name: tmp_path / name for name in ("interactions", "profiles")}
+    for folder in folders.values():
+        folder.mkdir()
+    interactions_stage.save(twelve, folders["interactions"])
+    profiles_stage.save(profiles_stage.Profiles([], [], generations), folders["profiles"])
+
+    def context(encoder, name="out"):
+        (tmp_path / name).mkdir()
+        return Context({}, folders, tmp_path / name, tmp_path / "work", lambda group: encoder, [], lambda line: None)
+
+    return context
+
+
+def test_layout_and_no_text_twice(world, twelve):
+    encoder = Hashed()
+    made = world(encoder)
+    embeddings.run(made)
+    got = embeddings.load(made.out)
+    assert (got.user.shape, got.item.shape, got.metadata.shape) == ((4, 2, 8), (7, 2, 8), (7, 8))
+    assert got.user.dtype == np.float32
+    assert not got.item[0].any()
+    assert not got.metadata[0].any()
+    assert not got.item[6, 1].any()  # a blank text
+    one = Hashed()
+    assert np.array_equal(got.user[2], one.encode(["user 2", "shared"]))
+    assert np.array_equal(got.item[5], one.encode(["item 5", "shared"]))
+    assert np.array_equal(got.metadata[1:], one.encode(metadata_text(twelve.items)[1:]))
+    assert len(encoder.asked) == len(set(encoder.asked)) == 4 + 6 + 1 + 6
+    assert [len(t) for t in encoder.asked] == sorted((len(t) for t in encoder.asked), reverse=True)
+    facts = json.loads((made.out / "facts.json").read_text())
+    assert facts["encoder"] == {"model": "hashed"}
+    assert facts["item"]["blank"] == 1
+    assert facts["metadata"]["entities"] == 6
+
+
+def test_a_killed_run_loses_only_the_block_in_flight(world, monkeypatch):
+    monkeypatch.setattr(embeddings, "BLOCK", 3)
+    with pytest.raises(KeyboardInterrupt):
+        embeddings.run(world(Hashed(die_after=10), "killed"))
+    after = Hashed()
+    made = world(after, "resumed")
+    embeddings.run(made)
+    assert len(after.asked) == 17 - 9
+    whole = world(Hashed(), "whole")
+    embeddings.run(whole)  # all found
+    for one, two in zip(
+        vars(embeddings.load(made.out)).values(), vars(embeddings.load(whole.out)).values(), strict=True
+    ):
+        assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"nonsense"])
+def test_a_damaged_block_is_encoded_again(world, monkeypatch, damage):
+    monkeypatch.setattr(embeddings, "BLOCK", 3)
+    made = world(Hashed(), "first")
+    embeddings.run(made)
+    block = sorted(made.work.glob("block-*.npz"))[2]
+    block.write_bytes(damage(block.read_bytes()))
+    after = Hashed()
+    again = world(after, "again")
+    embeddings.run(again)
+    assert 2 <= len(after.asked) <= 3
+    assert np.array_equal(embeddings.load(again.out).user, embeddings.load(made.out).user)

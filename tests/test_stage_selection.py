@@ -1,0 +1,143 @@
+"""The stage on the twelve interactions: what it writes is whole, readable and the same every time."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from pte.paths import CONF_DIR
+from pte.schema import Generation
+from pte.stage import embeddings as embeddings_stage
+from pte.stage import interactions as interactions_stage
+from pte.stage import pipeline, selection
+from pte.stage import profiles as profiles_stage
+from pte.stage import split as split_stage
+from pte.stage.context import Context
+
+D = 8
+
+
+def unit(*shape, seed):
+    rows = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+@pytest.fixture
+def make(tmp_path, twelve, twelve_split):
+    """Runs the stage with a selector on K candidates and gives its folder and the lines it said."""
+
+    def run(selector, choices=3, name="out"):
+        K = choices
+        folders = {n: tmp_path / f"{name}-{n}" for n in selection.PARENTS}
+        out = tmp_path / name
+        for folder in (*folders.values(), out):
+            folder.mkdir()
+        interactions_stage.save(twelve, folders["interactions"])
+        split_stage.save(twelve_split, folders["split"], {})
+        bad = ("user", 1, 0)
+        entities = [("user", u) for u in range(4)] + [("item", i) for i in range(1, 7)]
+        generations = [
+            Generation(s, e, r, k, f"form {k}", 0.5 * k, "", "", f"{s} {e} text {k} of round {r}", (s, e, k) != bad)
+            for s, e in entities
+            for r in (0, 1)
+            for k in range(K)
+        ]
+        profiles_stage.save(profiles_stage.Profiles([], [], generations), folders["profiles"])
+        tables = {"user": unit(4, K, D, seed=0), "item": unit(7, K, D, seed=1), "metadata": unit(7, D, seed=2)}
+        tables["item"][0] = tables["metadata"][0] = 0
+        for n, table in tables.items():
+            np.save(folders["embeddings"] / f"{n}.npy", table)
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            config = OmegaConf.to_container(compose(overrides=["+reward=pte", f"+selector={selector}"]))
+        lines = []
+        selection.run(Context(config, folders, out, out, pipeline.builder(config), [], lines.append))
+        return out, lines, embeddings_stage.load(folders["embeddings"])
+
+    return run
+
+
+@pytest.mark.parametrize("selector", ["first", "random", "mean", "best_of_k", "best_of_k_half", "grpo"])
+def test_what_is_chosen_is_a_candidate(make, selector):
+    out, lines, tables = make(selector)
+    got = selection.load(out)
+    assert (got.user.shape, got.item.shape) == ((4, D), (7, D))
+    assert not got.item[0].any()
+    assert got.item_choice[0] == -1
+    assert got.user_choice.dtype == got.item_choice.dtype == np.int16
+    for vectors, choice, table in (
+        (got.user, got.user_choice, tables.user),
+        (got.item[1:], got.item_choice[1:], tables.item[1:]),
+    ):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+        for x, k in enumerate(choice):
+            assert (k == -1) == (selector == "mean")
+            if k >= 0:
+                assert np.array_equal(vectors[x], table[x, k])
+    assert len(lines) >= 2
+
+
+def test_rewards_of_all_candidates_are_kept(make):
+    out, _, _ = make("best_of_k")
+    with np.load(out / "reward.npz") as file:
+        arrays = dict(file)
+    for side, n in (("user", 4), ("item", 7)):
+        for part in ("collaborative", "distinct", "format", "total"):
+            assert arrays[f"{side}_{part}"].shape == (n, 3)
+            assert np.isfinite(arrays[f"{side}_{part}"]).all()
+    # the first is unparsed; the others have 7 of at least 15 words
+    assert arrays["user_format"][1].tolist() == pytest.approx([-1, -8 / 15, -8 / 15])
+    assert arrays["user_collaborative_known"].tolist() == [True, False, False, False]  # ann's third row is withheld
+    assert arrays["item_collaborative_known"].tolist() == [False, False, True, True, False, False, False]
+    chosen = selection.load(out).user_choice
+    assert chosen.tolist() == arrays["user_total"].argmax(1).tolist()
+
+
+def test_samples_are_rows_to_read(make):
+    out, _, _ = make("grpo")
+    rows = json.loads((out / "samples.json").read_text())
+    assert len(rows) == (4 + 6) * 3
+    assert [row["side"] for row in rows[:12:3]] == ["user", "item", "user", "item"]
+    assert rows[0]["entity"] == 0  # the only user of known reward comes first
+    assert rows[0]["text"] == "user 0 text 0 of round 1"  # the last round holds the candidates
+    assert rows[0]["form"] == "form 0"
+    assert rows[1]["temperature"] == 0.5
+    assert sum(row["chosen"] for row in rows) == 10
+    assert all(set(row) == set(rows[0]) for row in rows)
+
+
+def test_the_curve_and_the_facts(make):
+    out, lines, _ = make("grpo")
+    with (out / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(10))
+    assert {"reward_collaborative", "reward_total", "entropy", "kl", "frac_zero_std", "effective_rank"} <= set(rows[-1])
+    facts = json.loads((out / "facts.json").read_text())
+    assert facts["user"]["known"] == 1
+    assert facts["item"]["known"] == 2
+    assert sum(facts["item"]["chosen_candidate"]) == 6
+    assert sum(facts["item"]["chosen_form"].values()) == 6
+    assert any("reward known for 2" in line for line in lines)
+
+
+def test_the_same_knobs_give_the_same_artefact(make):
+    one, two = make("grpo", name="one")[0], make("grpo", name="two")[0]
+    for file in ("selection.npz", "reward.npz"):
+        with np.load(one / file) as a, np.load(two / file) as b:
+            assert all(np.array_equal(a[name], b[name]) for name in a.files)
+
+
+@pytest.mark.parametrize("selector", ["first", "mean", "best_of_k", "grpo"])
+def test_one_candidate_is_no_choice(make, selector):
+    out, _, tables = make(selector, choices=1)
+    got = selection.load(out)
+    np.testing.assert_allclose(got.user, tables.user[:, 0], atol=1e-6)
+    assert got.user_choice.tolist() == [0] * 4
+
+
+def test_half_of_the_withheld_rows_judge_the_choice(make):
+    out, _, _ = make("best_of_k_half")
+    facts = json.loads((out / "facts.json").read_text())
+    assert "judged_by_the_rest" in facts
