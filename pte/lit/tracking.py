@@ -10,6 +10,8 @@ from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 
+from pte.schema import InputError
+
 
 def wandb_logger(*, project: str, mode: str, name: str | None, save_dir: str, group: str | None) -> WandbLogger:
     """One W&B run per run folder; "auto" is online where WANDB_API_KEY is set, or what WANDB_MODE says, else offline.
@@ -21,15 +23,13 @@ def wandb_logger(*, project: str, mode: str, name: str | None, save_dir: str, gr
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
     if mode not in ("online", "offline", "disabled"):
-        raise ValueError(f"logger.wandb.mode={mode}: choose auto, online, offline or disabled")
-    os.environ.setdefault("WANDB_SILENT", "true")
-    os.environ["WANDB_SILENT"] = "true"
-    settings = wandb.Settings(x_disable_meta=True, save_code=False, console="off", mode=mode, silent=True)
-    run_id = uuid.uuid5(uuid.NAMESPACE_URL, str(Path(save_dir).resolve())).hex[:12]
-    return WandbLogger(
-        project=project, name=name, group=group, save_dir=save_dir, id=run_id, resume="allow",
-        offline=mode == "offline", log_model=False, settings=settings,
+        raise InputError(f"logger.wandb.mode={mode}: choose auto, online, offline or disabled")
+    run = wandb.init(
+        project=project, name=name, group=group, dir=save_dir, mode=mode, resume="allow",
+        id=uuid.uuid5(uuid.NAMESPACE_URL, str(Path(save_dir).resolve())).hex[:12],
+        settings=wandb.Settings(x_disable_meta=True, save_code=False, console="off", silent=True),
     )  # fmt: skip
+    return WandbLogger(experiment=run, log_model=False)
 
 
 def log_table(loggers: Iterable[Any], key: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
