@@ -37,10 +37,12 @@ def make(tmp_path, twelve, twelve_split):
             folder.mkdir()
         interactions_stage.save(twelve, folders["interactions"])
         split_stage.save(twelve_split, folders["split"], {})
-        bad = ("user", 1, 0)
+        bad = ("user", 1, 1, 0)
         entities = [("user", u) for u in range(4)] + [("item", i) for i in range(1, 7)]
         generations = [
-            Generation(s, e, r, k, f"form {k}", 0.5 * k, "", "", f"{s} {e} text {k} of round {r}", (s, e, k) != bad)
+            Generation(
+                s, e, r, k, f"form {k * r}", 0.5 * k, "", "", f"{s} {e} text {k} of round {r}", (s, e, r, k) != bad
+            )
             for s, e in entities
             for r in (0, 1)
             for k in range(K)
