@@ -15,10 +15,8 @@ OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 
 def values(option: str) -> dict:
-    config = OmegaConf.load(CONF / f"{option}.yaml")
-    if OmegaConf.is_missing(config, "model"):
-        config.model = "served"
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    found = OmegaConf.to_container(OmegaConf.load(CONF / f"{option}.yaml"), resolve=True)
+    return found | {"model": "served"} if option == "openai" else found
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o != "auto"])

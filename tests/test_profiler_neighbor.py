@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from pte.profiler.neighbor import (
     incidence,
@@ -83,6 +84,8 @@ def test_top_is_sorted_and_ties_go_to_the_smaller_index():
     counts = pair_counts(view, window=1)
     assert top(counts, 2, none=0).of(1) == [4, 2]
     assert top(counts, 9, none=0).of(2) == [1]
+    shuffled = sparse.csr_matrix((np.ones(3), np.array([3, 1, 2]), np.array([0, 3])), shape=(1, 4))
+    assert top(shuffled, 3, none=0).of(0) == [1, 2, 3]
 
 
 def test_neighbors_do_not_change_when_users_are_renumbered():

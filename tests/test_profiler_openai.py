@@ -131,7 +131,9 @@ def test_another_kind_of_server_is_told(server, view, tmp_path):
         profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
 
 
-@pytest.mark.parametrize("wrong", [{"base_url": "localhost:8000"}, {"base_url": "file:///etc/passwd"}, {"parallel": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"base_url": "localhost:8000"}, {"base_url": "file:///etc/passwd"}, {"parallel": 0}, {"model": None}]
+)
 def test_settings_that_cannot_be_are_refused(server, wrong):
     with pytest.raises(InputError, match="profiler"):
         profiler(server, **wrong)

@@ -144,9 +144,11 @@ def test_a_title_of_nobody_is_told_as_unknown(twelve, twelve_split):
 
 
 def test_clean_rows_end_before_the_first_question(twelve, twelve_split):
-    """Even a train row would not pass if it came after a question of its person."""
+    """Even a train row would not pass if it came after a question of its person; nor a row that does not train."""
     split = replace(twelve_split, visible=np.ones(12, bool), train=np.ones(12, bool))
     assert clean_rows(twelve, split).tolist() == [1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1]
+    split = replace(split, train=np.arange(12) != 11)  # dee is set aside
+    assert clean_rows(twelve, split).tolist() == [1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0]
 
 
 def run_stage(folder, twelve, split, profiles, profiler) -> list[str]:

@@ -45,7 +45,7 @@ class OpenAIProfiler:
     def __init__(
         self,
         *,
-        model: str,
+        model: str | None,
         base_url: str,
         key_variable: str,
         num_candidates: int,
@@ -59,6 +59,8 @@ class OpenAIProfiler:
         parallel: int,
         timeout_seconds: float,
     ) -> None:
+        if not model:
+            raise InputError("profiler.model is missing: type profiler.model=NAME, the name the server knows it by")
         self.num_candidates = num_candidates
         self.loop = Loop(num_candidates, rounds, item_forms, user_forms, temperatures, evidence)
         self.engine = OpenAIEngine(
