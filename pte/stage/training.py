@@ -83,6 +83,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     with quiet(), interruptible():
         trainer = make_trainer(knobs, watch, context)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
+        backbone.representation.observe(loaders[0].item, loaders[0].begin, loaders[0].length)
         if knobs["compile"]:
             backbone.encoder.compile(dynamic=True)
         resume = files.state()
@@ -95,6 +96,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     if trainer.is_global_zero:
         facts = {
             "parameters": sum(p.numel() for p in backbone.parameters() if p.requires_grad),
+            "free_per_item": backbone.representation.free_per_item,
             "steps_per_epoch": len(loaders[0]),
             "processes": trainer.world_size,
             "device": str(trainer.strategy.root_device),
