@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from pte.metric.summary import values
-from pte.schema import Cases, Interactions, Items, Split
+from pte.schema import Cases, InputError, Interactions, Items, Split
 from pte.stage import interactions as interactions_stage
 from pte.stage import metrics
 from pte.stage import split as split_stage
 from pte.stage.context import Context
 
 ITEMS = 12
-KNOBS = {"seed": 3, "trainer": {"accelerator": "cpu", "scores_mib": 0.0002}}  # four cases at a time
+KNOBS = {  # four cases at a time
+    "seed": 3, "ranking": "full", "trainer": {"accelerator": "cpu", "scores_mib": 0.0002},
+}  # fmt: skip
 
 
 class Table:
@@ -52,7 +54,7 @@ def world(users=17):
 
 @pytest.fixture
 def measure(tmp_path, monkeypatch):
-    def run(interactions, split, backbone):
+    def run(interactions, split, backbone, **knobs):
         folders = {name: tmp_path / name for name in ("interactions", "split", "training", "out")}
         for folder in folders.values():
             folder.mkdir(exist_ok=True)
@@ -60,7 +62,7 @@ def measure(tmp_path, monkeypatch):
         interactions_stage.save(replace(interactions, card={}), folders["interactions"])
         split_stage.save(split, folders["split"], {})
         monkeypatch.setattr(metrics.training_stage, "restore", lambda *_: backbone)
-        metrics.run(Context(KNOBS, folders, out, out, lambda *_: None, [], lambda line: None))
+        metrics.run(Context(KNOBS | knobs, folders, out, out, lambda *_: None, [], lambda line: None))
         with np.load(out / "ranks.npz") as file:
             return metrics.load(out), dict(file)
 
@@ -137,6 +139,25 @@ def test_scores_that_are_no_numbers_are_refused(measure):
     backbone.by_item[:] = torch.nan
     with pytest.raises(ValueError, match="scores are NaN"):
         measure(interactions, split, backbone)
+
+
+def test_sampled_figures_stand_beside_the_full_ones_under_other_names(measure, monkeypatch):
+    monkeypatch.setattr(metrics, "draws", lambda cases, seed: np.random.default_rng(seed).random((cases, 4)))
+    full, _ = measure(*world(), Table())
+    both, arrays = measure(*world(), Table(), ranking="sampled")
+    added = both.keys() - full.keys()
+    assert {key: both[key] for key in full} == full
+    assert added
+    assert all(key.split("/")[1] == "sampled" and (key.endswith("|100neg") or key.endswith("/n")) for key in added)
+    assert both["test/sampled/all/NDCG@5|100neg"] == pytest.approx(values("NDCG", arrays["test_sampled"], 5).mean())
+    # Four of the items that the masked ranking counts: never more ahead, nor more than four.
+    assert (arrays["test_sampled"] <= np.minimum(arrays["test_masked"], 4)).all()
+    assert (arrays["test_sampled"] > 0).any()
+
+
+def test_other_rankings_are_refused(measure):
+    with pytest.raises(InputError, match="ranking=half: choose full or sampled"):
+        measure(*world(), Table(), ranking="half")
 
 
 def test_the_file_is_flat_json(measure, tmp_path):

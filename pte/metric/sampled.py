@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pte.metric.summary import KS, summarise
+from pte.metric.summary import KS, check_invariants, summarise
 from pte.schema import InputError
 
 NEGATIVES = 100
@@ -75,4 +75,5 @@ def summarise_sampled(
 ) -> dict[str, float]:
     """{"sampled/all/NDCG@10|100neg": mean, ..., "sampled/all/n": cases}; groups as in `summarise`."""
     flat = summarise({"sampled": rank}, groups, ks)
+    check_invariants(flat)
     return {f"{key}{suffix(negatives)}" if "@" in key else key: value for key, value in flat.items()}

@@ -36,6 +36,15 @@ def shown_columns(width: int) -> list[str]:
     return columns() if width >= 150 else ["Hit@10", "Hit@20", "NDCG@10", "NDCG@20", "MRR@10"]
 
 
+def among_drawn(metrics: Mapping[str, float], part: str) -> str:
+    """Figures among drawn negatives, in a line of their own since they compare with no full ranking; "" if none."""
+    prefix = f"{part}/sampled/all/"
+    quoted = {
+        k.removeprefix(prefix): v for k, v in metrics.items() if k.startswith((f"{prefix}Hit@10|", f"{prefix}NDCG@10|"))
+    }
+    return ", ".join(f"{name} {value:.4f}" for name, value in quoted.items())
+
+
 def headline(report: Mapping[str, Any]) -> str:
     """What was compared with what: the line every number needs beside it."""
     chosen, card = report["options"], report["card"]
@@ -78,8 +87,12 @@ def show(run_dir: Path, console: Console) -> None:
             table.add_row(*cells[:3], *(cells[3 + names.index(name)] for name in shown))
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
+        if legacy := among_drawn(metrics, part):
+            lines += [f"Among drawn negatives, not to be compared with the above: {legacy}.", ""]
         if part == "test":
             console.print(table)
+            if legacy:
+                console.print(f"among drawn negatives, not to be compared with the above: {legacy}")
     lines += ["seen items: masked = items of the history cannot be recommended again; unmasked = the whole catalogue."]
     write_atomic(run_dir / "report.md", "\n".join(lines) + "\n")
     console.print(f"everything is in {run_dir} (report.md, metrics.json, ranks.npz, config.resolved.yaml)")

@@ -2,13 +2,15 @@
 
 Every case is ranked once, from its own history and without padding; the model reads the last `length` items of it, the
 mask leaves out all of it. The ranks are kept, so that other cut-offs, groups and tests need no model.
+
+ranking=sampled adds the ranks among 100 drawn negatives, under names that no full ranking shares: NDCG@10|100neg.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ import torch
 
 from pte.lit.data import EvaluationLoader
 from pte.metric.rank import ranks
+from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import check_invariants, summarise
 from pte.protocol.group import item_groups, user_groups
-from pte.schema import Cases, Interactions, Split
+from pte.schema import Cases, InputError, Interactions, Split
 from pte.stage import interactions as interactions_stage
 from pte.stage import split as split_stage
 from pte.stage import training as training_stage
@@ -27,16 +30,19 @@ from pte.stage.context import Context
 
 NAME = "metrics"
 VERSION = 1
-READS = training_stage.READS
+READS = (*training_stage.READS, "ranking")
 IDLE = training_stage.IDLE
 PARENTS = ("interactions", "split", "selection", "training")
 
+RANKINGS = ("full", "sampled")
 TELL_SECONDS = 20.0
 
 
 def run(context: Context) -> None:
     """Rank the validation and test cases; write ranks.npz, metrics.json and facts.json."""
-    knobs, seed = context.config["trainer"], int(context.config["seed"])
+    knobs, seed, ranking = context.config["trainer"], int(context.config["seed"]), context.config["ranking"]
+    if ranking not in RANKINGS:
+        raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
     interactions = interactions_stage.load(context.parents["interactions"])
     split = split_stage.load(context.parents["split"])
     backbone = training_stage.restore(
@@ -55,15 +61,22 @@ def run(context: Context) -> None:
             interactions, cases, row_length=backbone.length, scores_mib=knobs["scores_mib"], device=device
         )
         began = time.perf_counter()
-        rank = rank_cases(backbone, loader, len(cases.target), seed=seed, say=context.say, part=part)
+        draw = draws(len(cases.target), seed=seed) if ranking == "sampled" else None
+        rank = rank_cases(backbone, loader, len(cases.target), seed=seed, say=context.say, part=part, draw=draw)
         facts[f"{part}_seconds"] = round(time.perf_counter() - began, 2)
         told = about(interactions, split, cases)
-        flat |= {f"{part}/{key}": value for key, value in summarise(rank, groups(told)).items()}
+        flat |= {f"{part}/{key}": value for key, value in figures(rank, groups(told)).items()}
         arrays |= {f"{part}_{name}": values for name, values in {**rank, **told}.items()}
-    check_invariants(flat)
     np.savez(context.out / "ranks.npz", **arrays)
     (context.out / "metrics.json").write_text(json.dumps(flat, indent=1), encoding="utf-8")
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def figures(rank: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The flat figures of one part; those of sampled ranks under names of their own."""
+    flat = summarise({kind: values for kind, values in rank.items() if kind != "sampled"}, groups)
+    check_invariants(flat)
+    return flat | summarise_sampled(rank["sampled"], groups) if "sampled" in rank else flat
 
 
 def load(path: Path) -> dict[str, float]:
@@ -73,20 +86,31 @@ def load(path: Path) -> dict[str, float]:
 
 @torch.inference_mode()
 def rank_cases(
-    backbone: Any, loader: EvaluationLoader, count: int, *, seed: int, say: Callable[[str], None], part: str
+    backbone: Any,
+    loader: EvaluationLoader,
+    count: int,
+    *,
+    seed: int,
+    say: Callable[[str], None],
+    part: str,
+    draw: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """{"masked": (C,), "unmasked": (C,)} int32 ranks, in the order of the cases.
+    """{"masked": (C,), "unmasked": (C,)} int32 ranks, in the order of the cases; with `draw` (C, K) "sampled" too.
 
     Sampling starts from `seed` for either part, as validation during training does: the same draws, the same figure.
     """
     generator = torch.Generator().manual_seed(seed)
-    found = {kind: np.full(count, -1, np.int32) for kind in ("masked", "unmasked")}
+    kinds = ("masked", "unmasked") if draw is None else ("masked", "unmasked", "sampled")
+    found = {kind: np.full(count, -1, np.int32) for kind in kinds}
     began = told = time.monotonic()
     done = 0
     for question in loader:
         scores = backbone.score(question.history, generator=generator)
         rank, case = ranks(scores, question.target, question.seen), question.case.cpu().numpy()
         found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
+        if draw is not None:
+            own = torch.from_numpy(draw[case]).to(scores.device)
+            found["sampled"][case] = sampled_ranks(scores, question.target, question.seen, own).cpu().numpy()
         done, now = done + len(case), time.monotonic()
         if now - told >= TELL_SECONDS:
             left = (now - began) * (count - done) / done
