@@ -1,6 +1,7 @@
 """LLM-ESR: two views that read each other causally, and lessons from similar users that flow one way."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,6 +104,21 @@ def test_distillation_is_the_squared_distance_to_the_mean_of_similar_users():
     loss.backward()
     touched = {tuple(place) for place in state.grad.abs().sum(dim=-1).nonzero().tolist()}
     assert touched == set(ends.values()), "a lesson reaches the user's last state and nothing else"
+
+
+def test_shares_of_two_processes_add_up():
+    """One of three histories here, two there, each divided by half of three: the average is the loss of all three."""
+    model, weight = observed(), torch.randn(13, 8)
+
+    def loss(*members: int, sequences: float) -> float:
+        asked = replace(batch(*members), sequences=sequences)
+        return model.sequence_auxiliary(asked, weight[asked.item], encode).item()
+
+    def encode(item, length):
+        return weight[item[torch.arange(len(item)), length - 1]]
+
+    shares = [loss(0, sequences=1.5), loss(2, 3, sequences=1.5)]
+    assert sum(shares) / 2 == pytest.approx(loss(0, 2, 3, sequences=3.0), rel=1e-6)
 
 
 def test_teachers_get_no_gradient():
