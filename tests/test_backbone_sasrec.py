@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from pte.backbone.sasrec import SASRec
+from pte.nn.attention import block_causal
 from pte.nn.batch import History, PackedBatch
 from pte.representation.id import Id
 
@@ -131,3 +132,36 @@ def test_the_same_loss_on_a_gpu_also_under_autocast():
         loss = model.loss(batch)["loss"]
     loss.backward()
     assert loss.item() == pytest.approx(expected, rel=2e-2)
+
+
+@pytest.mark.parametrize("loss", ["ce", "sampled", "bce", "gbce", "infonce"])
+def test_every_loss_reaches_every_weight_and_a_step_without_targets_moves_none(loss):
+    model = make(loss=loss, loss_knobs={"negatives": None if loss == "ce" else 8})
+    model.loss(packed(*HISTORIES))["loss"].backward()
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
+    model.zero_grad()
+    nothing = torch.zeros(1, 4, dtype=torch.int64)
+    empty = model.loss(PackedBatch(nothing, nothing, nothing, nothing, total=5.0))["loss"]
+    empty.backward()
+    assert empty == 0
+    assert not any(p.grad.any() for p in model.parameters() if p.grad is not None)
+
+
+def test_scores_follow_the_loss():
+    asked = History(torch.tensor([[1, 2, 3]]), torch.tensor([3]))
+    inner, cosine = make().eval().score(asked), make(loss="infonce").eval().score(asked)
+    norm = make().representation.table()[1:].norm(dim=1)
+    torch.testing.assert_close(inner / norm / (inner / norm).norm(), cosine / cosine.norm())
+    assert cosine.abs().max() <= 1 + 1e-6
+
+
+def test_negatives_are_drawn_outside_the_history():
+    """A history of all items leaves none to draw: only the targets' own terms are left, softplus(-s) / 2."""
+    model = make(length=ITEMS, loss="bce").eval()
+    batch = packed((torch.arange(ITEMS) + 1).tolist())
+    table = model.representation.table()
+    hidden = model.encoder(table[batch.item], batch.position, block_causal(batch.segment))[batch.target > 0]
+    own = F.softplus(-(hidden * table[batch.target[batch.target > 0]]).sum(1)) / 2
+    torch.testing.assert_close(model.loss(batch)["loss"], own.mean())
+    free = make(length=ITEMS, loss="bce", loss_knobs={"exclude_history": False}).eval()
+    assert free.loss(batch)["loss"] > own.mean() + 0.05

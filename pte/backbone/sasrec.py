@@ -1,11 +1,15 @@
-"""SASRec: self-attention over the history, the next item by softmax over the whole catalogue, at every position.
+"""SASRec: self-attention over the history, the next item asked for at every position.
 
 Kang & McAuley, ICDM 2018 (arXiv 1808.09781), with the loss that later work found to matter most: full cross-entropy
-instead of one sampled negative (Klenitskiy & Vasilev, RecSys 2023, "Turning Dross Into Gold Loss"). One item table
-serves as input and as output. Departures: post-LN, GELU and a wider feed-forward part, as in BERT (see nn/attention).
+instead of one sampled negative (Klenitskiy & Vasilev, RecSys 2023, "Turning Dross Into Gold Loss"); nn/loss has that
+one and others, each of which scores as it trains. One item table serves as input and as output. Departures: post-LN,
+GELU and a wider feed-forward part, as in BERT (see nn/attention).
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +18,12 @@ from pte.backbone import reading
 from pte.backbone.protocol import Representation
 from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
-from pte.nn.cross_entropy import catalogue_cross_entropy
+from pte.nn.loss import objective
+from pte.nn.negative import Met
 
 
 class SASRec(nn.Module):
-    """score_j = h . e_j, h the encoder's state after the last item of the history."""
+    """score_j = h . e_j (or their cosine, where the loss has it), h the state after the last item of the history."""
 
     uses_text = False
     trained = True
@@ -35,10 +40,12 @@ class SASRec(nn.Module):
         dropout: float,
         attention_dropout: float,
         product: str,
+        loss: str = "ce",
+        loss_knobs: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.representation, self.num_items, self.length = representation, num_items, length
-        self.product = getattr(torch, product)
+        self.objective = objective(loss, product=getattr(torch, product), **(loss_knobs or {}))
         self.encoder = Encoder(
             width=representation.width, views=representation.views, inner=inner, layers=layers, heads=heads,
             length=length, dropout=dropout, attention_dropout=attention_dropout,
@@ -48,16 +55,13 @@ class SASRec(nn.Module):
         table = self.representation.table()
         hidden = reading.states(self.encoder, self.representation, table, batch)
         asked = batch.target > 0
-        loss = self.objective(hidden[asked], table, batch.target[asked], batch.total)
+        met = Met.histories(batch.item, batch.segment, batch.target) if self.objective.excludes_history else None
+        loss = self.objective(hidden[asked], table, batch.target[asked], total=batch.total, met=met)
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, hidden)}
-
-    def objective(self, hidden: Tensor, table: Tensor, target: Tensor, total: float) -> Tensor:
-        """What is minimised, from states (T, D), table (N+1, D) and targets (T,) in 1..N."""
-        return catalogue_cross_entropy(hidden, table, target, total=total, product_dtype=self.product)
 
     @torch.no_grad()
     def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
         """(B, N), column j is item j+1. Nothing is drawn."""
         table = self.representation.table()
         last = reading.last(self.encoder, self.representation, table, history.item, history.length)
-        return last @ table[1:].T
+        return self.objective.score(last, table)

@@ -52,20 +52,26 @@ class Objective(Protocol):
 def objective(
     name: str,
     *,
-    negatives: int | None,
-    temperature: float,
-    calibration: float,
-    uniform: float,
-    exclude_history: bool | None,
+    negatives: int | None = None,
+    temperature: float = 0.07,
+    calibration: float = 0.75,
+    uniform: float = 0.5,
+    exclude_history: bool | None = None,
     product: torch.dtype = torch.float32,
 ) -> Objective:
     """The objective called `name`; None takes what the loss's own paper does."""
     if negatives is not None and negatives < 1:
-        raise InputError(f"loss.negatives={negatives}: give a positive number, or null for the paper's own")
+        raise InputError(
+            f"backbone.loss_knobs.negatives={negatives}: give a positive number, or null for the paper's own"
+        )
     if temperature <= 0:
-        raise InputError(f"loss.temperature={temperature}: it divides the cosines, so it must be positive")
+        raise InputError(
+            f"backbone.loss_knobs.temperature={temperature}: it divides the cosines, so it must be positive"
+        )
     if not (0 <= calibration <= 1 and 0 < uniform <= 1):
-        raise InputError(f"loss: calibration={calibration} lies in 0..1 and uniform={uniform} above 0, up to 1")
+        raise InputError(
+            f"backbone.loss_knobs: calibration={calibration} lies in 0..1 and uniform={uniform} above 0, up to 1"
+        )
     drop = exclude_history if exclude_history is not None else True
     match name:
         case "ce":

@@ -42,7 +42,7 @@ class Met:
         span = torch.maximum(item.amax(), target.amax()) + 1
         key = torch.cat([owner * span + item[asked], owner * span + target[asked]]).unique()
         of = key // span
-        owners = torch.arange(int(owner.max()) + 2, device=owner.device)
+        owners = torch.arange(int(owner.amax()) + 2 if len(owner) else 1, device=owner.device)
         return cls(owner, of, key % span, torch.searchsorted(of, owners))
 
     def contains(self, drawn: Tensor) -> Tensor:
@@ -74,6 +74,8 @@ def batch_negatives(
     """
     device = target.device
     everywhere = torch.randint(1, num_items + 1, (count,), generator=generator, device=device)
+    if not len(target):  # a process without targets in this step: nothing will be asked of its negatives
+        return everywhere, torch.full((count,), 1 / num_items, device=device)
     here = target[torch.randint(len(target), (count,), generator=generator, device=device)]
     drawn = torch.where(torch.rand(count, generator=generator, device=device) < uniform, everywhere, here)
     frequency = torch.bincount(target, minlength=num_items + 1)[drawn].float() / len(target)
