@@ -21,7 +21,9 @@ from pte.stage.context import Context
 NAME = "profiles"
 VERSION = 1
 READS = ("profiler",)
-IDLE = ("profiler.batch_size", "profiler.device", "profiler.base_url", "profiler.parallel", "profiler.key_variable")
+IDLE = tuple(
+    f"profiler.{knob}" for knob in ("batch_size", "device", "base_url", "parallel", "key_variable", "timeout_seconds")
+)
 PARENTS = ("interactions", "split")
 FILE = "generations.jsonl.gz"
 
