@@ -58,7 +58,8 @@ def run(context: Context) -> None:
     if backbone.trained:
         fit(context, backbone, interactions, split)
     elif _first():
-        counting.keep(interactions, split, context.out)
+        facts = counting.keep(interactions, split, context.out)
+        context.say(f"  nothing to train: counted from {facts['sequences']:,} training histories where it is used")
 
 
 def fit(context: Context, backbone: Any, interactions: Interactions, split: Split) -> None:
