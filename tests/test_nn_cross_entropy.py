@@ -144,3 +144,12 @@ def test_the_same_on_a_gpu(dtype):
     mine, theirs = gradients(ours, far[0], far[1]), gradients(reference, hidden, table)
     for a, b in zip(mine, theirs, strict=True):
         assert ((a.cpu() - b).norm() / b.norm()).item() < bound
+
+
+def test_a_second_backward_is_refused():
+    """The gradients are scaled where they lie, so they serve once."""
+    hidden, table, target = problem()
+    loss = catalogue_cross_entropy(hidden, table, target, total=37)
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()

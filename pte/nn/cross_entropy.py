@@ -81,19 +81,18 @@ class _CatalogueCrossEntropy(torch.autograd.Function):
                 _add_product(grad_table[1:], p.T, h[rows])
         if grad_hidden is not None:
             grad_hidden -= table[target]
-            grad_hidden /= total
         if grad_table is not None:
             grad_table.index_add_(0, target, hidden.to(grad_table.dtype), alpha=-1)
-            grad_table /= total
         ctx.save_for_backward(grad_hidden, grad_table)
-        ctx.dtypes = hidden.dtype, table.dtype
+        ctx.total, ctx.dtypes = total, (hidden.dtype, table.dtype)
         return loss / total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,) = grads
-        made = (g if g is None else (g * grad).to(d) for g, d in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
+        scale = grads[0] / ctx.total
+        # In place: the table's gradient is as large as the table. A second backward is refused by autograd's own check.
+        made = (g if g is None else g.mul_(scale).to(d) for g, d in zip(ctx.saved_tensors, ctx.dtypes, strict=True))
         return (*made, None, None, None, None)
 
 
