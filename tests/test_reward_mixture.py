@@ -6,6 +6,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from test_reward_parts import world
 
 from pte.paths import CONF_DIR
 from pte.reward.base import PartScore
@@ -17,7 +18,7 @@ class Fixed:
     def __init__(self, user, known=True):
         self.user, self.known = torch.tensor(user), known
 
-    def score(self, data, generator):
+    def score(self, data, space, generator):
         return PartScore(self.user, self.user, torch.tensor([self.known]), torch.tensor([True]))
 
 
@@ -27,7 +28,7 @@ def test_by_hand():
         "b": Fixed([[0.0, 0.0, -1.0]]),
         "c": Fixed([[5.0, 0.0, 0.0]]),
     }
-    got = Mixture(parts=parts, weights={"a": 1.0, "b": 0.5, "c": 0.0}, raw=["b"], eps=0.0).score(None)
+    got = Mixture(parts=parts, weights={"a": 1.0, "b": 0.5, "c": 0.0}, raw=["b"], eps=0.0).score(world())
     z = math.sqrt(1.5)  # (20 - 10) / sqrt(200 / 3)
     assert got.total.user[0].tolist() == pytest.approx([-z, 0, z - 0.5])
     assert got.total.user_known.tolist() == [False]  # part a counts and is unknown
@@ -50,6 +51,8 @@ def test_names_must_agree_and_something_must_count():
         Mixture(parts=parts, weights={"b": 1.0})
     with pytest.raises(InputError, match="all weights are 0"):
         Mixture(parts=parts, weights={"a": 0.0})
+    with pytest.raises(InputError, match="width=1"):
+        Mixture(parts=parts, weights={"a": 1.0}, width=1)
 
 
 @pytest.mark.parametrize(

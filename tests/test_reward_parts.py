@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pte.reward.base import RewardData, SideData, reward_data
+from pte.reward.base import RewardData, Texts, reward_data
 from pte.reward.collaborative import Collaborative, _Draw
 from pte.reward.contrast import NONE
 from pte.reward.distinct import Distinct
 from pte.reward.format import Format, withheld_titles
+from pte.reward.space import Space
 from pte.schema import Embeddings, InputError, Interactions, Items, Profiles, Split
 
 U, N, K, D = 40, 30, 3, 16
@@ -28,20 +29,13 @@ def world(seed=0) -> RewardData:
     user = np.repeat(np.arange(U), 6)
     withheld = np.tile([False] * 5 + [True], (U, 1))
     withheld[0] = False
-    metadata = unit(N + 1, D, seed=3)
-    metadata[0] = 0
-    row_user, row_item = torch.from_numpy(user), torch.from_numpy(item.ravel())
     visible = ~torch.from_numpy(withheld.ravel())
-    context = torch.zeros(U, D).index_add_(0, row_user[visible], metadata[row_item[visible]])
-    candidates = unit(U, K, D, seed=4), unit(N + 1, K, D, seed=5)
-    candidates[1][0] = 0
-    texts = [["a text"] * K] * U, [["a text"] * K] * (N + 1)
-    flags = torch.ones(U, K, dtype=torch.bool), torch.ones(N + 1, K, dtype=torch.bool)
-    return RewardData(
-        SideData(candidates[0], F.normalize(context, dim=1), texts[0], flags[0]),
-        SideData(candidates[1], metadata, texts[1], flags[1]),
-        row_user, row_item, visible, ~visible, [""] + [f"title number {i}" for i in range(1, N + 1)],
-    )  # fmt: skip
+    items, metadata = unit(N + 1, K, D, seed=5), unit(N + 1, D, seed=3)
+    items[0], metadata[0] = 0, 0
+    texts = [Texts([["a text"] * K] * n, torch.ones(n, K, dtype=torch.bool)) for n in (U, N + 1)]
+    title = [""] + [f"title number {i}" for i in range(1, N + 1)]
+    rows = torch.from_numpy(user), torch.from_numpy(item.ravel())
+    return RewardData(unit(U, K, D, seed=4), items, metadata, *texts, *rows, visible, ~visible, title)
 
 
 def rng(seed=0):
@@ -50,10 +44,10 @@ def rng(seed=0):
 
 def test_a_user_profile_that_points_at_withheld_items_wins():
     data = world()
-    candidate = data.user.candidate.clone()
-    withheld = data.row_item[data.withheld]
-    candidate[data.row_user[data.withheld], 1] = data.item.context[withheld]
-    got = Collaborative().score(replace(data, user=replace(data.user, candidate=candidate)), rng())
+    space = Space.of(data, None)
+    user = space.user.clone()
+    user[data.row_user[data.withheld], 1] = space.item_anchor[data.row_item[data.withheld]]
+    got = Collaborative().score(data, replace(space, user=user), rng())
     assert got.user_known.tolist() == [False] + [True] * (U - 1)
     assert not got.user[0].any()
     assert (got.user[1:].argmax(1) == 1).all()
@@ -61,12 +55,11 @@ def test_a_user_profile_that_points_at_withheld_items_wins():
 
 def test_an_item_profile_that_points_at_its_withheld_holders_wins():
     data = world()
-    candidate = data.item.candidate.clone()
+    space = Space.of(data, None)
+    item = space.item.clone()
     for u, i in zip(data.row_user[data.withheld].tolist(), data.row_item[data.withheld].tolist(), strict=True):
-        candidate[i, 2] += 3 * data.user.context[u]
-    candidate = F.normalize(candidate, dim=-1)
-    candidate[0] = 0
-    got = Collaborative().score(replace(data, item=replace(data.item, candidate=candidate)), rng())
+        item[i, 2] += 3 * space.user_anchor[u]
+    got = Collaborative().score(data, replace(space, item=F.normalize(item, dim=-1)), rng())
     held = torch.unique(data.row_item[data.withheld])
     assert (got.item[held].argmax(1) == 2).float().mean() > 0.9  # neighbours in the sequence pull elsewhere
     assert not got.item_known[0]
@@ -75,14 +68,17 @@ def test_an_item_profile_that_points_at_its_withheld_holders_wins():
 
 def test_an_item_profile_that_points_at_withheld_neighbours_wins():
     data = world()
-    candidate = data.item.candidate.clone()
+    space = Space.of(data, None)
+    item = space.item.clone()
     last = torch.nonzero(data.withheld).squeeze(1)
     before = torch.unique(data.row_item[last - 1])
     for row in last.tolist():
-        candidate[data.row_item[row - 1], 0] += 3 * data.item.context[data.row_item[row]]
-    got = Collaborative().score(replace(data, item=replace(data.item, candidate=F.normalize(candidate, dim=-1))), rng())
-    assert (got.item[before].argmax(1) == 0).float().mean() > 0.8  # holders pull elsewhere
+        item[data.row_item[row - 1], 0] += 3 * space.item_anchor[data.row_item[row]]
+    got = Collaborative().score(data, replace(space, item=F.normalize(item, dim=-1)), rng())
     assert got.item_known[before].all()
+    alone = before[~torch.isin(before, data.row_item[last])]  # others have withheld holders, who pull elsewhere
+    assert len(alone) >= 5
+    assert (got.item[alone].argmax(1) == 0).all()
 
 
 def test_what_one_relates_to_in_training_is_never_a_negative():
@@ -93,7 +89,7 @@ def test_what_one_relates_to_in_training_is_never_a_negative():
         if data.row_user[row] == data.row_user[row - 1]:
             a, b = int(data.row_item[row - 1]), int(data.row_item[row])
             beside |= {(a, b), (b, a)}
-    draw = _Draw(data, 64, 4096, rng())
+    draw = _Draw(data, Space.of(data, None), 64, 4096, rng())
     for contrast, related in (
         (draw.users_by_items(), trained),
         (draw.items_by_users(), {(i, u) for u, i in trained}),
@@ -113,7 +109,7 @@ def test_what_one_relates_to_in_training_is_never_a_negative():
 def test_nothing_withheld_means_nothing_known():
     data = world()
     bare = replace(data, withheld=torch.zeros_like(data.withheld))
-    got = Collaborative().score(bare, rng())
+    got = Collaborative().score(bare, Space.of(bare, None), rng())
     assert not got.user_known.any()
     assert not got.item_known.any()
     assert not got.user.any()
@@ -128,13 +124,14 @@ def test_halves_of_the_withheld_rows_are_disjoint_and_whole():
     assert 0 < mine.withheld.sum() < data.withheld.sum()
 
 
-def test_a_profile_like_its_own_context_is_recognised_and_a_collapsed_one_is_not():
+def test_a_profile_like_its_own_anchor_is_recognised_and_a_collapsed_one_is_not():
     data = world()
-    candidate = data.user.candidate.clone()
-    candidate[:, 0] = data.user.context  # itself
-    candidate[:, 1] = data.user.context.roll(1, 0)  # somebody else
-    candidate[:, 2] = F.normalize(data.user.context.mean(0), dim=0)  # everybody
-    got = Distinct().score(replace(data, user=replace(data.user, candidate=candidate)), rng())
+    space = Space.of(data, None)
+    own, user = space.user_anchor, space.user.clone()
+    user[:, 0] = own
+    user[:, 1] = own.roll(1, 0)  # somebody else
+    user[:, 2] = F.normalize(own.mean(0), dim=0)  # everybody
+    got = Distinct().score(data, replace(space, user=user), rng())
     assert (got.user.argmax(1) == 0).all()
     assert got.user[:, 2].mean() > got.user[:, 1].mean()
     # log p(x|y) of the collapsed vector is on average no better than guessing among x and the others
@@ -143,9 +140,20 @@ def test_a_profile_like_its_own_context_is_recognised_and_a_collapsed_one_is_not
     assert not got.item_known[0]
 
 
+def test_an_item_is_judged_by_its_other_voices():
+    """A text that has nothing to do with the metadata does not bring an anchor of its own along."""
+    data = world()
+    data = replace(data, user=data.user[:, :1], item=data.item[:, :1])
+    stranger = Distinct().score(data, Space.of(data, None), rng()).item[1:]
+    assert stranger.mean() < -np.log(60)
+    same = replace(data, item=data.metadata[:, None])
+    assert (Distinct().score(same, Space.of(same, None), rng()).item[1:] > -1).all()
+
+
 def test_negatives_are_a_matter_of_the_generator():
     data = world()
-    one, same, other = (Collaborative().score(data, rng(seed)) for seed in (0, 0, 1))
+    space = Space.of(data, None)
+    one, same, other = (Collaborative().score(data, space, rng(seed)) for seed in (0, 0, 1))
     assert torch.equal(one.user, same.user)
     assert not torch.equal(one.user, other.user)
 
@@ -161,7 +169,8 @@ def test_held_out_rows_are_never_read(twelve, twelve_split):
         data = reward_data(
             interactions, twelve_split, profiles, Embeddings(*vectors), parsed=parsed, device=torch.device("cpu")
         )
-        scores = [part.score(data, rng()) for part in (Collaborative(), Distinct(), Format())]
+        space = Space.of(data, 4)
+        scores = [part.score(data, space, rng()) for part in (Collaborative(), Distinct(), Format())]
         return [torch.cat([score.user, score.item]) for score in scores]
 
     held_out = ~twelve_split.train
@@ -210,9 +219,10 @@ def test_withheld_titles(twelve, twelve_split):
 
 def test_a_fallback_counts_as_unusable():
     data = world()
-    parsed = data.user.parsed.clone()
+    parsed = data.user_texts.parsed.clone()
     parsed[3, 1] = False
-    got = Format(min_words=1, max_words=9).score(replace(data, user=replace(data.user, parsed=parsed)), rng())
+    data = replace(data, user_texts=replace(data.user_texts, parsed=parsed))
+    got = Format(min_words=1, max_words=9).score(data, Space.of(data, None), rng())
     assert got.user[3].tolist() == [0, -1, 0]
 
 
@@ -243,4 +253,4 @@ def test_reward_data_has_only_training_rows():
         interactions, split, Profiles([["x"]] * 2, [["x"]] * 3, []), vectors, parsed=flags, device=torch.device("cpu")
     )
     assert data.row_item.tolist() == [1, 2]
-    assert data.user.context.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
+    assert Space.of(data, None).user_anchor.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -15,13 +15,14 @@ from torch.nn import functional as F
 
 from pte.schema import Embeddings, Interactions, Profiles, Split
 
+if TYPE_CHECKING:
+    from pte.reward.space import Space
+
 
 @dataclass(frozen=True)
-class SideData:
-    """One side, users (n = U) or items (n = N+1, row 0 padding)."""
+class Texts:
+    """The candidate profiles of one side, users (n = U) or items (n = N+1, row 0 padding)."""
 
-    candidate: Tensor  # (n, K, d) unit vectors of the candidate profiles
-    context: Tensor  # (n, d) what the entity is known by without a profile; zeros where nothing is known
     text: list[list[str]]  # (n, K)
     parsed: Tensor  # (n, K) bool: False where a fallback stands in for an unusable completion
 
@@ -30,8 +31,11 @@ class SideData:
 class RewardData:
     """Candidates of both sides and the R training rows, sorted by user, oldest first."""
 
-    user: SideData
-    item: SideData
+    user: Tensor  # (U, K, d) unit vectors of the candidates
+    item: Tensor  # (N+1, K, d)
+    metadata: Tensor  # (N+1, d) unit vectors of the items' plain metadata
+    user_texts: Texts
+    item_texts: Texts
     row_user: Tensor  # (R,) int64
     row_item: Tensor  # (R,) int64
     visible: Tensor  # (R,) bool: the prompts may have shown this row
@@ -56,7 +60,9 @@ class PartScore:
 
 
 class Part(Protocol):
-    def score(self, data: RewardData, generator: torch.Generator) -> PartScore: ...
+    """`space` holds the vectors to compare; see space.py."""
+
+    def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore: ...
 
 
 @dataclass(frozen=True)
@@ -80,25 +86,27 @@ def reward_data(
     parsed: tuple[Tensor, Tensor],
     device: torch.device,
 ) -> RewardData:
-    """Gather what rewards read. parsed: (U, K) and (N+1, K) bool. A user's context is what its visible items say."""
+    """Gather what rewards read. parsed: (U, K) and (N+1, K) bool."""
     train = split.train
-    row_user = torch.from_numpy(interactions.user[train]).long().to(device)
-    row_item = torch.from_numpy(interactions.item[train]).long().to(device)
     visible = torch.from_numpy(split.visible[train]).to(device)
-    metadata = torch.from_numpy(embeddings.metadata).to(device)
-    context = visible_mean(metadata, row_user[visible], row_item[visible], interactions.num_users)
     return RewardData(
-        user=SideData(torch.from_numpy(embeddings.user).to(device), context, profiles.user, parsed[0].to(device)),
-        item=SideData(torch.from_numpy(embeddings.item).to(device), metadata, profiles.item, parsed[1].to(device)),
-        row_user=row_user,
-        row_item=row_item,
+        user=torch.from_numpy(embeddings.user).to(device),
+        item=torch.from_numpy(embeddings.item).to(device),
+        metadata=torch.from_numpy(embeddings.metadata).to(device),
+        user_texts=Texts(profiles.user, parsed[0]),
+        item_texts=Texts(profiles.item, parsed[1]),
+        row_user=torch.from_numpy(interactions.user[train]).long().to(device),
+        row_item=torch.from_numpy(interactions.item[train]).long().to(device),
         visible=visible,
         withheld=~visible,
         title=interactions.items.title,
     )
 
 
-def visible_mean(metadata: Tensor, user: Tensor, item: Tensor, num_users: int) -> Tensor:
-    """h_u = sum of the metadata vectors of u's rows, at unit length, (U, d); zeros for a user without rows."""
-    total = metadata.new_zeros(num_users, metadata.shape[1]).index_add_(0, user, metadata[item])
+def visible_mean(table: Tensor, user: Tensor, item: Tensor, num_users: int) -> Tensor:
+    """h_u = sum of the vectors of u's rows at unit length, (U, d); zeros for a user without rows.
+
+    table (N+1, d); user and item (R,) of the visible rows.
+    """
+    total = table.new_zeros(num_users, table.shape[1]).index_add_(0, user, table[item])
     return F.normalize(total, dim=1)

@@ -2,12 +2,14 @@
 
 The comparison is InfoNCE (see contrast.py), symmetrised, against rows that train but were withheld from prompts:
 
-    users: positives are the metadata vectors of u's withheld items
+    users: positives are u's withheld items
     items: positives are (a) the items next to i in a user's training rows, where one of the two rows is withheld, and
-           (b) the users who hold i in a withheld row, each as the mean metadata vector h_u of its visible items
+           (b) the users who hold i in a withheld row
+
+Items and users stand there as anchors (see space.py); a user's anchor is made of its visible rows.
 
 Half of the negatives follow popularity (an item of a random visible row; a random user), half are look-alikes of the
-positive (near in metadata, or often chosen together; users with near h_u). What x itself relates to in training is
+positive (near in the space, or often chosen together). What x itself relates to in training is
 never its negative. An entity without any withheld row scores 0 and is flagged as unknown.
 """
 
@@ -19,9 +21,10 @@ from torch import Tensor
 from pte.reward.base import PartScore, RewardData
 from pte.reward.contrast import NONE, Contrast, Relation, info_nce
 from pte.reward.neighbor import cooccurring, nearest
+from pte.reward.space import Space
 from pte.schema import InputError
 
-LOOK_ALIKES = 32  # nearest in text, of which negatives are drawn
+LOOK_ALIKES = 32  # nearest in the space, of which negatives are drawn
 TOGETHER = 16  # items most often chosen together with an item, likewise
 WINDOW = 3  # places within which two rows count as together
 
@@ -29,17 +32,17 @@ WINDOW = 3  # places within which two rows count as together
 class Collaborative:
     """InfoNCE against withheld training behaviour."""
 
-    def __init__(self, *, temperature: float = 0.07, negatives: int = 64, sample: int = 4096) -> None:
+    def __init__(self, *, temperature: float = 0.1, negatives: int = 64, sample: int = 4096) -> None:
         if temperature <= 0 or negatives < 2:
             raise InputError(f"reward: temperature={temperature} must be positive, negatives={negatives} at least 2")
         self.temperature, self.negatives, self.sample = temperature, negatives, sample
 
-    def score(self, data: RewardData, generator: torch.Generator) -> PartScore:
-        draw = _Draw(data, self.negatives, self.sample, generator)
-        user, user_known = info_nce(data.user.candidate, data.item.context, draw.users_by_items(), self.temperature)
-        item = data.item.candidate
-        beside, by_item = info_nce(item, data.item.context, draw.items_by_items(), self.temperature)
-        holders, by_user = info_nce(item, data.user.context, draw.items_by_users(), self.temperature)
+    def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
+        draw = _Draw(data, space, self.negatives, self.sample, generator)
+        tau = self.temperature
+        user, user_known = info_nce(space.user, space.item_anchor, draw.users_by_items(), tau)
+        beside, by_item = info_nce(space.item, space.item_anchor, draw.items_by_items(), tau)
+        holders, by_user = info_nce(space.item, space.user_anchor, draw.items_by_users(), tau)
         kinds = by_item.long() + by_user.long()
         return PartScore(user, (beside + holders) / kinds.clamp(min=1)[:, None], user_known, kinds > 0)
 
@@ -47,17 +50,18 @@ class Collaborative:
 class _Draw:
     """The comparisons of both sides, with their negatives drawn."""
 
-    def __init__(self, data: RewardData, negatives: int, sample: int, generator: torch.Generator) -> None:
-        self.data, self.negatives, self.generator = data, negatives, generator
+    def __init__(self, data: RewardData, space: Space, negatives: int, sample: int, generator: torch.Generator) -> None:
+        self.negatives, self.generator = negatives, generator
         self.user, self.item, self.withheld = data.row_user, data.row_item, data.withheld
-        self.num_items, self.num_users = len(data.item.context) - 1, len(data.user.context)
+        self.num_items = len(space.item_anchor) - 1
         self.shown = self.item[data.visible]
-        self.known_users = torch.nonzero(data.user.context.any(dim=1)).squeeze(1)
+        self.known = space.user_anchor.any(dim=1)  # (U,) users with visible rows
+        self.known_users = torch.nonzero(self.known).squeeze(1)
         self.trained = Relation(self.user, self.item, self.num_items + 1)
         together = cooccurring(self.user[data.visible], self.shown, self.num_items, TOGETHER, window=WINDOW)
-        alike = nearest(data.item.context, LOOK_ALIKES, sample=sample, generator=generator)
+        alike = nearest(space.item_anchor, LOOK_ALIKES, sample=sample, generator=generator)
         self.like_item = torch.cat([alike, together], dim=1)
-        self.like_user = nearest(data.user.context, LOOK_ALIKES, sample=sample, generator=generator)
+        self.like_user = nearest(space.user_anchor, LOOK_ALIKES, sample=sample, generator=generator)
 
     def users_by_items(self) -> Contrast:
         """Users against their withheld items; rivals are users who have not trained on that item."""
@@ -73,7 +77,7 @@ class _Draw:
 
     def items_by_users(self) -> Contrast:
         """Items against the users who hold them in a withheld row; rivals are items those users have not trained on."""
-        rows = self.withheld & self.data.user.context.any(dim=1)[self.user]
+        rows = self.withheld & self.known[self.user]
         u, i = self.user[rows], self.item[rows]
         half = self.negatives // 2
         negative = torch.cat([self._pick(self.known_users, len(u), half), self._choose(self.like_user[u])], dim=1)

@@ -1,9 +1,9 @@
 """Distinct part: can the entity be told from its look-alikes by its profile?
 
-    R(y) = log p(x | y) = e(y).h_x / tau - log sum_{x' in {x} + look-alikes + random} exp(e(y).h_x' / tau)
+    R(y) = log p(x | y) = e(y).a_x / tau - log sum_{x' in {x} + look-alikes + random} exp(e(y).a_x' / tau)
 
-with h_x what x is known by without a profile: the mean metadata vector of a user's visible items, an item's metadata
-vector. Its mean over x bounds log(B + 1) - I(Y; X) from below (InfoNCE); it is what profile collapse destroys.
+with a_x the anchor of x without the candidate at hand (see space.py): what the other voices say of an item, what a user
+has chosen. Its mean over x bounds I(Y; X) - log(B + 1) from below (InfoNCE); it is what profile collapse destroys.
 """
 
 from __future__ import annotations
@@ -11,31 +11,38 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pte.reward.base import PartScore, RewardData, SideData
+from pte.reward.base import PartScore, RewardData
 from pte.reward.contrast import NONE, Contrast, info_nce
 from pte.reward.neighbor import nearest
+from pte.reward.space import Space
 from pte.schema import InputError
 
 
 class Distinct:
     """Identification among the nearest and among random others, half of each."""
 
-    def __init__(self, *, temperature: float = 0.07, negatives: int = 64, sample: int = 4096) -> None:
+    def __init__(self, *, temperature: float = 0.1, negatives: int = 64, sample: int = 4096) -> None:
         if temperature <= 0 or negatives < 2:
             raise InputError(f"reward: temperature={temperature} must be positive, negatives={negatives} at least 2")
         self.temperature, self.negatives, self.sample = temperature, negatives, sample
 
-    def score(self, data: RewardData, generator: torch.Generator) -> PartScore:
-        user, user_known = self._side(data.user, generator)
-        item, item_known = self._side(data.item, generator)
+    def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
+        user, user_known = self._side(space.user, space.user_anchor, space.user_others, generator)
+        item, item_known = self._side(space.item, space.item_anchor, space.item_others, generator)
         return PartScore(user, item, user_known, item_known)
 
-    def _side(self, side: SideData, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        h, half = side.context, self.negatives // 2
-        x = torch.nonzero(h.any(dim=1)).squeeze(1)
-        hard = nearest(h, self.negatives - half, sample=self.sample, generator=generator)[x]
-        if not len(x):
-            return info_nce(side.candidate, h, Contrast(x, x, hard), self.temperature)
-        drawn = x[torch.randint(len(x), (len(x), half), generator=generator).to(x.device)]
-        negative = torch.cat([hard, drawn.masked_fill(drawn == x[:, None], NONE)], dim=1)
-        return info_nce(side.candidate, h, Contrast(x, x, negative), self.temperature)
+    def _side(
+        self, candidate: Tensor, anchor: Tensor, others: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """(n, K) scores and (n,) whether x has an anchor; all K candidates face the same negatives."""
+        x, half = torch.nonzero(anchor.any(dim=1)).squeeze(1), self.negatives // 2
+        hard = nearest(anchor, self.negatives - half, sample=self.sample, generator=generator)[x]
+        if len(x):
+            drawn = x[torch.randint(len(x), (len(x), half), generator=generator).to(x.device)]
+            hard = torch.cat([hard, drawn.masked_fill(drawn == x[:, None], NONE)], dim=1)
+        contrast = Contrast(x, x, hard)
+        scores = [
+            info_nce(candidate[:, k : k + 1], others[:, k], contrast, self.temperature)
+            for k in range(candidate.shape[1])
+        ]
+        return torch.cat([score for score, _ in scores], dim=1), scores[0][1]

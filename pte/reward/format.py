@@ -16,7 +16,8 @@ from collections import Counter, defaultdict
 import torch
 from torch import Tensor
 
-from pte.reward.base import PartScore, RewardData, SideData
+from pte.reward.base import PartScore, RewardData, Texts
+from pte.reward.space import Space
 from pte.schema import InputError
 
 
@@ -28,19 +29,21 @@ class Format:
             raise InputError(f"reward: min_words={min_words} must be positive and below max_words={max_words}")
         self.min_words, self.max_words = min_words, max_words
 
-    def score(self, data: RewardData, generator: torch.Generator) -> PartScore:
+    def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
         user_titles, item_titles = withheld_titles(data)
-        user, item = self._side(data.user, user_titles), self._side(data.item, item_titles)
+        device = data.user.device
+        user = self._side(data.user_texts, user_titles).to(device)
+        item = self._side(data.item_texts, item_titles).to(device)
         every = (torch.ones(len(score), dtype=torch.bool, device=score.device) for score in (user, item))
         return PartScore(user, item, *every)
 
-    def _side(self, side: SideData, titles: dict[int, set[str]]) -> Tensor:
+    def _side(self, side: Texts, titles: dict[int, set[str]]) -> Tensor:
         parsed = side.parsed.tolist()
         rows = [
             [self.penalty(text, titles.get(x, set())) if parsed[x][k] else -1.0 for k, text in enumerate(texts)]
             for x, texts in enumerate(side.text)
         ]
-        return torch.tensor(rows, dtype=torch.float32, device=side.candidate.device)
+        return torch.tensor(rows, dtype=torch.float32)
 
     def penalty(self, text: str, titles: set[str]) -> float:
         """The rules for one text; titles in lower case."""

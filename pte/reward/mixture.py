@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pte.reward.base import Part, PartScore, RewardData, RewardParts
+from pte.reward.space import Space
 from pte.schema import InputError
 
 
@@ -26,6 +27,7 @@ class Mixture:
         parts: Mapping[str, Part],
         weights: Mapping[str, float],
         raw: Sequence[str] = (),
+        width: int | None = 128,
         eps: float = 0.01,
         seed: int = 0,
     ) -> None:
@@ -35,12 +37,16 @@ class Mixture:
             )
         if not any(weights.values()):
             raise InputError("reward: all weights are 0, so no candidate is better than another")
-        self.parts, self.weights, self.raw, self.eps, self.seed = dict(parts), dict(weights), set(raw), eps, seed
+        if width is not None and width < 2:
+            raise InputError(f"reward.width={width}: give the axes to compare in, 2 or more, or null for all of them")
+        self.parts, self.weights, self.raw = dict(parts), dict(weights), set(raw)
+        self.width, self.eps, self.seed = width, eps, seed
 
     def score(self, data: RewardData) -> RewardParts:
         """All parts, and the mixture; the negatives are drawn from `seed`."""
         generator = torch.Generator().manual_seed(self.seed)
-        part = {name: part.score(data, generator) for name, part in self.parts.items()}
+        space = Space.of(data, self.width)
+        part = {name: part.score(data, space, generator) for name, part in self.parts.items()}
         counted = {name: score for name, score in part.items() if self.weights[name]}
         user = [self.weights[name] * self._scaled(name, score.user) for name, score in counted.items()]
         item = [self.weights[name] * self._scaled(name, score.item) for name, score in counted.items()]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pte.lit.grpo import GRPOModule, train
-from pte.reward.base import RewardData, RewardParts, reward_data
+from pte.reward.base import RewardData, RewardParts, reward_data, visible_mean
 from pte.schema import Profiles, Selection
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO
@@ -114,15 +114,17 @@ class Attributes:
 
 def table(data: RewardData, scores: RewardParts, told: Attributes) -> Candidates:
     """Both sides as the selector sees them."""
-    vector = torch.cat([data.user.candidate, data.item.candidate[1:]])
+    vector = torch.cat([data.user, data.item[1:]])
     device = vector.device
-    words = [[len(text.split()) for text in texts] for texts in [*data.user.text, *data.item.text[1:]]]
+    words = [[len(text.split()) for text in texts] for texts in [*data.user_texts.text, *data.item_texts.text[1:]]]
+    shown = data.visible
+    of_user = visible_mean(data.metadata, data.row_user[shown], data.row_item[shown], len(data.user))
     return Candidates(
         vector=vector,
-        context=torch.cat([data.user.context, data.item.context[1:]]),
+        context=torch.cat([of_user, data.metadata[1:]]),
         reward=joined(scores.total),
         known=joined_known(scores.total),
-        is_user=(torch.arange(len(vector)) < len(data.user.context)).to(device),
+        is_user=(torch.arange(len(vector)) < len(data.user)).to(device),
         words=torch.tensor(words, dtype=torch.float32, device=device),
         form=told.both(told.form).to(device),
         temperature=told.both(told.temperature).to(device),

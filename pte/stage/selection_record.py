@@ -120,7 +120,7 @@ def samples(
     data: RewardData, forms: list[str], candidates: Candidates, choice: Choice, parts: Mapping[str, Tensor]
 ) -> list[dict[str, Any]]:
     """One row per candidate of a few users and items, those of known reward first, users and items in turn."""
-    num_users = len(data.user.context)
+    num_users = len(data.user)
     order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(0))
     order = order[torch.argsort(~candidates.known.cpu()[order], stable=True)]
     users, items = order[order < num_users][:SHOWN].tolist(), order[order >= num_users][:SHOWN].tolist()
@@ -129,7 +129,7 @@ def samples(
     rows = []
     for x in turns:
         side, entity = ("user", x) if x < num_users else ("item", x - num_users + 1)
-        texts = data.user.text[entity] if side == "user" else data.item.text[entity]
+        texts = (data.user_texts if side == "user" else data.item_texts).text[entity]
         for k, text in enumerate(texts):
             rows.append(
                 {

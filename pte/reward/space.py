@@ -1,0 +1,82 @@
+"""The space in which rewards compare, and what stands in it for an entity: whitened vectors, and anchors of all voices.
+
+    e -> W (e - mu) / |W (e - mu)|,  W from the `width` leading principal axes, each scaled to unit variance
+    a_i = unit( sum_k e_ik + m_i )       an item's anchor: its K candidates and its metadata, one voice each
+    a_i,-k = unit( a_i's sum without e_ik )                     the anchor that candidate k is judged by
+    h_u = unit( sum of a_i over u's visible rows )              a user's anchor
+
+Departure: candidates are not compared with plain metadata vectors. Raw text vectors share large components of style,
+and against metadata the texts that repeat the metadata win, whatever they say of behaviour. Here a candidate is judged
+by what it will be used for: being near to, and far from, the vectors others will have. Metadata is one voice among
+K + 1, so that candidates which all say the same cannot make up an anchor of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import repeat
+from torch import Tensor
+from torch.nn import functional as F
+
+from pte.reward.base import RewardData, visible_mean
+
+SMALLEST = 1e-6  # of the largest variance: axes below it are rounding
+
+
+@dataclass(frozen=True)
+class Space:
+    """Unit vectors; a row of zeros where nothing is known."""
+
+    user: Tensor  # (U, K, r) candidates
+    item: Tensor  # (N+1, K, r)
+    user_anchor: Tensor  # (U, r)
+    item_anchor: Tensor  # (N+1, r)
+    user_others: Tensor  # (U, K, r) the anchor that candidate k is judged by: for users always h_u
+    item_others: Tensor  # (N+1, K, r)
+
+    @classmethod
+    def of(cls, data: RewardData, width: int | None) -> Space:
+        """Vectors of `data` in the space of `width` axes fitted on all items; None leaves them as they are."""
+        user, item, metadata = data.user, data.item, data.metadata
+        if width:
+            whitened = Whitening.fit(torch.cat([item, metadata[:, None]], dim=1), width)
+            user, item, metadata = whitened(user), whitened(item), whitened(metadata)
+        voices = item.sum(dim=1) + metadata
+        anchor = F.normalize(voices, dim=-1)
+        visible = data.visible
+        of_user = visible_mean(anchor, data.row_user[visible], data.row_item[visible], len(user))
+        return cls(
+            user=user,
+            item=item,
+            user_anchor=of_user,
+            item_anchor=anchor,
+            user_others=repeat(of_user, "n r -> n k r", k=user.shape[1]),
+            item_others=F.normalize(voices[:, None] - item, dim=-1),
+        )
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """x -> W (x - mu) at unit length; rows of zeros stay zeros."""
+
+    mean: Tensor  # (d,)
+    axes: Tensor  # (d, r)
+
+    @classmethod
+    def fit(cls, vectors: Tensor, width: int) -> Whitening:
+        """From all rows that are not zero of (..., d); fewer axes where there is less variance."""
+        rows = vectors.flatten(0, -2)
+        rows = rows[rows.any(dim=1)]
+        mean = rows.mean(dim=0)
+        centred = (rows - mean).double()
+        variance, axes = torch.linalg.eigh(centred.T @ centred / len(rows))  # in ascending order
+        kept = variance > SMALLEST * variance[-1]
+        kept[: max(0, len(kept) - width)] = False
+        return cls(mean, (axes[:, kept] / variance[kept].sqrt()).to(mean.dtype))
+
+    def __call__(self, vectors: Tensor) -> Tensor:
+        """(..., d) -> (..., r)."""
+        blank = ~vectors.any(dim=-1, keepdim=True)
+        return F.normalize((vectors - self.mean) @ self.axes, dim=-1).masked_fill(blank, 0.0)
