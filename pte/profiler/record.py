@@ -104,7 +104,7 @@ class _Meter:
     def __init__(self, say: Say, total: int, done: int) -> None:
         self.say, self.total, self.done, self.start = say, total, done, done
         self.tokens, self.began = 0, time.monotonic()
-        self.spoke = self.began
+        self.spoke, self.told = self.began, done
         console = Console(stderr=True)
         columns = (
             TextColumn("profiles"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
@@ -121,7 +121,7 @@ class _Meter:
     def __exit__(self, *exception: object) -> None:
         if self.bar:
             self.bar.stop()
-        elif self.done > self.start:
+        elif self.done > self.told:
             self.say(f"  {self._line()}")
 
     def advance(self, completions: int, tokens: int) -> None:
@@ -130,7 +130,7 @@ class _Meter:
         if self.bar:
             self.bar.update(self.task, completed=self.done, speed=f"{self._speed():,.0f} tokens/s")
         elif time.monotonic() - self.spoke > PLAIN_SECONDS:
-            self.spoke = time.monotonic()
+            self.spoke, self.told = time.monotonic(), self.done
             self.say(f"  {self._line()}")
 
     def _speed(self) -> float:

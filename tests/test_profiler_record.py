@@ -1,0 +1,100 @@
+"""Looking up and keeping generations, and what a person watching is told."""
+
+import io
+from functools import partial
+
+import pytest
+from rich.console import Console
+
+from pte.artifact import RecordLog
+from pte.profiler import record
+from pte.profiler.base import Ask, Completion, Rate
+from pte.profiler.prompt import Prompt
+from pte.profiler.record import Recorded, Workload, forecast
+
+
+class Counting:
+    """Answers with a running number, in batches of two."""
+
+    def __init__(self, rate: Rate | None = None) -> None:
+        self.answered, self.measured = [], rate
+
+    def identity(self):
+        return {"model": "counting"}
+
+    def batches(self, asks):
+        return [list(range(i, min(i + 2, len(asks)))) for i in range(0, len(asks), 2)]
+
+    def complete(self, asks, keys):
+        self.answered += [ask.prompt.data for ask in asks]
+        return [Completion(f"answer {len(self.answered) - len(asks) + i}", 10) for i in range(len(asks))]
+
+    def rate(self, asks):
+        return self.measured
+
+
+def ask(data: str) -> Ask:
+    return Ask(Prompt("what", "Do.", data, "This is"), 0, 0.7)
+
+
+WORK = Workload(completions=8, prompts=4, sample=list)
+
+
+def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path):
+    engine, said = Counting(), []
+    answers = Recorded(engine, RecordLog(tmp_path), said.append, WORK, noun="model")([ask(d) for d in "abcab"])
+    assert engine.answered == ["a", "b", "c"]
+    assert answers == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
+    assert said[-1].startswith("  5 of 8 generations")
+
+
+def test_known_answers_leave_the_batches_as_they_were(tmp_path):
+    """Batches are laid out over all questions: a killed run goes on with those it would have had."""
+    first = Counting()
+    Recorded(first, RecordLog(tmp_path), print, WORK, noun="model")([ask("a"), ask("d")])
+    second = Counting()
+    sizes: list[int] = []
+    complete = second.complete
+    second.complete = lambda asks, keys: (sizes.append(len(asks)), complete(asks, keys))[1]
+    Recorded(second, RecordLog(tmp_path), print, WORK, noun="model")([ask(d) for d in "abcdef"])
+    assert second.answered == ["b", "c", "e", "f"]
+    assert sizes == [1, 1, 2]
+
+
+def test_nothing_missing_says_nothing(tmp_path):
+    Recorded(Counting(), RecordLog(tmp_path), print, WORK, noun="model")([ask("a")])
+    engine, said = Counting(), []
+    assert Recorded(engine, RecordLog(tmp_path), said.append, WORK, noun="model")([ask("a")]) == ["answer 0"]
+    assert (engine.answered, said) == ([], [])
+
+
+def test_forecast_by_hand():
+    """100 prompts at 2 s and 400 answers at 1 s are 10 minutes; a quarter done leaves 7.5."""
+    rate = Rate(prompt_tokens=200, new_tokens=40, prompt_seconds=2.0, completion_seconds=1.0)
+    work = Workload(completions=400, prompts=100, sample=list)
+    assert forecast(work, rate, 1.0) == (
+        "about 20,000 prompt tokens and at most 16,000 new ones; about 10.0 minutes, measured here:"
+        " 100 prompt and 40 new tokens a second"
+    )
+    assert "about 7.5 minutes" in forecast(work, rate, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"), [(Rate(200, 40, 2.0, 1.0), "minutes, measured here"), (None, "the minutes depend on the server")]
+)
+def test_the_cost_is_said_before_work(tmp_path, rate, told):
+    said = []
+    Recorded(Counting(rate), RecordLog(tmp_path), said.append, WORK, noun="model")([ask("a")])
+    assert said[0] == "model: 8 generations from 4 prompts (0 are recorded already, 1 to do in this round)"
+    assert told in said[1]
+
+
+def test_a_terminal_gets_a_bar_instead_of_lines(tmp_path, monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(record, "Console", partial(Console, file=screen, force_terminal=True, width=120))
+    monkeypatch.setattr("sys.stderr", screen)
+    said = []
+    Recorded(Counting(), RecordLog(tmp_path), said.append, WORK, noun="model")([ask(d) for d in "abc"])
+    assert len(said) == 2, "the announcement alone"
+    assert "3/8" in screen.getvalue()
+    assert "tokens/s" in screen.getvalue()
