@@ -89,6 +89,13 @@ def test_secrets_are_redacted_wherever_they_stand():
     }  # fmt: skip
 
 
+def test_a_report_names_no_folder_of_this_machine():
+    config = {"paths": {"data": "/a/b"}, "dataset": {"data": "/a/b", "items": "/c/items.csv", "name": "x"}, "k": [1]}
+    assert delivery.portable(config) == {"dataset": {"data": "b", "items": "items.csv", "name": "x"}, "k": [1]}
+    words = ["dataset=Toys", "paths.outputs=/o", "hydra.run.dir=/r", "seed=1"]
+    assert delivery.command_line(words) == ["python", "-m", "pte.run", "dataset=Toys", "seed=1"]
+
+
 def test_process_count():
     assert process_count({"devices": 3, "accelerator": "cpu"}) == 3
     assert process_count({"devices": "auto", "accelerator": "cpu"}) == 1

@@ -32,6 +32,23 @@ def redacted(value: Any, key: str = "") -> Any:
     return value
 
 
+def portable(value: Any) -> Any:
+    """A copy without secrets and without this machine's folders, so that a report can be shown to others."""
+    if isinstance(value, Mapping):
+        return {k: portable(v) for k, v in redacted(value).items() if k != "paths"}
+    if isinstance(value, list | tuple):
+        return [portable(v) for v in value]
+    return Path(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value
+
+
+def command_line(words: Sequence[str]) -> list[str]:
+    """The command that made a run, as one would type it elsewhere: overrides of folders are left out."""
+    kept = [
+        w for w in words if not w.lstrip("+~").startswith(("paths.", "hydra.run.", "hydra.sweep.", "dataset.data="))
+    ]
+    return ["python", "-m", "pte.run", *redacted(kept)]
+
+
 def save_config(config: Mapping[str, Any], run_dir: Path) -> None:
     """config.resolved.yaml: every number of this run, interpolations and profiler=auto resolved, no secrets."""
     write_atomic(
@@ -94,9 +111,9 @@ def deliver(
     metrics: dict[str, float] = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     manifests = {name: read_manifest(path) or {} for name, path in done.items()}
     report = {
-        "command": ["python", "-m", "pte.run", *redacted(sys.argv[1:])],
+        "command": command_line(sys.argv[1:]),
         "options": dict(options),
-        "config": redacted(config),
+        "config": portable(config),
         "card": json.loads((done["interactions"] / "card.json").read_text(encoding="utf-8")),
         "stages": {
             name: {k: m.get(k) for k in ("key", "wall_seconds", "peak_memory_mib", "commit")}
