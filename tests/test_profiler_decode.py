@@ -4,9 +4,26 @@ import math
 
 import pytest
 import torch
-from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    DynamicCache,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    Qwen3Config,
+)
 
-from pte.profiler.decode import Decoding, ReservedLayer, Rows, continue_rows, draw, penalised, shared_length
+from pte.profiler.decode import (
+    Decoding,
+    ReservedLayer,
+    Rows,
+    continue_rows,
+    draw,
+    penalised,
+    shared_length,
+    shares_prompts,
+)
 from pte.schema import InputError
 
 VOCABULARY = 50
@@ -17,16 +34,26 @@ def decoding(**changes) -> Decoding:
     return Decoding(**values | changes)
 
 
-@pytest.fixture(scope="module")
-def model():
+SIZES = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+GROUPED = {**SIZES, "intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128}
+CONFIGS = {
+    "llama": LlamaConfig(**GROUPED),
+    "qwen3": Qwen3Config(**GROUPED),
+    "gemma3, sliding": Gemma3TextConfig(
+        **GROUPED, sliding_window=6, layer_types=["sliding_attention", "full_attention"]
+    ),
+    "gpt2, learned positions": GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=128),
+    "neox, half rotary": GPTNeoXConfig(**SIZES, intermediate_size=48, max_position_embeddings=128),
+}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def model(request):
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128,
-    )  # fmt: skip
-    model = LlamaForCausalLM(config).eval()
-    for parameter in model.parameters():
-        parameter.data.mul_(3)  # peaked enough that tokens differ from row to row
+    model = AutoModelForCausalLM.from_config(CONFIGS[request.param]).eval()
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1 and "embed" not in name:
+            parameter.data.mul_(3)  # peaked enough that tokens differ from row to row
     return model
 
 
@@ -62,6 +89,13 @@ def test_batch_equals_one_by_one(model):
     found = continue_rows(model, batch, stops=stops, pad=0, decoding=decoding())
     assert found == one_by_one(model, batch, decoding(), stops)
     assert len({len(text) for text in found}) > 2, "rows of several lengths, or dropping rows is not tried"
+
+
+@pytest.mark.parametrize(
+    ("name", "shares"), [("llama", True), ("gpt2, learned positions", True), ("gemma3, sliding", False)]
+)
+def test_prompts_are_shared_where_padding_may_stand_in_the_middle(name, shares):
+    assert shares_prompts(AutoModelForCausalLM.from_config(CONFIGS[name])) is shares
 
 
 def test_a_row_does_not_depend_on_its_company(model):

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from pte.schema import InputError
 
@@ -115,8 +115,9 @@ class ReservedLayer(DynamicLayer):
         self._reserve(self.keys[indices], self.values[indices], self._buffer[0].shape[-2])
 
 
-def _plain(layer: Any) -> bool:
-    return type(layer) is DynamicLayer
+def shares_prompts(model: Any) -> bool:
+    """Whether padding may stand in the middle of a row: not where layers slide a window over it or carry a state."""
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
 
 def padded_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
@@ -139,25 +140,31 @@ class Continuation:
 
     def __init__(self, model: Any, rows: Rows, *, pad: int, extra: int) -> None:
         self.model, self.device = model, model.device
-        shared = shared_length(rows.stems)
-        stem, mask = padded_left([row[shared:] for row in rows.stems], pad)
-        lead, lead_mask = padded_left(rows.leads, pad)
         self.cache: Any = None
         self.mask = torch.ones(1, 0, dtype=torch.long, device=self.device)
+        if shares_prompts(model):
+            self.logits = self._fill_shared(rows, pad, extra)
+        else:
+            whole = [[*rows.stems[stem], *lead] for stem, lead in zip(rows.row_stem.tolist(), rows.leads, strict=True)]
+            self.mask = self.mask.expand(len(whole), -1)
+            self.logits = self._feed(*padded_left(whole, pad))
+
+    def _fill_shared(self, rows: Rows, pad: int, extra: int) -> Tensor:
+        """What all stems share once, then every stem once, then every row's lead; logits after it, (R, V)."""
+        shared = shared_length(rows.stems)
         if shared:
             self._feed(torch.tensor([list(rows.stems[0][:shared])]), torch.ones(1, shared, dtype=torch.long))
             self._take(torch.zeros(len(rows.stems), dtype=torch.long, device=self.device))
         self.mask = self.mask.expand(len(rows.stems), -1)
-        self._feed(stem, mask)
+        self._feed(*padded_left([row[shared:] for row in rows.stems], pad))
         self._take(rows.row_stem.to(self.device))
+        lead, mask = padded_left(rows.leads, pad)
         self._reserve(lead.shape[1] + extra)
-        self.logits = self._feed(lead, lead_mask)
+        return self._feed(lead, mask)
 
     def _reserve(self, extra: int) -> None:
-        """Room for `extra` tokens in every layer that grows by copying; sliding windows stay as they are."""
-        self.cache.layers = [
-            ReservedLayer(layer.keys, layer.values, extra) if _plain(layer) else layer for layer in self.cache.layers
-        ]
+        """Room for `extra` tokens in every layer."""
+        self.cache.layers = [ReservedLayer(layer.keys, layer.values, extra) for layer in self.cache.layers]
 
     def _feed(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Run the model on (R, n) new tokens; logits after the last of them, (R, V)."""
