@@ -7,6 +7,8 @@ unit length. A text longer than `max_tokens` is cut at its end, and `card()` say
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,14 +86,15 @@ class SentenceEncoder:
 
         source = self._source()
         try:
-            model = SentenceTransformer(
-                source,
-                device=str(self.device),
-                revision=self.revision,
-                trust_remote_code=False,
-                local_files_only=Path(source).is_dir(),
-                model_kwargs={"dtype": self.dtype},
-            )
+            with _no_progress_bar():  # of weights that load within a second
+                model = SentenceTransformer(
+                    source,
+                    device=str(self.device),
+                    revision=self.revision,
+                    trust_remote_code=False,
+                    local_files_only=Path(source).is_dir(),
+                    model_kwargs={"dtype": self.dtype},
+                )
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(
@@ -127,6 +130,19 @@ class SentenceEncoder:
         if not unit.isfinite().all():
             raise ValueError(f"{self.model} gave vectors that are not finite in {self.dtype}")
         return unit.cpu().numpy()
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _best_device() -> str:
