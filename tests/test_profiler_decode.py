@@ -10,6 +10,7 @@ from transformers import (
     Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
+    Lfm2Config,
     LlamaConfig,
     Qwen3Config,
 )
@@ -35,7 +36,8 @@ def decoding(**changes) -> Decoding:
 
 
 SIZES = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-GROUPED = {**SIZES, "intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 128}
+NARROW = {**SIZES, "intermediate_size": 48, "num_key_value_heads": 2, "max_position_embeddings": 128}
+GROUPED = {**NARROW, "head_dim": 8}
 CONFIGS = {
     "llama": LlamaConfig(**GROUPED),
     "qwen3": Qwen3Config(**GROUPED),
@@ -43,6 +45,7 @@ CONFIGS = {
         **GROUPED, sliding_window=6, layer_types=["sliding_attention", "full_attention"]
     ),
     "gpt2, learned positions": GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=128),
+    "lfm2, convolutions": Lfm2Config(**NARROW, layer_types=["conv", "full_attention"], pad_token_id=0),
     "neox, half rotary": GPTNeoXConfig(**SIZES, intermediate_size=48, max_position_embeddings=128),
 }
 

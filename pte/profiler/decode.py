@@ -190,9 +190,12 @@ class Continuation:
         """Feed the tokens drawn, (R,)."""
         self.logits = self._feed(tokens[:, None], torch.ones_like(tokens[:, None]))
 
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these rows alone."""
+    def keep(self, rows: Tensor) -> bool:
+        """Go on with these rows alone, where the cache can leave rows behind (one that carries a state cannot)."""
+        if not all(isinstance(layer, DynamicLayer) for layer in self.cache.layers):
+            return False
         self._take(rows)
+        return True
 
 
 @torch.inference_mode()
@@ -224,9 +227,8 @@ def continue_rows(
         if not live or step == steps - 1:
             break
         said = torch.cat([said, token[:, None]], 1)
-        if len(live) <= 0.75 * len(alive):  # a smaller batch is worth its copy
-            kept = torch.tensor(live, device=flight.device)
-            flight.keep(kept)
+        kept = torch.tensor(live, device=flight.device)
+        if len(live) <= 0.75 * len(alive) and flight.keep(kept):  # a smaller batch is worth its copy
             temperature, uniform, said, token = temperature[kept], uniform[kept], said[kept], token[kept]
             alive = [alive[i] for i in live]
         flight.step(token)
