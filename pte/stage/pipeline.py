@@ -192,6 +192,8 @@ class Run:
 
     def make(self, step: Step) -> Path:
         """The step's artefact: found, or made now."""
+        if step.name in self.done:
+            return self.done[step.name]
         if step.path is not None:
             self.say(f"{step.name:<13} {step.key[:16]}  found")
             self.done[step.name] = step.path
