@@ -6,8 +6,8 @@ Forward, for t = 0..T-1 (Ho et al., DDPM, NeurIPS 2020, Eq. 2 and 4), and the fo
     x_next = a xhat_0 + b x_t + sigma z,    z ~ N(0, I)
 
 where the denoiser predicts x_0 as xhat_0. a, b and sigma are those of DDPM's posterior (Eq. 7) or of DDIM's
-deterministic step (Song et al., ICLR 2021, Eq. 12); a `Chain` lists them from pure noise to x_0. The schedules are those
-of DreamRec's code (Yang et al., NeurIPS 2023).
+deterministic step (Song et al., ICLR 2021, Eq. 12); a `Chain` lists them from pure noise to x_0. The schedules are
+those of DreamRec's code (Yang et al., NeurIPS 2023).
 
 **An affine denoiser needs no loop.** Let xhat_0 = W x_t + u + v_t, where u does not depend on t. A step is then
 x_next = M_t x_t + a_t (u + v_t) + sigma_t z_t with M_t = a_t W + b_t I. Number the S steps 1..S in the order they are
