@@ -21,9 +21,10 @@ from pte.stage.context import Context
 NAME = "profiles"
 VERSION = 1
 READS = ("profiler",)
-IDLE = tuple(
-    f"profiler.{knob}" for knob in ("batch_size", "device", "base_url", "parallel", "key_variable", "timeout_seconds")
-)
+IDLE = (
+    "profiler.batch_size", "profiler.device", "profiler.base_url", "profiler.parallel", "profiler.key_variable",
+    "profiler.timeout_seconds",
+)  # fmt: skip
 PARENTS = ("interactions", "split")
 FILE = "generations.jsonl.gz"
 
