@@ -12,6 +12,9 @@ All are sums over targets divided by `total`, so that the steps of several proce
 leaves the target's own logit uncorrected, since the target is in the sum with certainty (so the sum's expectation is
 exactly that of `ce`; correcting every logit, as is usual, biases it); `bce` has gSASRec's 1 / (K + 1), which the
 original lacks; gBCE's log sigma^beta is written as -beta softplus(-s), which needs no float64 clipping to be exact.
+
+Negatives are `shared` by all targets of a step, one matrix product, or drawn for each target by itself, as SASRec,
+gSASRec and AlphaFuse do: with 256 of these a step costs thirty times as much and more than `ce` on small catalogues.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pte.nn.cross_entropy import catalogue_cross_entropy
-from pte.nn.negative import Met, batch_negatives, negatives
+from pte.nn.negative import Met, draw
 from pte.schema import InputError
 
 
@@ -56,6 +59,7 @@ def objective(
     temperature: float = 0.07,
     calibration: float = 0.75,
     uniform: float = 0.5,
+    shared: bool | None = None,
     exclude_history: bool | None = None,
     product: torch.dtype = torch.float32,
 ) -> Objective:
@@ -72,18 +76,22 @@ def objective(
         raise InputError(
             f"backbone.loss_knobs: calibration={calibration} lies in 0..1 and uniform={uniform} above 0, up to 1"
         )
-    drop = exclude_history if exclude_history is not None else True
+    own: dict[str, bool] = {}  # what differs from the class's own defaults
+    if shared is not None:
+        own["shared"] = shared
+    if exclude_history is not None:
+        own["excludes_history"] = exclude_history
     match name:
         case "ce":
             return CrossEntropy(product=product)
-        case "sampled":  # eSASRec's number; history items are no targets of ours but they are classes of `ce`
-            return SampledSoftmax(negatives or 256, uniform=uniform, excludes_history=bool(exclude_history))
-        case "bce":
-            return BinaryCrossEntropy(negatives or 1, excludes_history=drop)
-        case "gbce":
-            return BinaryCrossEntropy(negatives or 256, calibration=calibration, excludes_history=drop)
-        case "infonce":  # AlphaFuse's number; it leaves out the target alone
-            return InfoNCE(negatives or 64, temperature=temperature, excludes_history=drop)
+        case "sampled":  # eSASRec's number
+            return SampledSoftmax(negatives or 256, uniform=uniform, **own)
+        case "bce":  # SASRec's
+            return BinaryCrossEntropy(negatives or 1, **own)
+        case "gbce":  # gSASRec's
+            return BinaryCrossEntropy(negatives or 256, calibration=calibration, **own)
+        case "infonce":  # AlphaFuse's
+            return InfoNCE(negatives or 64, temperature=temperature, **own)
     raise InputError(f"backbone.loss={name}: there is no such loss; take ce, sampled, bce, gbce or infonce")
 
 
@@ -111,28 +119,28 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class SampledSoftmax:
-    """Softmax over the target and K negatives that all targets of a step share.
+    """Softmax over the target and K negatives, each standing for as many items as its probability says.
 
-    uniform: the share of negatives drawn from the whole catalogue; the rest are other targets of the step, which are
-    drawn as popularity has it, where the probability mass lies. Q is known exactly for either.
+    uniform: of shared negatives, the share drawn from the whole catalogue; the rest are other targets of the step,
+    which are drawn as popularity has it, where the probability mass lies. Q is known exactly for either.
     """
 
     negatives: int
-    uniform: float = 0.5  # ours
+    uniform: float = 0.5
     log_q: bool = True
+    shared: bool = True
     excludes_history: bool = False
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        num_items = len(table) - 1
-        drawn, q = batch_negatives(target, self.negatives, num_items, self.uniform, generator)
-        correction = (self.negatives * q).log() if self.log_q else torch.zeros_like(q)
         met = met or Met.targets(target)
-        positive = (hidden * F.embedding(target, table)).sum(dim=1).float()
-        negative = (hidden @ F.embedding(drawn, table).T).float() - correction
-        return softmax_loss(positive, negative.masked_fill(met.contains(drawn), -math.inf)).sum() / total
+        drawn = draw(met, target, self.negatives, len(table) - 1, self.uniform if self.shared else None, generator)
+        positive, negative = logits(hidden, F.embedding(target, table), F.embedding(drawn.item, table))
+        if self.log_q:
+            negative = negative - (self.negatives * drawn.q).log()
+        return softmax_loss(positive, negative.masked_fill(drawn.void, -math.inf)).sum() / total
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
         return inner(hidden, table)
@@ -140,13 +148,14 @@ class SampledSoftmax:
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
-    """The target against K negatives of its own, each a yes or no; calibration t > 0 makes it gBCE.
+    """The target against K negatives, each a yes or no; calibration t > 0 makes it gBCE.
 
     With K of N - 1 possible negatives the model learns too high probabilities; t = 1 undoes that, t = 0 does nothing.
     """
 
     negatives: int
     calibration: float = 0.0
+    shared: bool = False
     excludes_history: bool = True
 
     def __call__(
@@ -154,12 +163,13 @@ class BinaryCrossEntropy:
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
         num_items = len(table) - 1
-        drawn = negatives(met or Met.targets(target), self.negatives, num_items, generator)
-        positive = (hidden * F.embedding(target, table)).sum(dim=1).float()
-        negative = torch.einsum("td,tkd->tk", hidden, F.embedding(drawn, table)).float()
-        weight = beta(self.negatives, num_items, self.calibration)
-        against = (F.softplus(negative) * (drawn > 0)).sum(dim=1)  # 0 = no item was left to draw
-        return ((weight * F.softplus(-positive) + against) / (self.negatives + 1)).sum() / total
+        drawn = draw(
+            met or Met.targets(target), target, self.negatives, num_items, 1.0 if self.shared else None, generator
+        )
+        positive, negative = logits(hidden, F.embedding(target, table), F.embedding(drawn.item, table))
+        against = F.softplus(negative).masked_fill(drawn.void, 0).sum(dim=1)
+        own = beta(self.negatives, num_items, self.calibration) * F.softplus(-positive)
+        return (own + against).sum() / ((self.negatives + 1) * total)
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
         return inner(hidden, table)
@@ -167,27 +177,37 @@ class BinaryCrossEntropy:
 
 @dataclass(frozen=True)
 class InfoNCE:
-    """Softmax of cosines over the target and K uniform negatives that all targets of a step share."""
+    """Softmax of cosines over the target and K uniform negatives."""
 
     negatives: int
     temperature: float
+    shared: bool = True
     excludes_history: bool = True
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        num_items = len(table) - 1
-        drawn, _ = batch_negatives(target, self.negatives, num_items, 1.0, generator)
         met = met or Met.targets(target)
-        hidden = unit(hidden)
-        positive = (hidden * unit(F.embedding(target, table))).sum(dim=1)
-        negative = (hidden @ unit(F.embedding(drawn, table)).T).float()
-        negative = (negative / self.temperature).masked_fill(met.contains(drawn), -math.inf)
-        return softmax_loss(positive.float() / self.temperature, negative).sum() / total
+        drawn = draw(met, target, self.negatives, len(table) - 1, 1.0 if self.shared else None, generator)
+        positive, negative = logits(
+            unit(hidden), unit(F.embedding(target, table)), unit(F.embedding(drawn.item, table))
+        )
+        negative = (negative / self.temperature).masked_fill(drawn.void, -math.inf)
+        return softmax_loss(positive / self.temperature, negative).sum() / total
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
         return unit(hidden) @ unit(table[1:]).T
+
+
+def logits(hidden: Tensor, target: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+    """Products of states (T, D) with their targets (T, D) and with negatives, (K, D) shared or (T, K, D) of their own.
+
+    Returns (T,) and (T, K), both float32 whatever the products were made in.
+    """
+    positive = (hidden * target).sum(dim=1)
+    negative = hidden @ drawn.T if drawn.ndim == 2 else torch.einsum("td,tkd->tk", hidden, drawn)
+    return positive.float(), negative.float()
 
 
 def softmax_loss(positive: Tensor, negative: Tensor) -> Tensor:

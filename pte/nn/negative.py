@@ -53,6 +53,27 @@ class Met:
         return table[self.owner]
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """K negatives that T targets share, or K for each."""
+
+    item: Tensor  # (K,) or (T, K) int64
+    q: Tensor  # (K,) or (T, 1): the probability of each to be drawn
+    void: Tensor  # (T, K) bool: not to be counted against the target
+
+
+def draw(
+    met: Met, target: Tensor, count: int, num_items: int, uniform: float | None, generator: torch.Generator | None
+) -> Drawn:
+    """Shared negatives, a share `uniform` of them from the whole catalogue; None: each target's own, outside its set."""
+    if uniform is not None:
+        item, q = batch_negatives(target, count, num_items, uniform, generator)
+        return Drawn(item, q, met.contains(item))
+    item = negatives(met, count, num_items, generator)
+    left = num_items - met.first.diff()[met.owner, None]
+    return Drawn(item, 1 / left.clamp(min=1).float(), item == 0)
+
+
 def negatives(met: Met, count: int, num_items: int, generator: torch.Generator | None) -> Tensor:
     """(T, K) items drawn uniformly, with replacement, outside each target's set; 0 where the set holds all items."""
     span = num_items + 1
