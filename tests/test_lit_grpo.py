@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from pte.lit.grpo import GRPOModule, Shuffled, rivals, train
+from pte.lit.resume import Resume
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, all_logits
 
@@ -122,11 +123,55 @@ def test_rows_reach_the_trackers():
 
 
 def test_every_entity_once_an_epoch_in_a_new_order():
-    batches = Shuffled(torch.arange(10), 4, torch.Generator().manual_seed(0))
-    first, second = [torch.cat(list(batches)).tolist() for _ in range(2)]
-    assert len(list(batches)) == 3
+    batches = Shuffled(torch.arange(10), 4, 0)
+    first = torch.cat(list(batches)).tolist()
+    batches.set_epoch(1)
+    second = torch.cat(list(batches)).tolist()
+    assert len(batches) == len(list(batches)) == 3
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
+
+
+class Dying(Resume):
+    """Ends, as a kill would, before step `at`; what is kept is what was kept before. Counts the steps it sees."""
+
+    def __init__(self, file, at=None):
+        super().__init__(file)
+        self.at, self.steps = at, 0
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+        if trainer.fit_loop.epoch_loop.total_batch_idx == self.at:
+            raise RuntimeError("killed")
+        self.steps += 1
+
+
+@pytest.mark.parametrize("at", [1, 9, 10, 13, 29])  # ten steps an epoch
+def test_a_killed_training_goes_on_at_the_step_where_it_was(tmp_path, monkeypatch, at):
+    monkeypatch.setattr("pte.lit.resume.SHARE", 1e9)  # the state is kept after every step
+    candidates = table(lambda e, h: (e * h[:, None]).sum(2))
+    every = torch.ones(E, dtype=torch.bool)
+    ends = []
+
+    def fit(resume):
+        def inner(settings, policy, candidates, trained, held_out):
+            module = GRPOModule(
+                policy=policy, candidates=candidates, settings=settings, trained=every, held_out=~every,
+                parts={"total": candidates.reward},
+            )  # fmt: skip
+            train(module, resume=resume)
+            ends.append((policy.state_dict(), module.curve))
+
+        GRPO(epochs=3, batch_size=64).select(candidates, fit=inner)
+        return resume.steps
+
+    assert fit(Dying(tmp_path / "whole.ckpt")) == 30
+    with pytest.raises(RuntimeError, match="killed"):
+        fit(Dying(tmp_path / "policy.ckpt", at))
+    assert fit(Dying(tmp_path / "policy.ckpt")) == 30 - at
+    (whole, curve), (resumed, resumed_curve) = ends
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert curve == resumed_curve
 
 
 def test_rivals_by_hand():

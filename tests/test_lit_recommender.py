@@ -40,7 +40,7 @@ def fit(twelve, twelve_split, tmp_path, epochs=3, patience=99, products="float32
     )
     watch = Watch(
         monitor="masked/all/NDCG@10", patience=patience, say=said.append,
-        keep_best=kept.append, keep_state=lambda trainer: None,
+        keep_best=kept.append,
     )  # fmt: skip
     trainer = Trainer(
         max_epochs=epochs, accelerator="cpu", callbacks=[watch], logger=False, enable_progress_bar=False,

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from pte.lit.data import EvaluationLoader
+from pte.lit.resume import Resume
 from pte.schema import Cases, InputError, Interactions, Items, Split
 from pte.stage import interactions as interactions_stage
 from pte.stage import pipeline, training
@@ -136,13 +137,91 @@ def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents):
     training.run(resumed)
     assert "continuing after epoch 1" in lines[0]
     assert len(lines) == 1 + 3  # epochs 2, 3 and 4
-    one, two = (load_file(c.out / training.WEIGHTS) for c in (whole, resumed))
-    assert all(torch.equal(one[name], two[name]) for name in one)
+    same_ends(whole, resumed)
+
+
+def same_ends(one, two):
+    """Weights bit by bit, and curves but for the seconds."""
+    first, second = (load_file(c.out / training.WEIGHTS) for c in (one, two))
+    assert all(torch.equal(first[name], second[name]) for name in first)
     curves = []
-    for made in (whole, resumed):
+    for made in (one, two):
         with (made.out / "curve.csv").open() as file:
             curves.append([{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)])
     assert curves[0] == curves[1]
+
+
+def at_step(monkeypatch, number, act):
+    """Call `act` before step `number` of the whole fit, counted from 0; count the steps that are begun."""
+    begun = []
+
+    def hook(self, trainer, pl_module, batch, batch_idx):
+        begin(self, trainer, pl_module, batch, batch_idx)
+        begun.append(step := trainer.fit_loop.epoch_loop.total_batch_idx)
+        if step == number:
+            act()
+
+    begin = Resume.on_train_batch_start
+    monkeypatch.setattr(Resume, "on_train_batch_start", hook)
+    return begun
+
+
+@pytest.mark.parametrize("at", [1, 3, 5, 6, 8, 23])  # six steps an epoch, four epochs
+def test_a_run_killed_inside_an_epoch_goes_on_at_the_step_where_it_was(tmp_path, parents, monkeypatch, at):
+    monkeypatch.setattr("pte.lit.resume.SHARE", 1e9)  # the state is kept after every step
+    whole = context(tmp_path, parents, work="w1", out="o1")
+    training.run(whole)
+
+    def die():
+        raise KilledError
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        at_step(patch, at, die)
+        training.run(context(tmp_path, parents, work="w2", out="o2"))
+    begun, lines = at_step(monkeypatch, None, die), []
+    resumed = context(tmp_path, parents, work="w2", out="o2", say=lines.append)
+    training.run(resumed)
+    assert begun == list(range(at, 24))
+    where = f"  continuing after epoch {at // 6}" + (f", step {at % 6}" if at % 6 else "")
+    assert lines[0] == where
+    same_ends(whole, resumed)
+
+
+def test_ctrl_c_inside_an_epoch_loses_nothing(tmp_path, parents, monkeypatch):
+    """However seldom the state is kept, it is kept after the step in which the signal came."""
+    monkeypatch.setattr("pte.lit.resume.SHARE", 1e-9)
+    whole = context(tmp_path, parents, work="w1", out="o1")
+    training.run(whole)
+    lines = []
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        at_step(patch, 9, lambda: os.kill(os.getpid(), signal.SIGINT))
+        training.run(context(tmp_path, parents, work="w2", out="o2", say=lines.append))
+    assert lines[-1] == "  leaving after this step"
+    begun = at_step(monkeypatch, None, None)
+    resumed = context(tmp_path, parents, work="w2", out="o2")
+    training.run(resumed)
+    assert begun == list(range(10, 24))
+    same_ends(whole, resumed)
+
+
+def test_a_second_ctrl_c_leaves_at_once(tmp_path, parents, monkeypatch):
+    def press_twice():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("still here")
+
+    at_step(monkeypatch, 2, press_twice)
+    with pytest.raises(KeyboardInterrupt):
+        training.run(context(tmp_path, parents))
+
+
+def test_a_state_whose_best_weights_are_lost_is_not_resumed(tmp_path, parents):
+    first = context(tmp_path, parents, changed(trainer={"max_epochs": 2}))
+    training.run(first)
+    (first.work / "best.safetensors").unlink()
+    lines = []
+    training.run(context(tmp_path, parents, say=lines.append))
+    assert len(lines) == 4
 
 
 def test_a_finished_fit_is_not_repeated(tmp_path, parents):

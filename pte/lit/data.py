@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pte.lit.resume import Place
 from pte.nn.batch import History, PackedBatch, pack
 from pte.schema import Cases, InputError, Interactions, Split
 
@@ -35,7 +36,7 @@ class Question:
         return Question(self.history.to(device, non_blocking), target, seen, case)
 
 
-class TrainingLoader:
+class TrainingLoader(Place):
     """Packed training steps of one process. `batch_size` counts sequences a step, over all processes."""
 
     def __init__(
@@ -80,7 +81,7 @@ class TrainingLoader:
         return member.reshape(len(self), self.batch_size)
 
     def __iter__(self) -> Iterator[PackedBatch]:
-        members = self.members()
+        members = self.members()[self.begin_epoch() :]
         for block in range(0, len(members), _BLOCK):
             yield from self._steps(members[block : block + _BLOCK])
 

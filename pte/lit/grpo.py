@@ -8,14 +8,15 @@ are all equal are dropped and counted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
 
+from pte.lit.resume import Place, Resume, step_seed
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.rl.grpo import categorical_kl, clip_fraction, clipped_objective, entropy, group_advantage, zero_std
 from pte.selector.base import Candidates
@@ -25,15 +26,27 @@ GRADIENT_NORM = 1.0
 PROBED = 4096  # entities on which the curve's figures are computed
 
 
-class Shuffled(IterableDataset):
-    """Batches of entities in a new order every epoch, the order a function of the generator."""
+class Shuffled(Place):
+    """Batches of entities in a new order every epoch, a pure function of (seed, epoch)."""
 
-    def __init__(self, entity: Tensor, batch_size: int, generator: torch.Generator) -> None:
-        self.entity, self.batch_size, self.generator = entity, batch_size, generator
+    def __init__(self, entity: Tensor, batch_size: int, seed: int) -> None:
+        self.entity, self.batch_size, self.seed, self.epoch = entity, batch_size, seed, 0
+
+    @property
+    def sampler(self) -> Shuffled:
+        """Lightning announces every epoch to a loader's sampler."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.entity) // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        order = torch.randperm(len(self.entity), generator=self.generator).to(self.entity.device)
-        yield from self.entity[order].split(self.batch_size)
+        generator = torch.Generator().manual_seed(step_seed(self.seed, self.epoch))
+        order = torch.randperm(len(self.entity), generator=generator).to(self.entity.device)
+        yield from self.entity[order].split(self.batch_size)[self.begin_epoch() :]
 
 
 class GRPOModule(LightningModule):
@@ -59,7 +72,7 @@ class GRPOModule(LightningModule):
         self.parts, self.trackers = parts, trackers
         self.entity = torch.nonzero(trained).squeeze(1)
         self.unseen = torch.nonzero(held_out).squeeze(1)
-        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.generator = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same draws on every device
         order = torch.randperm(len(self.entity), generator=self.generator).to(self.entity.device)
         self.probed = self.entity[order[:PROBED]]
         self.reference = all_logits(policy, candidates)  # (E, K)
@@ -70,14 +83,22 @@ class GRPOModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.policy.parameters(), lr=self.settings.learning_rate)
 
-    def train_dataloader(self) -> DataLoader:
-        return DataLoader(Shuffled(self.entity, self.settings.batch_size, self.generator), batch_size=None)
+    def train_dataloader(self) -> Shuffled:
+        return Shuffled(self.entity, self.settings.batch_size, self.settings.seed)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["curve"], checkpoint["epoch_so_far"] = self.curve, {"steps": self._steps, "told": self._told}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.curve, so_far = checkpoint["curve"], checkpoint["epoch_so_far"]
+        self._steps, self._told = so_far["steps"], so_far["told"]
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         s = self.settings
+        self.generator.manual_seed(step_seed(s.seed, self.current_epoch, batch_idx))
         with torch.no_grad():
             old = self.policy(self.candidates, batch).log_softmax(dim=1)
-            chance = old.exp().cpu()  # drawn on the CPU: the same draws whatever the device
+            chance = old.exp().cpu()
             drawn = torch.multinomial(chance, s.group_size, replacement=True, generator=self.generator).to(old.device)
         reward = self.candidates.reward[batch].gather(1, drawn)  # (B, G)
         told = ~zero_std(reward)
@@ -140,18 +161,25 @@ def rivals(probability: Tensor, reward: Tensor) -> dict[str, float]:
     }
 
 
-def train(module: GRPOModule, *, callbacks: Sequence[Any] = ()) -> None:
-    """Train the module's policy in place, in this process alone, on the device where its candidates are."""
+def train(module: GRPOModule, *, resume: Resume | None = None) -> None:
+    """Train the module's policy in place, in this process alone, on the device where its candidates are; from where it
+    was left, where `resume` finds that.
+    """
     device = module.candidates.vector.device
-    Trainer(
+    found = resume.found() if resume else None
+    trainer = Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=1 if device.index is None else [device.index],
         plugins=[LightningEnvironment()],  # a process group around it, if any, is not for this policy of few weights
         max_epochs=module.settings.epochs,
         logger=False,
-        callbacks=list(callbacks),
-        enable_checkpointing=False,
+        callbacks=[resume] if resume else [],
+        enable_checkpointing=resume is not None,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
-    ).fit(module)
+    )
+    with resume.interruptible() if resume else nullcontext():
+        trainer.fit(module, ckpt_path=found and found[0])
+    if trainer.interrupted:
+        raise KeyboardInterrupt

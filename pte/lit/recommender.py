@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from pte.lit.data import Question
+from pte.lit.resume import step_seed
 from pte.metric.rank import ranks
 from pte.metric.ranking import RankingMetric
 from pte.nn.batch import PackedBatch
@@ -45,18 +45,18 @@ class Recommender(LightningModule):
 
     def on_fit_start(self) -> None:
         self.outside_precision = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(self.training_precision)
+        self.loss_sum = self.loss_sum.to(self.device)
 
     def on_fit_end(self) -> None:
         torch.set_float32_matmul_precision(self.outside_precision)
 
     def on_train_epoch_start(self) -> None:
-        # Dropout and noise of an epoch depend on the seed, the epoch and the process only: a resumed run repeats them.
-        draw = np.random.default_rng([self.seed, self.current_epoch, self.global_rank]).integers(2**63)
-        torch.manual_seed(int(draw))
-        torch.set_float32_matmul_precision(self.training_precision)
         self.loss_sum, self.target_sum = torch.zeros((), device=self.device), 0.0
 
     def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
+        # Dropout, noise and negatives depend on the seed, the step and the process only: a resumed run repeats them.
+        torch.manual_seed(step_seed(self.seed, self.current_epoch, batch_idx, self.global_rank))
         world = self.trainer.world_size
         share = replace(batch, total=batch.total / world, sequences=batch.sequences / world)
         loss = self.backbone.loss(share)["loss"]
@@ -66,6 +66,13 @@ class Recommender(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         self.log("train/loss", self.loss_sum / max(self.target_sum, 1), sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["epoch_loss"] = {"sum": float(self.loss_sum), "targets": self.target_sum}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        so_far = checkpoint["epoch_loss"]  # the first process's, which the others take as theirs
+        self.loss_sum, self.target_sum = torch.tensor(so_far["sum"]), so_far["targets"]
 
     def on_validation_epoch_start(self) -> None:
         torch.set_float32_matmul_precision("highest")

@@ -1,7 +1,7 @@
 """Watches one validation figure: tells the person, keeps the best weights, stops when nothing improves any more.
 
-It knows no files: what is to be kept is handed to the functions it was given, after every epoch in a fixed order (first
-the best weights, then the state to resume from). Its own memory travels in Lightning's checkpoint.
+It knows no files: the best weights are handed to the function it was given. Its own memory travels in Lightning's
+checkpoint.
 """
 
 from __future__ import annotations
@@ -25,20 +25,25 @@ class Watch(Checkpoint):  # Lightning calls checkpoint callbacks after the modul
         patience: int,
         say: Callable[[str], None],
         keep_best: Callable[[dict[str, Tensor]], None],
-        keep_state: Callable[[Trainer], None],
     ) -> None:
         self.monitor, self.patience, self.say = monitor, patience, say
-        self.keep_best, self.keep_state = keep_best, keep_state
+        self.keep_best = keep_best
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch, self.stale = -1.0, -1, 0
-        self.validated, self.began = False, 0.0
+        self.validated, self.began, self.before = False, 0.0, 0.0
 
     @property
     def done(self) -> bool:
         return self.stale >= self.patience
 
+    @property
+    def seconds(self) -> float:
+        """Spent in this epoch, in this process and in the one it continues."""
+        return self.before + time.perf_counter() - self.began
+
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("rows", "best", "best_epoch", "stale")}
+        told = {name: getattr(self, name) for name in ("rows", "best", "best_epoch", "stale")}
+        return told | {"before": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name, value in state_dict.items():
@@ -46,9 +51,10 @@ class Watch(Checkpoint):  # Lightning calls checkpoint callbacks after the modul
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.should_stop = self.done
+        self.began = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.began, self.validated = time.perf_counter(), False
+        self.began, self.before, self.validated = time.perf_counter(), 0.0, False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.validated = True
@@ -56,12 +62,11 @@ class Watch(Checkpoint):  # Lightning calls checkpoint callbacks after the modul
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         prefixes = ("train/", "valid/") if self.validated else ("train/",)
         logged = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(prefixes)}
-        seconds = time.perf_counter() - self.began
-        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "seconds": round(seconds, 3), **logged}
+        seconds = round(self.seconds, 3)
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "seconds": seconds, **logged}
         self.rows.append(row)
         if self.validated:
             self._judge(trainer, row)
-        self.keep_state(trainer)
 
     def _judge(self, trainer: Trainer, row: dict[str, float]) -> None:
         value = row[f"valid/{self.monitor}"]

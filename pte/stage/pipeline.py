@@ -7,6 +7,7 @@ its parents' keys; the chain is rooted in the raw files' sha256. So a changed kn
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -134,6 +135,7 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             "wall_seconds": round(time.perf_counter() - began, 2),
             "peak_memory_mib": environment.peak_memory_mib(),
         }
+    shutil.rmtree(context.work, ignore_errors=True)  # only needed to get here
     return store.path(step.name, step.key)
 
 

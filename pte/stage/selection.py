@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pte.lit.grpo import GRPOModule, train
+from pte.lit.resume import Resume
 from pte.reward.base import RewardData, RewardParts, reward_data, visible_mean
 from pte.schema import Profiles, Selection
 from pte.selector.base import Candidates
@@ -53,10 +54,10 @@ def run(context: Context) -> None:
             policy=policy, candidates=candidates, settings=settings, trained=trained, held_out=held_out,
             parts=parts, trackers=context.loggers,
         )  # fmt: skip
-        from pte.stage.training import interruptible, quiet  # which imports this module
+        from pte.stage.training import quiet  # which imports this module
 
-        with quiet(), interruptible():
-            train(module)
+        with quiet():
+            train(module, resume=Resume(context.work / "policy.ckpt", say=context.say))
         curve.extend(module.curve)
 
     choice = selector.select(candidates, fit=fit)

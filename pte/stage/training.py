@@ -1,9 +1,9 @@
 """Interactions, split and (for text) selection -> a trained backbone: weights.safetensors, curve.csv, facts.json.
 
-The weights are those of the epoch with the best validation figure. After every epoch the whole state is kept in the
-work folder, so that a killed run loses at most the epoch in flight, and a resumed one ends with the same weights as an
-uninterrupted one. Started in a torchrun process group it runs on all its processes, of which only the first writes.
-A backbone that is counted (`trained` is false) leaves its training sequences instead of weights.
+The weights are those of the epoch with the best validation figure. The whole state is kept in the work folder every
+few steps, so that a stopped run goes on where it was and ends with the same weights as an uninterrupted one. Started
+in a torchrun process group it runs on all its processes, of which only the first writes. A backbone that is counted
+(`trained` is false) leaves its training sequences instead of weights.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ import csv
 import json
 import logging
 import os
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +63,7 @@ def run(context: Context) -> None:
 def fit(context: Context, backbone: Any, interactions: Interactions, split: Split) -> None:
     """Train until validation no longer improves."""
     from pte.lit.recommender import Recommender
+    from pte.lit.resume import Resume
     from pte.lit.watch import Watch
 
     knobs, seed = context.config["trainer"], int(context.config["seed"])
@@ -72,26 +71,26 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
         backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"]
     )
     files = Files(context.work)
-    watch = Watch(
-        monitor=knobs["monitor"], patience=knobs["patience"], say=context.say,
-        keep_best=files.keep_best, keep_state=files.keep_state,
-    )  # fmt: skip
+    watch = Watch(monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, keep_best=files.keep_best)
+    resume = Resume(context.work / "last.ckpt", say=context.say)
     if knobs["max_epochs"] < knobs["check_val_every_n_epoch"]:
         raise InputError(
             f"trainer.max_epochs={knobs['max_epochs']} ends before the first validation: "
             f"trainer.check_val_every_n_epoch={knobs['check_val_every_n_epoch']} must not be larger"
         )
-    with quiet(), interruptible():
-        trainer = make_trainer(knobs, watch, context)
+    with quiet(), resume.interruptible():
+        trainer = make_trainer(knobs, [watch, resume], context)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
         backbone.representation.observe(loaders[0].item, loaders[0].begin, loaders[0].length)
         if knobs["compile"]:
             backbone.encoder.compile(dynamic=True)
-        resume = files.state()
-        if resume:
-            context.say(f"  continuing after epoch {resume[1]}")
+        found = resume.found()
+        if found and found[1] >= knobs["check_val_every_n_epoch"] and not files.best.is_file():
+            found = None  # it has been validated, so its best weights are lost
+        if found:
+            context.say(f"  continuing after epoch {found[1]}" + (f", step {found[2]}" if found[2] else ""))
         began = time.perf_counter()
-        trainer.fit(recommender, *loaders, ckpt_path=resume and resume[0])
+        trainer.fit(recommender, *loaders, ckpt_path=found and found[0])
     if trainer.interrupted:
         raise KeyboardInterrupt
     if trainer.is_global_zero:
@@ -102,7 +101,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
             "processes": trainer.world_size,
             "device": str(trainer.strategy.root_device),
             "fit_seconds": round(time.perf_counter() - began, 2),
-            "resumed": bool(resume),
+            "resumed": found is not None,
         }
         files.deliver(context.out, watch, facts)
 
@@ -147,7 +146,7 @@ def device_of(accelerator: str) -> torch.device:
     return torch.device("cpu")
 
 
-def make_trainer(knobs: Mapping[str, Any], watch: Watch, context: Context) -> Trainer:
+def make_trainer(knobs: Mapping[str, Any], callbacks: Sequence[Any], context: Context) -> Trainer:
     """Lightning's Trainer, which writes nothing by itself."""
     from lightning.pytorch import Trainer
 
@@ -164,7 +163,7 @@ def make_trainer(knobs: Mapping[str, Any], watch: Watch, context: Context) -> Tr
         max_epochs=knobs["max_epochs"],
         check_val_every_n_epoch=knobs["check_val_every_n_epoch"],
         gradient_clip_val=knobs["gradient_clip"],
-        callbacks=[watch],
+        callbacks=list(callbacks),
         logger=list(context.loggers) or False,
         default_root_dir=context.work,
         use_distributed_sampler=False,
@@ -190,7 +189,7 @@ class Files:
     """What training leaves in its work folder while it runs. Written by the first process, read by all."""
 
     def __init__(self, work: Path) -> None:
-        self.last, self.best = work / "last.ckpt", work / "best.safetensors"
+        self.best = work / "best.safetensors"
 
     def keep_best(self, state: dict[str, Tensor]) -> None:
         if _first():
@@ -198,20 +197,6 @@ class Files:
             scratch = self.best.with_suffix(".tmp")
             save_file(weights, scratch)
             scratch.replace(self.best)
-
-    def keep_state(self, trainer: Trainer) -> None:
-        scratch = self.last.with_suffix(".tmp")
-        trainer.save_checkpoint(scratch)  # every process takes part, the first one writes
-        if _first():
-            scratch.replace(self.last)
-
-    def state(self) -> tuple[Path, int] | None:
-        """Where to resume from and how many epochs are done; None to begin. A damaged file counts as none."""
-        try:
-            epochs = torch.load(self.last, weights_only=True, map_location="cpu")["epoch"] + 1
-        except (OSError, RuntimeError, ValueError, KeyError):
-            return None
-        return (self.last, epochs) if self.best.is_file() or epochs else None
 
     def deliver(self, out: Path, watch: Watch, facts: dict[str, Any]) -> None:
         """Fill the artefact's folder and drop what was only needed to get there."""
@@ -244,17 +229,3 @@ def quiet() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C stays Ctrl-C: Lightning would ignore all further ones and leave by SystemExit."""
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as left:
-        raise KeyboardInterrupt from left
-    finally:
-        if main and handler is not None:
-            signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,145 @@
+"""Keeps the whole state of a fit in one file while it runs, so that a stopped fit goes on at the step where it was.
+
+All that a step draws is a function of (seed, epoch, step), so the state is Lightning's checkpoint and a place in the
+loader, and a resumed fit ends bit for bit like an unbroken one. The state is kept after every epoch, when Ctrl-C asks
+the fit to leave, and as often in between as `SHARE` of the time allows; a kill loses the few steps since.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+SHARE = 0.03  # of the fit's time, at most, to be spent on keeping its state
+
+
+class Place:
+    """Where a loader is in its epoch; a loader that inherits it begins its next epoch at step `start`, once."""
+
+    start = 0  # the step to begin at
+    done = 0  # steps of this epoch that are trained, which may be fewer than were handed out
+
+    def state_dict(self) -> dict[str, int]:
+        return {"done": self.done}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.start = self.done = state_dict["done"]
+
+    def begin_epoch(self) -> int:
+        """The first step to hand out."""
+        start, self.start = self.start, 0
+        return start
+
+
+class Resume(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
+    """Give it after the callbacks whose state it shall keep. The trainer's loader is a `Place`."""
+
+    def __init__(self, file: Path, *, say: Callable[[str], None] = lambda line: None) -> None:
+        self.file, self.say = file, say
+        self.inside = False  # between the first and the last step of an epoch
+        self.asked = False  # to leave after the step in flight
+        self.every, self.last, self.kept_at = 1, 0, 0.0
+
+    def found(self) -> tuple[Path, int, int] | None:
+        """The file to resume from, with the epochs and the further steps that are done. A damaged file is none."""
+        try:
+            state = torch.load(self.file, weights_only=True, map_location="cpu")
+            epochs, step = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], state["pte"]["step"]
+        except (OSError, RuntimeError, ValueError, KeyError):
+            return None
+        return self.file, epochs, step
+
+    def keep(self, trainer: Trainer) -> None:
+        """Every process takes part, the first one writes."""
+        scratch = self.file.with_suffix(".tmp")
+        trainer.save_checkpoint(scratch)
+        if trainer.is_global_zero:
+            scratch.replace(self.file)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["pte"] = {"step": _loader(trainer).done}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.every, self.last, self.kept_at = 1, trainer.fit_loop.epoch_loop.total_batch_idx, time.perf_counter()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self.inside = True
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loader, step = _loader(trainer), trainer.fit_loop.epoch_loop.total_batch_idx
+        loader.done = batch_idx + 1
+        if loader.done == trainer.num_training_batches:  # the state is kept when the epoch has ended
+            self.inside = False
+        elif self.asked:
+            self.keep(trainer)
+            raise KeyboardInterrupt
+        elif step - self.last >= self.every:
+            began = time.perf_counter()
+            self.keep(trainer)
+            now = time.perf_counter()
+            mean = (began - self.kept_at) / (step - self.last)
+            # The first process's clock speaks for all: they must keep together.
+            self.every = trainer.strategy.broadcast(max(1, math.ceil((now - began) / SHARE / mean)))
+            self.last, self.kept_at = step, now
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.inside = False
+        _loader(trainer).done = 0
+        self.keep(trainer)
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Ctrl-C ends the fit after the step in flight, with its state kept; pressed again, or outside the steps of an
+        epoch, at once. It comes out as KeyboardInterrupt: Lightning would ignore further ones and leave by SystemExit.
+        Processes of a group leave at once, since they cannot agree on a step.
+        """
+        before = signal.getsignal(signal.SIGINT)
+        ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+
+        def leave(signum: int, frame: Any) -> None:
+            if not self.inside or self.asked or _in_group():
+                raise KeyboardInterrupt
+            self.asked = True
+            self.say("  leaving after this step")
+
+        if ours:
+            signal.signal(signal.SIGINT, leave)
+        try:
+            yield
+        except SystemExit as left:
+            raise KeyboardInterrupt from left
+        finally:
+            if threading.current_thread() is threading.main_thread() and before is not None:
+                signal.signal(signal.SIGINT, before)
+
+
+def step_seed(*numbers: int) -> int:
+    """A seed for what one step draws, from whatever tells steps apart: (seed, epoch, step, process)."""
+    return int(np.random.default_rng(numbers).integers(2**63))
+
+
+def _loader(trainer: Trainer) -> Place:
+    loader = trainer.train_dataloader
+    assert isinstance(loader, Place)
+    return loader
+
+
+def _in_group() -> bool:
+    from torch import distributed
+
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
