@@ -175,9 +175,10 @@ def test_a_run_killed_inside_an_epoch_goes_on_at_the_step_where_it_was(tmp_path,
     def die():
         raise KilledError
 
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
+    with monkeypatch.context() as patch:
         at_step(patch, at, die)
-        training.run(context(tmp_path, parents, work="w2", out="o2"))
+        with pytest.raises(KilledError):
+            training.run(context(tmp_path, parents, work="w2", out="o2"))
     begun, lines = at_step(monkeypatch, None, die), []
     resumed = context(tmp_path, parents, work="w2", out="o2", say=lines.append)
     training.run(resumed)
@@ -193,9 +194,10 @@ def test_ctrl_c_inside_an_epoch_loses_nothing(tmp_path, parents, monkeypatch):
     whole = context(tmp_path, parents, work="w1", out="o1")
     training.run(whole)
     lines = []
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         at_step(patch, 9, lambda: os.kill(os.getpid(), signal.SIGINT))
-        training.run(context(tmp_path, parents, work="w2", out="o2", say=lines.append))
+        with pytest.raises(KeyboardInterrupt):
+            training.run(context(tmp_path, parents, work="w2", out="o2", say=lines.append))
     assert lines[-1] == "  leaving after this step"
     begun = at_step(monkeypatch, None, None)
     resumed = context(tmp_path, parents, work="w2", out="o2")

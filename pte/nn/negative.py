@@ -65,7 +65,9 @@ class Drawn:
 def draw(
     met: Met, target: Tensor, count: int, num_items: int, uniform: float | None, generator: torch.Generator | None
 ) -> Drawn:
-    """Shared negatives, a share `uniform` of them from the whole catalogue; None: each target's own, not its set's."""
+    """Negatives that all targets share, a share `uniform` of them from the whole catalogue; or, where that is None,
+    negatives of each target's own, drawn outside its set.
+    """
     if uniform is not None:
         item, q = batch_negatives(target, count, num_items, uniform, generator)
         return Drawn(item, q, met.contains(item))
