@@ -16,7 +16,8 @@ from pte.stage.context import Context
 
 ITEMS = 12
 KNOBS = {  # four cases at a time
-    "seed": 3, "ranking": "full", "trainer": {"accelerator": "cpu", "scores_mib": 0.0002},
+    "seed": 3, "ranking": "full", "llm_esr_groups": {"items": None, "users": None},
+    "trainer": {"accelerator": "cpu", "scores_mib": 0.0002},
 }  # fmt: skip
 
 
@@ -95,6 +96,20 @@ def test_ranks_are_the_definition_case_by_case(measure):
         assert arrays[f"{part}_target"].tolist() == interactions.item[cases.target].tolist()
         assert flat[f"{part}/masked/all/n"] == len(cases.user)
     assert flat["test/masked/all/NDCG@5"] == pytest.approx(values("NDCG", arrays["test_masked"], 5).mean())
+
+
+def test_llm_esr_groups_are_there_when_asked_for(measure, twelve, twelve_split):
+    """Targets of the test: ann's item 5, met once by anybody, bob's item 6; ann has four rows, bob three."""
+    backbone = Table()
+    backbone.score = lambda history, generator=None: torch.arange(6.0).expand(len(history.item), 6)
+    plain, _ = measure(twelve, twelve_split, backbone)
+    assert not any("llm_esr" in key for key in plain)
+    flat, arrays = measure(twelve, twelve_split, backbone, llm_esr_groups={"items": 1, "users": 4})
+    assert arrays["test_llm_esr_head_item"].tolist() == [True, True]
+    assert arrays["test_llm_esr_head_user"].tolist() == [True, False]
+    assert (flat["test/masked/llm_esr_tail_items/n"], flat["test/masked/llm_esr_tail_users/n"]) == (0, 1)
+    assert flat["test/unmasked/llm_esr_tail_users/MRR@5"] == 1  # bob's target scores highest
+    assert {k: v for k, v in flat.items() if "llm_esr" not in k} == plain
 
 
 def test_groups_by_hand(measure, twelve, twelve_split):

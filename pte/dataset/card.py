@@ -32,6 +32,7 @@ def card(
             "max": int(length.max()),
             "mean": round(float(length.mean()), 3),
             "median": float(np.median(length)),
+            "histogram": histogram(length),
         },
         "users_below_3": int((length < 3).sum()),
         "coverage": {"title": round(titled, 4), **{name: round(share, 4) for name, share in filled.items()}},
@@ -43,6 +44,13 @@ def card(
         "cut": cut,
         "sha256": dict(source["sha256"]),
     }
+
+
+def histogram(length: np.ndarray) -> dict[str, int]:
+    """How many users have 1, 2, 3 to 4, 5 to 8, ... interactions: {"1": 4, "2": 1, "3-4": 7, ...}, empty ranges too."""
+    number = np.ceil(np.log2(length[length > 0])).astype(np.int64)  # exact at powers of two
+    names = ["1", "2", *(f"{2 ** (n - 1) + 1}-{2**n}" for n in range(2, int(number.max()) + 1))]
+    return dict(zip(names, np.bincount(number).tolist(), strict=False))
 
 
 def tied_last_pairs(interactions: Interactions) -> float | None:

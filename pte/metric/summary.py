@@ -12,6 +12,7 @@ import numpy as np
 
 NAMES = ("Hit", "Recall", "NDCG", "MRR")
 KS = (5, 10, 20, 50)
+LLM_ESR = "llm_esr_"  # of groups by LLM-ESR's thresholds
 
 
 def values(name: str, rank: np.ndarray, k: int) -> np.ndarray:
@@ -42,6 +43,23 @@ def summarise(
             if member.any():
                 flat.update({f"{kind}/{group}/{metric}": float(v[member].mean()) for metric, v in per_case.items()})
     return flat
+
+
+def groups(case: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The groups that figures are given for, (C,) bool by name, from what is known of each case.
+
+    case: (C,) arrays `user`, `head_item`, `head_user`, `tied`; "untied" is a group where some targets' order is a
+    convention, and LLM-ESR's groups are there where `llm_esr_head_item` or `llm_esr_head_user` is.
+    """
+    named = {"all": np.ones(len(case["user"]), bool)}
+    if case["tied"].any():
+        named["untied"] = ~case["tied"].astype(bool)
+    for prefix in ("", LLM_ESR):
+        for side in ("item", "user"):
+            if f"{prefix}head_{side}" in case:
+                head = case[f"{prefix}head_{side}"].astype(bool)
+                named |= {f"{prefix}head_{side}s": head, f"{prefix}tail_{side}s": ~head}
+    return named
 
 
 def check_invariants(flat: Mapping[str, float], slack: float = 1e-9) -> None:

@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from pte.metric.summary import check_invariants, summarise
+from pte.metric.summary import check_invariants, groups, summarise
 from pte.schema import InputError
 
 RANKINGS = ("masked", "unmasked", "sampled")
@@ -165,15 +165,11 @@ def _ranked(file: Path, part: str) -> Ranked:
             arrays = {name.removeprefix(f"{part}_"): stored[name] for name in names}
         user, target = arrays["user"], arrays["target"]
         rank = {ranking: arrays[ranking].astype(np.int64) for ranking in RANKINGS if ranking in arrays}
-        head_item, head_user, tied = (arrays[name].astype(bool) for name in ("head_item", "head_user", "tied"))
+        group = groups(arrays)
     except (OSError, ValueError, BadZipFile) as error:
         raise InputError(f"{file} cannot be read ({error}): run the command in report.json again") from None
     except KeyError as error:
         raise InputError(f"{file}: no array {part}_{error.args[0]}: run the command in report.json again") from None
-    group = {"all": np.ones(len(user), bool)}
-    if tied.any():
-        group["untied"] = ~tied
-    group |= {"head_items": head_item, "tail_items": ~head_item, "head_users": head_user, "tail_users": ~head_user}
     return Ranked(user, target, rank, group, arrays.get("train_count"))
 
 

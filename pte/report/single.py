@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from pte.artifact import write_atomic
+from pte.metric.summary import LLM_ESR
 
 METRICS = ("Hit", "NDCG", "MRR")  # with one target Recall equals Hit; metrics.json holds all
 CUTS = (5, 10, 20, 50)
-GROUPS = ("all", "untied", "head_items", "tail_items", "head_users", "tail_users")
+SIDES = ("head_items", "tail_items", "head_users", "tail_users")
+GROUPS = ("all", "untied", *SIDES, *(LLM_ESR + side for side in SIDES))
 
 
 def rows(metrics: Mapping[str, float], part: str) -> Iterable[tuple[str, str, int, list[float]]]:

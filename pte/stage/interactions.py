@@ -77,12 +77,14 @@ def card_lines(card: Mapping[str, Any]) -> list[str]:
     """The data set's card for the terminal: counts first, then every rule that left something out."""
     coverage = ", ".join(f"{name} {share:.1%}" for name, share in card["coverage"].items())
     length, tied = card["length"], card["tied_last_pairs"]
+    users = [f"{count:,} of {name}" for name, count in length["histogram"].items() if count]
     order = "times unknown" if tied is None else f"last two at the same time: {tied:.1%} of users"
     lines = [
         f"{card['name']}: {card['users']:,} users, {card['items']:,} items, {card['interactions']:,} interactions"
         f" (density {card['density']:.3%})",
         f"  length {length['min']} to {length['max']}, mean {length['mean']:.1f}, median {length['median']:g};"
         f" {order}; repeated pairs: {card['repeated_pairs']:,}",
+        f"  users by length: {', '.join(users)}",
         f"  items with {coverage}",
     ]
     lines += [f"  {what}: {count:,}" for what, count in card["counted"].items() if count]

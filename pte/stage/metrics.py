@@ -20,8 +20,8 @@ import torch
 from pte.lit.data import EvaluationLoader
 from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
-from pte.metric.summary import check_invariants, summarise
-from pte.protocol.group import item_groups, user_groups
+from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
+from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_groups, user_groups
 from pte.schema import Cases, InputError, Interactions, Split
 from pte.stage import interactions as interactions_stage
 from pte.stage import split as split_stage
@@ -30,7 +30,7 @@ from pte.stage.context import Context
 
 NAME = "metrics"
 VERSION = 1
-READS = (*training_stage.READS, "ranking")
+READS = (*training_stage.READS, "ranking", "llm_esr_groups")
 IDLE = training_stage.IDLE
 PARENTS = ("interactions", "split", "selection", "training")
 
@@ -64,7 +64,7 @@ def run(context: Context) -> None:
         draw = draws(len(cases.target), seed=seed) if ranking == "sampled" else None
         rank = rank_cases(backbone, loader, len(cases.target), seed=seed, say=context.say, part=part, draw=draw)
         facts[f"{part}_seconds"] = round(time.perf_counter() - began, 2)
-        told = about(interactions, split, cases)
+        told = about(interactions, split, cases, **context.config["llm_esr_groups"])
         flat |= {f"{part}/{key}": value for key, value in figures(rank, groups(told)).items()}
         arrays |= {f"{part}_{name}": values for name, values in {**rank, **told}.items()}
     np.savez(context.out / "ranks.npz", **arrays)
@@ -121,11 +121,16 @@ def rank_cases(
     return found
 
 
-def about(interactions: Interactions, split: Split, cases: Cases) -> dict[str, np.ndarray]:
-    """What each case is, (C,) by name: user, target item, its training rows, head or tail, tied in time or not."""
+def about(
+    interactions: Interactions, split: Split, cases: Cases, items: int | None = None, users: int | None = None
+) -> dict[str, np.ndarray]:
+    """What each case is, (C,) by name: user, target item, its training rows, head or tail, tied in time or not.
+
+    items, users: LLM-ESR's thresholds, for head and tail by its rule too.
+    """
     target = interactions.item[cases.target]
     count = np.bincount(interactions.item[split.train], minlength=interactions.num_items + 1)
-    return {
+    told = {
         "user": cases.user,
         "target": target,
         "train_count": count[target].astype(np.int32),
@@ -133,13 +138,8 @@ def about(interactions: Interactions, split: Split, cases: Cases) -> dict[str, n
         "head_user": user_groups(interactions, split)[cases.user],
         "tied": cases.tied,
     }
-
-
-def groups(told: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The groups of cases that figures are given for; "untied" where some targets' order is a convention."""
-    named = {"all": np.ones(len(told["user"]), bool)}
-    if told["tied"].any():
-        named["untied"] = ~told["tied"]
-    for side in ("item", "user"):
-        named |= {f"head_{side}s": told[f"head_{side}"], f"tail_{side}s": ~told[f"head_{side}"]}
-    return named
+    if items is not None:
+        told[f"{LLM_ESR}head_item"] = llm_esr_item_groups(interactions, split, items)[target]
+    if users is not None:
+        told[f"{LLM_ESR}head_user"] = llm_esr_user_groups(interactions, split, users)[cases.user]
+    return told
