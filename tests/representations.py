@@ -41,6 +41,7 @@ def vectors(seed: int = 0) -> Tensor:
 def made(name: str, text: Tensor | str | None = "given", seed: int = 0, **knobs: Any) -> Any:
     """A representation with the numbers of its config file, small widths, and what the caller changes."""
     config = yaml.safe_load((Path(CONF_DIR) / "representation" / f"{name}.yaml").read_text(encoding="utf-8"))
+    config.pop("fit", None)  # the backbone's
     kind = get_class(config.pop("_target_"))
     torch.manual_seed(seed)
     if isinstance(text, str):

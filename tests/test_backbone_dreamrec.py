@@ -36,7 +36,7 @@ def make(representation=None, **change):
     knobs = {
         "length": 8, "inner": 16, "layers": 1, "heads": 2, "dropout": 0.0, "attention_dropout": 0.0, "std": 1.0,
         "schedule": "exp", "steps": 40, "guidance": 2.0, "uncondition": 0.1, "depth": 1, "sampler": "exact",
-        "stride": 10, "cosine": False, "target_gradient": True, **change,
+        "stride": 10, "cosine": False, "target_gradient": True, "sphere": False, **change,
     }  # fmt: skip
     return DreamRec(representation=representation or Frozen(), num_items=ITEMS, **knobs)
 
@@ -117,6 +117,22 @@ def test_the_gradient_into_the_target_is_a_choice(through):
     assert (model.representation.weight.grad[9].abs().max() > 0) == through
     assert model.representation.weight.grad[1].abs().max() > 0  # an input has its gradient either way
     assert model.representation.weight.grad[0].abs().max() == 0
+
+
+def test_a_space_that_trains_is_held_on_a_sphere():
+    """However long its vectors grow or shrink, losses and scores see sqrt(D); a frozen space keeps its lengths."""
+    model = make(Id(num_items=ITEMS, width=WIDTH, std=1.0), sphere=True)
+    lengths = model.table().norm(dim=1)
+    torch.testing.assert_close(lengths[1:], torch.full((ITEMS,), WIDTH**0.5))
+    assert lengths[0] == 0
+    losses = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        losses.append(model.loss(batch())["loss"].item())
+        with torch.no_grad():
+            model.representation.weight *= torch.rand(ITEMS + 1, 1) + 0.1
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    assert torch.equal(make(sphere=True).table(), Frozen().rows)
 
 
 def test_a_future_item_changes_no_earlier_prediction():

@@ -170,7 +170,7 @@ def test_autocast_leaves_the_table_usable(name):
 BACKBONE = {"length": 6, "inner": 16, "layers": 1, "heads": 2, "dropout": 0.1, "attention_dropout": 0.1}
 DIFFUSION = {
     "std": 1.0, "schedule": "exp", "steps": 20, "guidance": 2.0, "uncondition": 0.1, "depth": 1, "sampler": "exact",
-    "stride": 10, "cosine": False, "target_gradient": False,
+    "stride": 10, "cosine": False, "target_gradient": False, "sphere": True,
 }  # fmt: skip
 
 

@@ -13,8 +13,12 @@ f is one linear layer on [x_t; c; tau(t)] ("mlp1", depth 1), for which the whole
 
 Departures: every prefix of a history is a training case in the same pass; the encoder is SASRec's of nn/attention;
 dropout is off at evaluation (the published code leaves it on); a time index always goes with its own alpha_bar; padding
-is never scored. The published loss moves x_0 as well, so that a trainable space can shrink towards a constant, which
-makes the loss small and the ranking useless: `target_gradient: false` stops that, and a frozen space never had it.
+is never scored.
+
+The published loss moves x_0 as well, and so a space that trains shrinks, its popular items first: that makes the loss
+small and the ranking a chance one. A space that trains is therefore held on a sphere, e_i <- sqrt(D) e_i / |e_i|
+(`sphere`), and the loss moves what predicts, not what is predicted (`target_gradient: false`). A frozen space, as
+llm_only's without a head, needs neither and keeps its lengths.
 """
 
 from __future__ import annotations
@@ -88,6 +92,7 @@ class DreamRec(nn.Module):
         stride: int,
         cosine: bool,
         target_gradient: bool,
+        sphere: bool,
     ) -> None:
         super().__init__()
         if sampler not in SAMPLERS:
@@ -105,18 +110,24 @@ class DreamRec(nn.Module):
         self.null = nn.Parameter(torch.randn(width) * std)
         self.guidance, self.uncondition, self.sampler = guidance, uncondition, sampler
         self.cosine, self.target_gradient = cosine, target_gradient
+        self.sphere = sphere and any(p.requires_grad for p in representation.parameters())
         beta = diffusion.betas(schedule, steps)
         self.chain = diffusion.ddim(beta, stride) if sampler == "ddim" else diffusion.ddpm(beta)
         self.register_buffer("alpha_bar", (1 - beta).cumprod(0).float(), persistent=False)
         self._folded: tuple[object, diffusion.Fold] | None = None
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
-        table = self.representation.table()
+        table = self.table()
         state = reading.states(self.encoder, self.representation, table, batch)
         asked = batch.target > 0
         x_0 = F.embedding(batch.target[asked], table if self.target_gradient else table.detach())
         loss = self.squared_error(x_0, state[asked]).sum() / (batch.total * x_0.shape[1])
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, state)}
+
+    def table(self) -> Tensor:
+        """(N+1, D): the space of the diffusion, row 0 zeros."""
+        table = self.representation.table()
+        return F.normalize(table, dim=1) * table.shape[1] ** 0.5 if self.sphere else table
 
     def squared_error(self, x_0: Tensor, c: Tensor) -> Tensor:
         """(f(x_t, c or null, t) - x_0)^2 at a random time for each of T targets; x_0, c (T, D) -> (T, D)."""
@@ -129,7 +140,7 @@ class DreamRec(nn.Module):
     @torch.no_grad()
     def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
         """(B, N), column j is item j+1."""
-        table = self.representation.table()
+        table = self.table()
         c = reading.last(self.encoder, self.representation, table, history.item, history.length)
         items = table[1:]
         return self.imagine(c, generator) @ (F.normalize(items, dim=1) if self.cosine else items).T
