@@ -82,7 +82,9 @@ def quality(score: Callable, product: Product) -> float:
     torch.set_float32_matmul_precision("highest")
     found = [
         ranks(score(question), question.target, question.seen).masked
-        for question in EvaluationLoader(product.interactions, product.split.valid, row_length=product.loader.row_length)
+        for question in EvaluationLoader(
+            product.interactions, product.split.valid, row_length=product.loader.row_length
+        )
     ]
     return float(ndcg(torch.cat(found), 10).mean())
 

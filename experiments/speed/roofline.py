@@ -66,7 +66,9 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("highest")
     peaks = {"peak_float32": peak(torch.float32), "peak_bfloat16": peak(torch.bfloat16)}
-    result(**peaks, profile={name: shares(options.interactions, name, options.steps) for name in ("sasrec", "dreamrec")})
+    result(
+        **peaks, profile={name: shares(options.interactions, name, options.steps) for name in ("sasrec", "dreamrec")}
+    )
 
 
 if __name__ == "__main__":
