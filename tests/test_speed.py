@@ -34,13 +34,9 @@ def with_weights_of(ours, model):
     model.encoder.position.load_state_dict(encoder.position.state_dict())
     model.encoder.norm.load_state_dict(encoder.norm.state_dict())
     for mine, block in zip(model.encoder.layers, encoder.blocks, strict=True):
-        for name, weight, bias in zip(
-            ("query", "key", "value"),
-            block.attention.qkv.weight.chunk(3),
-            block.attention.qkv.bias.chunk(3),
-            strict=True,
-        ):
-            getattr(mine, name).load_state_dict({"weight": weight, "bias": bias})
+        qkv, parts = block.attention.qkv, (mine.query, mine.key, mine.value)
+        for part, weight, bias in zip(parts, qkv.weight.chunk(3), qkv.bias.chunk(3), strict=True):
+            part.load_state_dict({"weight": weight, "bias": bias})
         mine.out.load_state_dict(block.attention.out.state_dict())
         for name in ("widen", "narrow", "norm_attention", "norm_feed"):
             getattr(mine, name).load_state_dict(getattr(block, name).state_dict())

@@ -5,9 +5,9 @@
     python experiments/speed/quality.py train ... --way plain_places   # all positions of 128 padded histories a step
     python experiments/speed/quality.py draw
 
-Same model, loss, learning rate, dropout, rows and evaluation (full ranking, seen items masked). After each epoch a line
-goes to quality/<way>-<seed>.jsonl and the state beside it, so that a stopped run goes on. Only training is on the clock.
-`draw` writes quality.png and quality.md.
+Same model, loss, learning rate, dropout, rows and evaluation (full ranking, seen items masked). After each epoch a
+line goes to quality/<way>-<seed>.jsonl and the state beside it, so that a stopped run goes on. Only training is on the
+clock. `draw` writes quality.png and quality.md.
 """
 
 import argparse
@@ -80,12 +80,9 @@ class Plain:
 def quality(score: Callable, product: Product) -> float:
     """Masked NDCG@10 of validation; fp32 products."""
     torch.set_float32_matmul_precision("highest")
-    found = [
-        ranks(score(question), question.target, question.seen).masked
-        for question in EvaluationLoader(
-            product.interactions, product.split.valid, row_length=product.loader.row_length
-        )
-    ]
+    length = product.loader.row_length
+    questions = EvaluationLoader(product.interactions, product.split.valid, row_length=length)
+    found = [ranks(score(question), question.target, question.seen).masked for question in questions]
     return float(ndcg(torch.cat(found), 10).mean())
 
 
