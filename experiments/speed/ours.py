@@ -1,74 +1,55 @@
-"""Our SASRec on the same rows: CPU-seconds of the product's own loaders, model and optimizer, one thread."""
+"""Our model on the same rows: CPU-seconds of the product's own loaders, model and optimizer, one thread."""
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from arithmetic import training
+from product import PRECISION, assemble, result
 
-from pte.lit.data import EvaluationLoader, TrainingLoader
+from pte.lit.data import EvaluationLoader
 from pte.metric.rank import ranks
-from pte.paths import CONF_DIR
-from pte.stage.pipeline import builder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--interactions", type=Path, required=True)
-    parser.add_argument("--products", choices=("float32", "bfloat16"), default="bfloat16")
+    parser.add_argument("--backbone", choices=("sasrec", "dreamrec"), default="sasrec")
+    parser.add_argument("--length", type=int, default=50)
+    parser.add_argument("--products", choices=tuple(PRECISION), default="bfloat16")
     parser.add_argument("--sequences", type=int, default=None, help="sequences a step; default: as shipped")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--evaluate", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    overrides = [
-        "dataset=Toys", f"dataset.data={options.interactions.parent.parent}", "representation=id", "backbone=sasrec",
-        f"trainer.products={options.products}",
-    ]  # fmt: skip
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        config = OmegaConf.to_container(compose("config", overrides), resolve=True)
-    build = builder(config)
-    interactions = build("dataset").read()
-    split = build("protocol")(interactions)
-    representation = build("representation", num_items=interactions.num_items, vectors=None)
-    backbone = build("backbone", representation=representation, num_items=interactions.num_items)
-    optimizer = build("optimizer")(backbone.parameters())
-    sequences = options.sequences or config["trainer"]["batch_size"]
-    loader = TrainingLoader(interactions, split, row_length=backbone.length, batch_size=sequences, seed=0)
-    torch.set_float32_matmul_precision("medium" if options.products == "bfloat16" else "highest")
-    steps = iter(loader)
-
-    def train(count: int) -> float:
-        targets = 0.0
-        for _ in range(count):
-            batch = next(steps)
-            optimizer.zero_grad()
-            backbone.loss(batch)["loss"].backward()
-            optimizer.step()
-            targets += batch.total
-        return targets
-
-    backbone.train()
-    train(5)  # warm-up
+    ours = assemble(
+        options.interactions, f"backbone={options.backbone}", f"backbone.length={options.length}",
+        products=options.products, sequences=options.sequences,
+    )  # fmt: skip
+    torch.set_float32_matmul_precision(PRECISION[options.products])
+    ours.backbone.train()
+    steps = ours.steps()
+    for _ in range(5):  # warm-up
+        ours.train(next(steps))
     began = time.process_time()
-    targets = train(options.steps)
-    result = {
-        "targets": targets, "targets_per_step": targets / options.steps, "sequences": sequences,
-        "train_cpu_seconds": time.process_time() - began, "torch": torch.__version__,
-    }  # fmt: skip
+    batches = [next(steps) for _ in range(options.steps)]
+    targets = sum(ours.train(batch) for batch in batches)
+    measured = {"targets": targets, "train_cpu_seconds": time.process_time() - began}
+    if options.backbone == "sasrec":
+        sizes = {"inner": ours.knobs["inner"], "layers": ours.knobs["layers"]}
+        sizes |= {"width": ours.backbone.representation.width, "num_items": ours.interactions.num_items}
+        measured["operations"] = sum(training(b.segment, b.position, int(b.total), **sizes) for b in batches)
     if options.evaluate:
         torch.set_float32_matmul_precision("highest")
-        backbone.eval()
-        questions = EvaluationLoader(interactions, split.valid, row_length=backbone.length)
+        ours.backbone.eval()
+        questions = EvaluationLoader(ours.interactions, ours.split.valid, row_length=ours.backbone.length)
         began = time.process_time()
         with torch.inference_mode():
             for question in questions:
-                ranks(backbone.score(question.history), question.target, question.seen)
-        result |= {"users": len(split.valid.target), "evaluate_cpu_seconds": time.process_time() - began}
-    print("RESULT " + json.dumps(result))
+                ranks(ours.backbone.score(question.history), question.target, question.seen)
+        measured |= {"users": len(ours.split.valid.target), "evaluate_cpu_seconds": time.process_time() - began}
+    result(sequences=ours.loader.batch_size, **measured)
 
 
 if __name__ == "__main__":
