@@ -21,7 +21,7 @@ class Id(ItemTable):
     ) -> None:
         super().__init__()
         self.width, self.sparse = width, sparse
-        weight = torch.randn(num_items + 1, width) * std
+        weight = torch.randn(num_items + 1, width).mul_(std)
         weight[0] = 0
         self.weight = nn.Parameter(weight)
 
