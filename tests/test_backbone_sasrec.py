@@ -3,11 +3,14 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pte.backbone.sasrec import SASRec
 from pte.nn.attention import block_causal
 from pte.nn.batch import History, PackedBatch
+from pte.nn.lazy_adam import LazyAdam
 from pte.representation.id import Id
+from pte.schema import InputError
 
 ITEMS = 30
 
@@ -165,3 +168,90 @@ def test_negatives_are_drawn_outside_the_history():
     torch.testing.assert_close(model.loss(batch)["loss"], own.mean())
     free = make(length=ITEMS, loss="bce", loss_knobs={"exclude_history": False}).eval()
     assert free.loss(batch)["loss"] > own.mean() + 0.05
+
+
+SAMPLED = ("sampled", "bce", "gbce", "infonce")
+
+
+def twins(loss):
+    """The same model with dense and with sparse gradients of its table."""
+    both = []
+    for sparse in (False, True):
+        torch.manual_seed(0)
+        table = Id(num_items=ITEMS, width=16, std=0.5, sparse=sparse)
+        knobs = {"inner": 32, "layers": 1, "heads": 2, "length": 8, "dropout": 0.1, "attention_dropout": 0.1}
+        knobs |= {"loss_knobs": {"negatives": 5}}
+        both.append(SASRec(representation=table, num_items=ITEMS, product="float32", loss=loss, **knobs))
+    return both
+
+
+@pytest.mark.parametrize("loss", SAMPLED)
+def test_a_sparse_gradient_is_the_dense_one_on_the_rows_read(loss):
+    gradients = []
+    for model in twins(loss):
+        torch.manual_seed(1)
+        model.loss(packed(*HISTORIES))["loss"].backward()
+        gradients.append([p.grad for p in model.parameters()])
+    dense, sparse = (g.pop(0) for g in gradients)
+    assert not dense.is_sparse
+    assert sparse.is_sparse
+    read = sparse.coalesce().indices()[0]
+    unread = torch.ones(ITEMS + 1, dtype=torch.bool)
+    unread[read] = False
+    assert 0 not in read
+    assert unread[1:].any()
+    assert dense[unread].abs().max() == 0
+    torch.testing.assert_close(sparse.to_dense(), dense, rtol=1e-5, atol=1e-7)
+    for a, b in zip(*gradients, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("loss", SAMPLED)
+def test_sgd_moves_a_sparse_table_as_a_dense_one(loss):
+    tables = []
+    for model in twins(loss):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        for step in range(5):
+            torch.manual_seed(step)
+            optimizer.zero_grad()
+            model.loss(packed(*HISTORIES))["loss"].backward()
+            optimizer.step()
+        tables.append(model.representation.weight)
+    torch.testing.assert_close(*tables, rtol=1e-4, atol=1e-6)
+
+
+def test_full_cross_entropy_refuses_a_sparse_table():
+    with pytest.raises(InputError, match=r"backbone\.loss=sampled"):
+        twins("ce")
+
+
+def test_a_sparse_step_makes_nothing_as_long_as_the_catalogue():
+    """Every tensor that a step makes is counted, forwards and backwards."""
+    items = 100_000
+
+    class Longest(TorchDispatchMode):
+        longest = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            for made in out if isinstance(out, tuple | list) else [out]:
+                if isinstance(made, torch.Tensor) and not made.is_sparse and made.data_ptr() not in there:
+                    self.longest = max(self.longest, made.numel())
+            return out
+
+    table = Id(num_items=items, width=8, std=0.1, sparse=True)
+    knobs = {"inner": 16, "layers": 1, "heads": 2, "length": 8, "dropout": 0.1, "attention_dropout": 0.1}
+    model = SASRec(representation=table, num_items=items, product="float32", loss="sampled", **knobs)
+    optimizer = LazyAdam(model.parameters(), lr=0.1)
+
+    def step():
+        optimizer.zero_grad()
+        model.loss(packed(*HISTORIES))["loss"].backward()
+        optimizer.step()
+
+    step()  # makes the moments
+    state = optimizer.state[table.weight]
+    there = {table.weight.data_ptr(), state["exp_avg"].data_ptr(), state["exp_avg_sq"].data_ptr()}
+    with Longest() as made:
+        step()
+    assert 0 < made.longest < items // 4

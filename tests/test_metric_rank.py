@@ -88,3 +88,16 @@ def test_a_target_outside_the_catalogue_is_refused(target):
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="expected scores"):
         ranks(torch.zeros(2, 3), torch.tensor([1]), torch.zeros(2, 1, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("num_items", [1022, 1023, 1024, 1025, 2047, 300_000])
+def test_long_rows_are_counted_to_the_last_item(num_items):
+    """Flags are counted in groups of 1,024, which a row need not fill; a full row must not overflow a byte."""
+    scores = torch.zeros(2, num_items)
+    found = ranks(scores, torch.tensor([1, num_items]), torch.tensor([[num_items, 2, 0], [3, 3, 0]]))
+    assert found.unmasked.tolist() == [num_items - 1] * 2
+    assert found.masked.tolist() == [num_items - 3, num_items - 2]
+    scores[:, -1] = -1
+    assert ranks(scores, torch.tensor([1, num_items]), torch.zeros(2, 1, dtype=torch.int64)).unmasked.tolist() == [
+        num_items - 2, num_items - 1,
+    ]  # fmt: skip

@@ -16,6 +16,7 @@ class Representation(Protocol):
 
     width: int
     views: int
+    sparse: bool
 
     def table(self) -> Tensor: ...
 

@@ -12,7 +12,7 @@ from pte.nn.batch import PackedBatch
 
 def states(encoder: Encoder, representation: Representation, table: Tensor, batch: PackedBatch) -> Tensor:
     """The encoder's state at every place of a training step, (R, L, D)."""
-    item = F.embedding(batch.item, representation.inputs(table), padding_idx=0)
+    item = F.embedding(batch.item, representation.inputs(table), padding_idx=0, sparse=representation.sparse)
     return encoder(item, batch.position, block_causal(batch.segment), representation.mix)
 
 

@@ -45,7 +45,9 @@ class SASRec(nn.Module):
     ) -> None:
         super().__init__()
         self.representation, self.num_items, self.length = representation, num_items, length
-        self.objective = objective(loss, product=getattr(torch, product), **(loss_knobs or {}))
+        self.objective = objective(
+            loss, product=getattr(torch, product), sparse=representation.sparse, **(loss_knobs or {})
+        )
         self.encoder = Encoder(
             width=representation.width, views=representation.views, inner=inner, layers=layers, heads=heads,
             length=length, dropout=dropout, attention_dropout=attention_dropout,

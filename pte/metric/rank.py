@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_GROUP = 8 * 128  # flags that are added up in one word
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -31,9 +33,11 @@ def ranks(scores: Tensor, target: Tensor, seen: Tensor) -> Ranks:
     """
     _check(scores, target, seen)
     target = target[:, None]
-    # Column 0 is padding: it stays False, so that the 0s in `seen` fall on it and it can never outrank anything.
-    ahead = scores.new_zeros(len(scores), scores.shape[1] + 1, dtype=torch.bool)
-    torch.ge(scores, scores.gather(1, target - 1), out=ahead[:, 1:])
+    # Column 0 is padding: it stays False, so that the 0s in `seen` fall on it and it can never outrank anything. So do
+    # the columns behind the last item, which fill the last word group of `_count`.
+    columns = -(-(scores.shape[1] + 1) // _GROUP) * _GROUP
+    ahead = scores.new_zeros(len(scores), columns, dtype=torch.bool)
+    torch.ge(scores, scores.gather(1, target - 1), out=ahead[:, 1 : scores.shape[1] + 1])
     ahead.scatter_(1, target, False)
     unmasked = _count(ahead)
     ahead.scatter_(1, seen, False)
@@ -41,8 +45,12 @@ def ranks(scores: Tensor, target: Tensor, seen: Tensor) -> Ranks:
 
 
 def _count(flags: Tensor) -> Tensor:
-    """How many of each row are True, (B,) int64. Bytes added up as int32: six times faster than `count_nonzero`."""
-    return flags.view(torch.uint8).sum(dim=1, dtype=torch.int32).long()
+    """How many of each row are True, (B,) int64; the width is a multiple of `_GROUP`.
+
+    Eight flags are added at a time, as the bytes of one word. 128 words cannot carry from one byte into the next.
+    """
+    words = flags.view(torch.int64).unflatten(1, (-1, _GROUP // 8)).sum(dim=2)
+    return words.view(torch.uint8).sum(dim=1, dtype=torch.int32).long()
 
 
 def _check(scores: Tensor, target: Tensor, seen: Tensor) -> None:

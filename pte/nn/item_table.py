@@ -25,6 +25,7 @@ class ItemTable(nn.Module):
 
     uses_text = False
     views = 1
+    sparse = False  # True: `table` is a leaf, and whoever reads rows of it sends back a gradient of these rows alone
     width: int  # D, all views together
 
     @property

@@ -62,8 +62,13 @@ def objective(
     shared: bool | None = None,
     exclude_history: bool | None = None,
     product: torch.dtype = torch.float32,
+    sparse: bool = False,
 ) -> Objective:
-    """The objective called `name`; None takes what the loss's own paper does."""
+    """The objective called `name`; None takes what the loss's own paper does.
+
+    sparse: the table's gradient is to hold the rows of targets and negatives alone, so that a step costs the same
+    whatever the size of the catalogue.
+    """
     if negatives is not None and negatives < 1:
         raise InputError(
             f"backbone.loss_knobs.negatives={negatives}: give a positive number, or null for the paper's own"
@@ -76,12 +81,17 @@ def objective(
         raise InputError(
             f"backbone.loss_knobs: calibration={calibration} lies in 0..1 and uniform={uniform} above 0, up to 1"
         )
-    own: dict[str, bool] = {}  # what differs from the class's own defaults
+    own: dict[str, bool] = {"sparse": sparse}  # and what differs from the class's own defaults
     if shared is not None:
         own["shared"] = shared
     if exclude_history is not None:
         own["excludes_history"] = exclude_history
     match name:
+        case "ce" if sparse:
+            raise InputError(
+                "backbone.loss=ce scores every item in every step, so representation.sparse=true saves nothing: "
+                "take backbone.loss=sampled (or bce, gbce, infonce), or representation.sparse=false"
+            )
         case "ce":
             return CrossEntropy(product=product)
         case "sampled":  # eSASRec's number
@@ -130,6 +140,7 @@ class SampledSoftmax:
     log_q: bool = True
     shared: bool = True
     excludes_history: bool = False
+    sparse: bool = False
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
@@ -137,7 +148,7 @@ class SampledSoftmax:
     ) -> Tensor:  # fmt: skip
         met = met or Met.targets(target)
         drawn = draw(met, target, self.negatives, len(table) - 1, self.uniform if self.shared else None, generator)
-        positive, negative = logits(hidden, F.embedding(target, table), F.embedding(drawn.item, table))
+        positive, negative = logits(hidden, *rows(table, target, drawn.item, sparse=self.sparse))
         if self.log_q:
             negative = negative - (self.negatives * drawn.q).log()
         return softmax_loss(positive, negative.masked_fill(drawn.void, -math.inf)).sum() / total
@@ -157,6 +168,7 @@ class BinaryCrossEntropy:
     calibration: float = 0.0
     shared: bool = False
     excludes_history: bool = True
+    sparse: bool = False
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
@@ -166,7 +178,7 @@ class BinaryCrossEntropy:
         drawn = draw(
             met or Met.targets(target), target, self.negatives, num_items, 1.0 if self.shared else None, generator
         )
-        positive, negative = logits(hidden, F.embedding(target, table), F.embedding(drawn.item, table))
+        positive, negative = logits(hidden, *rows(table, target, drawn.item, sparse=self.sparse))
         against = F.softplus(negative).masked_fill(drawn.void, 0).sum(dim=1)
         own = beta(self.negatives, num_items, self.calibration) * F.softplus(-positive)
         return (own + against).sum() / ((self.negatives + 1) * total)
@@ -183,6 +195,7 @@ class InfoNCE:
     temperature: float
     shared: bool = True
     excludes_history: bool = True
+    sparse: bool = False
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
@@ -190,14 +203,17 @@ class InfoNCE:
     ) -> Tensor:  # fmt: skip
         met = met or Met.targets(target)
         drawn = draw(met, target, self.negatives, len(table) - 1, 1.0 if self.shared else None, generator)
-        positive, negative = logits(
-            unit(hidden), unit(F.embedding(target, table)), unit(F.embedding(drawn.item, table))
-        )
+        positive, negative = logits(unit(hidden), *map(unit, rows(table, target, drawn.item, sparse=self.sparse)))
         negative = (negative / self.temperature).masked_fill(drawn.void, -math.inf)
         return softmax_loss(positive / self.temperature, negative).sum() / total
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
         return unit(hidden) @ unit(table[1:]).T
+
+
+def rows(table: Tensor, *items: Tensor, sparse: bool) -> tuple[Tensor, ...]:
+    """The table's rows of each array of items; sparse: with a gradient of these rows alone."""
+    return tuple(F.embedding(item, table, sparse=sparse) for item in items)
 
 
 def logits(hidden: Tensor, target: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:

@@ -101,5 +101,6 @@ def batch_negatives(
         return everywhere, torch.full((count,), 1 / num_items, device=device)
     here = target[torch.randint(len(target), (count,), generator=generator, device=device)]
     drawn = torch.where(torch.rand(count, generator=generator, device=device) < uniform, everywhere, here)
-    frequency = torch.bincount(target, minlength=num_items + 1)[drawn].float() / len(target)
-    return drawn, uniform / num_items + (1 - uniform) * frequency
+    ordered = target.sort().values  # counting by search: a histogram would be as long as the catalogue
+    count_of = torch.searchsorted(ordered, drawn, right=True) - torch.searchsorted(ordered, drawn)
+    return drawn, uniform / num_items + (1 - uniform) * count_of.float() / len(target)

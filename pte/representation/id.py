@@ -1,4 +1,9 @@
-"""A free vector per item, learned from interactions alone: the classic ID embedding, and the baseline to beat."""
+"""A free vector per item, learned from interactions alone: the classic ID embedding, and the baseline to beat.
+
+`sparse` makes a training step's cost independent of the catalogue's size: its gradient is the rows that the step read
+(histories, targets, negatives) instead of a second table. It takes a sampled loss and an optimizer that leaves all
+other rows alone (optimizer=sparse_adam).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,12 @@ from pte.nn.item_table import ItemTable
 class Id(ItemTable):
     """N trainable vectors, e_i ~ N(0, std^2) at the start."""
 
-    def __init__(self, *, num_items: int, vectors: Tensor | None = None, width: int, std: float) -> None:
+    def __init__(
+        self, *, num_items: int, vectors: Tensor | None = None, width: int, std: float, sparse: bool = False
+    ) -> None:
         super().__init__()
-        self.width = width
-        weight = torch.randn(num_items + 1, width) * std
+        self.width, self.sparse = width, sparse
+        weight = torch.randn(num_items + 1, width).mul_(std)
         weight[0] = 0
         self.weight = nn.Parameter(weight)
 

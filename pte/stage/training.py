@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from pte.artifact import write_atomic
 from pte.lit.data import EvaluationLoader, TrainingLoader
 from pte.schema import InputError, Interactions, Selection, Split
-from pte.stage import counting
+from pte.stage import counting, sparse
 from pte.stage import interactions as interactions_stage
 from pte.stage import split as split_stage
 from pte.stage.context import Context
@@ -67,6 +67,8 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     from pte.lit.watch import Watch
 
     knobs, seed = context.config["trainer"], int(context.config["seed"])
+    if backbone.representation.sparse:
+        sparse.check(knobs, context.config["optimizer"]["_target_"])
     recommender = Recommender(
         backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"]
     )
