@@ -80,7 +80,7 @@ def test_the_published_loop_without_noise_is_the_fold():
     ours = DreamRec(
         representation=Id(num_items=9, width=8, std=1.0), **SIZES, inner=16, layers=1, heads=1, dropout=0.0,
         attention_dropout=0.0, std=1.0, schedule="linear", steps=500, guidance=2.0, uncondition=0.1, depth=1,
-        sampler="exact", stride=100, cosine=False, target_gradient=True,
+        sampler="exact", stride=100, cosine=False, target_gradient=True, sphere=False,
     ).eval()  # fmt: skip
     theirs = plain.DreamRec(**SIZES, width=8, inner=16)
     theirs.time.load_state_dict(ours.denoiser.time.state_dict())

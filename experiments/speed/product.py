@@ -19,6 +19,7 @@ from pte.schema import Interactions, Split
 from pte.stage.pipeline import builder
 
 SEED = 0
+PUBLISHED = ("backbone.target_gradient=true", "backbone.sphere=false")  # DreamRec's own loss, as the plain port has it
 PRECISION = {"bfloat16": "medium", "float32": "highest"}  # as pte/lit/recommender.py sets it
 
 
@@ -54,6 +55,7 @@ def assemble(
 ) -> Product:
     """Toys' table <data>/Toys/interactions.csv.gz and a config's overrides -> everything a training step needs."""
     given = ["dataset=Toys", f"dataset.data={interactions.parent.parent}", "representation=id", *overrides]
+    given += PUBLISHED if "backbone=dreamrec" in overrides else []
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", [*given, f"trainer.products={products}"]), resolve=True)
     assert isinstance(config, dict)

@@ -110,7 +110,10 @@ class DreamRec(nn.Module):
         self.null = nn.Parameter(torch.randn(width) * std)
         self.guidance, self.uncondition, self.sampler = guidance, uncondition, sampler
         self.cosine, self.target_gradient = cosine, target_gradient
-        self.sphere = sphere and any(p.requires_grad for p in representation.parameters())
+        trains = isinstance(representation, nn.Module) and any(p.requires_grad for p in representation.parameters())
+        self.sphere = sphere and trains
+        if self.sphere and representation.sparse:
+            raise InputError("representation.sparse=true goes with backbone.sphere=false: lengths take the whole table")
         beta = diffusion.betas(schedule, steps)
         self.chain = diffusion.ddim(beta, stride) if sampler == "ddim" else diffusion.ddpm(beta)
         self.register_buffer("alpha_bar", (1 - beta).cumprod(0).float(), persistent=False)
