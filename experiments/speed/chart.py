@@ -49,7 +49,7 @@ def quality_chart(found: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], 
             for number, curve in enumerate(seeds):
                 at, value = ([point[key] for point in curve] for key in ("cpu_seconds", "ndcg@10"))
                 ax.plot(at, value, "o-", color=color, markersize=3, linewidth=1.4, label=None if number else name)
-        ax.axhline(goal, color="black", linewidth=0.6, linestyle=":", label="99 % of the worst best")
+        ax.axhline(goal, color="black", linewidth=0.6, linestyle=":", label="99 % of the lowest best")
         ax.set_xscale("log")
         ax.set_xlabel("CPU-seconds of training, one thread (log scale)")
         ax.set_ylabel("validation NDCG@10, seen items masked")
