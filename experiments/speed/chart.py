@@ -30,7 +30,7 @@ def bars(groups: Mapping[str, Mapping[str, float]], note: str, path: Path) -> No
             drawn = ax.barh(range(len(group)), list(group.values()), color=colors, height=0.7)
             ax.bar_label(drawn, [f"{value:,.3g}x" for value in group.values()], padding=4, fontsize=9)
             ax.set_yticks(range(len(group)), list(group))
-            ax.set_title(f"{title}: times cheaper than {next(iter(group))}", loc="left", fontsize=10)
+            ax.set_title(f"{title.split(',')[0]}: times cheaper than {next(iter(group))}", loc="left", fontsize=10)
             ax.set_xlim(0, 1.15 * max(group.values()))
             ax.invert_yaxis()
             ax.tick_params(axis="y", length=0)
