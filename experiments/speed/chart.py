@@ -30,7 +30,7 @@ def bars(groups: Mapping[str, Mapping[str, float]], note: str, path: Path) -> No
             drawn = ax.barh(range(len(group)), list(group.values()), color=colors, height=0.7)
             ax.bar_label(drawn, [f"{value:,.3g}x" for value in group.values()], padding=4, fontsize=9)
             ax.set_yticks(range(len(group)), list(group))
-            ax.set_title(f"{title}: times cheaper than {next(iter(group))}", loc="left", fontsize=10)
+            ax.set_title(f"{title.split(',')[0]}: times cheaper than {next(iter(group))}", loc="left", fontsize=10)
             ax.set_xlim(0, 1.15 * max(group.values()))
             ax.invert_yaxis()
             ax.tick_params(axis="y", length=0)
@@ -49,7 +49,7 @@ def quality_chart(found: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], 
             for number, curve in enumerate(seeds):
                 at, value = ([point[key] for point in curve] for key in ("cpu_seconds", "ndcg@10"))
                 ax.plot(at, value, "o-", color=color, markersize=3, linewidth=1.4, label=None if number else name)
-        ax.axhline(goal, color="black", linewidth=0.6, linestyle=":", label="99 % of the worst best")
+        ax.axhline(goal, color="black", linewidth=0.6, linestyle=":", label="99 % of the lowest best")
         ax.set_xscale("log")
         ax.set_xlabel("CPU-seconds of training, one thread (log scale)")
         ax.set_ylabel("validation NDCG@10, seen items masked")

@@ -9,6 +9,7 @@ from arithmetic import training
 from product import PRECISION, assemble, result
 
 from pte.lit.data import EvaluationLoader
+from pte.lit.memory import keep_freed_memory
 from pte.metric.rank import ranks
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--evaluate", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the training stage does
     ours = assemble(
         options.interactions, f"backbone={options.backbone}", f"backbone.length={options.length}",
         products=options.products, sequences=options.sequences,

@@ -23,6 +23,7 @@ from product import PRECISION, Product, assemble
 
 from pte.artifact import write_atomic
 from pte.lit.data import EvaluationLoader
+from pte.lit.memory import keep_freed_memory
 from pte.lit.resume import step_seed
 from pte.metric.rank import ranks
 from pte.metric.ranking import ndcg
@@ -39,6 +40,7 @@ class Ours:
     """The product's steps."""
 
     def __init__(self, product: Product, seed: int) -> None:
+        keep_freed_memory()  # as the training stage does
         self.product, self.seed = product, seed
         self.model, self.optimizer = product.backbone, product.optimizer
 

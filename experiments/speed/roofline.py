@@ -8,6 +8,8 @@ import torch
 from product import PRECISION, assemble, result
 from torch.profiler import ProfilerActivity, profile
 
+from pte.lit.memory import keep_freed_memory
+
 SHAPES = ((512, 512, 512), (1024, 1024, 1024), (512, 2048, 512))  # m, n, k: well-shaped, in and out of the L2 cache
 KINDS = {  # the first kind one of whose words stands in an operation's name
     "products": ("mm", "linear", "matmul"),
@@ -42,6 +44,7 @@ def kind(name: str) -> str:
 
 def shares(interactions: Path, backbone: str, steps: int) -> dict[str, float]:
     """Share of each kind of work in the self time of our steps as shipped, the loader included."""
+    keep_freed_memory()  # as the training stage does
     ours = assemble(interactions, f"backbone={backbone}", products="bfloat16")
     torch.set_float32_matmul_precision(PRECISION["bfloat16"])
     ours.backbone.train()

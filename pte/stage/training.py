@@ -62,10 +62,12 @@ def run(context: Context) -> None:
 
 def fit(context: Context, backbone: Any, interactions: Interactions, split: Split) -> None:
     """Train until validation no longer improves."""
+    from pte.lit.memory import keep_freed_memory
     from pte.lit.recommender import Recommender
     from pte.lit.resume import Resume
     from pte.lit.watch import Watch
 
+    keep_freed_memory()
     knobs, seed = context.config["trainer"], int(context.config["seed"])
     if backbone.representation.sparse:
         sparse.check(knobs, context.config["optimizer"]["_target_"])
