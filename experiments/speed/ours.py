@@ -66,7 +66,8 @@ def main() -> None:
         began = time.process_time()
         with torch.inference_mode():
             for question in questions:
-                ranks(backbone.score(question.history), question.target, question.seen)
+                for part, scores in question.scored(backbone.score_parts(question.history)):
+                    ranks(scores, part.target, part.seen)
         result |= {"users": len(split.valid.target), "evaluate_cpu_seconds": time.process_time() - began}
     print("RESULT " + json.dumps(result))
 
