@@ -36,6 +36,9 @@ class Table:
         scores = self.by_item[last] + 0.1 * history.length[:, None] * torch.arange(ITEMS)
         return scores + self.noise * torch.randn(scores.shape, generator=generator)
 
+    def score_parts(self, history, *, generator=None):
+        yield self.score(history, generator=generator)
+
 
 def world(users=17):
     rng = np.random.default_rng(0)

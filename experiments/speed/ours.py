@@ -49,7 +49,8 @@ def main() -> None:
         began = time.process_time()
         with torch.inference_mode():
             for question in questions:
-                ranks(ours.backbone.score(question.history), question.target, question.seen)
+                for part, scores in question.scored(ours.backbone.score_parts(question.history)):
+                    ranks(scores, part.target, part.seen)
         measured |= {"users": len(ours.split.valid.target), "evaluate_cpu_seconds": time.process_time() - began}
     result(sequences=ours.loader.batch_size, **measured)
 

@@ -23,6 +23,8 @@ llm_only's without a head, needs neither and keeps its lengths.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -33,6 +35,8 @@ from pte.backbone.protocol import Representation
 from pte.nn import diffusion
 from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
+from pte.nn.loss import inner
+from pte.nn.part import products
 from pte.schema import InputError
 
 SAMPLERS = ("exact", "ddpm", "ddim")
@@ -144,10 +148,18 @@ class DreamRec(nn.Module):
     @torch.no_grad()
     def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
         """(B, N), column j is item j+1."""
+        return inner(*self._vectors(history, generator))
+
+    @torch.no_grad()
+    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        return products(*self._vectors(history, generator))
+
+    def _vectors(self, history: History, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+        """x_0 (B, D) and e (N, D), whose inner products are the scores."""
         table = self.table()
-        c = reading.last(self.encoder, self.representation, table, history.item, history.length)
+        c = reading.read(self.encoder, self.representation, table, history)
         items = table[1:]
-        return self.imagine(c, generator) @ (F.normalize(items, dim=1) if self.cosine else items).T
+        return self.imagine(c, generator), F.normalize(items, dim=1) if self.cosine else items
 
     @torch.no_grad()
     def imagine(self, c: Tensor, generator: torch.Generator | None = None) -> Tensor:

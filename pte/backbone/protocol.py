@@ -1,7 +1,8 @@
-"""What a backbone is made on, and what it must offer: two verbs, and nobody inherits."""
+"""What a backbone is made on, and what it must offer: two verbs, one of them also in parts, and nobody inherits."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
@@ -41,4 +42,8 @@ class Backbone(Protocol):
 
     def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
         """(B, N), higher is better; column j is item j+1."""
+        ...
+
+    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        """The same, the next few histories at a time (b, N): what all of them would take never lies in memory."""
         ...

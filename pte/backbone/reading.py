@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from pte.backbone.protocol import Representation
 from pte.nn.attention import Encoder, block_causal
-from pte.nn.batch import PackedBatch
+from pte.nn.batch import History, PackedBatch
+from pte.nn.part import encoded
 
 
 def states(encoder: Encoder, representation: Representation, table: Tensor, batch: PackedBatch) -> Tensor:
@@ -19,6 +20,11 @@ def states(encoder: Encoder, representation: Representation, table: Tensor, batc
 def last(encoder: Encoder, representation: Representation, table: Tensor, item: Tensor, length: Tensor) -> Tensor:
     """The state after the last item of right-padded histories (B, L) of lengths (B,): (B, D)."""
     return encoder.last(F.embedding(item, table, padding_idx=0), length, representation.mix)
+
+
+def read(encoder: Encoder, representation: Representation, table: Tensor, history: History) -> Tensor:
+    """`last` of many histories, (B, D), a part of them at a time."""
+    return encoded(lambda item, length: last(encoder, representation, table, item, length), history)
 
 
 def extras(

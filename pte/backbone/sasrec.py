@@ -8,7 +8,7 @@ GELU and a wider feed-forward part, as in BERT (see nn/attention).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -18,8 +18,9 @@ from pte.backbone import reading
 from pte.backbone.protocol import Representation
 from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
-from pte.nn.loss import objective
+from pte.nn.loss import inner, objective
 from pte.nn.negative import Met
+from pte.nn.part import products
 
 
 class SASRec(nn.Module):
@@ -64,6 +65,13 @@ class SASRec(nn.Module):
     @torch.no_grad()
     def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
         """(B, N), column j is item j+1. Nothing is drawn."""
+        return inner(*self._vectors(history))
+
+    @torch.no_grad()
+    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        return products(*self._vectors(history))
+
+    def _vectors(self, history: History) -> tuple[Tensor, Tensor]:
+        """(B, D) and (N, D), whose inner products are the scores."""
         table = self.representation.table()
-        last = reading.last(self.encoder, self.representation, table, history.item, history.length)
-        return self.objective.score(last, table)
+        return self.objective.vectors(reading.read(self.encoder, self.representation, table, history), table)

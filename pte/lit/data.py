@@ -8,7 +8,7 @@ cases are shared out without padding or repetition: case i of the sorted cases g
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,16 @@ class Question:
     def to(self, device: torch.device, non_blocking: bool = False) -> Question:
         target, seen, case = (t.to(device, non_blocking=non_blocking) for t in (self.target, self.seen, self.case))
         return Question(self.history.to(device, non_blocking), target, seen, case)
+
+    def scored(self, parts: Iterable[Tensor]) -> Iterator[tuple[Question, Tensor]]:
+        """The next rows of the question with each part of a backbone's scores (b, N): all rows once, in order."""
+        begin = 0
+        for scores in parts:
+            rows = slice(begin, begin := begin + len(scores))
+            history = History(self.history.item[rows], self.history.length[rows])
+            yield Question(history, self.target[rows], self.seen[rows], self.case[rows]), scores
+        if begin != len(self.case):
+            raise AssertionError(f"{begin} rows of scores for {len(self.case)} cases")
 
 
 class TrainingLoader(Place):

@@ -81,10 +81,10 @@ class Recommender(LightningModule):
 
     def validation_step(self, question: Question, batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False):
-            scores = self.backbone.score(question.history, generator=self.generator)
-        found = ranks(scores, question.target, question.seen)
-        self.metrics["masked"].update(found.masked)
-        self.metrics["unmasked"].update(found.unmasked)
+            parts = self.backbone.score_parts(question.history, generator=self.generator)
+            found = [ranks(scores, part.target, part.seen) for part, scores in question.scored(parts)]
+        self.metrics["masked"].update(torch.cat([rank.masked for rank in found]))
+        self.metrics["unmasked"].update(torch.cat([rank.unmasked for rank in found]))
 
     def on_validation_epoch_end(self) -> None:
         for kind, metric in self.metrics.items():

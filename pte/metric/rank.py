@@ -3,6 +3,9 @@
 rank = #{j != target : s_j >= s_target}: 0-based and pessimistic, so that a scorer which gives equal scores to many
 items is never flattered; a constant scorer puts every target last. Items are counted: no sort, no top-k.
 
+Comparisons are written as 0.0 and 1.0: torch vectorises those on a CPU, and not comparisons written as bool (five times
+slower). Scores may lie in memory items first or histories first; what is made here lies as they do.
+
 Masked ranks leave out the items the user has already met, except the target itself: a repeated item is a fair target
 (the user did come back to it), and leaving it out would turn the question into one without an answer.
 """
@@ -13,8 +16,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-_GROUP = 8 * 128  # flags that are added up in one word
 
 
 @dataclass(frozen=True)
@@ -32,25 +33,19 @@ def ranks(scores: Tensor, target: Tensor, seen: Tensor) -> Ranks:
     An item may stand in `seen` more than once; it is left out once.
     """
     _check(scores, target, seen)
-    target = target[:, None]
-    # Column 0 is padding: it stays False, so that the 0s in `seen` fall on it and it can never outrank anything. So do
-    # the columns behind the last item, which fill the last word group of `_count`.
-    columns = -(-(scores.shape[1] + 1) // _GROUP) * _GROUP
-    ahead = scores.new_zeros(len(scores), columns, dtype=torch.bool)
-    torch.ge(scores, scores.gather(1, target - 1), out=ahead[:, 1 : scores.shape[1] + 1])
-    ahead.scatter_(1, target, False)
+    own = target[:, None] - 1
+    ahead = torch.empty_like(scores, dtype=torch.float32)
+    torch.ge(scores, scores.gather(1, own), out=ahead)
+    ahead.scatter_(1, own, 0.0)
     unmasked = _count(ahead)
-    ahead.scatter_(1, seen, False)
+    ahead.scatter_(1, torch.where(seen > 0, seen - 1, own), 0.0)  # padding falls on the target, which is out already
     return Ranks(masked=_count(ahead), unmasked=unmasked)
 
 
-def _count(flags: Tensor) -> Tensor:
-    """How many of each row are True, (B,) int64; the width is a multiple of `_GROUP`.
-
-    Eight flags are added at a time, as the bytes of one word. 128 words cannot carry from one byte into the next.
-    """
-    words = flags.view(torch.int64).unflatten(1, (-1, _GROUP // 8)).sum(dim=2)
-    return words.view(torch.uint8).sum(dim=1, dtype=torch.int32).long()
+def _count(ahead: Tensor) -> Tensor:
+    """How many of each row are 1 and not 0, (B,) int64; fp32 adds ones exactly up to 2^24 of them, fp64 beyond."""
+    exact = torch.float32 if ahead.shape[1] <= 2**24 else torch.float64
+    return ahead.sum(dim=1, dtype=exact).long()
 
 
 def _check(scores: Tensor, target: Tensor, seen: Tensor) -> None:
@@ -60,6 +55,6 @@ def _check(scores: Tensor, target: Tensor, seen: Tensor) -> None:
         raise ValueError(f"expected scores (B, N), target (B,), seen (B, S), got {shapes}")
     if rows and (int(target.min()) < 1 or int(target.max()) > num_items):
         raise ValueError(f"targets must be items 1..{num_items}, got {int(target.min())}..{int(target.max())}")
-    if scores.amax(dim=1).isnan().any():  # the maximum of a row with a NaN is NaN: one fast pass in the usual case
-        nan = int(scores.isnan().sum())
+    # A sum with a NaN is NaN: one fast pass in the usual case. So is one of both infinities, hence the second look.
+    if scores.sum().isnan() and (nan := int(scores.isnan().sum())):
         raise ValueError(f"{nan} of {scores.numel()} scores are NaN: a NaN compares with nothing and would rank first")

@@ -51,6 +51,10 @@ class Objective(Protocol):
         """(B, N) from states (B, D) and table (N+1, D)."""
         ...
 
+    def vectors(self, hidden: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) and (N, D), whose inner products are the scores."""
+        ...
+
 
 def objective(
     name: str,
@@ -105,9 +109,9 @@ def objective(
     raise InputError(f"backbone.loss={name}: there is no such loss; take ce, sampled, bce, gbce or infonce")
 
 
-def inner(hidden: Tensor, table: Tensor) -> Tensor:
-    """h . e_j for all items, (B, N)."""
-    return hidden @ table[1:].T
+def inner(hidden: Tensor, items: Tensor) -> Tensor:
+    """h . e_j for all items (N, D), (B, N)."""
+    return hidden @ items.T
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,10 @@ class CrossEntropy:
         return catalogue_cross_entropy(hidden, table, target, total=total, product_dtype=self.product)
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
-        return inner(hidden, table)
+        return inner(*self.vectors(hidden, table))
+
+    def vectors(self, hidden: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+        return hidden, table[1:]
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,10 @@ class SampledSoftmax:
         return softmax_loss(positive, negative.masked_fill(drawn.void, -math.inf)).sum() / total
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
-        return inner(hidden, table)
+        return inner(*self.vectors(hidden, table))
+
+    def vectors(self, hidden: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+        return hidden, table[1:]
 
 
 @dataclass(frozen=True)
@@ -184,7 +194,10 @@ class BinaryCrossEntropy:
         return (own + against).sum() / ((self.negatives + 1) * total)
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
-        return inner(hidden, table)
+        return inner(*self.vectors(hidden, table))
+
+    def vectors(self, hidden: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+        return hidden, table[1:]
 
 
 @dataclass(frozen=True)
@@ -208,7 +221,10 @@ class InfoNCE:
         return softmax_loss(positive / self.temperature, negative).sum() / total
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
-        return unit(hidden) @ unit(table[1:]).T
+        return inner(*self.vectors(hidden, table))
+
+    def vectors(self, hidden: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
+        return unit(hidden), unit(table[1:])
 
 
 def rows(table: Tensor, *items: Tensor, sparse: bool) -> tuple[Tensor, ...]:

@@ -105,13 +105,13 @@ def rank_cases(
     began = told = time.monotonic()
     done = 0
     for question in loader:
-        scores = backbone.score(question.history, generator=generator)
-        rank, case = ranks(scores, question.target, question.seen), question.case.cpu().numpy()
-        found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
-        if draw is not None:
-            own = torch.from_numpy(draw[case]).to(scores.device)
-            found["sampled"][case] = sampled_ranks(scores, question.target, question.seen, own).cpu().numpy()
-        done, now = done + len(case), time.monotonic()
+        for part, scores in question.scored(backbone.score_parts(question.history, generator=generator)):
+            rank, case = ranks(scores, part.target, part.seen), part.case.cpu().numpy()
+            found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
+            if draw is not None:
+                own = torch.from_numpy(draw[case]).to(scores.device)
+                found["sampled"][case] = sampled_ranks(scores, part.target, part.seen, own).cpu().numpy()
+        done, now = done + len(question.case), time.monotonic()
         if now - told >= TELL_SECONDS:
             left = (now - began) * (count - done) / done
             say(f"metrics: {part} {done:,} of {count:,} cases ranked, {left:,.0f} s left")

@@ -1,0 +1,55 @@
+"""Scores of many histories a part at a time: a part that stays in a cache is scored and ranked twice as fast.
+
+On a CPU a block of scores for a thousand histories goes to memory and back at every pass over it, and its pages are new
+at every step. Histories are read in one go (a step is worth its overhead, and the item table is made once), scored a
+part at a time. An accelerator has the room and needs the parallel work, so its parts are larger.
+
+A product of another shape may add up in another order, so scores of two part sizes agree to rounding, not to the bit;
+all scores of one history come from one product, so that ties within it are ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from pte.nn.batch import History
+
+_ROWS = 64  # histories that make a matrix product worth its start, however large the catalogue
+_SCORES = {"cpu": 3 * 2**18}  # scores of a part: 3 MiB. ours: 64 histories of Toys, best of 16, 32, 64, 96, 128
+_PLACES = {"cpu": 2**12}  # places encoded at a time: 4 MiB of a width of 256. ours: best of 2**9 .. 2**13 and all
+_ANY = 2**26  # of either on any other device
+
+
+def rows_a_part(num_items: int, device: torch.device) -> int:
+    """How many histories are scored at a time: a multiple of 16, for which kernels have no remainder."""
+    return max(_ROWS, _SCORES.get(device.type, _ANY) // num_items // 16 * 16)
+
+
+@torch.no_grad()
+def products(query: Tensor, items: Tensor) -> Iterator[Tensor]:
+    """query (B, D), items (N, D) -> their inner products, (b, N) at a time.
+
+    Items come first in the product and lie first in memory: on a CPU a fifth faster than `query @ items.T`.
+    """
+    for part in query.split(rows_a_part(len(items), query.device)):
+        yield (items @ part.T).T
+
+
+def each(score: Callable[[History], Tensor], history: History, num_items: int) -> Iterator[Tensor]:
+    """`score` of a part of the histories at a time, for models that have nothing to share between parts."""
+    rows = rows_a_part(num_items, history.item.device)
+    for item, length in zip(history.item.split(rows), history.length.split(rows), strict=True):
+        yield score(History(item, length))
+
+
+def encoded(encode: Callable[[Tensor, Tensor], Tensor], history: History) -> Tensor:
+    """encode(item, length) of all histories, (B, D), a part at a time and each part padded to its own longest."""
+    item, length = history.item, history.length
+    rows = max(1, _PLACES.get(item.device.type, _ANY) // item.shape[1])
+    if rows >= len(item):
+        return encode(item, length)
+    parts = zip(item.split(rows), length.split(rows), strict=True)
+    return torch.cat([encode(i[:, : int(n.max())], n) for i, n in parts])
