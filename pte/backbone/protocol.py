@@ -45,5 +45,8 @@ class Backbone(Protocol):
         ...
 
     def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        """The same, the next few histories at a time (b, N): what all of them would take never lies in memory."""
+        """The same, the next few histories at a time (b, N): what all of them would take never lies in memory.
+
+        A part may lie where the last one lay: use it before asking for the next.
+        """
         ...

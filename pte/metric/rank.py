@@ -3,8 +3,9 @@
 rank = #{j != target : s_j >= s_target}: 0-based and pessimistic, so that a scorer which gives equal scores to many
 items is never flattered; a constant scorer puts every target last. Items are counted: no sort, no top-k.
 
-Comparisons are written as 0.0 and 1.0: torch vectorises those on a CPU, and not comparisons written as bool (five times
-slower). Scores may lie in memory items first or histories first; what is made here lies as they do.
+The scores are read some columns at a time, so that what a comparison writes stays in the cache. It writes 0.0 and 1.0:
+torch vectorises that on a CPU, and not a comparison written as bool (five times slower). Scores may lie in memory items
+first or histories first, and what is made here lies as they do.
 
 Masked ranks leave out the items the user has already met, except the target itself: a repeated item is a fair target
 (the user did come back to it), and leaving it out would turn the question into one without an answer.
@@ -16,6 +17,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+_FLAGS = {"cpu": 2**18}  # comparisons written at a time: 1 MiB
+_FLAGS_ELSEWHERE = 2**26
 
 
 @dataclass(frozen=True)
@@ -34,18 +39,23 @@ def ranks(scores: Tensor, target: Tensor, seen: Tensor) -> Ranks:
     """
     _check(scores, target, seen)
     own = target[:, None] - 1
-    ahead = torch.empty_like(scores, dtype=torch.float32)
-    torch.ge(scores, scores.gather(1, own), out=ahead)
-    ahead.scatter_(1, own, 0.0)
-    unmasked = _count(ahead)
-    ahead.scatter_(1, torch.where(seen > 0, seen - 1, own), 0.0)  # padding falls on the target, which is out already
-    return Ranks(masked=_count(ahead), unmasked=unmasked)
+    least = scores.gather(1, own)  # what an item must have to be ahead
+    unmasked = _at_least(scores, least) - 1  # the target itself
+    met = torch.where(seen > 0, seen - 1, own).sort(dim=1).values  # padding stands for the target, which is not counted
+    once = met != own
+    once[:, 1:] &= met[:, 1:] != met[:, :-1]
+    return Ranks(masked=unmasked - (once & (scores.gather(1, met) >= least)).sum(dim=1), unmasked=unmasked)
 
 
-def _count(ahead: Tensor) -> Tensor:
-    """How many of each row are 1 and not 0, (B,) int64; fp32 adds ones exactly up to 2^24 of them, fp64 beyond."""
-    exact = torch.float32 if ahead.shape[1] <= 2**24 else torch.float64
-    return ahead.sum(dim=1, dtype=exact).long()
+def _at_least(scores: Tensor, least: Tensor) -> Tensor:
+    """#{j : s_j >= least} of every row, (B,) int64, from (B, N) and (B, 1)."""
+    columns = max(1, _FLAGS.get(scores.device.type, _FLAGS_ELSEWHERE) // max(1, len(scores)))
+    columns = min(columns, 2**24)  # as many ones fp32 adds up exactly
+    flags = torch.empty_like(scores[:, :columns], dtype=torch.float32)
+    count = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
+    for part in scores.split(columns, dim=1):
+        count += torch.ge(part, least, out=flags[:, : part.shape[1]]).sum(dim=1).long()
+    return count
 
 
 def _check(scores: Tensor, target: Tensor, seen: Tensor) -> None:
