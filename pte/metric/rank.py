@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 
-_FLAGS = {"cpu": 2**18}  # comparisons written at a time: 1 MiB
+_FLAGS = {"cpu": 2**17}  # comparisons written at a time: 512 KiB
 _FLAGS_ELSEWHERE = 2**26
 
 

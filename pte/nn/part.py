@@ -18,8 +18,8 @@ from torch import Tensor
 from pte.nn.batch import History
 
 _ROWS = 64  # histories that make a matrix product worth its start, however large the catalogue
-_SCORES = {"cpu": 3 * 2**19}  # scores of a part: 6 MiB. ours: 128 histories of Toys; 64, 96 and 128 are alike
-_PLACES = {"cpu": 2**12}  # encoded at a time: 4 MiB of a width of 256. ours: 2**10 .. 2**13 are alike
+_SCORES = {"cpu": 3 * 2**18}  # scores of a part: 3 MiB. ours: 64 histories of Toys; 32 to 128 are alike
+_PLACES = {"cpu": 2**11}  # encoded at a time: 2 MiB of a width of 256. ours: 2**10 .. 2**13 are alike
 _ANY = 2**26  # of either on any other device
 
 
