@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
 _FLAGS = {"cpu": 2**17}  # comparisons written at a time: 512 KiB
 _FLAGS_ELSEWHERE = 2**26
 
