@@ -163,6 +163,25 @@ def test_an_empty_history_is_refused(twelve):
         EvaluationLoader(twelve, cases, row_length=4)
 
 
+def test_a_question_goes_with_its_parts_of_scores(data):
+    interactions, split = data
+    (question,) = EvaluationLoader(interactions, split.test, row_length=9)
+    scores = torch.randn(len(question.case), 5)
+    parts = list(question.scored(scores.split(7)))
+    assert [len(part.case) for part, _ in parts] == [7] * 14 + [3]
+    for name in ("target", "seen", "case"):
+        assert torch.equal(torch.cat([getattr(part, name) for part, _ in parts]), getattr(question, name))
+    assert torch.equal(torch.cat([part.history.item for part, _ in parts]), question.history.item)
+    assert torch.equal(torch.cat([part.history.length for part, _ in parts]), question.history.length)
+    assert torch.equal(torch.cat([part for _, part in parts]), scores)
+
+
+def test_a_case_without_scores_is_an_error(twelve, twelve_split):
+    (question,) = EvaluationLoader(twelve, twelve_split.test, row_length=3)
+    with pytest.raises(AssertionError, match="1 rows of scores for 2 cases"):
+        list(question.scored([torch.zeros(1, 6)]))
+
+
 def test_questions_move_to_a_device(twelve, twelve_split):
     (question,) = EvaluationLoader(twelve, twelve_split.test, row_length=3)
     assert question.to(torch.device("meta")).history.item.device.type == "meta"

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pte.metric import rank
 from pte.metric.rank import ranks
 
 
@@ -70,6 +71,39 @@ def test_scores_are_left_as_they_were_and_nothing_seen_is_allowed():
     assert torch.equal(scores, before)
     assert torch.equal(found.masked, found.unmasked)
     assert found.masked.dtype == torch.int64
+
+
+@pytest.mark.parametrize("lies", ["histories first", "items first"])
+@pytest.mark.parametrize("flags", [1, 14, 15, 70, 2**17])
+def test_any_columns_at_a_time_and_either_way_to_lie(lies, flags, monkeypatch):
+    """1, 2, 2 and 10 of 31 columns at a time, and all."""
+    monkeypatch.setitem(rank._FLAGS, "cpu", flags)
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randint(0, 9, (7, 31), generator=generator).float()
+    target = torch.tensor([1, 31, 5, 10, 11, 20, 21])
+    seen = torch.randint(0, 32, (7, 9), generator=generator)
+    found = ranks(scores if lies == "histories first" else scores.T.contiguous().T, target, seen)
+    masked, unmasked = plain(scores, target, seen)
+    assert found.masked.tolist() == masked
+    assert found.unmasked.tolist() == unmasked
+
+
+def test_both_infinities_are_scores():
+    scores = torch.tensor([[torch.inf, -torch.inf, 0.0], [torch.inf, torch.inf, -torch.inf]])
+    found = ranks(scores, torch.tensor([3, 1]), torch.tensor([[1], [0]]))
+    assert found.unmasked.tolist() == [1, 1]
+    assert found.masked.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("items_first", [False, True])
+@pytest.mark.parametrize("place", [0, 6, 12])
+def test_one_nan_anywhere_is_refused(items_first, place):
+    """Among infinities too, in the target's own place (6) and elsewhere."""
+    scores = torch.zeros(3, 13)
+    scores[0, :2], scores[1, place] = torch.tensor([torch.inf, -torch.inf]), torch.nan
+    scores = scores.T.contiguous().T if items_first else scores
+    with pytest.raises(ValueError, match="1 of 39 scores are NaN"):
+        ranks(scores, torch.tensor([7, 7, 7]), torch.zeros(3, 1, dtype=torch.int64))
 
 
 def test_nan_is_refused_with_its_count():

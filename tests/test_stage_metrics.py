@@ -37,7 +37,7 @@ class Table:
         return scores + self.noise * torch.randn(scores.shape, generator=generator)
 
     def score_parts(self, history, *, generator=None):
-        yield self.score(history, generator=generator)
+        yield from self.score(history, generator=generator).split(3)  # four cases to a question
 
 
 def world(users=17):
