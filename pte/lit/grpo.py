@@ -170,7 +170,10 @@ def train(module: GRPOModule, *, resume: Resume | None = None) -> None:
     trainer = Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=1 if device.index is None else [device.index],
-        plugins=[LightningEnvironment()],  # a process group around it, if any, is not for this policy of few weights
+        plugins=[
+            LightningEnvironment(),
+            *(resume.plugins if resume else []),
+        ],  # a process group around it, if any, is not for this policy of few weights
         max_epochs=module.settings.epochs,
         logger=False,
         callbacks=[resume] if resume else [],

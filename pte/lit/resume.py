@@ -1,13 +1,16 @@
-"""Keeps the whole state of a fit in one file while it runs, so that a stopped fit goes on at the step where it was.
+"""Keeps the whole state of a fit while it runs, so that a stopped fit goes on at the step where it was.
 
 All that a step draws is a function of (seed, epoch, step), so the state is Lightning's checkpoint and a place in the
-loader, and a resumed fit ends bit for bit like an unbroken one. The state is kept after every epoch, when Ctrl-C asks
-the fit to leave, and as often in between as `SHARE` of the time allows; a kill loses the few steps since.
+loader, and a resumed fit ends bit for bit like an unbroken one. The state is kept in a file after every epoch and when
+Ctrl-C asks the fit to leave, and as a snapshot in between: after every single step where that takes at most `SHARE` of
+the time, so that a kill loses the step in flight, and as often as `SHARE` allows where a model is too large for that. A
+group of processes keeps files in place of snapshots.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import time
@@ -21,7 +24,9 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-SHARE = 0.03  # of the fit's time, at most, to be spent on keeping its state
+from pte.lit.snapshot import SUFFIX, SnapshotIO, forget
+
+SHARE = 0.1  # of the fit's time, at most, to be spent on keeping its state between epochs
 
 
 class Place:
@@ -50,18 +55,26 @@ class Resume(Checkpoint):  # Lightning calls checkpoint callbacks after the modu
         self.inside = False  # between the first and the last step of an epoch
         self.asked = False  # to leave after the step in flight
         self.every, self.last, self.kept_at = 1, 0, 0.0
+        self.keeping, self.training = np.zeros(2), np.zeros(2)  # seconds, and times or steps, so far
+        self.snapshot = file.with_suffix(SUFFIX)
+        self.plugins = [] if _world() > 1 else [SnapshotIO()]  # for the Trainer
 
     def found(self) -> tuple[Path, int, int] | None:
-        """The file to resume from, with the epochs and the further steps that are done. A damaged file is none."""
-        try:
-            state = torch.load(self.file, weights_only=True, map_location="cpu")
-            epochs, step = state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], state["pte"]["step"]
-        except (OSError, RuntimeError, ValueError, KeyError):
-            return None
-        return self.file, epochs, step
+        """What to resume from, with the epochs and the further steps that are done. A damaged file is none, and so is
+        a snapshot that is older than the file or has none before it but in the first epoch.
+        """
+        kept, taken = _done(self.file), _done(self.snapshot) if self.plugins else None
+        if taken and taken > (kept or (0, 0)) and taken[0] == (kept or (0, 0))[0]:
+            return self.snapshot, *taken
+        return (self.file, *kept) if kept else None
+
+    def forget(self) -> None:
+        """Begin anew: what was kept is not to be found."""
+        self.file.unlink(missing_ok=True)
+        forget(self.snapshot)
 
     def keep(self, trainer: Trainer) -> None:
-        """Every process takes part, the first one writes."""
+        """In the file. Every process takes part, the first one writes."""
         scratch = self.file.with_suffix(".tmp")
         trainer.save_checkpoint(scratch)
         if trainer.is_global_zero:
@@ -88,11 +101,16 @@ class Resume(Checkpoint):  # Lightning calls checkpoint callbacks after the modu
             raise KeyboardInterrupt
         elif step - self.last >= self.every:
             began = time.perf_counter()
-            self.keep(trainer)
+            if self.plugins:
+                trainer.save_checkpoint(self.snapshot)
+            else:
+                self.keep(trainer)
             now = time.perf_counter()
-            mean = (began - self.kept_at) / (step - self.last)
+            self.keeping += np.array([now - began, 1])
+            self.training += np.array([began - self.kept_at, step - self.last])
+            (cost, times), (spent, steps) = self.keeping, self.training
             # The first process's clock speaks for all: they must keep together.
-            self.every = trainer.strategy.broadcast(max(1, math.ceil((now - began) / SHARE / mean)))
+            self.every = trainer.strategy.broadcast(max(1, math.ceil(cost / times / SHARE / (spent / steps))))
             self.last, self.kept_at = step, now
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -112,7 +130,7 @@ class Resume(Checkpoint):  # Lightning calls checkpoint callbacks after the modu
         ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
 
         def leave(signum: int, frame: Any) -> None:
-            if not self.inside or self.asked or _in_group():
+            if not self.inside or self.asked or _world() > 1:
                 raise KeyboardInterrupt
             self.asked = True
             self.say("  leaving after this step")
@@ -139,7 +157,17 @@ def _loader(trainer: Trainer) -> Place:
     return loader
 
 
-def _in_group() -> bool:
-    from torch import distributed
+def _done(file: Path) -> tuple[int, int] | None:
+    """The epochs and further steps that a kept state has behind it."""
+    try:
+        if file.suffix == SUFFIX:
+            state = SnapshotIO().load_checkpoint(file)
+        else:
+            state = torch.load(file, weights_only=True, map_location="cpu")
+        return state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], state["pte"]["step"]
+    except (OSError, RuntimeError, ValueError, KeyError):
+        return None
 
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+def _world() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))

@@ -91,6 +91,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
         found = resume.found()
         if found and found[1] >= knobs["check_val_every_n_epoch"] and not files.best.is_file():
             found = None  # it has been validated, so its best weights are lost
+            resume.forget()
         if found:
             context.say(f"  continuing after epoch {found[1]}" + (f", step {found[2]}" if found[2] else ""))
         began = time.perf_counter()
@@ -168,6 +169,7 @@ def make_trainer(knobs: Mapping[str, Any], callbacks: Sequence[Any], context: Co
         check_val_every_n_epoch=knobs["check_val_every_n_epoch"],
         gradient_clip_val=knobs["gradient_clip"],
         callbacks=list(callbacks),
+        plugins=[plugin for callback in callbacks for plugin in getattr(callback, "plugins", [])],
         logger=list(context.loggers) or False,
         default_root_dir=context.work,
         use_distributed_sampler=False,
