@@ -64,6 +64,14 @@ def walks(users=90, seed=0):
     return interactions, Split(train, train, valid, test)
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c():
+    """Ctrl-C as in a terminal: a shell's background jobs start with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def parents(tmp_path_factory):
     interactions, split = walks()
