@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 from collections import OrderedDict
 
 import pytest
@@ -79,11 +80,22 @@ def test_a_snapshot_of_another_boot_is_none(tmp_path, monkeypatch):
         keeper.load_checkpoint(path)
 
 
-@pytest.mark.parametrize("damage", [b"", b"short", bytes(5000), os.urandom(5000)])
+@pytest.mark.parametrize("damage", [b"", b"short", bytes(5000), b"\x01" * 5000])
 def test_damage_is_none(tmp_path, damage):
     (tmp_path / "last.step0").write_bytes(damage)
     with pytest.raises(FileNotFoundError):
         SnapshotIO().load_checkpoint(tmp_path / "last.step")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_a_damaged_frame_spells(tmp_path, seed):
+    keeper, path = SnapshotIO(), tmp_path / "last.step"
+    keeper.save_checkpoint(state(), path)
+    held = bytearray((tmp_path / "last.step0").read_bytes())
+    held[24:200] = random.Random(seed).randbytes(176)
+    (tmp_path / "last.step0").write_bytes(held)
+    with pytest.raises(FileNotFoundError):
+        keeper.load_checkpoint(path)
 
 
 def test_no_code_is_run(tmp_path):

@@ -1,6 +1,7 @@
 """Every case ranked once, in the order of the cases, and figures that are what the ranks say."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -62,11 +63,13 @@ def measure(tmp_path, monkeypatch):
         folders = {name: tmp_path / name for name in ("interactions", "split", "training", "out")}
         for folder in folders.values():
             folder.mkdir(exist_ok=True)
-        out = folders.pop("out")
+        out, work = folders.pop("out"), tmp_path / "work"
+        work.mkdir(exist_ok=True)
         interactions_stage.save(replace(interactions, card={}), folders["interactions"])
         split_stage.save(split, folders["split"], {})
         monkeypatch.setattr(metrics.training_stage, "restore", lambda *_: backbone)
-        metrics.run(Context(KNOBS | knobs, folders, out, out, lambda *_: None, [], lambda line: None))
+        metrics.run(Context(KNOBS | knobs, folders, out, work, lambda *_: None, [], lambda line: None))
+        shutil.rmtree(work)  # as the pipeline does
         with np.load(out / "ranks.npz") as file:
             return metrics.load(out), dict(file)
 
@@ -99,6 +102,40 @@ def test_ranks_are_the_definition_case_by_case(measure):
         assert arrays[f"{part}_target"].tolist() == interactions.item[cases.target].tolist()
         assert flat[f"{part}/masked/all/n"] == len(cases.user)
     assert flat["test/masked/all/NDCG@5"] == pytest.approx(values("NDCG", arrays["test_masked"], 5).mean())
+
+
+@pytest.mark.parametrize("at", [0, 2, 4, 6, 9])  # five questions in validation, five in the test
+def test_a_killed_run_goes_on_at_the_question_where_it_was(measure, at):
+    data = world()
+    whole, ranks = measure(*data, Table(noise=3.0))
+
+    class Dying(Table):
+        asked, last = 0, 99
+
+        def score_parts(self, history, *, generator=None):
+            for part in super().score_parts(history, generator=generator):
+                if self.asked == self.last:
+                    raise RuntimeError("killed")  # before the first rows, then after three of four
+                yield part
+            self.asked += 1
+
+    dying, resumed = Dying(noise=3.0), Dying(noise=3.0)
+    dying.last = at
+    with pytest.raises(RuntimeError, match="killed"):
+        measure(*data, dying)
+    again, ranks_again = measure(*data, resumed)
+    assert (dying.asked, resumed.asked) == (at, 10 - at)
+    assert again == whole
+    assert all(np.array_equal(ranks[name], ranks_again[name]) for name in ranks)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array", b"\x93NUMPY\x01\x00"])
+def test_damaged_ranks_are_made_again(measure, tmp_path, damage):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "valid_masked.npy").write_bytes(damage)
+    data = world()
+    damaged, _ = measure(*data, Table())
+    assert damaged == measure(*data, Table())[0]
 
 
 def test_llm_esr_groups_are_there_when_asked_for(measure, twelve, twelve_split):

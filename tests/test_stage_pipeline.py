@@ -1,8 +1,11 @@
 """Keys change with what a stage reads and with nothing else; damage is rebuilt; secrets stay out."""
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from pte.artifact import Store
 from pte.schema import InputError
 from pte.stage import delivery, pipeline
+from pte.stage.context import Context
 from pte.stage.launch import process_count
 
 CONFIG = {"dataset": {"path": "a", "k": 5}, "protocol": {"seed": 0, "workers": 2}, "trainer": {"devices": 1}}
@@ -65,6 +69,33 @@ def test_keys_do_not_depend_on_the_hash_seed():
         for s in ("1", "2")
     ]
     assert runs[0].stdout == runs[1].stdout
+
+
+def test_one_process_at_a_time_makes_an_artefact(tmp_path):
+    """The second says that it waits, and finds its folder there although the first one has removed it."""
+    step = pipeline.Step("split", "k" * 64, {}, {}, None)
+    said, order = [], []
+
+    def context():
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        return Context({}, {}, work, work, lambda *_: None, [], said.append)
+
+    def second(given):
+        with pipeline.alone(given, step):
+            order.append(("second", given.work.is_dir()))
+
+    with pipeline.alone(first := context(), step):
+        waiting = threading.Thread(target=second, args=[context()])
+        waiting.start()
+        while not said:
+            assert waiting.is_alive()
+            time.sleep(0.01)
+        shutil.rmtree(first.work)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", ("second", True)]
+    assert "waiting: another process" in said[0]
 
 
 def test_only_trusted_names_are_built():

@@ -256,9 +256,10 @@ def test_patience_survives_a_kill(tmp_path, parents):
     assert json.loads((made.out / "facts.json").read_text())["epochs"] == 3
 
 
-def test_a_damaged_checkpoint_counts_as_none(tmp_path, parents):
+@pytest.mark.parametrize("damage", [b"", b"no archive", b"PK\x03\x04 half a file"])
+def test_a_damaged_checkpoint_counts_as_none(tmp_path, parents, damage):
     made = context(tmp_path, parents)
-    (made.work / "last.ckpt").write_bytes(b"PK\x03\x04 half a file")
+    (made.work / "last.ckpt").write_bytes(damage)
     training.run(made)
     assert json.loads((made.out / "facts.json").read_text())["resumed"] is False
 
@@ -312,6 +313,12 @@ def test_it_runs_outside_the_main_thread(tmp_path, parents):
 def test_mistakes_are_named(tmp_path, parents, change, words):
     with pytest.raises(InputError, match=words):
         training.run(context(tmp_path, parents, changed(trainer=change)))
+
+
+def test_a_counted_backbone_does_without_lightning():
+    """Its import takes seconds."""
+    command = "import sys, pte.stage.training, pte.stage.metrics; sys.exit('lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
 
 
 def test_idle_knobs_exist():

@@ -15,8 +15,8 @@ Departures: every prefix of a history is a training case in the same pass; the e
 dropout is off at evaluation (the published code leaves it on); a time index always goes with its own alpha_bar; padding
 is never scored.
 
-The published loss moves x_0 as well, and so a space that trains shrinks, its popular items first: that makes the loss
-small and the ranking a chance one. A space that trains is therefore held on a sphere, e_i <- sqrt(D) e_i / |e_i|
+The published loss moves x_0 as well, and so a space that trains shrinks, which makes the loss small and, on Toys, the
+ranking a chance one. A space that trains is therefore held on a sphere, e_i <- sqrt(D) e_i / |e_i|
 (`sphere`), and the loss moves what predicts, not what is predicted (`target_gradient: false`). A frozen space, as
 llm_only's without a head, needs neither and keeps its lengths.
 """

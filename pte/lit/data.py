@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pte.lit.resume import Place
+from pte.lit.place import Place
 from pte.nn.batch import History, PackedBatch, pack
 from pte.schema import Cases, InputError, Interactions, Split
 
@@ -70,15 +70,6 @@ class TrainingLoader(Place):
         self.begin, self.length = rows[first[enough]], count[enough]
         self.row_length, self.batch_size, self.seed = row_length, batch_size, seed
         self.rank, self.world, self.device = rank, world, torch.device(device)
-        self.epoch = 0
-
-    @property
-    def sampler(self) -> TrainingLoader:
-        """Lightning announces every epoch to a loader's sampler."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return -(-len(self.begin) // self.batch_size)

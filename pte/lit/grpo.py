@@ -16,7 +16,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 
-from pte.lit.resume import Place, Resume, step_seed
+from pte.lit.place import Place, step_seed
+from pte.lit.resume import Resume
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.rl.grpo import categorical_kl, clip_fraction, clipped_objective, entropy, group_advantage, zero_std
 from pte.selector.base import Candidates
@@ -30,21 +31,13 @@ class Shuffled(Place):
     """Batches of entities in a new order every epoch, a pure function of (seed, epoch)."""
 
     def __init__(self, entity: Tensor, batch_size: int, seed: int) -> None:
-        self.entity, self.batch_size, self.seed, self.epoch = entity, batch_size, seed, 0
-
-    @property
-    def sampler(self) -> Shuffled:
-        """Lightning announces every epoch to a loader's sampler."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
+        self.entity, self.batch_size, self.seed = entity, batch_size, seed
 
     def __len__(self) -> int:
         return -(-len(self.entity) // self.batch_size)
 
     def __iter__(self) -> Iterator[Tensor]:
-        generator = torch.Generator().manual_seed(step_seed(self.seed, self.epoch))
+        generator = torch.Generator().manual_seed(step_seed(self.seed, self.epoch, 0))
         order = torch.randperm(len(self.entity), generator=generator).to(self.entity.device)
         yield from self.entity[order].split(self.batch_size)[self.begin_epoch() :]
 
@@ -95,7 +88,7 @@ class GRPOModule(LightningModule):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         s = self.settings
-        self.generator.manual_seed(step_seed(s.seed, self.current_epoch, batch_idx))
+        self.generator.manual_seed(step_seed(s.seed, self.current_epoch, 1 + batch_idx))
         with torch.no_grad():
             old = self.policy(self.candidates, batch).log_softmax(dim=1)
             chance = old.exp().cpu()
@@ -170,10 +163,8 @@ def train(module: GRPOModule, *, resume: Resume | None = None) -> None:
     trainer = Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=1 if device.index is None else [device.index],
-        plugins=[
-            LightningEnvironment(),
-            *(resume.plugins if resume else []),
-        ],  # a process group around it, if any, is not for this policy of few weights
+        # A process group around it, if any, is not for this policy of few weights.
+        plugins=[LightningEnvironment(), *(resume.plugins if resume else [])],
         max_epochs=module.settings.epochs,
         logger=False,
         callbacks=[resume] if resume else [],

@@ -16,7 +16,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from pte.lit.data import Question
-from pte.lit.resume import step_seed
+from pte.lit.place import step_seed
 from pte.metric.rank import ranks
 from pte.metric.ranking import RankingMetric
 from pte.nn.batch import PackedBatch
@@ -76,10 +76,11 @@ class Recommender(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         torch.set_float32_matmul_precision("highest")
-        # The same draws in every epoch, so that epochs are compared on equal luck; from the CPU on every device.
-        self.generator = torch.Generator().manual_seed(self.seed + self.global_rank)
+        self.generator = torch.Generator()  # from the CPU on every device
 
     def validation_step(self, question: Question, batch_idx: int) -> None:
+        # The same draws in every epoch, so that epochs are compared on equal luck.
+        self.generator.manual_seed(step_seed(self.seed, batch_idx, self.global_rank))
         with torch.autocast(self.device.type, enabled=False):
             parts = self.backbone.score_parts(question.history, generator=self.generator)
             found = [ranks(scores, part.target, part.seen) for part, scores in question.scored(parts)]

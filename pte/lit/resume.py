@@ -24,27 +24,10 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from pte.lit.place import Place
 from pte.lit.snapshot import SUFFIX, SnapshotIO, forget
 
 SHARE = 0.1  # of the fit's time, at most, to be spent on keeping its state between epochs
-
-
-class Place:
-    """Where a loader is in its epoch; a loader that inherits it begins its next epoch at step `start`, once."""
-
-    start = 0  # the step to begin at
-    done = 0  # steps of this epoch that are trained, which may be fewer than were handed out
-
-    def state_dict(self) -> dict[str, int]:
-        return {"done": self.done}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self.start = self.done = state_dict["done"]
-
-    def begin_epoch(self) -> int:
-        """The first step to hand out."""
-        start, self.start = self.start, 0
-        return start
 
 
 class Resume(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
@@ -146,11 +129,6 @@ class Resume(Checkpoint):  # Lightning calls checkpoint callbacks after the modu
                 signal.signal(signal.SIGINT, before)
 
 
-def step_seed(*numbers: int) -> int:
-    """A seed for what one step draws, from whatever tells steps apart: (seed, epoch, step, process)."""
-    return int(np.random.default_rng(numbers).integers(2**63))
-
-
 def _loader(trainer: Trainer) -> Place:
     loader = trainer.train_dataloader
     assert isinstance(loader, Place)
@@ -165,7 +143,7 @@ def _done(file: Path) -> tuple[int, int] | None:
         else:
             state = torch.load(file, weights_only=True, map_location="cpu")
         return state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"], state["pte"]["step"]
-    except (OSError, RuntimeError, ValueError, KeyError):
+    except Exception:  # a damaged file can raise whatever its bytes spell
         return None
 
 

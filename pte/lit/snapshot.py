@@ -117,7 +117,7 @@ def _read(slot: Path) -> tuple[int, dict[str, Any]] | None:
             return None
         state = _Unpickler(held, begin, held[_HEAD.size : _HEAD.size + length]).load()
         return (when, state["checkpoint"]) if state["boot"] == _boot() != "unknown" else None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, struct.error, pickle.UnpicklingError):
+    except Exception:  # damage can raise whatever its bytes spell
         return None
 
 

@@ -48,17 +48,17 @@ def summarise(
 def groups(case: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The groups that figures are given for, (C,) bool by name, from what is known of each case.
 
-    case: (C,) arrays `user`, `head_item`, `head_user`, `tied`; "untied" is a group where some targets' order is a
-    convention, and LLM-ESR's groups are there where `llm_esr_head_item` or `llm_esr_head_user` is.
+    case: (C,) arrays `user`, `head_item`, `head_user`, `tied`, KeyError without one of them; "untied" is a group where
+    some targets' order is a convention. With `llm_esr_head_item` or `llm_esr_head_user` LLM-ESR's groups are there too.
     """
     named = {"all": np.ones(len(case["user"]), bool)}
     if case["tied"].any():
         named["untied"] = ~case["tied"].astype(bool)
-    for prefix in ("", LLM_ESR):
-        for side in ("item", "user"):
-            if f"{prefix}head_{side}" in case:
-                head = case[f"{prefix}head_{side}"].astype(bool)
-                named |= {f"{prefix}head_{side}s": head, f"{prefix}tail_{side}s": ~head}
+    heads = [f"{prefix}head_{side}" for prefix in ("", LLM_ESR) for side in ("item", "user")]
+    for name in heads:
+        if name in case or not name.startswith(LLM_ESR):  # the usual groups are always there
+            head = case[name].astype(bool)
+            named |= {f"{name}s": head, f"{name.replace('head', 'tail')}s": ~head}
     return named
 
 

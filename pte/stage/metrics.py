@@ -1,7 +1,8 @@
 """Trained backbone -> the rank of every held-out target in the whole catalogue, and the figures computed from them.
 
 Every case is ranked once, from its own history and without padding; the model reads the last `length` items of it, the
-mask leaves out all of it. The ranks are kept, so that other cut-offs, groups and tests need no model.
+mask leaves out all of it. The ranks are kept, so that other cut-offs, groups and tests need no model; each question's
+are in the work folder as soon as they are known, so that a stopped run goes on at the question where it was.
 
 ranking=sampled adds the ranks among 100 drawn negatives, under names that no full ranking shares: NDCG@10|100neg.
 """
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 
 from pte.lit.data import EvaluationLoader
+from pte.lit.place import step_seed
 from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
@@ -62,7 +64,9 @@ def run(context: Context) -> None:
         )
         began = time.perf_counter()
         draw = draws(len(cases.target), seed=seed) if ranking == "sampled" else None
-        rank = rank_cases(backbone, loader, len(cases.target), seed=seed, say=context.say, part=part, draw=draw)
+        kinds = ("masked", "unmasked") if draw is None else ("masked", "unmasked", "sampled")
+        found = {kind: kept(context.work / f"{part}_{kind}.npy", len(cases.target)) for kind in kinds}
+        rank = rank_cases(backbone, loader, found, seed=seed, say=context.say, part=part, draw=draw)
         facts[f"{part}_seconds"] = round(time.perf_counter() - began, 2)
         told = about(interactions, split, cases, **context.config["llm_esr_groups"])
         flat |= {f"{part}/{key}": value for key, value in figures(rank, groups(told)).items()}
@@ -88,23 +92,29 @@ def load(path: Path) -> dict[str, float]:
 def rank_cases(
     backbone: Any,
     loader: EvaluationLoader,
-    count: int,
+    found: dict[str, np.ndarray],
     *,
     seed: int,
     say: Callable[[str], None],
     part: str,
     draw: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """{"masked": (C,), "unmasked": (C,)} int32 ranks, in the order of the cases; with `draw` (C, K) "sampled" too.
+    """`found` filled: (C,) int32 ranks "masked" and "unmasked", and with `draw` (C, K) "sampled", by case.
 
-    Sampling starts from `seed` for either part, as validation during training does: the same draws, the same figure.
+    A rank of -1 is unknown; a question without any is not asked again.
+
+    Each question's sampling is a function of `seed` and its number, for either part, as it is for validation during
+    training: the same draws, the same figure.
     """
-    generator = torch.Generator().manual_seed(seed)
-    kinds = ("masked", "unmasked") if draw is None else ("masked", "unmasked", "sampled")
-    found = {kind: np.full(count, -1, np.int32) for kind in kinds}
+    generator, count = torch.Generator(), len(found["masked"])
     began = told = time.monotonic()
     done = 0
-    for question in loader:
+    for number, question in enumerate(loader):
+        asked = question.case.cpu().numpy()
+        if all((rank[asked] >= 0).all() for rank in found.values()):
+            count -= len(asked)
+            continue
+        generator.manual_seed(step_seed(seed, number, 0))
         for part, scores in question.scored(backbone.score_parts(question.history, generator=generator)):
             rank, case = ranks(scores, part.target, part.seen), part.case.cpu().numpy()
             found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
@@ -119,6 +129,19 @@ def rank_cases(
     if any((rank < 0).any() for rank in found.values()):
         raise AssertionError(f"{part}: some cases were not ranked")
     return found
+
+
+def kept(file: Path, count: int) -> np.ndarray:
+    """(C,) int32 in a mapped file, which outlives the process: as it was left, or all -1."""
+    try:
+        held = np.load(file, mmap_mode="r+", allow_pickle=False)
+        if held.shape == (count,) and held.dtype == np.int32:
+            return held
+    except (OSError, ValueError, EOFError):
+        pass
+    np.save(file.with_suffix(".tmp.npy"), np.full(count, -1, np.int32))
+    file.with_suffix(".tmp.npy").replace(file)
+    return np.load(file, mmap_mode="r+", allow_pickle=False)
 
 
 def about(

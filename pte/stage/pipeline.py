@@ -6,11 +6,14 @@ its parents' keys; the chain is rooted in the raw files' sha256. So a changed kn
 
 from __future__ import annotations
 
+import fcntl
 import importlib
+import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -139,6 +142,22 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
     return store.path(step.name, step.key)
 
 
+@contextmanager
+def alone(context: Context, step: Step) -> Iterator[None]:
+    """Until no other process makes the same artefact. The lock ends with its process, however that ends."""
+    held = os.open(context.work, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            context.say(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
+            fcntl.flock(held, fcntl.LOCK_EX)
+        context.work.mkdir(parents=True, exist_ok=True)  # the other one has removed it
+        yield
+    finally:
+        os.close(held)
+
+
 class Run:
     """One configuration on its way: what is planned, what is done, and what the person sees of it."""
 
@@ -203,11 +222,16 @@ class Run:
             return step.path
         if self.store.exists(step.name, step.key):
             self.say(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
-        self.say(f"{step.name:<13} {step.key[:16]}  ...")
-        began = time.perf_counter()
-        log = self.run_dir / "run.log"
-        self.done[step.name] = execute(step, self.context(step), self.store, self.config, log)
-        self.say(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
+        with alone(context := self.context(step), step):
+            path = self.store.find(step.name, step.key)
+            if path is not None:  # another process has made it meanwhile
+                self.say(f"{step.name:<13} {step.key[:16]}  found")
+                self.done[step.name] = path
+                return path
+            self.say(f"{step.name:<13} {step.key[:16]}  ...")
+            began = time.perf_counter()
+            self.done[step.name] = execute(step, context, self.store, self.config, self.run_dir / "run.log")
+            self.say(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
         return self.done[step.name]
 
     def to_the_end(self, steps: list[Step]) -> dict[str, float]:

@@ -23,7 +23,7 @@ def check(knobs: Mapping[str, Any], optimizer: str) -> None:
         )
     if knobs["strategy"] != "auto" or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError(
-            "representation.sparse=true trains in one process, since NCCL adds up no sparse gradients: "
+            "representation.sparse=true trains in one process, its rows are not added up over several: "
             "take trainer.devices=1 trainer.strategy=auto, or representation.sparse=false"
         )
     if knobs["precision"] not in WHOLE_WEIGHTS:

@@ -1,7 +1,7 @@
 """Interactions, split and (for text) selection -> a trained backbone: weights.safetensors, curve.csv, facts.json.
 
-The weights are those of the epoch with the best validation figure. The whole state is kept in the work folder every
-few steps, so that a stopped run goes on where it was and ends with the same weights as an uninterrupted one. Started
+The weights are those of the epoch with the best validation figure. The whole state is kept in the work folder step
+by step, so that a stopped run goes on where it was and ends with the same weights as an uninterrupted one. Started
 in a torchrun process group it runs on all its processes, of which only the first writes. A backbone that is counted
 (`trained` is false) leaves its training sequences instead of weights.
 """
