@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pte.metric.summary import check_invariants, summarise, values
+from pte.metric.summary import check_invariants, groups, summarise, values
 
 
 def test_groups_by_hand():
@@ -42,3 +42,13 @@ def test_invariants_hold_for_any_ranks():
 def test_impossible_tables_are_caught(flat, word):
     with pytest.raises(AssertionError, match=word):
         check_invariants(flat)
+
+
+@pytest.mark.parametrize("missing", ["user", "tied", "head_item", "head_user"])
+def test_groups_are_not_left_out_in_silence(missing):
+    case = {name: np.array([True, False]) for name in ("user", "tied", "head_item", "head_user")}
+    assert list(groups(case)) == ["all", "untied", "head_items", "tail_items", "head_users", "tail_users"]
+    assert "llm_esr_tail_items" in groups(case | {"llm_esr_head_item": np.array([True, False])})
+    del case[missing]
+    with pytest.raises(KeyError, match=missing):
+        groups(case)
