@@ -126,7 +126,7 @@ def test_wrong_shapes_are_refused():
 
 @pytest.mark.parametrize("num_items", [1022, 1023, 1024, 1025, 2047, 300_000])
 def test_long_rows_are_counted_to_the_last_item(num_items):
-    """Flags are counted in groups of 1,024, which a row need not fill; a full row must not overflow a byte."""
+    """However long a row is and wherever its target stands, every item is counted, and once."""
     scores = torch.zeros(2, num_items)
     found = ranks(scores, torch.tensor([1, num_items]), torch.tensor([[num_items, 2, 0], [3, 3, 0]]))
     assert found.unmasked.tolist() == [num_items - 1] * 2
