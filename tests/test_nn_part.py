@@ -68,12 +68,21 @@ BACKBONES = {
 def test_parts_are_the_rows_of_the_whole(name, small, monkeypatch):
     """To rounding: a product of another shape may add up in another order. Draws are those of the whole."""
     model, history = BACKBONES[name](), histories()
-    parts = [p.clone() for p in model.score_parts(history, generator=torch.Generator().manual_seed(3))]
+    parts = [p.clone() for p in part.scored(model, history, torch.Generator().manual_seed(3))]
     assert [p.shape for p in parts] == [(4, ITEMS), (4, ITEMS), (3, ITEMS)]
     assert not any(p.requires_grad for p in parts)
     monkeypatch.undo()
     whole = model.score(history, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_a_backbone_of_two_verbs_is_scored_at_once():
+    class Least:
+        def score(self, history, *, generator):
+            return torch.rand(len(history.item), 3, generator=generator)
+
+    (only,) = part.scored(Least(), histories(), torch.Generator().manual_seed(3))
+    assert torch.equal(only, torch.rand(11, 3, generator=torch.Generator().manual_seed(3)))
 
 
 def test_encoding_pads_a_part_to_its_own_longest(small):

@@ -11,6 +11,7 @@ from product import PRECISION, assemble, result
 from pte.lit.data import EvaluationLoader
 from pte.lit.memory import keep_freed_memory
 from pte.metric.rank import ranks
+from pte.nn.part import scored
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
         began = time.process_time()
         with torch.inference_mode():
             for question in questions:
-                for part, scores in question.scored(ours.backbone.score_parts(question.history)):
+                for part, scores in question.scored(scored(ours.backbone, question.history)):
                     ranks(scores, part.target, part.seen)
         measured |= {"users": len(ours.split.valid.target), "evaluate_cpu_seconds": time.process_time() - began}
     result(sequences=ours.loader.batch_size, **measured)

@@ -9,8 +9,6 @@ inverse is dense, so time grows with N^3 and memory with N^2: a catalogue over `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,7 +17,6 @@ from torch.nn import functional as F
 from pte.backbone.item_knn import ownership
 from pte.nn.batch import History
 from pte.nn.item_matrix import recency
-from pte.nn.part import each
 from pte.schema import InputError
 
 
@@ -76,9 +73,6 @@ class EASE(nn.Module):
         weight = recency(history.item, history.length, self.recency)
         scores = F.embedding_bag(history.item, self.weight, mode="sum", per_sample_weights=weight)
         return scores.add_(self.popularity, alpha=self.fallback)
-
-    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        return each(self.score, history, self.num_items)
 
 
 @torch.no_grad()

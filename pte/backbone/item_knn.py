@@ -10,8 +10,6 @@ share no user with the history, which would otherwise tie for the worst place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from scipy import sparse
@@ -19,7 +17,6 @@ from torch import Tensor, nn
 
 from pte.nn.batch import History
 from pte.nn.item_matrix import ItemMatrix, recency
-from pte.nn.part import each
 from pte.schema import InputError
 
 
@@ -62,9 +59,6 @@ class ItemKNN(nn.Module):
             raise RuntimeError("fit comes before score")
         scores = self.similarity(history.item, recency(history.item, history.length, self.recency))
         return scores.add_(self.popularity, alpha=self.fallback)
-
-    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        return each(self.score, history, self.num_items)
 
 
 def ownership(item: np.ndarray, start: np.ndarray, num_items: int) -> sparse.csr_array:

@@ -15,8 +15,6 @@ them would share the worst place. It is small enough to reorder next to nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from scipy import sparse
@@ -24,7 +22,6 @@ from torch import Tensor, nn
 
 from pte.nn.batch import History
 from pte.nn.item_matrix import ItemMatrix, recency, train_counts
-from pte.nn.part import each
 from pte.schema import InputError
 
 
@@ -79,9 +76,6 @@ class Markov(nn.Module):
             raise RuntimeError("fit comes before score")
         scores = self.similarity(history.item, recency(history.item, history.length, self.recency))
         return scores.add_(self.popularity, alpha=self.fallback)
-
-    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        return each(self.score, history, self.num_items)
 
 
 def pair_counts(

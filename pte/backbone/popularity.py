@@ -5,15 +5,12 @@ The score of item j is n_j / max n, its share of the most frequent item's traini
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pte.nn.batch import History
 from pte.nn.item_matrix import train_counts
-from pte.nn.part import each
 
 
 class Popularity(nn.Module):
@@ -37,6 +34,3 @@ class Popularity(nn.Module):
     def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
         """(B, N): the same row for every history."""
         return self.popularity.expand(len(history.item), -1).contiguous()
-
-    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        return each(self.score, history, self.num_items)

@@ -1,8 +1,14 @@
-"""What a backbone is made on, and what it must offer: two verbs, one of them also in parts, and nobody inherits."""
+"""What a backbone is made on, and what it must offer: two verbs, and nobody inherits.
+
+One that shares work between histories may score them in parts as well (see nn/part):
+
+    score_parts(history, *, generator) -> Iterator[Tensor]    the rows of `score`, the next few histories at a time
+
+A part may lie where the last one lay: it is used before the next is asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import torch
@@ -42,11 +48,4 @@ class Backbone(Protocol):
 
     def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
         """(B, N), higher is better; column j is item j+1."""
-        ...
-
-    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        """The same, the next few histories at a time (b, N): what all of them would take never lies in memory.
-
-        A part may lie where the last one lay: use it before asking for the next.
-        """
         ...

@@ -20,7 +20,6 @@ from torch.nn import functional as F
 
 from pte.nn.batch import History
 from pte.nn.item_matrix import recency, train_counts
-from pte.nn.part import each
 from pte.schema import InputError
 
 
@@ -75,6 +74,3 @@ class TextKNN(nn.Module):
             user = F.embedding_bag(history.item, self.direction, mode="sum", per_sample_weights=weight)
             scores = F.normalize(user, dim=1) @ items.T
         return scores.masked_fill_(~items.any(dim=1), -2.0).add_(self.popularity, alpha=self.fallback)
-
-    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        return each(self.score, history, self.num_items)

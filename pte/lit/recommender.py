@@ -20,6 +20,7 @@ from pte.lit.place import step_seed
 from pte.metric.rank import ranks
 from pte.metric.ranking import RankingMetric
 from pte.nn.batch import PackedBatch
+from pte.nn.part import scored
 
 
 class Recommender(LightningModule):
@@ -82,7 +83,7 @@ class Recommender(LightningModule):
         # The same draws in every epoch, so that epochs are compared on equal luck.
         self.generator.manual_seed(step_seed(self.seed, batch_idx, self.global_rank))
         with torch.autocast(self.device.type, enabled=False):
-            parts = self.backbone.score_parts(question.history, generator=self.generator)
+            parts = scored(self.backbone, question.history, self.generator)
             found = [ranks(scores, part.target, part.seen) for part, scores in question.scored(parts)]
         self.metrics["masked"].update(torch.cat([rank.masked for rank in found]))
         self.metrics["unmasked"].update(torch.cat([rank.unmasked for rank in found]))

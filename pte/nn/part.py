@@ -11,6 +11,7 @@ all scores of one history come from one product, the target's with the others'.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,11 +42,18 @@ def products(query: Tensor, items: Tensor) -> Iterator[Tensor]:
         yield torch.mm(items, part.T, out=space[: len(items) * len(part)].view(len(items), len(part))).T
 
 
-def each(score: Callable[[History], Tensor], history: History, num_items: int) -> Iterator[Tensor]:
-    """`score` of a part of the histories at a time, for models that have nothing to share between parts."""
-    rows = rows_a_part(num_items, history.item.device)
+def scored(backbone: Any, history: History, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+    """The backbone's scores, (b, N) at a time: its own parts, or else `score` of the next few histories.
+
+    A backbone that knows its `num_items` decides how many those are; of one that does not, all come at once.
+    """
+    if hasattr(backbone, "score_parts"):
+        yield from backbone.score_parts(history, generator=generator)
+        return
+    num_items = getattr(backbone, "num_items", None)
+    rows = rows_a_part(num_items, history.item.device) if num_items else len(history.item)
     for item, length in zip(history.item.split(rows), history.length.split(rows), strict=True):
-        yield score(History(item, length))
+        yield backbone.score(History(item, length), generator=generator)
 
 
 def encoded(encode: Callable[[Tensor, Tensor], Tensor], history: History) -> Tensor:

@@ -23,6 +23,7 @@ from pte.lit.place import step_seed
 from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
+from pte.nn.part import scored
 from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_groups, user_groups
 from pte.schema import Cases, InputError, Interactions, Split
 from pte.stage import interactions as interactions_stage
@@ -115,7 +116,7 @@ def rank_cases(
             count -= len(asked)
             continue
         generator.manual_seed(step_seed(seed, number, 0))
-        for part, scores in question.scored(backbone.score_parts(question.history, generator=generator)):
+        for part, scores in question.scored(scored(backbone, question.history, generator)):
             rank, case = ranks(scores, part.target, part.seen), part.case.cpu().numpy()
             found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
             if draw is not None:
