@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from pte.lit import schedule
 from pte.lit.data import Question
 from pte.lit.place import step_seed
 from pte.metric.rank import ranks
@@ -27,7 +29,7 @@ class Recommender(LightningModule):
     """Logs train/loss and valid/{masked,unmasked}/all/* once per epoch.
 
     products: "bfloat16" rounds the inputs of training's fp32 products to bf16 where the device gains by it; validation
-    is fp32 throughout, also under autocast, since rounded scores tie.
+    is fp32 throughout, also under autocast, since rounded scores tie. warmup, decay: see lit/schedule.
     """
 
     def __init__(
@@ -37,9 +39,13 @@ class Recommender(LightningModule):
         optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer],
         seed: int,
         products: str = "float32",
+        warmup: float = 0.0,
+        decay: str = "none",
     ) -> None:
         super().__init__()
         self.backbone, self.optimizer, self.seed = backbone, optimizer, seed
+        schedule.check(warmup, decay)
+        self.warmup, self.decay = warmup, decay
         self.training_precision = "medium" if products == "bfloat16" else "highest"
         self.metrics = nn.ModuleDict({kind: RankingMetric() for kind in ("masked", "unmasked")})
         self.loss_sum, self.target_sum = torch.zeros(()), 0.0
@@ -95,4 +101,10 @@ class Recommender(LightningModule):
         torch.set_float32_matmul_precision(self.training_precision)
 
     def configure_optimizers(self) -> Any:
-        return self.optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
+        optimizer = self.optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
+        if not self.warmup and self.decay == "none":
+            return optimizer
+        steps = int(self.trainer.estimated_stepping_batches)
+        rate = partial(schedule.factor, steps=steps, warmup=self.warmup, decay=self.decay)
+        rates = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}

@@ -72,8 +72,9 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     if backbone.representation.sparse:
         sparse.check(knobs, context.config["optimizer"]["_target_"])
     recommender = Recommender(
-        backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"]
-    )
+        backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"],
+        warmup=knobs["warmup"], decay=knobs["decay"],
+    )  # fmt: skip
     files = Files(context.work)
     watch = Watch(monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, keep_best=files.keep_best)
     resume = Resume(context.work / "last.ckpt", say=context.say)
