@@ -14,6 +14,7 @@ from pte.representation.id import Id
 
 sys.path.append(str(Path(__file__).parent.parent / "experiments" / "speed"))
 import arithmetic
+import gpu
 import plain
 
 ITEM = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5], np.int64)  # three histories: 4, 3 and 2 items
@@ -90,3 +91,21 @@ def test_the_published_loop_without_noise_is_the_fold():
     with torch.no_grad():
         folded = ours.folded()((3 * c - 2 * ours.null) @ ours.denoiser.split()[1].T, torch.zeros(4, 8))
     torch.testing.assert_close(folded, theirs.imagine(c, noise=0), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "way", [name for name in gpu.ways() if name != "kernel=liger"]
+)  # which tests/test_nn_liger has
+def test_every_way_timed_on_a_gpu_has_the_plain_loss_and_gradients(way):
+    given = gpu.problem(30, 200, 8, device="cpu")
+    theirs, reference = (gpu.ways()[name](*given, torch.float32) for name in (way, "F.cross_entropy"))
+    torch.testing.assert_close(theirs, reference)
+    for one, other in zip(*(torch.autograd.grad(loss, given[:2]) for loss in (theirs, reference)), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it measures where there is a CUDA device")
+def test_timing_without_a_gpu_ends_in_one_line(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    with pytest.raises(SystemExit, match="measures on a CUDA GPU, and torch finds none here"):
+        gpu.main()

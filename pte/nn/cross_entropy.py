@@ -7,8 +7,9 @@ For targets t = 1..T with hidden states h_t and item vectors e_i:
     d loss / d e_i = 1/total sum_t ( p_ti - [i = y_t] ) h_t,        p_t = softmax(h_t E^T)
 
 A chunk of rows is multiplied out, normalised and used for both gradients while it lies in the cache; the (T, N) logits
-never exist, and nothing is computed twice. The idea of gradients in the forward pass is Liger Kernel's (Hsu et al.,
-2024, arXiv 2410.10989); chunks of rows instead of one fused kernel are ours, so that any device's GEMM does the work.
+never exist, and nothing is computed twice. Gradients in the forward pass, by chunks of rows, are Liger Kernel's idea
+(Hsu et al., 2024, arXiv 2410.10989); ours is a way with torch's own operators on any device, in chunks that its cache
+holds. `kernel="liger"` takes Liger's own Triton kernel on a GPU instead (nn/liger).
 
 With `product_dtype=torch.bfloat16` the three products take inputs rounded to bf16 and add up in fp32; the logits are
 rounded too, the softmax, the target's share and the sums over chunks stay fp32. A processor without fast bf16 products
@@ -23,6 +24,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from pte.nn import liger
+
+KERNELS = ("chunked", "liger")
 # Bytes of logits at a time. Ours: on a CPU what stays in a second-level cache, on a GPU few and large products.
 _CHUNK_BYTES = {"cpu": 2**21, "cuda": 2**28}
 
@@ -35,17 +39,20 @@ def catalogue_cross_entropy(
     total: float,
     chunk: int | None = None,
     product_dtype: torch.dtype = torch.float32,
+    kernel: str = "chunked",
 ) -> Tensor:
     """1/total times the summed cross-entropy of `target` (T,) in 1..N under `hidden` (T, D) times `table` (N+1, D).
 
-    Row 0 of the table is padding: no candidate, no gradient. chunk: rows at a time, None = what a cache holds.
-    Values are exact up to 85 nats per target and clipped there; gradients are always exact.
+    Row 0 of the table is padding: no candidate, no gradient. chunk: rows at a time, None = what a cache holds. kernel:
+    one of KERNELS. Chunked values are exact up to 85 nats per target and clipped there; gradients are always exact.
     """
     if product_dtype == torch.bfloat16 and not fast_bfloat16(hidden.device):
         product_dtype = torch.float32
     if chunk is None:
         row = len(table) * product_dtype.itemsize
         chunk = max(16, _CHUNK_BYTES.get(hidden.device.type, 2**24) // row)
+    if kernel == "liger" and len(target):  # whose number of chunks is none to divide by without targets
+        return liger.cross_entropy(hidden, table, target, total=total, chunk=chunk, product_dtype=product_dtype)
     with torch.autocast(hidden.device.type, enabled=False):  # the dtype of the products is this function's own business
         return _CatalogueCrossEntropy.apply(hidden, table, target, float(total), chunk, product_dtype)
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.nn.cross_entropy import catalogue_cross_entropy
+from pte.nn.cross_entropy import KERNELS, catalogue_cross_entropy
 from pte.nn.negative import Met, draw
 from pte.schema import InputError
 
@@ -65,6 +65,7 @@ def objective(
     uniform: float = 0.5,
     shared: bool | None = None,
     exclude_history: bool | None = None,
+    kernel: str = "chunked",
     product: torch.dtype = torch.float32,
     sparse: bool = False,
 ) -> Objective:
@@ -96,8 +97,12 @@ def objective(
                 "backbone.loss=ce scores every item in every step, so representation.sparse=true saves nothing: "
                 "take backbone.loss=sampled (or bce, gbce, infonce), or representation.sparse=false"
             )
+        case "ce" if kernel not in KERNELS:
+            raise InputError(
+                f"backbone.loss_knobs.kernel={kernel}: there is no such kernel; take {' or '.join(KERNELS)}"
+            )
         case "ce":
-            return CrossEntropy(product=product)
+            return CrossEntropy(product=product, kernel=kernel)
         case "sampled":  # eSASRec's number
             return SampledSoftmax(negatives or 256, uniform=uniform, **own)
         case "bce":  # SASRec's
@@ -119,13 +124,16 @@ class CrossEntropy:
     """Softmax over the whole catalogue."""
 
     product: torch.dtype = torch.float32
+    kernel: str = "chunked"
     excludes_history: bool = False
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        return catalogue_cross_entropy(hidden, table, target, total=total, product_dtype=self.product)
+        return catalogue_cross_entropy(
+            hidden, table, target, total=total, product_dtype=self.product, kernel=self.kernel
+        )
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
         return inner(*self.vectors(hidden, table))
