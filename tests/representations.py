@@ -38,7 +38,9 @@ def vectors(seed: int = 0) -> Tensor:
     return rows
 
 
-def made(name: str, text: Tensor | str | None = "given", seed: int = 0, **knobs: Any) -> Any:
+def made(
+    name: str, text: Tensor | str | None = "given", seed: int = 0, num_items: int = NUM_ITEMS, **knobs: Any
+) -> Any:
     """A representation with the numbers of its config file, small widths, and what the caller changes."""
     config = yaml.safe_load((Path(CONF_DIR) / "representation" / f"{name}.yaml").read_text(encoding="utf-8"))
     config.pop("fit", None)  # the backbone's
@@ -46,4 +48,17 @@ def made(name: str, text: Tensor | str | None = "given", seed: int = 0, **knobs:
     torch.manual_seed(seed)
     if isinstance(text, str):
         text = vectors() if kind.uses_text else None
-    return kind(num_items=NUM_ITEMS, vectors=text, **{**config, **SMALL[name], **knobs})
+    return kind(num_items=num_items, vectors=text, **{**config, **SMALL[name], **knobs})
+
+
+def rename(source: Any, target: Any, order: Tensor) -> None:
+    """Give `target` the parameters of `source` after items were renamed: item order[j] is now item j+1."""
+    theirs = dict(target.named_parameters())
+    with torch.no_grad():
+        for key, value in source.named_parameters():
+            if value.shape[:1] == (NUM_ITEMS,):
+                theirs[key].copy_(value[order - 1])
+            elif value.shape[:1] == (NUM_ITEMS + 1,):
+                theirs[key].copy_(torch.cat([value[:1], value[order]]))
+            else:
+                theirs[key].copy_(value)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from representations import NUM_ITEMS, SMALL, TEXT, made, vectors
+from representations import NUM_ITEMS, SMALL, TEXT, made, rename, vectors
 
 from pte.backbone import reading
 from pte.backbone.dreamrec import DreamRec
@@ -45,18 +45,10 @@ def whole_loss(model, asked: PackedBatch) -> torch.Tensor:
 
 
 def permuted(model, order: torch.Tensor):
-    """The same model after items were renamed: item order[j] is now item j; shared weights untouched."""
+    """The same model after items were renamed."""
     text = vectors()
     renamed = made(model.name, torch.cat([text[:1], text[order]])) if model.uses_text else made(model.name)
-    own, theirs = dict(model.named_parameters()), dict(renamed.named_parameters())
-    with torch.no_grad():
-        for key, value in own.items():
-            if value.shape[:1] == (NUM_ITEMS,):
-                theirs[key].copy_(value[order - 1])
-            elif value.shape[:1] == (NUM_ITEMS + 1,):
-                theirs[key].copy_(torch.cat([value[:1], value[order]]))
-            else:
-                theirs[key].copy_(value)
+    rename(model, renamed, order)
     return renamed
 
 
