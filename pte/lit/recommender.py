@@ -29,7 +29,8 @@ class Recommender(LightningModule):
     """Logs train/loss and valid/{masked,unmasked}/all/* once per epoch.
 
     products: "bfloat16" rounds the inputs of training's fp32 products to bf16 where the device gains by it; validation
-    is fp32 throughout, also under autocast, since rounded scores tie. warmup, decay: see lit/schedule.
+    is fp32 throughout, also under autocast, since rounded scores tie. warmup, decay: see lit/schedule,
+    which counts in `steps_per_epoch`.
     """
 
     def __init__(
@@ -41,11 +42,12 @@ class Recommender(LightningModule):
         products: str = "float32",
         warmup: float = 0.0,
         decay: str = "none",
+        steps_per_epoch: int = 0,
     ) -> None:
         super().__init__()
         self.backbone, self.optimizer, self.seed = backbone, optimizer, seed
         schedule.check(warmup, decay)
-        self.warmup, self.decay = warmup, decay
+        self.warmup, self.decay, self.steps_per_epoch = warmup, decay, steps_per_epoch
         self.training_precision = "medium" if products == "bfloat16" else "highest"
         self.metrics = nn.ModuleDict({kind: RankingMetric() for kind in ("masked", "unmasked")})
         self.loss_sum, self.target_sum = torch.zeros(()), 0.0
@@ -104,7 +106,9 @@ class Recommender(LightningModule):
         optimizer = self.optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
         if not self.warmup and self.decay == "none":
             return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
+        # Not `trainer.estimated_stepping_batches`, which sets the loader up before a kept state has told it its place.
+        assert self.trainer.max_epochs is not None
+        steps = self.steps_per_epoch * self.trainer.max_epochs
         rate = partial(schedule.factor, steps=steps, warmup=self.warmup, decay=self.decay)
         rates = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}

@@ -32,4 +32,4 @@ def factor(step: int, *, steps: int, warmup: float, decay: str) -> float:
         return (step + 1) / (math.floor(rising) + 1)
     if decay == "none":
         return 1.0
-    return (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1.0, steps - rising)))) / 2
+    return (1 + math.cos(math.pi * min(1.0, (step - rising) / (steps - rising)))) / 2

@@ -71,10 +71,6 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     knobs, seed = context.config["trainer"], int(context.config["seed"])
     if backbone.representation.sparse:
         sparse.check(knobs, context.config["optimizer"]["_target_"])
-    recommender = Recommender(
-        backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"],
-        warmup=knobs["warmup"], decay=knobs["decay"],
-    )  # fmt: skip
     files = Files(context.work)
     watch = Watch(monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, keep_best=files.keep_best)
     resume = Resume(context.work / "last.ckpt", say=context.say)
@@ -86,6 +82,10 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     with quiet(), resume.interruptible():
         trainer = make_trainer(knobs, [watch, resume], context)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
+        recommender = Recommender(
+            backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"],
+            warmup=knobs["warmup"], decay=knobs["decay"], steps_per_epoch=len(loaders[0]),
+        )  # fmt: skip
         backbone.representation.observe(loaders[0].item, loaders[0].begin, loaders[0].length)
         if knobs["compile"]:
             backbone.encoder.compile(dynamic=True)
