@@ -71,7 +71,7 @@ def by_tiles(
         exps = [e.view(-1, len(tile)) for e, tile in zip(scratch[: sum(sizes)].split(sizes), tiles, strict=True)]
         for e, tile in zip(exps, tiles, strict=True):
             torch.mm(h[part], tile.T, out=e).exp_()
-            z[part] += e.sum(dim=1, keepdim=True, dtype=torch.float32)
+            z[part] += e.sum(dim=1, keepdim=True)  # adds up in fp32; a tile's sum is rounded like a product
             if grad_hidden is not None:
                 grad_hidden[part] += e @ tile
         if grad_table is not None:
