@@ -13,7 +13,7 @@ from pte.lit.memory import keep_freed_memory
 SHAPES = ((512, 512, 512), (1024, 1024, 1024), (512, 2048, 512))  # m, n, k: well-shaped, in and out of the L2 cache
 KINDS = {  # the first kind one of whose words stands in an operation's name
     "products": ("mm", "linear", "matmul"),
-    "softmax": ("softmax",),
+    "softmax": ("softmax", "exp_"),
     "optimizer": ("adam", "zero_grad", "Optimizer"),
     "dropout draws": ("random_", "where", "aten::lt"),
     "normalisation, GELU": ("layer_norm", "gelu"),
