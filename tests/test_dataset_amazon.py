@@ -18,8 +18,8 @@ from pte.dataset.record import lines
 from pte.dataset.rules import Rules
 from pte.paths import CONF_DIR
 from pte.schema import InputError
+from pte.stage.build import construct
 from pte.stage.interactions import IDLE, card_lines
-from pte.stage.pipeline import construct
 
 DAY = 86400
 

@@ -15,7 +15,7 @@ from pte.dataset.grouplens import GroupLens, split_year
 from pte.dataset.rules import Rules
 from pte.paths import CONF_DIR
 from pte.schema import InputError
-from pte.stage.pipeline import construct
+from pte.stage.build import construct
 
 GENRES = ["unknown", "Action", "Adventure", "Animation"]
 

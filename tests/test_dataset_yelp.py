@@ -12,7 +12,7 @@ from pte.dataset.rules import Rules
 from pte.dataset.yelp import Yelp, price_class, seconds
 from pte.paths import CONF_DIR
 from pte.schema import InputError
-from pte.stage.pipeline import construct
+from pte.stage.build import construct
 
 
 def review(user, business, date, stars=4.0):

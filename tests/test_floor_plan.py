@@ -16,7 +16,7 @@ FLOOR = {
 }  # fmt: skip
 REPORT_MAY = {"report", "metric", "paths", "artifact", "schema"}
 FORBIDDEN = {  # library -> rooms that may import it
-    "hydra": {"run", "stage/pipeline"},
+    "hydra": {"run", "stage/pipeline", "stage/plan", "stage/build"},
     "omegaconf": {"run", "stage/pipeline"},
     "wandb": {"lit/tracking"},
     "lightning": {"lit", "stage"},

@@ -77,10 +77,9 @@ def built(row: str, text: torch.Tensor | None = None, num_items: int = NUM_ITEMS
     """The method as its config files describe it, cut down in size."""
     backbone, kind = METHODS[row]
     config = conf(f"backbone/{backbone}")
-    fit = config.pop("fit", None) or conf("backbone/fit/none")
+    (fit,) = (conf(f"backbone/fit/{part['fit']}") for part in config.pop("defaults") if "fit" in part)
     knobs = ({"dropout": dropout} if kind in DROPS else {}) | ({"head": fit["head"]} if kind in HEADED else {})
     representation = made(kind, vectors() if text is None else text, num_items=num_items, **knobs)
-    config.pop("defaults", None)
     target = get_class(config.pop("_target_"))
     if target.trained:
         config |= {"dropout": dropout, "attention_dropout": dropout}

@@ -12,7 +12,8 @@ import pytest
 
 from pte.artifact import Store
 from pte.schema import InputError
-from pte.stage import delivery, pipeline
+from pte.stage import delivery, pipeline, plan
+from pte.stage.build import construct
 from pte.stage.context import Context
 from pte.stage.launch import process_count
 
@@ -31,13 +32,13 @@ def modules(monkeypatch):
         "interactions": stage("interactions", ("dataset",), idle=("dataset.path",)),
         "split": stage("split", ("protocol",), ("interactions",), idle=("protocol.workers",)),
     }
-    monkeypatch.setattr(pipeline, "stage_module", made.__getitem__)
-    monkeypatch.setattr(pipeline, "builder", lambda config: lambda group, **facts: None)
+    monkeypatch.setattr(plan, "stage_module", made.__getitem__)
+    monkeypatch.setattr(plan, "builder", lambda config: lambda group, **facts: None)
     return made
 
 
 def keys(config, tmp_path):
-    return [step.key for step in pipeline.plan(config, Store(tmp_path), ["interactions", "split"])]
+    return [step.key for step in plan.steps(config, Store(tmp_path), ["interactions", "split"])]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_keys_do_not_depend_on_the_hash_seed():
 
 def test_one_process_at_a_time_makes_an_artefact(tmp_path):
     """The second says that it waits, and finds its folder there although the first one has removed it."""
-    step = pipeline.Step("split", "k" * 64, {}, {}, None)
+    step = plan.Step("split", "k" * 64, {}, {}, None)
     said, order = [], []
 
     def context():
@@ -100,17 +101,17 @@ def test_one_process_at_a_time_makes_an_artefact(tmp_path):
 
 def test_only_trusted_names_are_built():
     with pytest.raises(InputError, match="only names under"):
-        pipeline.construct({"_target_": "os.system", "command": "true"}, "conf/dataset")
+        construct({"_target_": "os.system", "command": "true"}, "conf/dataset")
 
 
 def test_a_mistyped_knob_is_named():
     with pytest.raises(InputError, match="min_lenght"):
-        pipeline.construct({"_target_": "pte.protocol.leave_one_out.LeaveOneOut", "min_lenght": 3}, "conf/protocol")
+        construct({"_target_": "pte.protocol.leave_one_out.LeaveOneOut", "min_lenght": 3}, "conf/protocol")
 
 
 def test_a_users_mistake_in_a_constructor_comes_through():
     with pytest.raises(InputError, match="min_length=2"):
-        pipeline.construct({"_target_": "pte.protocol.leave_one_out.LeaveOneOut", "min_length": 2}, "conf/protocol")
+        construct({"_target_": "pte.protocol.leave_one_out.LeaveOneOut", "min_length": 2}, "conf/protocol")
 
 
 def test_secrets_are_redacted_wherever_they_stand():

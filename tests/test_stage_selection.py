@@ -12,9 +12,10 @@ from pte.paths import CONF_DIR
 from pte.schema import Generation
 from pte.stage import embeddings as embeddings_stage
 from pte.stage import interactions as interactions_stage
-from pte.stage import pipeline, selection
 from pte.stage import profiles as profiles_stage
+from pte.stage import selection
 from pte.stage import split as split_stage
+from pte.stage.build import builder
 from pte.stage.context import Context
 
 D = 8
@@ -55,7 +56,7 @@ def make(tmp_path, twelve, twelve_split):
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             config = OmegaConf.to_container(compose(overrides=["+reward=pte", f"+selector={selector}"]))
         lines = []
-        selection.run(Context(config, folders, out, out, pipeline.builder(config), [], lines.append))
+        selection.run(Context(config, folders, out, out, builder(config), [], lines.append))
         return out, lines, embeddings_stage.load(folders["embeddings"])
 
     return run

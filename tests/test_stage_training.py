@@ -20,8 +20,9 @@ from pte.lit.data import EvaluationLoader
 from pte.lit.resume import Resume
 from pte.schema import Cases, InputError, Interactions, Items, Split
 from pte.stage import interactions as interactions_stage
-from pte.stage import pipeline, training
 from pte.stage import split as split_stage
+from pte.stage import training
+from pte.stage.build import builder
 from pte.stage.context import Context
 
 ITEMS = 25
@@ -88,7 +89,7 @@ def context(tmp_path, parents, config=CONFIG, work="work", out="out", say=None):
         folder.mkdir(exist_ok=True)
     return Context(
         config={name: config[name] for name in training.READS}, parents=parents, out=folders[1], work=folders[0],
-        build=pipeline.builder(config), loggers=[], say=say or (lambda line: None),
+        build=builder(config), loggers=[], say=say or (lambda line: None),
     )  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from pte.lit.data import EvaluationLoader, TrainingLoader
 from pte.metric.rank import ranks
 from pte.paths import CONF_DIR
 from pte.schema import Cases
+from pte.stage.build import builder
 from pte.stage.environment import peak_memory_mib
-from pte.stage.pipeline import builder
 
 WAYS = {  # name -> what is typed
     "full cross-entropy": [],

@@ -16,7 +16,7 @@ from pte.lit.data import TrainingLoader
 from pte.nn.batch import PackedBatch
 from pte.paths import CONF_DIR
 from pte.schema import Interactions, Split
-from pte.stage.pipeline import builder
+from pte.stage.build import builder
 
 SEED = 0
 PUBLISHED = ("backbone.target_gradient=true", "backbone.sphere=false")  # DreamRec's own loss, as the plain port has it

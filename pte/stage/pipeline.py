@@ -1,126 +1,28 @@
-"""The order of the stages, their keys, and one run from raw files to a table.
-
-A stage's key is a hash of its name and VERSION, the knobs of the config groups it READS (minus its IDLE ones), and
-its parents' keys; the chain is rooted in the raw files' sha256. So a changed knob rebuilds what depends on it, no more.
-"""
+"""One run from raw files to a table: find what is there, make what is missing, deliver."""
 
 from __future__ import annotations
 
 import fcntl
-import importlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from hydra import compose
-from hydra.errors import InstantiationException
-from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from pte.artifact import Store, digest
+from pte.artifact import Store
 from pte.schema import InputError
-from pte.stage import delivery, environment, launch
+from pte.stage import delivery, environment, launch, plan
+from pte.stage.build import builder, construct
 from pte.stage.context import Context
+from pte.stage.plan import EXTRA, LAST, STAGES, Step
 
-STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
-EXTRA = ("audit",)  # run by name, not on the way to a table
-LAST = "report"
 AUTO = "pte.profiler.auto"  # the marker of profiler=auto
-TRUSTED = ("pte.", "torch.", "lightning.", "transformers.")  # a config may build only what these hold
-
-
-@dataclass(frozen=True)
-class Step:
-    """One stage of a planned run."""
-
-    name: str
-    key: str
-    parents: Mapping[str, str]  # keys by stage name
-    knobs: Mapping[str, Any]
-    path: Path | None  # the finished artefact, None = a miss
-
-    def module(self) -> ModuleType:
-        return stage_module(self.name)
-
-
-def stage_module(name: str) -> ModuleType:
-    return importlib.import_module(f"pte.stage.{name}")
-
-
-def construct(values: Mapping[str, Any], where: str, **facts: Any) -> Any:
-    """The object that a config describes by its `_target_` and knobs; facts learnt at run time are keywords."""
-    for name in _targets(values):
-        if not name.startswith(TRUSTED):
-            raise InputError(f"{where}: _target_={name} cannot be built from a config, only names under {TRUSTED}")
-    target = values.get("_target_")
-    if target is None:
-        raise InputError(f"{where} has no _target_: it must name the class to build")
-    try:
-        return instantiate(dict(values), _convert_="all", **facts)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, TypeError) and "unexpected keyword" in str(cause):
-            raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
-        raise cause or error from None
-
-
-def _targets(value: Any) -> Iterator[str]:
-    """Every `_target_` in a config, however deep."""
-    if isinstance(value, Mapping):
-        yield from (str(v) for k, v in value.items() if k == "_target_")
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from _targets(part)
-
-
-def builder(config: Mapping[str, Any]) -> Any:
-    """`build(group, **facts)`: the object that a config group describes."""
-
-    def build(group: str, **facts: Any) -> Any:
-        return construct({k: v for k, v in config[group].items() if k != "fit"}, f"conf/{group}", **facts)
-
-    return build
-
-
-def stage_names(config: Mapping[str, Any]) -> list[str]:
-    """The stages a table needs: without the profile stages where neither representation nor backbone reads text."""
-    if any(get_class(config[group]["_target_"]).uses_text for group in ("representation", "backbone")):
-        return list(STAGES)
-    return [name for name in STAGES if name not in ("profiles", "embeddings", "selection")]
-
-
-def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the config goes into a stage's key: the groups it reads minus its idle knobs."""
-    knobs: dict[str, Any] = {}
-    for name in module.READS:
-        value = config[name]
-        if isinstance(value, Mapping):
-            value = {k: v for k, v in value.items() if f"{name}.{k}" not in module.IDLE}
-        knobs[name] = value
-    return knobs
-
-
-def plan(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Step]:
-    """Every stage's key, and whether its artefact is there. Reads the raw files' hashes, nothing more."""
-    steps: dict[str, Step] = {}
-    for name in names:
-        module = stage_module(name)
-        parents = {p: steps[p].key for p in module.PARENTS if p in steps}
-        knobs = knobs_of(module, config)
-        facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
-        if name == "interactions":
-            facts["roots"] = module.roots(builder(config)("dataset"))
-        key = digest(facts)
-        steps[name] = Step(name, key, parents, knobs, store.find(name, key))
-    return list(steps.values())
 
 
 def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path) -> Path:
@@ -195,14 +97,14 @@ class Run:
     def resolve(self) -> None:
         """Replace profiler=auto by what its rule says, which needs the interactions' counts."""
         auto = self.config["profiler"]
-        if auto["_target_"] != AUTO or "profiles" not in names_to(self.target, self.config):
+        if auto["_target_"] != AUTO or "profiles" not in plan.names_to(self.target, self.config):
             return
         import torch
 
         from pte.profiler.auto import count_generations, resolve_auto
 
-        path = self.make(plan(self.config, self.store, ["interactions"])[0])
-        data = stage_module("interactions").load(path)
+        path = self.make(plan.steps(self.config, self.store, ["interactions"])[0])
+        data = plan.stage_module("interactions").load(path)
         wanted = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
         choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
@@ -258,43 +160,15 @@ def run(
     this.say(f"run folder    {run_dir}")
     this.resolve()
     delivery.save_config(this.config, run_dir)
-    steps = plan(this.config, this.store, names_to(target, this.config))
+    steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
     if this.config["plan"]:
         for step in steps:
             this.say(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
         return None
     if this.config["stage"]:
-        _require_parents(steps, target)
+        plan.require_parents(steps, target)
     if target != LAST:
         for step in steps:
             this.make(step)
         return None
     return this.to_the_end(steps)
-
-
-def names_to(target: str, config: Mapping[str, Any]) -> list[str]:
-    """The stages up to a target, in order."""
-    names = stage_names(config)
-    if target == LAST:
-        return names
-    if target in names:
-        return names[: names.index(target) + 1]
-    ancestors = _ancestors(target)  # of a stage that is not on this configuration's way to a table
-    return [*(name for name in STAGES if name in ancestors), target]
-
-
-def _ancestors(name: str) -> set[str]:
-    """The stages a stage builds on, whatever the representation."""
-    found: set[str] = set()
-    for parent in stage_module(name).PARENTS:
-        found |= {parent} | _ancestors(parent)
-    return found
-
-
-def _require_parents(steps: list[Step], only: str) -> None:
-    """stage=NAME runs one stage: all others must be there already."""
-    missing = [step.name for step in steps if step.path is None and step.name != only]
-    if missing:
-        words = [a for a in sys.argv[1:] if not a.startswith(("stage=", "until=", "plan="))]
-        command = " ".join(["python -m pte.run", *words, f"until={missing[-1]}"])
-        raise InputError(f"stage={only} needs what is missing: {', '.join(missing)}. Make it with: {command}")

@@ -20,7 +20,8 @@ def _terminate(signum: int, frame: Any) -> None:
 
 def main() -> None:
     """Exit status 0, or 2 with the reason printed by the first process."""
-    from pte.stage import pipeline
+    from pte.stage.build import builder
+    from pte.stage.plan import stage_module
 
     signal.signal(signal.SIGTERM, _terminate)
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
@@ -32,13 +33,13 @@ def main() -> None:
             with Path(order["log"]).open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
-    module = pipeline.stage_module(order["stage"])
+    module = stage_module(order["stage"])
     context = Context(
         config={name: order["config"][name] for name in module.READS},
         parents={name: Path(path) for name, path in order["parents"].items()},
         out=Path(order["out"]),
         work=Path(order["work"]),
-        build=pipeline.builder(order["config"]),
+        build=builder(order["config"]),
         loggers=[],  # the run that started the group logs the curve when it is whole
         say=say,
     )

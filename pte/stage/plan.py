@@ -1,0 +1,104 @@
+"""The order of the stages and their keys: what a run would make, and what is there already.
+
+A stage's key is a hash of its name and VERSION, the knobs of the config groups it READS (minus its IDLE ones), and
+its parents' keys; the chain is rooted in the raw files' sha256. So a changed knob rebuilds what depends on it, no more.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hydra.utils import get_class
+
+from pte.artifact import Store, digest
+from pte.schema import InputError
+from pte.stage.build import builder
+
+STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
+EXTRA = ("audit",)  # run by name, not on the way to a table
+LAST = "report"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a planned run."""
+
+    name: str
+    key: str
+    parents: Mapping[str, str]  # keys by stage name
+    knobs: Mapping[str, Any]
+    path: Path | None  # the finished artefact, None = a miss
+
+    def module(self) -> ModuleType:
+        return stage_module(self.name)
+
+
+def stage_module(name: str) -> ModuleType:
+    return importlib.import_module(f"pte.stage.{name}")
+
+
+def stage_names(config: Mapping[str, Any]) -> list[str]:
+    """The stages a table needs: without the profile stages where neither representation nor backbone reads text."""
+    if any(get_class(config[group]["_target_"]).uses_text for group in ("representation", "backbone")):
+        return list(STAGES)
+    return [name for name in STAGES if name not in ("profiles", "embeddings", "selection")]
+
+
+def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the config goes into a stage's key: the groups it reads minus its idle knobs."""
+    knobs: dict[str, Any] = {}
+    for name in module.READS:
+        value = config[name]
+        if isinstance(value, Mapping):
+            value = {k: v for k, v in value.items() if f"{name}.{k}" not in module.IDLE}
+        knobs[name] = value
+    return knobs
+
+
+def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Step]:
+    """Every stage's key, and whether its artefact is there. Reads the raw files' hashes, nothing more."""
+    made: dict[str, Step] = {}
+    for name in names:
+        module = stage_module(name)
+        parents = {p: made[p].key for p in module.PARENTS if p in made}
+        knobs = knobs_of(module, config)
+        facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
+        if name == "interactions":
+            facts["roots"] = module.roots(builder(config)("dataset"))
+        key = digest(facts)
+        made[name] = Step(name, key, parents, knobs, store.find(name, key))
+    return list(made.values())
+
+
+def names_to(target: str, config: Mapping[str, Any]) -> list[str]:
+    """The stages up to a target, in order."""
+    names = stage_names(config)
+    if target == LAST:
+        return names
+    if target in names:
+        return names[: names.index(target) + 1]
+    ancestors = _ancestors(target)  # of a stage that is not on this configuration's way to a table
+    return [*(name for name in STAGES if name in ancestors), target]
+
+
+def _ancestors(name: str) -> set[str]:
+    """The stages a stage builds on, whatever the representation."""
+    found: set[str] = set()
+    for parent in stage_module(name).PARENTS:
+        found |= {parent} | _ancestors(parent)
+    return found
+
+
+def require_parents(steps: list[Step], only: str) -> None:
+    """stage=NAME runs one stage: all others must be there already."""
+    missing = [step.name for step in steps if step.path is None and step.name != only]
+    if missing:
+        words = [a for a in sys.argv[1:] if not a.startswith(("stage=", "until=", "plan="))]
+        command = " ".join(["python -m pte.run", *words, f"until={missing[-1]}"])
+        raise InputError(f"stage={only} needs what is missing: {', '.join(missing)}. Make it with: {command}")
