@@ -15,7 +15,7 @@ from test_nn_cross_entropy import gradients, plain, problem
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pte.nn import cross_entropy, liger
-from pte.nn.loss import objective
+from pte.nn.objective import objective
 from pte.schema import InputError
 
 INSTALLED = all(find_spec(name) for name in ("liger_kernel", "triton"))

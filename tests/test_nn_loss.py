@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from pte.nn.cross_entropy import catalogue_cross_entropy
-from pte.nn.loss import BinaryCrossEntropy, InfoNCE, SampledSoftmax, beta, objective, softmax_loss
+from pte.nn.loss import BinaryCrossEntropy, InfoNCE, SampledSoftmax, beta, softmax_loss
 from pte.nn.negative import Met, batch_negatives, negatives
+from pte.nn.objective import objective
 from pte.schema import InputError
 
 N, D, T = 7, 4, 5

@@ -18,8 +18,9 @@ from pte.backbone import reading
 from pte.backbone.protocol import Representation
 from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
-from pte.nn.loss import inner, objective
+from pte.nn.loss import inner
 from pte.nn.negative import Met
+from pte.nn.objective import objective
 from pte.nn.part import products
 
 
