@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import torch
-from arithmetic import training
 from product import PRECISION, assemble, result
 
 from pte.lit.data import EvaluationLoader
@@ -36,13 +35,8 @@ def main() -> None:
     for _ in range(5):  # warm-up
         ours.train(next(steps))
     began = time.process_time()
-    batches = [next(steps) for _ in range(options.steps)]
-    targets = sum(ours.train(batch) for batch in batches)
+    targets = sum(ours.train(next(steps)) for _ in range(options.steps))
     measured = {"targets": targets, "train_cpu_seconds": time.process_time() - began}
-    if options.backbone == "sasrec":
-        sizes = {"inner": ours.knobs["inner"], "layers": ours.knobs["layers"]}
-        sizes |= {"width": ours.backbone.representation.width, "num_items": ours.interactions.num_items}
-        measured["operations"] = sum(training(b.segment, b.position, int(b.total), **sizes) for b in batches)
     if options.evaluate:
         torch.set_float32_matmul_precision("highest")
         ours.backbone.eval()

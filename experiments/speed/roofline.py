@@ -1,15 +1,22 @@
-"""What one thread can do, and where our training step's time goes: GEMM peaks and a profile by kind of work."""
+"""What one thread can do, what our steps do of it, and where their time goes: GEMM peaks, steps, a profile by kind.
+
+Peaks and steps take turns within seconds, since what a core can do changes by the minute on a shared machine.
+"""
 
 import argparse
+import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from arithmetic import training
 from product import PRECISION, assemble, result
 from torch.profiler import ProfilerActivity, profile
 
 from pte.lit.memory import keep_freed_memory
 
+TRIES, STEPS = 7, 10  # turns a round, training steps a turn
 SHAPES = ((512, 512, 512), (1024, 1024, 1024), (512, 2048, 512))  # m, n, k: well-shaped, in and out of the L2 cache
 KINDS = {  # the first kind one of whose words stands in an operation's name
     "products": ("mm", "linear", "matmul"),
@@ -23,19 +30,52 @@ KINDS = {  # the first kind one of whose words stands in an operation's name
 }
 
 
-def peak(dtype: torch.dtype, seconds: float = 0.25, tries: int = 4) -> float:
-    """Operations per CPU-second of the best shape and try."""
+def peak(dtype: torch.dtype, seconds: float = 0.15) -> float:
+    """Operations per CPU-second of the best shape."""
     best = 0.0
     for m, n, k in SHAPES:
         a, b, out = torch.randn(m, k).to(dtype), torch.randn(k, n).to(dtype), torch.empty(m, n, dtype=dtype)
         torch.mm(a, b, out=out)
-        for _ in range(tries):
-            count, began = 0, time.process_time()
-            while time.process_time() - began < seconds:
-                torch.mm(a, b, out=out)
-                count += 1
-            best = max(best, 2 * m * n * k * count / (time.process_time() - began))
+        count, began = 0, time.process_time()
+        while time.process_time() - began < seconds:
+            torch.mm(a, b, out=out)
+            count += 1
+        best = max(best, 2 * m * n * k * count / (time.process_time() - began))
     return best
+
+
+def stepping(interactions: Path, products: str) -> Callable[[], float]:
+    """A function that trains SASRec as shipped for some steps: useful operations per CPU-second, loader included."""
+    ours = assemble(interactions, "backbone=sasrec", products=products)
+    ours.backbone.train()
+    batches = ours.steps()
+    sizes = {"inner": ours.knobs["inner"], "layers": ours.knobs["layers"]}
+    sizes |= {"width": ours.backbone.representation.width, "num_items": ours.interactions.num_items}
+
+    def turn() -> float:
+        torch.set_float32_matmul_precision(PRECISION[products])
+        began = time.process_time()
+        seen = [next(batches) for _ in range(STEPS)]
+        for batch in seen:
+            ours.train(batch)
+        spent = time.process_time() - began
+        return sum(training(b.segment, b.position, int(b.total), **sizes) for b in seen) / spent
+
+    turn()  # warm-up
+    return turn
+
+
+def speeds(interactions: Path) -> dict[str, float]:
+    """Operations per CPU-second, medians over turns: what products reach alone, what whole steps do."""
+    keep_freed_memory()  # as the training stage does
+    steps = {products: stepping(interactions, products) for products in PRECISION}
+    found: dict[str, list[float]] = {}
+    for _ in range(TRIES):
+        for products, turn in steps.items():
+            found.setdefault(f"steps_{products}", []).append(turn())
+            torch.set_float32_matmul_precision("highest")
+            found.setdefault(f"peak_{products}", []).append(peak(getattr(torch, products)))
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
 def kind(name: str) -> str:
@@ -44,7 +84,6 @@ def kind(name: str) -> str:
 
 def shares(interactions: Path, backbone: str, steps: int) -> dict[str, float]:
     """Share of each kind of work in the self time of our steps as shipped, the loader included."""
-    keep_freed_memory()  # as the training stage does
     ours = assemble(interactions, f"backbone={backbone}", products="bfloat16")
     torch.set_float32_matmul_precision(PRECISION["bfloat16"])
     ours.backbone.train()
@@ -67,10 +106,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    torch.set_float32_matmul_precision("highest")
-    peaks = {"peak_float32": peak(torch.float32), "peak_bfloat16": peak(torch.bfloat16)}
     result(
-        **peaks, profile={name: shares(options.interactions, name, options.steps) for name in ("sasrec", "dreamrec")}
+        **speeds(options.interactions),
+        profile={name: shares(options.interactions, name, options.steps) for name in ("sasrec", "dreamrec")},
     )
 
 
