@@ -84,6 +84,25 @@ def test_attention_without_a_kernel_is_attention(masked, monkeypatch):
     torch.testing.assert_close(attend(q, k, v, mask, 0.5), attend(q, k, v, mask, 0.0), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_with_products_in_bf16_is_attention_to_their_precision(masked):
+    """Written out again, since the fused kernel is slow there; gradients too."""
+    given = torch.randn(3, 2, 2, 20, 8, generator=torch.Generator().manual_seed(0))
+    mask = block_causal(torch.arange(40).view(2, 20) // 7 + 1) if masked else None
+    found = {}
+    for precision in ("highest", "medium"):
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(precision)
+        try:
+            leaf = given.clone().requires_grad_()
+            read = attend(*leaf, mask, 0.0)
+            read.square().sum().backward()
+            found[precision] = (read.detach(), leaf.grad)
+        finally:
+            torch.set_float32_matmul_precision(before)
+    torch.testing.assert_close(found["medium"], found["highest"], rtol=0.02, atol=0.05)
+
+
 def test_dropout_is_live_in_training_only(encoder):
     x, place = vectors(1, 8), torch.arange(8)
     assert torch.equal(encoder(x, place), encoder(x, place))

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from pte.nn.attention import attend
 
 
 class CrossAttention(nn.Module):
@@ -23,5 +24,4 @@ class CrossAttention(nn.Module):
         """`mask` (R, 1, L, L) bool, which place may look at which; None = causal."""
         q = rearrange(self.query(asks), "r l (h d) -> r h l d", h=self.heads)
         k, v = rearrange(self.key_value(reads), "r l (two h d) -> two r h l d", two=2, h=self.heads)
-        read = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        return self.out(rearrange(read, "r h l d -> r l (h d)"))
+        return self.out(rearrange(attend(q, k, v, mask, drop=0.0), "r h l d -> r l (h d)"))
