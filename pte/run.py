@@ -15,7 +15,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.paths import CONF_DIR
@@ -36,6 +36,17 @@ def refuse_secrets(arguments: list[str]) -> None:
             )
 
 
+def check_knobs(cfg: DictConfig) -> None:
+    """Refuse values that cannot be, by the names a person typed; where no knob was typed there is nothing to check."""
+    from pte.stage import knobs
+
+    typed = HydraConfig.get().overrides.task
+    choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
+    if len(choices) < len(typed):
+        usual = hydra.compose("config", overrides=choices)
+        knobs.check(*(OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)))
+
+
 def job(cfg: DictConfig) -> float | None:
     """One resolved configuration, run to its end. Returns the monitored validation metric for sweepers."""
     from rich.console import Console
@@ -46,6 +57,7 @@ def job(cfg: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
+        check_knobs(cfg)
         options = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
         metrics = pipeline.run(cfg, run_dir, options, group=run_dir.parent.name if sweeping else None)
         if metrics is None:

@@ -23,6 +23,7 @@ from pte.metric.rank import ranks
 from pte.metric.ranking import RankingMetric
 from pte.nn.batch import PackedBatch
 from pte.nn.part import scored
+from pte.schema import InputError
 
 
 class Recommender(LightningModule):
@@ -103,7 +104,10 @@ class Recommender(LightningModule):
         torch.set_float32_matmul_precision(self.training_precision)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
+        try:
+            optimizer = self.optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
+        except (TypeError, ValueError) as error:  # a knob that torch refuses
+            raise InputError(f"optimizer: {error}") from None
         if not self.warmup and self.decay == "none":
             return optimizer
         # Not `trainer.estimated_stepping_batches`, which sets the loader up before a kept state has told it its place.

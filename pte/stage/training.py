@@ -155,29 +155,33 @@ def device_of(accelerator: str) -> torch.device:
 def make_trainer(knobs: Mapping[str, Any], callbacks: Sequence[Any], context: Context) -> Trainer:
     """Lightning's Trainer, which writes nothing by itself."""
     from lightning.pytorch import Trainer
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
     local = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
     nodes = int(os.environ.get("WORLD_SIZE", "1")) // local
     if knobs["devices"] not in (1, "auto") and "WORLD_SIZE" not in os.environ:
         raise InputError(f"trainer.devices={knobs['devices']} needs a process group: start it under torchrun")
-    return Trainer(
-        accelerator=knobs["accelerator"],
-        devices=local if "WORLD_SIZE" in os.environ else 1,
-        num_nodes=nodes,
-        strategy=knobs["strategy"],
-        precision=knobs["precision"],
-        max_epochs=knobs["max_epochs"],
-        check_val_every_n_epoch=knobs["check_val_every_n_epoch"],
-        gradient_clip_val=knobs["gradient_clip"],
-        callbacks=list(callbacks),
-        plugins=[plugin for callback in callbacks for plugin in getattr(callback, "plugins", [])],
-        logger=list(context.loggers) or False,
-        default_root_dir=context.work,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    try:
+        return Trainer(
+            accelerator=knobs["accelerator"],
+            devices=local if "WORLD_SIZE" in os.environ else 1,
+            num_nodes=nodes,
+            strategy=knobs["strategy"],
+            precision=knobs["precision"],
+            max_epochs=knobs["max_epochs"],
+            check_val_every_n_epoch=knobs["check_val_every_n_epoch"],
+            gradient_clip_val=knobs["gradient_clip"],
+            callbacks=list(callbacks),
+            plugins=[plugin for callback in callbacks for plugin in getattr(callback, "plugins", [])],
+            logger=list(context.loggers) or False,
+            default_root_dir=context.work,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except (ValueError, MisconfigurationException) as error:  # a knob that Lightning refuses
+        raise InputError(f"trainer: {error}") from None
 
 
 def make_loaders(

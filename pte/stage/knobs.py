@@ -1,0 +1,44 @@
+"""Values a person typed, looked at before anything is made: a word for a number, a number that cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pte.schema import InputError
+
+LEAST = {  # whole numbers, from ... on
+    "seed": 0,
+    "trainer.max_epochs": 1, "trainer.patience": 0, "trainer.check_val_every_n_epoch": 1, "trainer.batch_size": 1,
+    "backbone.length": 1, "backbone.inner": 1, "backbone.layers": 1, "backbone.heads": 1, "backbone.steps": 1,
+    "representation.width": 1,
+    "encoder.batch_size": 1, "encoder.max_tokens": 1, "profiler.batch_size": 1,
+    "selector.epochs": 1, "selector.batch_size": 1, "selector.group_size": 1, "selector.inner_epochs": 1,
+}  # fmt: skip
+WORDS_TOO = ("trainer.devices",)  # auto
+
+
+def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
+    """Refuse what differs in kind from `usual`, the same options with no knob changed, and what LEAST rules out."""
+    given, shipped = _leaves(config), _leaves(usual)
+    for name, value in given.items():
+        expected = shipped.get(name)
+        if name in WORDS_TOO or value is None:
+            continue
+        if isinstance(expected, bool):
+            if not isinstance(value, bool):
+                raise InputError(f"{name}={value}: give true or false")
+        elif isinstance(expected, int | float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise InputError(f"{name}={value}: give a number, as {expected}, which it is by default")
+    for name, least in LEAST.items():
+        value = given.get(name, least)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name}={'null' if value is None else value}: give a whole number, {least} or more")
+
+
+def _leaves(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Dotted name -> value; lists are values."""
+    found: dict[str, Any] = {}
+    for key, part in value.items():
+        found |= _leaves(part, f"{above}{key}.") if isinstance(part, Mapping) else {f"{above}{key}": part}
+    return found

@@ -1,0 +1,67 @@
+"""A word for a number and a number that cannot be are named before anything is made."""
+
+import functools
+
+import pytest
+import torch
+
+from pte.lit.recommender import Recommender
+from pte.schema import InputError
+from pte.stage import training
+from pte.stage.knobs import check
+
+USUAL = {
+    "seed": 0,
+    "trainer": {"max_epochs": 20, "devices": 1, "compile": False, "gradient_clip": None, "precision": "32-true"},
+    "optimizer": {"lr": 1e-3, "betas": [0.9, 0.999], "weight_decay": 0},
+    "reward": {"parts": {"distinct": {"temperature": 0.1}}},
+}
+
+
+def changed(name, value):
+    group, _, rest = name.partition(".")
+    if not rest:
+        return {**USUAL, group: value}
+    first, *deeper = rest.split(".")
+    for key in reversed(deeper):
+        value = {key: value}
+    return {**USUAL, group: {**USUAL[group], first: value}}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seed", 3), ("trainer.devices", "auto"), ("trainer.compile", True), ("trainer.gradient_clip", 1.0),
+     ("trainer.precision", 16), ("optimizer.weight_decay", 0.1), ("optimizer.lr", 1), ("optimizer.lr", None),
+     ("optimizer.betas", [0.9, 0.98]), ("optimizer.new", "word"), ("reward.parts.distinct.temperature", 1)],
+)  # fmt: skip
+def test_what_can_be_passes(name, value):
+    check(changed(name, value), USUAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("seed", "x", "seed=x: give a number"), ("seed", -1, "seed=-1: give a whole number, 0 or more"),
+     ("seed", True, "seed=True"), ("trainer.max_epochs", 2.5, "max_epochs=2.5: give a whole number, 1 or more"),
+     ("trainer.max_epochs", 0, "1 or more"), ("trainer.max_epochs", None, "max_epochs=null"),
+     ("trainer.compile", "maybe", "compile=maybe: give true or false"), ("trainer.compile", 1, "true or false"),
+     ("optimizer.lr", "fast", "optimizer.lr=fast: give a number, as 0.001"),
+     ("reward.parts.distinct.temperature", "hot", "reward.parts.distinct.temperature=hot")],
+)  # fmt: skip
+def test_what_cannot_be_is_named(name, value, words):
+    with pytest.raises(InputError, match=words):
+        check(changed(name, value), USUAL)
+
+
+def test_what_torch_refuses_is_told_in_its_words():
+    adam = functools.partial(torch.optim.AdamW, weight_decay=-1.0)
+    recommender = Recommender(backbone=torch.nn.Linear(1, 1), optimizer=adam, seed=0)
+    with pytest.raises(InputError, match="optimizer: Invalid weight_decay value: -1"):
+        recommender.configure_optimizers()
+
+
+def test_what_lightning_refuses_is_told_in_its_words(tmp_path):
+    knobs = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "bf17", "max_epochs": 1,
+             "check_val_every_n_epoch": 1, "gradient_clip": None}  # fmt: skip
+    context = type("Bare", (), {"loggers": [], "work": tmp_path})
+    with pytest.raises(InputError, match="trainer: Precision 'bf17' is invalid"):
+        training.make_trainer(knobs, [], context)
