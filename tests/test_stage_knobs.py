@@ -4,8 +4,11 @@ import functools
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from pte.lit.recommender import Recommender
+from pte.paths import CONF_DIR
 from pte.schema import InputError
 from pte.stage import training
 from pte.stage.knobs import check
@@ -50,6 +53,21 @@ def test_what_can_be_passes(name, value):
 def test_what_cannot_be_is_named(name, value, words):
     with pytest.raises(InputError, match=words):
         check(changed(name, value), USUAL)
+
+
+OPTIONS = [
+    f"{folder.name}={file.stem}"
+    for folder in sorted(CONF_DIR.iterdir())
+    if folder.is_dir() and folder.name != "experiment"
+    for file in sorted(folder.glob("*.yaml"))
+]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_no_shipped_option_is_refused(option):
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", [option]), resolve=True)
+    check(config, config)
 
 
 def test_what_torch_refuses_is_told_in_its_words():
