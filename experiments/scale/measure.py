@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from itertools import chain, repeat
 
 import torch
 from catalogue import interactions
@@ -30,6 +31,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--items", type=int, required=True)
     parser.add_argument("--way", choices=list(WAYS), required=True)
+    parser.add_argument("--users", type=int, default=USERS)
+    parser.add_argument("--steps", type=int, default=MOST_STEPS, help="at most, after the first")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -37,14 +40,14 @@ def main() -> None:
         overrides = ["representation=id", "backbone=sasrec", *WAYS[options.way]]
         config = OmegaConf.to_container(compose("config", overrides), resolve=True)
     build = builder(config)
-    data = interactions(options.items, USERS)
+    data = interactions(options.items, options.users)
     split = build("protocol")(data)
     representation = build("representation", num_items=data.num_items, vectors=None)
     backbone = build("backbone", representation=representation, num_items=data.num_items)
     optimizer = build("optimizer")(backbone.parameters())
     loader = TrainingLoader(data, split, row_length=backbone.length, batch_size=config["trainer"]["batch_size"], seed=0)
     torch.set_float32_matmul_precision("medium")  # trainer.products=bfloat16, as shipped
-    batches = iter(loader)
+    batches = chain.from_iterable(repeat(loader))
 
     def step() -> float:
         batch = next(batches)
@@ -56,7 +59,7 @@ def main() -> None:
     backbone.train()
     step()
     targets, steps, began = 0.0, 0, time.process_time()
-    while steps < MOST_STEPS and (time.process_time() - began < TRAIN_SECONDS or not steps):
+    while steps < options.steps and (time.process_time() - began < TRAIN_SECONDS or not steps):
         targets += step()
         steps += 1
     result = {
@@ -66,7 +69,7 @@ def main() -> None:
     optimizer.zero_grad()
     torch.set_float32_matmul_precision("highest")
     backbone.eval()
-    every = max(1, USERS * options.items // RANKED)
+    every = max(1, options.users * options.items // RANKED)
     cases = Cases(split.valid.user[::every], split.valid.target[::every], split.valid.tied[::every])
     questions = EvaluationLoader(data, cases, row_length=backbone.length)
     began = time.process_time()
