@@ -69,7 +69,11 @@ def chart(rounds: Rounds, path: Path) -> None:
     for panel, (key, title) in zip(panels, FIGURES.items(), strict=True):
         for way, colour, mark in zip(WAYS, COLOURS, "os^", strict=True):
             panel.plot(sizes, [median(rounds, n, way, key) for n in sizes], color=colour, marker=mark, label=way)
-        panel.set(xscale="log", yscale="log", xlabel="items", title=title)
+        panel.set(xscale="log", xlabel="items", title=title)
+        if key == "train_peak_mib":
+            panel.set_ylim(0)
+        else:
+            panel.set_yscale("log")
         panel.grid(True, color="#dddddd")
         panel.spines[["top", "right"]].set_visible(False)
     handles, labels = panels[0].get_legend_handles_labels()
