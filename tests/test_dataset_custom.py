@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import polars as pl
 import pytest
@@ -144,10 +142,8 @@ def test_two_hundred_thousand_shuffled_rows_with_duplicates(custom, tmp_path):
         {"item_id": [f"item/{i}" for i in range(5_000)], "title": [f"Thing {i}" for i in range(5_000)]}
     )
     items.write_csv(tmp_path / "things.csv")
-    began = time.perf_counter()
     data = custom("", interactions=str(tmp_path / "big.csv"), items=str(tmp_path / "things.csv"))
     made = data.read()
-    assert time.perf_counter() - began < 10
     exact = len(np.unique(np.stack([user, item, when]), axis=1)[0])
     assert len(made.user) == exact
     assert made.card["counted"]["exact duplicate rows dropped"] == 205_000 - exact

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +74,7 @@ def real(folder, users, items, interactions):
     ],
 )
 def test_real_tables_have_the_published_counts(folder, users, items, interactions, tied):
-    began = time.perf_counter()
     made = real(folder, users, items, interactions).read()
-    assert time.perf_counter() - began < 5
     assert (made.num_users, made.num_items, len(made.user)) == (users, items, interactions)
     if tied:
         assert made.card["tied_last_pairs"] == pytest.approx(tied, abs=5e-4)

@@ -1,7 +1,5 @@
 """Profiles by form: what they state, that they differ, and that nothing hidden is in them."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -95,8 +93,8 @@ def test_plain_metadata_has_one_candidate():
         MetadataProfiler(num_candidates=4, titles=3)
 
 
-def test_thousands_of_people_take_seconds():
-    """5,000 people with 8 choices of 3,000 items; a catalogue of twenty thousand people takes under a minute."""
+def test_every_one_of_thousands_has_all_candidates():
+    """5,000 people with 8 choices of 3,000 items."""
     generator = np.random.default_rng(0)
     names = ["", *(f"item {i}" for i in range(1, 3001))]
     kinds = ["", *(f"A > kind {i % 50} > leaf {i % 7}" for i in range(1, 3001))]
@@ -104,6 +102,6 @@ def test_thousands_of_people_take_seconds():
     view = View(
         user, generator.integers(1, 3001, 40_000).astype(np.int32), 5000, Items(names, names, {"categories": kinds})
     )
-    began = time.process_time()
-    template().rebuild(view, [])
-    assert time.process_time() - began < 15, "measured 1.6 s"
+    made = template().rebuild(view, [])
+    assert (len(made.user), len(made.item)) == (5000, 3001)
+    assert all(len(group) == 4 and all(group) for group in made.user + made.item[1:])

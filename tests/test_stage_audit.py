@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -201,7 +200,7 @@ def test_other_peoples_choices_are_counted_not_blamed(twelve, twelve_split, tmp_
 @pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", ["Toys", "Yelp"])
-def test_real_profiles_are_written_in_a_minute_and_clean(name, tmp_path):
+def test_real_profiles_are_clean(name, tmp_path):
     """Yelp has repeat visits and 4,697 titles shared by several places: a title may be visible and held out at once."""
     data = os.environ.get("PTE_DATA")
     if not data or not (Path(data) / name).is_dir():
@@ -210,7 +209,5 @@ def test_real_profiles_are_written_in_a_minute_and_clean(name, tmp_path):
         config = compose(overrides=[f"+dataset={name}", f"+paths.data={data}"])
     interactions = instantiate(OmegaConf.to_container(config, resolve=True)["dataset"]).read()
     split = LeaveOneOut()(interactions)
-    began = time.process_time()
     profiles = written("template", visible_view(interactions, split), tmp_path)
-    assert time.process_time() - began < 60, "measured: 6 s for Toys, 11 s for Yelp"
     assert audit(interactions, split, profiles, PROFILERS["template"]()) == []
