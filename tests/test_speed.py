@@ -1,5 +1,6 @@
 """The speed experiment's yardsticks: its count of operations by hand, its plain models against pte's."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from pte.representation.id import Id
 sys.path.append(str(Path(__file__).parent.parent / "experiments" / "speed"))
 import arithmetic
 import gpu
+import gpu_step
 import plain
 
 ITEM = np.array([3, 1, 4, 1, 5, 9, 2, 6, 5], np.int64)  # three histories: 4, 3 and 2 items
@@ -105,7 +107,22 @@ def test_every_way_timed_on_a_gpu_has_the_plain_loss_and_gradients(way):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="it measures where there is a CUDA device")
-def test_timing_without_a_gpu_ends_in_one_line(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["gpu.py"])
-    with pytest.raises(SystemExit, match="measures on a CUDA GPU, and torch finds none here"):
-        gpu.main()
+@pytest.mark.parametrize("script", [gpu, gpu_step])
+def test_timing_without_a_gpu_ends_in_one_line(monkeypatch, script):
+    given = ["--interactions", "x"] if script is gpu_step else []
+    monkeypatch.setattr(sys, "argv", [f"{script.__name__}.py", *given])
+    with pytest.raises(SystemExit, match=f"{script.__name__}.py measures on a CUDA GPU, and torch finds none here"):
+        script.main()
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("shape", "targets"), [("SASRec, d 64, 256 histories", 256), ("DreamRec, d 64, 128 histories", 128)]
+)
+def test_a_step_timed_on_a_gpu_is_the_shipped_one(shape, targets):
+    if "PTE_DATA" not in os.environ:
+        pytest.skip("PTE_DATA is not set: no Toys table")
+    toys = Path(os.environ["PTE_DATA"]) / "Toys" / "interactions.csv.gz"
+    trained = {way: gpu_step.prepare(toys, shape, gpu_step.WAYS[way], "cpu")(1) for way in ("as shipped", "bf16-mixed")}
+    assert len(set(trained.values())) == 1
+    assert targets < trained["as shipped"] < 20 * targets
