@@ -75,6 +75,17 @@ def test_without_cross_attention_views_stay_apart():
     assert torch.equal(model.mix(x, None), x)
 
 
+def test_with_a_residual_each_view_keeps_itself():
+    torch.manual_seed(0)
+    replaced = made("llm_esr")
+    kept = made("llm_esr", cross_attention="residual")
+    kept.load_state_dict(replaced.state_dict())
+    x = torch.randn(2, 1, 3, 4)
+    assert torch.allclose(kept.mix(x, None), x + replaced.mix(x, None))
+    with pytest.raises(InputError, match="it is true, false or residual"):
+        made("llm_esr", cross_attention="half")
+
+
 def test_similar_users_by_the_texts_of_their_training_items():
     model, text = observed(), vectors().numpy()
     user = np.stack([text[h].mean(axis=0) for h in HISTORIES])

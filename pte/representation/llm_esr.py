@@ -35,7 +35,9 @@ _GROUPS = 8  # padded to one length, the teachers of a step are mostly padding; 
 class LlmEsr(ItemTable):
     """[c_i, s_i]; half of the width is free per item.
 
-    neighbors: size of N(u). pool: at most that many users are searched for N(u), evenly spaced over all of them.
+    cross_attention: False leaves the views as they are; "residual" (ours) adds what a view reads in the other to it,
+    instead of replacing it. neighbors: size of N(u). pool: at most that many users are searched for N(u), evenly spaced
+    over all of them.
     """
 
     uses_text = True
@@ -52,7 +54,7 @@ class LlmEsr(ItemTable):
         num_items: int,
         vectors: Tensor | None,
         width: int,
-        cross_attention: bool,
+        cross_attention: bool | str,
         heads: int,
         alpha: float,
         neighbors: int,
@@ -61,6 +63,8 @@ class LlmEsr(ItemTable):
         super().__init__()
         if width % 2:
             raise InputError(f"representation.width={width}: llm_esr has two views of equal width, so it must be even")
+        if cross_attention not in (True, False, "residual"):
+            raise InputError(f"representation.cross_attention={cross_attention}: it is true, false or residual")
         rows = item_rows(vectors, num_items, "llm_esr")
         self.width, self.alpha, self.neighbors, self.pool = width, alpha, neighbors, pool
         half = fitting(width // 2, rows, "llm_esr")
@@ -69,6 +73,7 @@ class LlmEsr(ItemTable):
         self.adapt = nn.Sequential(nn.Linear(rows.shape[1], rows.shape[1] // 2), nn.Linear(rows.shape[1] // 2, half))
         self.asks_semantic = CrossAttention(width=half, heads=heads) if cross_attention else None
         self.asks_collaborative = CrossAttention(width=half, heads=heads) if cross_attention else None
+        self.residual = cross_attention == "residual"
         for name in ("similar", "item", "begin", "length"):
             self.register_buffer(name, None, persistent=False)
 
@@ -83,12 +88,13 @@ class LlmEsr(ItemTable):
         if self.asks_semantic is None or self.asks_collaborative is None:
             return x
         collaborative, semantic = x
-        return torch.stack(
+        read = torch.stack(
             [
                 self.asks_semantic(semantic, collaborative, mask),
                 self.asks_collaborative(collaborative, semantic, mask),
             ]
         )
+        return x + read if self.residual else read
 
     def observe(self, item: np.ndarray, begin: np.ndarray, length: np.ndarray) -> None:
         """N(u) of every training history, from training items alone."""
