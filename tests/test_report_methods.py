@@ -38,6 +38,19 @@ def test_knobs_make_methods_of_their_own(tmp_path):
     ]
 
 
+def test_a_value_taken_by_several_knobs_is_said_once_and_a_class_by_its_group(tmp_path):
+    adam = {"optimizer": {"_target_": "torch.optim.Adam"}}
+    decayed = {"optimizer": {"_target_": "torch.optim.AdamW", "weight_decay": 0.3}, "trainer": {"weight_decay": 0.3}}
+    assert labels(read(tmp_path / "a", {"knobs": adam}, {"knobs": decayed})) == [
+        "sasrec · id (optimizer=Adam)",
+        "sasrec · id (optimizer=AdamW, weight_decay=0.3)",
+    ]
+    apart = [{"optimizer": {"rate": a}, "trainer": {"rate": b}} for a, b in ((1, 1), (2, 3))]
+    assert labels(read(tmp_path / "b", *({"knobs": k} for k in apart)))[1] == (
+        "sasrec · id (optimizer.rate=2, trainer.rate=3)"
+    )
+
+
 def test_the_parts_that_differ_are_named(tmp_path):
     text = {"representation": "alphafuse.AlphaFuse", "text": True}
     plain = {"profiler": {"_target_": "pte.profiler.none.Plain"}}

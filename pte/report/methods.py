@@ -195,9 +195,25 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     for mine, name in zip(knobs, names, strict=True):
         twins = [other for other, its in zip(knobs, names, strict=True) if its == name]
         differ = sorted({k for twin in twins for k in {*twin, *mine} if twin.get(k) != mine.get(k)})
-        said = ", ".join(f"{knob.rsplit('.', 1)[-1]}={mine.get(knob)}" for knob in differ)
-        labels.append(f"{name} ({said})" if differ else name)
+        said = ", ".join(_told({knob: mine[knob] for knob in differ if knob in mine}))
+        labels.append(f"{name} ({said})" if said else name)
     return labels
+
+
+def _told(knobs: Mapping[str, Any]) -> list[str]:
+    """What knobs say, each thing once: several may take one value by interpolation. A class goes by its group's name."""
+    short = {}
+    for knob, value in knobs.items():
+        *path, last = knob.split(".")
+        if last == "_target_":
+            short[knob] = (path[-1], str(value).rsplit(".", 1)[-1])
+        else:
+            short[knob] = (last, str(value))
+    values: dict[str, set[str]] = {}
+    for name, value in short.values():
+        values.setdefault(name, set()).add(value)
+    said = (f"{name if len(values[name]) == 1 else knob}={value}" for knob, (name, value) in short.items())
+    return list(dict.fromkeys(said))
 
 
 def common(methods: Sequence[Method], field: str) -> str:
