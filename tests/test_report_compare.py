@@ -7,6 +7,7 @@ from fabricated import part_of, write_run
 from pte.metric.significance import Interval
 from pte.report import methods, runs
 from pte.report.compare import Column, Comparison, Difference, per_user
+from pte.report.grid import value_grid
 from pte.schema import InputError
 
 NONE = [10] * 8  # 0-based: rank 10 misses the first ten
@@ -172,3 +173,12 @@ def test_parts_and_mistakes(tmp_path):
         three(tmp_path / "b", metrics=["HR@10"])
     with pytest.raises(InputError, match=r"--draws 50 cannot show significance for 3 methods.*--draws 2000"):
         three(tmp_path / "c", draws=50)
+
+
+def test_seconds_of_several_machines_are_not_to_be_compared(tmp_path):
+    note = {}
+    for name, gpus in {"one": (None, None), "two": (None, "H200")}.items():
+        rows = [{"test": ALL, "seed": seed, "gpu": gpu} for seed, gpu in enumerate(gpus)]
+        note[name] = value_grid(compared(tmp_path / name, *rows), "masked", "Hit@10").note
+    assert "spent on" not in note["one"]
+    assert note["two"].endswith("They were spent on CPU and H200: not to be compared.")

@@ -69,6 +69,12 @@ def _name(ranking: str, metric: str, kind: str) -> str:
     return f"{ranking}-{metric.lower().replace('@', '-')}-{kind}"
 
 
+def _machines(comparison: Comparison) -> str:
+    """What the seconds were spent on, where not all of them on one thing."""
+    on = sorted({run.hardware for method in comparison.methods for run in method.runs})
+    return f" They were spent on {' and '.join(on)}: not to be compared." if len(on) > 1 else ""
+
+
 def value_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
     """Methods by groups: means over seeds with their standard deviation, the clear winner in bold."""
     columns = comparison.columns(ranking, metric)
@@ -89,6 +95,7 @@ def value_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
         " Mean ± standard deviation over seeds. Bold: better than every other row (paired permutation test over users,"
         f" Holm-corrected p ≤ {ALPHA}). s: seconds of all stages when they were made, mean over seeds;"
         " shared stages count in every row."
+        f"{_machines(comparison)}"
     )
     header = ("#", "method", "seeds", *(_words(column.group) for column in columns), "s")
     return Grid(_name(ranking, metric, "value"), comparison.title(ranking, metric), header, tuple(rows), note, 2)

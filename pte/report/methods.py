@@ -201,7 +201,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
 
 
 def _told(knobs: Mapping[str, Any]) -> list[str]:
-    """What knobs say, each thing once: several may take one value by interpolation. A class goes by its group's name."""
+    """What knobs say, each thing once: several may share a value by interpolation. A class goes by its group's name."""
     short = {}
     for knob, value in knobs.items():
         *path, last = knob.split(".")

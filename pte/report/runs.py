@@ -99,6 +99,12 @@ class Run:
         values = [stage.get(what) for stage in self.report["stages"].values()]
         return None if None in values else float(sum(values))
 
+    @property
+    def hardware(self) -> str:
+        """What trained it, or ranked where nothing was trained: the name of a GPU, or "CPU"."""
+        stages = self.report["stages"]
+        return str(stages.get("training", {}).get("gpu") or stages.get("metrics", {}).get("gpu") or "CPU")
+
     @cached_property
     def parts(self) -> Mapping[str, Ranked]:
         return {part: _ranked(self.path / "ranks.npz", part) for part in ("valid", "test")}

@@ -116,7 +116,7 @@ def deliver(
         "config": portable(config),
         "card": json.loads((done["interactions"] / "card.json").read_text(encoding="utf-8")),
         "stages": {
-            name: {k: m.get(k) for k in ("key", "wall_seconds", "peak_memory_mib", "commit")}
+            name: {k: m.get(k) for k in ("key", "wall_seconds", "peak_memory_mib", "gpu", "commit")}
             for name, m in manifests.items()
         },
         **environment.facts(),

@@ -43,6 +43,14 @@ def facts() -> dict[str, Any]:
     return {"versions": versions, "platform": platform.platform(), "commit": _commit()}
 
 
+def gpu(elsewhere: bool = False) -> str | None:
+    """The name of the GPU that this process has used, or that processes it started (`elsewhere`) have; None: a CPU."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available() or not (elsewhere or torch.cuda.is_initialized()):
+        return None
+    return str(torch.cuda.get_device_name())
+
+
 def peak_memory_mib() -> int:
     """Largest resident memory of this process so far, in MiB (Linux counts KiB, macOS bytes)."""
     unit = 2**20 if sys.platform == "darwin" else 2**10

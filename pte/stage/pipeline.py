@@ -39,6 +39,7 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
             "peak_memory_mib": environment.peak_memory_mib(),
+            "gpu": environment.gpu(elsewhere=processes > 1 and config["trainer"]["accelerator"] != "cpu"),
         }
     shutil.rmtree(context.work, ignore_errors=True)  # only needed to get here
     return store.path(step.name, step.key)
