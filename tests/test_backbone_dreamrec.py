@@ -10,6 +10,7 @@ from pte.backbone.dreamrec import DreamRec
 from pte.nn import diffusion
 from pte.nn.batch import History, PackedBatch
 from pte.nn.item_table import ItemTable
+from pte.nn.noise import CaseNoise
 from pte.representation.id import Id
 
 ITEMS, WIDTH = 30, 8
@@ -149,7 +150,7 @@ def test_a_future_item_changes_no_earlier_prediction():
 @pytest.mark.parametrize("sampler", ["exact", "ddpm", "ddim"])
 def test_scores_are_a_function_of_the_generator(sampler):
     model = make(sampler=sampler).eval()
-    one, same, other = (model.score(HISTORY, generator=torch.Generator().manual_seed(s)) for s in (0, 0, 1))
+    one, same, other = (model.score(HISTORY, noise=torch.Generator().manual_seed(s)) for s in (0, 0, 1))
     assert one.shape == (2, ITEMS)
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
@@ -160,14 +161,14 @@ def test_sampling_leaves_the_global_generator_alone():
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    model.score(HISTORY, generator=torch.Generator().manual_seed(1))
+    model.score(HISTORY, noise=torch.Generator().manual_seed(1))
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_scores_do_not_depend_on_padding():
     model = make().eval()
     more = History(F.pad(HISTORY.item, (0, 4)), HISTORY.length)
-    one, two = (model.score(h, generator=torch.Generator().manual_seed(0)) for h in (HISTORY, more))
+    one, two = (model.score(h, noise=torch.Generator().manual_seed(0)) for h in (HISTORY, more))
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
 
 
@@ -217,21 +218,42 @@ def test_the_fold_follows_the_weights():
     weights = make().state_dict()
     weights["denoiser.first.weight"] = weights["denoiser.first.weight"] * 0.5
     used, fresh = make().eval(), make().eval()
-    used.score(HISTORY, generator=torch.Generator().manual_seed(0))
+    used.score(HISTORY, noise=torch.Generator().manual_seed(0))
     scores = []
     for model in (used, fresh):
         model.load_state_dict(weights)
-        scores.append(model.score(HISTORY, generator=torch.Generator().manual_seed(0)))
+        scores.append(model.score(HISTORY, noise=torch.Generator().manual_seed(0)))
     assert torch.equal(*scores)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_fold_follows_an_optimizer(fused):
+    """A fused step counts no version of what it writes."""
+    used, fresh = make(), make()
+    optimizer = torch.optim.Adam(used.parameters(), lr=0.1, fused=fused)
+    for _ in range(2):  # a validation, training, a validation
+        used.eval().score(HISTORY, noise=torch.Generator().manual_seed(0))
+        used.train().loss(batch())["loss"].backward()
+        optimizer.step()
+    fresh.load_state_dict(used.state_dict())
+    one, other = (model.eval().score(HISTORY, noise=torch.Generator().manual_seed(0)) for model in (used, fresh))
+    assert torch.equal(one, other)
+
+
+def test_a_score_does_not_depend_on_who_is_asked_beside():
+    model = make(sampler="ddpm").eval()
+    both = model.score(HISTORY, noise=CaseNoise(0, [7, 9]))
+    alone = model.score(History(HISTORY.item[1:], HISTORY.length[1:]), noise=CaseNoise(0, [9]))
+    torch.testing.assert_close(both[1:], alone)
 
 
 def test_cosine_scores_ignore_the_length_of_an_item():
     model, inner = make(cosine=True).eval(), make().eval()
     for each in (model, inner):
-        before = each.score(HISTORY, generator=torch.Generator().manual_seed(0))
+        before = each.score(HISTORY, noise=torch.Generator().manual_seed(0))
         each.representation.rows[5] *= 3
         # item 5 is not in the histories: only its own column could move
-        after = each.score(HISTORY, generator=torch.Generator().manual_seed(0))
+        after = each.score(HISTORY, noise=torch.Generator().manual_seed(0))
         assert torch.equal(before[:, :4], after[:, :4])
         assert torch.allclose(before[:, 4], after[:, 4]) == each.cosine
 
@@ -241,7 +263,7 @@ def test_it_learns_what_follows_what(depth, sampler):
     """Three histories, three continuations: the learnt ones come out on top, from any draw."""
     model = trained(make(depth=depth, sampler=sampler), steps=400)
     asked = History(torch.tensor([[1, 2, 3], [5, 6, 0], [8, 0, 0]]), torch.tensor([3, 2, 1]))
-    top = model.score(asked, generator=torch.Generator().manual_seed(5)).argmax(dim=1) + 1
+    top = model.score(asked, noise=torch.Generator().manual_seed(5)).argmax(dim=1) + 1
     assert top.tolist() == [4, 7, 9]
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from pte.backbone import reading
 from pte.lit.data import EvaluationLoader, TrainingLoader
-from pte.metric.rank import ranks
+from pte.metric.rank import MISS, ranks
 from pte.metric.summary import check_invariants, summarise, values
 from pte.nn.batch import History
 from pte.nn.part import scored
@@ -153,7 +153,7 @@ def test_metrics_keep_their_order_and_grow_with_k(row):
         scores.tolist(), question.target.tolist(), question.seen.tolist(), found.masked, found.unmasked, strict=True
     ):
         ahead = {item for item, score in enumerate(of, 1) if score >= of[target - 1]} - {target}
-        assert (masked, unmasked) == (len(ahead - set(seen)), len(ahead))
+        assert (masked, unmasked) == (MISS if target in seen else len(ahead - set(seen)), len(ahead))
     kinds = {"masked": found.masked.numpy(), "unmasked": found.unmasked.numpy()}
     flat = summarise(kinds, {"all": np.ones(len(scores), bool)}, ks=range(1, NUM_ITEMS + 1))
     check_invariants(flat)
@@ -223,7 +223,7 @@ def test_padding_never_ranks(row, monkeypatch):
     assert length.unique().numel() > 1
 
     def same(history):
-        again = backbone.score(history, generator=torch.Generator().manual_seed(0))
+        again = backbone.score(history, noise=torch.Generator().manual_seed(0))
         assert again.shape == (len(length), NUM_ITEMS)
         torch.testing.assert_close(again, scores, rtol=0, atol=1e-5 * float(scores.abs().max()))
 

@@ -1,10 +1,12 @@
 """Ranks against hand counts and a plain sort, and the rules of ties, masks and NaN."""
 
+import numpy as np
 import pytest
 import torch
 
 from pte.metric import rank
-from pte.metric.rank import ranks
+from pte.metric.rank import MISS, ranks
+from pte.metric.summary import NAMES, values
 
 
 def plain(scores, target, seen):
@@ -13,7 +15,7 @@ def plain(scores, target, seen):
     for s, t, h in zip(scores.tolist(), target.tolist(), seen.tolist(), strict=True):
         ahead = {j for j in range(1, len(s) + 1) if j != t and s[j - 1] >= s[t - 1]}
         unmasked.append(len(ahead))
-        masked.append(len(ahead - set(h)))
+        masked.append(MISS if t in h else len(ahead - set(h)))
     return masked, unmasked
 
 
@@ -34,10 +36,17 @@ def test_minus_infinity_ties_are_pessimistic_too():
     assert (found.unmasked.item(), found.masked.item()) == (4, 3)
 
 
-def test_a_repeated_target_is_not_masked_and_duplicates_count_once():
-    scores = torch.tensor([[3.0, 2.0, 1.0]])
-    found = ranks(scores, torch.tensor([2]), torch.tensor([[2, 1, 1, 1, 0, 0]]))
+def test_duplicates_in_the_history_count_once():
+    found = ranks(torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([2]), torch.tensor([[1, 1, 1, 0, 0]]))
     assert (found.unmasked.item(), found.masked.item()) == (1, 0)
+
+
+def test_a_repeated_target_is_a_miss_where_seen_items_are_masked():
+    """A scorer that knows only what the history holds would else put it first: its rivals are gone."""
+    found = ranks(torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([2]), torch.tensor([[2, 1]]))
+    assert (found.unmasked.item(), found.masked.item()) == (1, MISS)
+    assert all(values(name, found.masked.numpy(), 50).item() == 0 for name in NAMES)
+    assert np.int32(MISS) == MISS
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

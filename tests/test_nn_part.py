@@ -14,6 +14,7 @@ from pte.backbone.popularity import Popularity
 from pte.backbone.text_knn import TextKNN
 from pte.nn import part
 from pte.nn.batch import History
+from pte.nn.noise import CaseNoise, standard_normal
 
 CPU = torch.device("cpu")
 ITEMS = 30
@@ -72,17 +73,32 @@ def test_parts_are_the_rows_of_the_whole(name, small, monkeypatch):
     assert [p.shape for p in parts] == [(4, ITEMS), (4, ITEMS), (3, ITEMS)]
     assert not any(p.requires_grad for p in parts)
     monkeypatch.undo()
-    whole = model.score(history, generator=torch.Generator().manual_seed(3))
+    whole = model.score(history, noise=torch.Generator().manual_seed(3))
     torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-5, atol=1e-5)
 
 
 def test_a_backbone_of_two_verbs_is_scored_at_once():
     class Least:
-        def score(self, history, *, generator):
-            return torch.rand(len(history.item), 3, generator=generator)
+        def score(self, history, *, noise):
+            return standard_normal((len(history.item), 3), noise, torch.device("cpu"))
 
     (only,) = part.scored(Least(), histories(), torch.Generator().manual_seed(3))
-    assert torch.equal(only, torch.rand(11, 3, generator=torch.Generator().manual_seed(3)))
+    assert torch.equal(only, torch.randn(11, 3, generator=torch.Generator().manual_seed(3)))
+
+
+def test_a_part_takes_its_own_rows_of_the_noise(monkeypatch):
+    class Noisy:
+        num_items = 3
+
+        def score(self, history, *, noise):
+            return standard_normal((len(history.item), 3), noise, torch.device("cpu"))
+
+    (whole,) = part.scored(Noisy(), histories(), CaseNoise(5, range(11)))
+    monkeypatch.setattr(part, "_ROWS", 4)
+    monkeypatch.setitem(part._SCORES, "cpu", 1)
+    parts = list(part.scored(Noisy(), histories(), CaseNoise(5, range(11))))
+    assert len(parts) == 3
+    assert torch.equal(torch.cat(parts), whole)
 
 
 def test_encoding_pads_a_part_to_its_own_longest(small):

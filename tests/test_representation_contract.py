@@ -189,11 +189,11 @@ def test_both_backbones_learn_and_score_with_it(kind, model):
     assert not model.table()[0].any()
     history = History(torch.tensor([[1, 2, 3], [4, 5, 0]]), torch.tensor([3, 2]))
     draw = torch.Generator().manual_seed(0)
-    scores = whole.eval().score(history, generator=draw)
+    scores = whole.eval().score(history, noise=draw)
     assert scores.shape == (2, NUM_ITEMS)
     assert scores.isfinite().all()
     longer = History(torch.tensor([[1, 2, 3, 0, 0], [4, 5, 0, 0, 0]]), history.length)
-    again = whole.score(longer, generator=draw.manual_seed(0))
+    again = whole.score(longer, noise=draw.manual_seed(0))
     assert torch.allclose(again, scores, atol=1e-4), "longer padding changes no score"
 
 

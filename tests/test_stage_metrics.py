@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from pte.metric.rank import MISS
 from pte.metric.summary import values
+from pte.nn.noise import standard_normal
 from pte.schema import Cases, InputError, Interactions, Items, Split
 from pte.stage import interactions as interactions_stage
 from pte.stage import metrics
@@ -30,15 +32,15 @@ class Table:
     def __init__(self, noise=0.0):
         draw = torch.Generator().manual_seed(1)
         self.by_item = torch.randint(0, 9, (ITEMS + 1, ITEMS), generator=draw).float()  # many ties
-        self.noise = noise
+        self.size = noise
 
-    def score(self, history, *, generator=None):
+    def score(self, history, *, noise=None):
         last = history.item.gather(1, history.length[:, None] - 1).squeeze(1)
         scores = self.by_item[last] + 0.1 * history.length[:, None] * torch.arange(ITEMS)
-        return scores + self.noise * torch.randn(scores.shape, generator=generator)
+        return scores + self.size * standard_normal(scores.shape, noise, scores.device)
 
-    def score_parts(self, history, *, generator=None):
-        yield from self.score(history, generator=generator).split(3)  # four cases to a question
+    def score_parts(self, history, *, noise=None):
+        yield from self.score(history, noise=noise).split(3)  # four cases to a question
 
 
 def world(users=17):
@@ -86,7 +88,7 @@ def plain(backbone, interactions, cases):
         target = int(interactions.item[end])
         ahead = {j for j in range(1, ITEMS + 1) if j != target and scores[j - 1] >= scores[target - 1]}
         unmasked.append(len(ahead))
-        masked.append(len(ahead - set(history)))  # all of the history, not only what was read
+        masked.append(MISS if target in history else len(ahead - set(history)))  # all of it, not only what was read
     return masked, unmasked
 
 
@@ -104,6 +106,14 @@ def test_ranks_are_the_definition_case_by_case(measure):
     assert flat["test/masked/all/NDCG@5"] == pytest.approx(values("NDCG", arrays["test_masked"], 5).mean())
 
 
+def test_how_many_cases_are_asked_at_once_changes_no_rank(measure):
+    """Also of a backbone whose scores take noise."""
+    data, (_, ranks) = world(), measure(*world(), Table(noise=3.0))
+    more = {"trainer": KNOBS["trainer"] | {"scores_mib": 4 * KNOBS["trainer"]["scores_mib"]}}
+    _, others = measure(*data, Table(noise=3.0), **more)
+    assert all(np.array_equal(ranks[name], others[name]) for name in ranks)
+
+
 @pytest.mark.parametrize("at", [0, 2, 4, 6, 9])  # five questions in validation, five in the test
 def test_a_killed_run_goes_on_at_the_question_where_it_was(measure, at):
     data = world()
@@ -112,8 +122,8 @@ def test_a_killed_run_goes_on_at_the_question_where_it_was(measure, at):
     class Dying(Table):
         asked, last = 0, 99
 
-        def score_parts(self, history, *, generator=None):
-            for part in super().score_parts(history, generator=generator):
+        def score_parts(self, history, *, noise=None):
+            for part in super().score_parts(history, noise=noise):
                 if self.asked == self.last:
                     raise RuntimeError("killed")  # before the first rows, then after three of four
                 yield part
@@ -141,7 +151,7 @@ def test_damaged_ranks_are_made_again(measure, tmp_path, damage):
 def test_llm_esr_groups_are_there_when_asked_for(measure, twelve, twelve_split):
     """Targets of the test: ann's item 5, met once by anybody, bob's item 6; ann has four rows, bob three."""
     backbone = Table()
-    backbone.score = lambda history, generator=None: torch.arange(6.0).expand(len(history.item), 6)
+    backbone.score = lambda history, noise=None: torch.arange(6.0).expand(len(history.item), 6)
     plain, _ = measure(twelve, twelve_split, backbone)
     assert not any("llm_esr" in key for key in plain)
     flat, arrays = measure(twelve, twelve_split, backbone, llm_esr_groups={"items": 1, "users": 4})
@@ -155,7 +165,7 @@ def test_llm_esr_groups_are_there_when_asked_for(measure, twelve, twelve_split):
 def test_groups_by_hand(measure, twelve, twelve_split):
     backbone = Table()
     backbone.by_item = torch.zeros(7, 6)
-    backbone.score = lambda history, generator=None: torch.arange(6.0).expand(len(history.item), 6)
+    backbone.score = lambda history, noise=None: torch.arange(6.0).expand(len(history.item), 6)
     flat, arrays = measure(twelve, twelve_split, backbone)
     # item 6 scores highest. Test: ann's target 5 has one item ahead, bob's target 6 none.
     assert arrays["test_unmasked"].tolist() == [1, 0]
@@ -182,7 +192,7 @@ def test_the_draws_are_the_seeds(measure):
 def test_a_constant_scorer_gets_nothing(measure):
     interactions, split = world()
     backbone = Table()
-    backbone.score = lambda history, generator=None: torch.ones(len(history.item), ITEMS)
+    backbone.score = lambda history, noise=None: torch.ones(len(history.item), ITEMS)
     flat, arrays = measure(interactions, split, backbone)
     assert arrays["test_unmasked"].tolist() == [ITEMS - 1] * 17
     assert flat["test/unmasked/all/Hit@10"] == 0

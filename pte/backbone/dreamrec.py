@@ -36,6 +36,7 @@ from pte.nn import diffusion
 from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
 from pte.nn.loss import inner
+from pte.nn.noise import Source, standard_normal
 from pte.nn.part import products
 from pte.schema import InputError
 
@@ -69,7 +70,7 @@ class Denoiser(nn.Module):
 
 
 class DreamRec(nn.Module):
-    """Scores by likeness to a sampled vector; `score` draws from its generator and from nothing else."""
+    """Scores by likeness to a sampled vector; `score` draws from its source of noise and from nothing else."""
 
     uses_text = False
     trained = True
@@ -121,7 +122,7 @@ class DreamRec(nn.Module):
         beta = diffusion.betas(schedule, steps)
         self.chain = diffusion.ddim(beta, stride) if sampler == "ddim" else diffusion.ddpm(beta)
         self.register_buffer("alpha_bar", (1 - beta).cumprod(0).float(), persistent=False)
-        self._folded: tuple[object, diffusion.Fold] | None = None
+        self._folded: tuple[list[Tensor], diffusion.Fold] | None = None
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
         table = self.table()
@@ -146,25 +147,25 @@ class DreamRec(nn.Module):
         return (self.denoiser(x_t, torch.where(free, self.null.to(c.dtype), c), tau[time]) - x_0).square()
 
     @torch.no_grad()
-    def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
+    def score(self, history: History, *, noise: Source = None) -> Tensor:
         """(B, N), column j is item j+1."""
-        return inner(*self._vectors(history, generator))
+        return inner(*self._vectors(history, noise))
 
     @torch.no_grad()
-    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        return products(*self._vectors(history, generator))
+    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+        return products(*self._vectors(history, noise))
 
-    def _vectors(self, history: History, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    def _vectors(self, history: History, noise: Source) -> tuple[Tensor, Tensor]:
         """x_0 (B, D) and e (N, D), whose inner products are the scores."""
         table = self.table()
         c = reading.read(self.encoder, self.representation, table, history)
         items = table[1:]
-        return self.imagine(c, generator), F.normalize(items, dim=1) if self.cosine else items
+        return self.imagine(c, noise), F.normalize(items, dim=1) if self.cosine else items
 
     @torch.no_grad()
-    def imagine(self, c: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def imagine(self, c: Tensor, noise: Source = None) -> Tensor:
         """A sample of x_0 for every condition, (B, D) -> (B, D)."""
-        z = diffusion.standard_normal(c.shape, generator, c.device).to(c.dtype)
+        z = standard_normal(c.shape, noise, c.device).to(c.dtype)
         if self.sampler == "exact":
             _, W_c, _ = self.denoiser.split()
             u = ((1 + self.guidance) * c - self.guidance * self.null) @ W_c.T
@@ -178,14 +179,17 @@ class DreamRec(nn.Module):
             )
             return (1 + self.guidance) * with_c - self.guidance * without_c
 
-        return diffusion.sample(self.chain, denoise, z, generator)
+        return diffusion.sample(self.chain, denoise, z, noise)
 
     def folded(self) -> diffusion.Fold:
-        """The reverse chain as one Gaussian map, made anew when a weight of the denoiser has changed."""
-        state = [(p.data_ptr(), p._version) for p in self.denoiser.parameters()]
-        if self.training or self._folded is None or self._folded[0] != state:
+        """The reverse chain as one Gaussian map, made anew when a weight of the denoiser has changed.
+
+        Weights are compared by value: torch's fused optimizers change them without counting a version.
+        """
+        weights = [p.detach() for p in self.denoiser.parameters()]
+        if self.training or self._folded is None or not all(map(torch.equal, self._folded[0], weights)):
             W_x, _, W_tau = self.denoiser.split()
             tau = self.denoiser.tau(len(self.alpha_bar), W_x.device)[self.chain.time.to(W_x.device)]
             shift = tau @ W_tau.T + self.denoiser.first.bias
-            self._folded = (state, diffusion.fold(self.chain, W_x, shift))
+            self._folded = ([w.clone() for w in weights], diffusion.fold(self.chain, W_x, shift))
         return self._folded[1]

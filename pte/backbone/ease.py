@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from pte.backbone.item_knn import ownership
 from pte.nn.batch import History
 from pte.nn.item_matrix import recency
+from pte.nn.noise import Source
 from pte.schema import InputError
 
 
@@ -66,7 +67,7 @@ class EASE(nn.Module):
         self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(device)
 
     @torch.no_grad()
-    def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
+    def score(self, history: History, *, noise: Source = None) -> Tensor:
         """(B, N): recency-weighted rows of B, plus the fallback."""
         if not len(self.weight):
             raise RuntimeError("fit comes before score")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pte.nn.batch import History
 from pte.nn.item_matrix import train_counts
+from pte.nn.noise import Source
 
 
 class Popularity(nn.Module):
@@ -31,6 +32,6 @@ class Popularity(nn.Module):
         self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(self.popularity.device)
 
     @torch.no_grad()
-    def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
+    def score(self, history: History, *, noise: Source = None) -> Tensor:
         """(B, N): the same row for every history."""
         return self.popularity.expand(len(history.item), -1).contiguous()

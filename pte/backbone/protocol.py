@@ -2,7 +2,7 @@
 
 One that shares work between histories may score them in parts as well (see nn/part):
 
-    score_parts(history, *, generator) -> Iterator[Tensor]    the rows of `score`, the next few histories at a time
+    score_parts(history, *, noise) -> Iterator[Tensor]    the rows of `score`, the next few histories at a time
 
 A part may lie where the last one lay: it is used before the next is asked for.
 """
@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from pte.nn.batch import History, PackedBatch
 from pte.nn.item_table import Last
+from pte.nn.noise import Source
 
 
 class Representation(Protocol):
@@ -46,6 +46,6 @@ class Backbone(Protocol):
         """Contains "loss", a sum over the batch's targets divided by `batch.total`."""
         ...
 
-    def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
+    def score(self, history: History, *, noise: Source = None) -> Tensor:
         """(B, N), higher is better; column j is item j+1."""
         ...

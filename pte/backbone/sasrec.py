@@ -20,6 +20,7 @@ from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
 from pte.nn.loss import inner
 from pte.nn.negative import Met
+from pte.nn.noise import Source
 from pte.nn.objective import objective
 from pte.nn.part import products
 
@@ -64,12 +65,12 @@ class SASRec(nn.Module):
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, hidden)}
 
     @torch.no_grad()
-    def score(self, history: History, *, generator: torch.Generator | None = None) -> Tensor:
+    def score(self, history: History, *, noise: Source = None) -> Tensor:
         """(B, N), column j is item j+1. Nothing is drawn."""
         return inner(*self._vectors(history))
 
     @torch.no_grad()
-    def score_parts(self, history: History, *, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
         return products(*self._vectors(history))
 
     def _vectors(self, history: History) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from pte.lit.place import step_seed
 from pte.metric.rank import ranks
 from pte.metric.ranking import RankingMetric
 from pte.nn.batch import PackedBatch
+from pte.nn.noise import CaseNoise
 from pte.nn.part import scored
 from pte.schema import InputError
 
@@ -86,13 +87,12 @@ class Recommender(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         torch.set_float32_matmul_precision("highest")
-        self.generator = torch.Generator()  # from the CPU on every device
 
     def validation_step(self, question: Question, batch_idx: int) -> None:
-        # The same draws in every epoch, so that epochs are compared on equal luck.
-        self.generator.manual_seed(step_seed(self.seed, batch_idx, self.global_rank))
+        # The same draws in every epoch and on any number of processes, so that epochs are compared on equal luck.
+        noise = CaseNoise(self.seed, question.case.cpu().numpy())
         with torch.autocast(self.device.type, enabled=False):
-            parts = scored(self.backbone, question.history, self.generator)
+            parts = scored(self.backbone, question.history, noise)
             found = [ranks(scores, part.target, part.seen) for part, scores in question.scored(parts)]
         self.metrics["masked"].update(torch.cat([rank.masked for rank in found]))
         self.metrics["unmasked"].update(torch.cat([rank.unmasked for rank in found]))

@@ -7,8 +7,8 @@ The scores are read some columns at a time, so that what a comparison writes sta
 torch vectorises that on a CPU, and not a comparison written as bool (five times slower). Scores may lie in memory items
 first or histories first, and what is made here lies as they do.
 
-Masked ranks leave out the items the user has already met, except the target itself: a repeated item is a fair target
-(the user did come back to it), and leaving it out would turn the question into one without an answer.
+Masked ranks are those of a system that never recommends what the history holds. It cannot hit a repeated target, so
+that is a miss: to keep it among the candidates while its seen rivals leave would give away that it is the answer.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+MISS = 2**31 - 1  # the rank of a target that is no candidate: beyond every cut-off, and an int32
 _FLAGS = {"cpu": 2**17}  # comparisons written at a time: 512 KiB
 _FLAGS_ELSEWHERE = 2**26
 
@@ -26,7 +27,7 @@ _FLAGS_ELSEWHERE = 2**26
 class Ranks:
     """0-based ranks of the targets among all items, (B,) int64 each."""
 
-    masked: Tensor  # the user's seen items left out
+    masked: Tensor  # the user's seen items left out, MISS where the target is one of them
     unmasked: Tensor  # nothing left out
 
 
@@ -43,7 +44,8 @@ def ranks(scores: Tensor, target: Tensor, seen: Tensor) -> Ranks:
     met = torch.where(seen > 0, seen - 1, own).sort(dim=1).values  # padding stands for the target, which is not counted
     once = met != own
     once[:, 1:] &= met[:, 1:] != met[:, :-1]
-    return Ranks(masked=unmasked - (once & (scores.gather(1, met) >= least)).sum(dim=1), unmasked=unmasked)
+    masked = unmasked - (once & (scores.gather(1, met) >= least)).sum(dim=1)
+    return Ranks(masked=masked.masked_fill((seen == target[:, None]).any(dim=1), MISS), unmasked=unmasked)
 
 
 def _at_least(scores: Tensor, least: Tensor) -> Tensor:

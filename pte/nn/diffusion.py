@@ -33,6 +33,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pte.nn.noise import Source, standard_normal
 from pte.schema import InputError
 
 SCHEDULES = ("linear", "cosine", "exp", "sqrt")
@@ -105,14 +106,12 @@ def ddim(beta: Tensor, stride: int) -> Chain:
     return Chain(time, after.sqrt() - b * alpha_bar.sqrt(), b, torch.zeros_like(b))
 
 
-def sample(
-    chain: Chain, denoise: Callable[[Tensor, int], Tensor], x: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
+def sample(chain: Chain, denoise: Callable[[Tensor, int], Tensor], x: Tensor, noise: Source = None) -> Tensor:
     """x_0 from pure noise x (B, D): the loop over a chain, with `denoise(x, step)` -> xhat_0 (B, D) for step 0..S-1."""
     for step, (a, b, sigma) in enumerate(zip(chain.a.tolist(), chain.b.tolist(), chain.sigma.tolist(), strict=True)):
         x = a * denoise(x, step) + b * x
         if sigma > 0:
-            x = x + sigma * standard_normal(x.shape, generator, x.device)
+            x = x + sigma * standard_normal(x.shape, noise, x.device)
     return x
 
 
@@ -146,14 +145,6 @@ def fold(chain: Chain, weight: Tensor, shift: Tensor) -> Fold:
     value, vector = torch.linalg.eigh(C)
     root = vector * value.clamp_min(0).sqrt()  # C may be singular: DDIM, or a denoiser that forgets a direction
     return Fold(K.to(weight.dtype), m.to(weight.dtype), root.to(weight.dtype))
-
-
-def standard_normal(
-    shape: torch.Size | tuple[int, ...], generator: torch.Generator | None, device: torch.device
-) -> Tensor:
-    """N(0, 1) on a device, drawn where the generator lives: the same numbers on every device from a CPU generator."""
-    source = device if generator is None else generator.device
-    return torch.randn(shape, generator=generator, device=source).to(device)
 
 
 def sinusoid(time: Tensor, width: int) -> Tensor:

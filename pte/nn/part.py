@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pte.nn.batch import History
+from pte.nn.noise import CaseNoise, Source
 
 _ROWS = 64  # histories that make a matrix product worth its start, however large the catalogue
 _SCORES = {"cpu": 3 * 2**18}  # scores of a part: 3 MiB. ours: 64 histories of Toys; 32 to 128 are alike
@@ -42,18 +43,20 @@ def products(query: Tensor, items: Tensor) -> Iterator[Tensor]:
         yield torch.mm(items, part.T, out=space[: len(items) * len(part)].view(len(items), len(part))).T
 
 
-def scored(backbone: Any, history: History, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+def scored(backbone: Any, history: History, noise: Source = None) -> Iterator[Tensor]:
     """The backbone's scores, (b, N) at a time: its own parts, or else `score` of the next few histories.
 
     A backbone that knows its `num_items` decides how many those are; of one that does not, all come at once.
     """
     if hasattr(backbone, "score_parts"):
-        yield from backbone.score_parts(history, generator=generator)
+        yield from backbone.score_parts(history, noise=noise)
         return
     num_items = getattr(backbone, "num_items", None)
     rows = rows_a_part(num_items, history.item.device) if num_items else len(history.item)
-    for item, length in zip(history.item.split(rows), history.length.split(rows), strict=True):
-        yield backbone.score(History(item, length), generator=generator)
+    for begin in range(0, len(history.item), rows):
+        part = slice(begin, begin + rows)
+        drawn = noise.rows(part) if isinstance(noise, CaseNoise) else noise
+        yield backbone.score(History(history.item[part], history.length[part]), noise=drawn)
 
 
 def encoded(encode: Callable[[Tensor, Tensor], Tensor], history: History) -> Tensor:

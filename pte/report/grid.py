@@ -9,7 +9,7 @@ from pte.report.compare import ALPHA, Column, Comparison, Difference
 from pte.report.methods import common
 
 RANKED = {
-    "masked": "full ranking with seen items masked: what the history holds cannot be recommended again",
+    "masked": "full ranking with seen items masked: what the history holds is not recommended, and a miss if asked for",
     "unmasked": "full ranking with nothing masked: the whole catalogue, seen items too",
     "sampled": "ranks among a few drawn items the user has not met, far higher than full ones and no estimate of them",
 }

@@ -95,6 +95,9 @@ def show(run_dir: Path, console: Console) -> None:
             console.print(table)
             if legacy:
                 console.print(f"among drawn negatives, not to be compared with the above: {legacy}")
-    lines += ["seen items: masked = items of the history cannot be recommended again; unmasked = the whole catalogue."]
+    lines += [
+        "seen items: masked = items of the history cannot be recommended, and are a miss if asked for; "
+        "unmasked = the whole catalogue."
+    ]
     write_atomic(run_dir / "report.md", "\n".join(lines) + "\n")
     console.print(f"everything is in {run_dir} (report.md, metrics.json, ranks.npz, config.resolved.yaml)")

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from pte.lit.data import EvaluationLoader
-from pte.lit.place import step_seed
 from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
+from pte.nn.noise import CaseNoise
 from pte.nn.part import scored
 from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_groups, user_groups
 from pte.schema import Cases, InputError, Interactions, Split
@@ -32,7 +32,7 @@ from pte.stage import training as training_stage
 from pte.stage.context import Context
 
 NAME = "metrics"
-VERSION = 1
+VERSION = 2  # 2: a repeated target is a miss where seen items are masked; noise by case
 READS = (*training_stage.READS, "ranking", "llm_esr_groups")
 IDLE = training_stage.IDLE
 PARENTS = ("interactions", "split", "selection", "training")
@@ -104,24 +104,23 @@ def rank_cases(
 
     A rank of -1 is unknown; a question without any is not asked again.
 
-    Each question's sampling is a function of `seed` and its number, for either part, as it is for validation during
-    training: the same draws, the same figure.
+    Each case's noise is a function of `seed` and its number, for either part, as it is for validation during training:
+    the same draws, the same figure.
     """
-    generator, count = torch.Generator(), len(found["masked"])
+    count = len(found["masked"])
     began = told = time.monotonic()
     done = 0
-    for number, question in enumerate(loader):
+    for question in loader:
         asked = question.case.cpu().numpy()
         if all((rank[asked] >= 0).all() for rank in found.values()):
             count -= len(asked)
             continue
-        generator.manual_seed(step_seed(seed, number, 0))
-        for part, scores in question.scored(scored(backbone, question.history, generator)):
-            rank, case = ranks(scores, part.target, part.seen), part.case.cpu().numpy()
+        for some, scores in question.scored(scored(backbone, question.history, CaseNoise(seed, asked))):
+            rank, case = ranks(scores, some.target, some.seen), some.case.cpu().numpy()
             found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
             if draw is not None:
                 own = torch.from_numpy(draw[case]).to(scores.device)
-                found["sampled"][case] = sampled_ranks(scores, part.target, part.seen, own).cpu().numpy()
+                found["sampled"][case] = sampled_ranks(scores, some.target, some.seen, own).cpu().numpy()
         done, now = done + len(question.case), time.monotonic()
         if now - told >= TELL_SECONDS:
             left = (now - began) * (count - done) / done

@@ -1,0 +1,60 @@
+"""Normal noise of many rows at once: from one generator, or each row's a function of its own case alone.
+
+A score that takes noise must not depend on which other cases are asked in the same breath: else the size of a question,
+the number of processes or a restart would change ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class CaseNoise:
+    """Source of noise for B rows, row b's drawn from (seed, case[b]); what was drawn before counts on. CPU draws."""
+
+    def __init__(self, seed: int, case: Sequence[int] | np.ndarray) -> None:
+        self.seeds = _mixed(seed, np.asarray(case, np.int64))
+        self._generators: list[torch.Generator] | None = None  # most scores take no noise
+
+    def rows(self, rows: slice) -> CaseNoise:
+        """The source of some of the rows, which has drawn nothing yet."""
+        part = CaseNoise(0, ())
+        part.seeds = self.seeds[rows]
+        return part
+
+    def normal(self, shape: torch.Size | tuple[int, ...]) -> Tensor:
+        """(B, ...) from N(0, 1)."""
+        if shape[0] != len(self.seeds):
+            raise ValueError(f"noise for {len(self.seeds)} cases was asked for {shape[0]} rows")
+        if self._generators is None:
+            self._generators = [torch.Generator().manual_seed(seed) for seed in self.seeds.tolist()]
+        out = torch.empty(shape)
+        for row, generator in zip(out, self._generators, strict=True):
+            torch.randn(shape[1:], generator=generator, out=row)
+        return out
+
+
+Source = torch.Generator | CaseNoise | None  # None: the global generator of the device
+
+
+def standard_normal(shape: torch.Size | tuple[int, ...], source: Source, device: torch.device) -> Tensor:
+    """N(0, 1) on a device, drawn where the source lives: the same numbers on every device from one on the CPU."""
+    if isinstance(source, CaseNoise):
+        return source.normal(shape).to(device)
+    return torch.randn(shape, generator=source, device=device if source is None else source.device).to(device)
+
+
+def _mixed(seed: int, case: np.ndarray) -> np.ndarray:
+    """Unlike 63-bit seeds for like pairs of numbers: SplitMix64 (Steele et al., OOPSLA 2014), twice."""
+    state = np.uint64(seed % 2**64) + np.zeros(len(case), np.uint64)
+    for number in (np.zeros(len(case), np.uint64), case.astype(np.uint64)):
+        state = state ^ number
+        state = state + np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state = state ^ (state >> np.uint64(31))
+    return (state >> np.uint64(1)).astype(np.int64)
