@@ -33,7 +33,7 @@ def test_every_set_is_equally_likely():
 
 def test_all_items_as_negatives_give_the_masked_rank():
     scores = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
-    full = ranks(scores, TARGET, SEEN.masked_fill(SEEN == TARGET[:, None], 0)).masked  # a repeat is a candidate here
+    full = ranks(scores, TARGET, SEEN.masked_fill(TARGET[:, None] == SEEN, 0)).masked  # a repeat is a candidate here
     for row, left in ((0, 5), (1, 7)):
         one = slice(row, row + 1)
         draw = torch.from_numpy(draws(1, seed=2, negatives=left))
