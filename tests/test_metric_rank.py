@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pte.metric import rank
-from pte.metric.rank import MISS, ranks
-from pte.metric.summary import NAMES, values
+from pte.metric.rank import ranks
+from pte.metric.summary import MISS, NAMES, values
 
 
 def plain(scores, target, seen):

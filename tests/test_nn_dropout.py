@@ -58,3 +58,11 @@ def test_keeps_the_dtype():
 def test_a_probability_of_one_is_refused():
     with pytest.raises(ValueError, match="dropout"):
         Dropout(1.0)
+
+
+@pytest.mark.parametrize(("probability", "mean"), [(0.001, 1.0), (0.0015, 1.0), (0.9985, 1.0)])
+def test_probabilities_finer_than_a_byte_keep_the_expectation(probability, mean):
+    torch.manual_seed(0)
+    x = dropout(torch.ones(2**20), probability, training=True)
+    assert x.mean().item() == pytest.approx(mean, abs=0.1)
+    assert probability > 0.5 or bool((x > 0).all())

@@ -131,7 +131,10 @@ def test_csv_holds_every_number(comparison):
 
 def test_honest_sentences(comparison):
     said = dict(honesty.sentences(comparison))
-    assert "8 users): with 80 % power a test finds differences of" in said["How small a difference this could see"][0]
+    assert (
+        "8 users): with 80 % power the corrected test finds differences of"
+        in said["How small a difference this could see"][0]
+    )
     assert "Hit@10 masked: markov against sasrec · id, +.5000" in said["Not significant"][0]
     assert "no method beats every other one" in said["Not significant"][1]
     assert (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fabricated import part_of, write_run
 
+from pte.metric.summary import MISS
 from pte.report import runs
 from pte.schema import InputError
 
@@ -89,6 +90,7 @@ def test_float32_metrics_are_accepted(tmp_path):
 
 def test_impossible_ranks_are_refused(tmp_path):
     refused(write_run(tmp_path / "a", part_of([5, 1], [4, 1])), "rise when seen items are left out")
+    runs.read(write_run(tmp_path / "missed", part_of([MISS, 1], [4, 1])))  # a repeated target leaves with its rivals
     path = write_run(tmp_path / "b", [0, 1])
     arrays = dict(np.load(path / "ranks.npz"))
     np.savez(path / "ranks.npz", **{**arrays, "test_masked": np.array([-1, 1])})

@@ -119,9 +119,16 @@ def test_nothing_withheld_means_nothing_known():
 def test_halves_of_the_withheld_rows_are_disjoint_and_whole():
     data = world()
     mine, rest = data.parted(0.5, rng())
-    assert not (mine.withheld & rest.withheld).any()
-    assert torch.equal(mine.withheld | rest.withheld, data.withheld)
-    assert 0 < mine.withheld.sum() < data.withheld.sum()
+    rows = [list(zip(d.row_user.tolist(), d.row_item.tolist(), strict=True)) for d in (data, mine, rest)]
+    hidden = [
+        [row for row, w in zip(r, d.withheld, strict=True) if w] for r, d in zip(rows, (data, mine, rest), strict=True)
+    ]
+    assert sorted(hidden[1] + hidden[2]) == sorted(hidden[0])
+    assert hidden[1]
+    assert hidden[2]
+    for one, other in ((mine, 2), (rest, 1)):  # neither holds the other's rows, be it as neighbours or as known
+        assert len(one.row_user) == len(data.row_user) - len(hidden[other])
+        assert int(one.visible.sum()) == int(data.visible.sum())
 
 
 def test_a_profile_like_its_own_anchor_is_recognised_and_a_collapsed_one_is_not():

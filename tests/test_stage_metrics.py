@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pte.metric.rank import MISS
-from pte.metric.summary import values
+from pte.metric.summary import MISS, values
 from pte.nn.noise import standard_normal
 from pte.schema import Cases, InputError, Interactions, Items, Split
 from pte.stage import interactions as interactions_stage

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MISS = 2**31 - 1  # the rank of a target that is no candidate: beyond every cut-off, and an int32
+from pte.metric.summary import MISS
+
 _FLAGS = {"cpu": 2**17}  # comparisons written at a time: 512 KiB
 _FLAGS_ELSEWHERE = 2**26
 

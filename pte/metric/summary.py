@@ -12,6 +12,7 @@ import numpy as np
 
 NAMES = ("Hit", "Recall", "NDCG", "MRR")
 KS = (5, 10, 20, 50)
+MISS = 2**31 - 1  # the rank of a target that is no candidate: beyond every cut-off, and an int32
 LLM_ESR = "llm_esr_"  # of groups by LLM-ESR's thresholds
 
 

@@ -15,13 +15,15 @@ from pte.schema import InputError
 
 
 def kept(shape: torch.Size, probability: float, like: Tensor) -> Tensor:
-    """1 / q with probability q = round(256 (1 - p)) / 256, else 0; drawn from the global generator of the CPU."""
-    threshold = round(256 * (1 - probability))
+    """1 / q with probability q = round(256 (1 - p)) / 256, at least 1/256, else 0; from the CPU's global generator."""
+    threshold = max(1, round(256 * (1 - probability)))
+    if threshold == 256:  # no byte reaches it, and it is no byte itself
+        return torch.ones(shape, dtype=like.dtype)
     draws = torch.empty((shape.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)  # all 64 bits are random
     byte = draws.view(torch.uint8)[: shape.numel()].view(shape)
     # Written as 0.0 and 1.0, which torch vectorises: `where` between two numbers takes seventeen times as long.
     keeps = torch.lt(byte, threshold, out=torch.empty(shape))
-    return keeps.mul_(256 / max(threshold, 1)).to(like.dtype)
+    return keeps.mul_(256 / threshold).to(like.dtype)
 
 
 def dropout(x: Tensor, probability: float, training: bool) -> Tensor:

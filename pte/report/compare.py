@@ -61,7 +61,7 @@ class Difference:
     interval: Interval
     p: float
     p_holm: float  # corrected over the methods of the column
-    detectable: float  # a true difference this large is found in four of five such tests
+    detectable: float  # a true difference this large is found, correction and all, in four of five such tests
     seed_error: float | None  # standard error that the seeds add; unknown where either has one seed
 
     @property
@@ -141,7 +141,7 @@ class Comparison:
                     interval=self.interval(a, b, column),
                     p=raw,
                     p_holm=corrected,
-                    detectable=self._detectable(a, b, column),
+                    detectable=self._detectable(a, b, column, len(pairs)),
                     seed_error=self._seed_error(a, b, column),
                 )
                 for (a, b), raw, corrected in zip(pairs.items(), p, holm(p), strict=True)
@@ -191,9 +191,10 @@ class Comparison:
         member = self.ranked.group[column.group]
         return per_user(self.per_case(label, column.ranking, column.metric)[member], self.ranked.user[member])
 
-    def _detectable(self, a: str, b: str, column: Column) -> float:
+    def _detectable(self, a: str, b: str, column: Column, tests: int) -> float:
+        """At the level of Holm's first step, the strictest: what is found there is found at any."""
         ours, theirs = self._units(a, column)[0], self._units(b, column)[0]
-        return minimum_detectable_difference(ours, theirs, alpha=ALPHA) if len(ours) > 1 else math.nan
+        return minimum_detectable_difference(ours, theirs, alpha=ALPHA / tests) if len(ours) > 1 else math.nan
 
     def _seed_error(self, a: str, b: str, column: Column) -> float | None:
         """sqrt(sd_a^2 / n_a + sd_b^2 / n_b), the seeds of a and b being drawn apart."""

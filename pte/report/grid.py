@@ -116,7 +116,7 @@ def difference_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
     note = (
         f"{subject(comparison)}; {RANKED[ranking]}. Difference of the means over seeds; 95 % interval by bootstrap over"
         f" users ({comparison.draws:,} draws), p by paired permutation, corrected over these rows (Holm). Detectable:"
-        " the true difference found with 80 % power. Seed error: standard error that the seeds add."
+        " the true difference found, corrected, with 80 % power. Seed error: standard error that the seeds add."
     )
     header = ("method", "against", "verdict", "difference", "95 % interval", "p", "p Holm", "detectable", "seed error")
     title = f"{comparison.title(ranking, metric)}: differences"

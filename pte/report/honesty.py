@@ -37,8 +37,8 @@ def detectable(comparison: Comparison) -> list[str]:
                 low, high = plain(min(found)), plain(max(found))
                 said.append(
                     f"{comparison.title(ranking, column.metric)}, {group.replace('_', ' ')} ({users:,} users): with"
-                    f" 80 % power a test finds differences of {low if low == high else f'{low} to {high}'} and more."
-                    " Smaller ones may be real and yet not show."
+                    f" 80 % power the corrected test finds differences of {low if low == high else f'{low} to {high}'}"
+                    " and more. Smaller ones may be real and yet not show."
                 )
     return said
 

@@ -19,7 +19,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from pte.metric.summary import check_invariants, groups, summarise
+from pte.metric.summary import MISS, check_invariants, groups, summarise
 from pte.schema import InputError
 
 RANKINGS = ("masked", "unmasked", "sampled")
@@ -163,6 +163,11 @@ def read(path: Path) -> Run:
     return run
 
 
+def _risen(masked: np.ndarray, unmasked: np.ndarray) -> bool:
+    """Whether a target has fallen behind because others left; one that left itself is a miss."""
+    return bool(((masked > unmasked) & (masked != MISS)).any())
+
+
 def _ranked(file: Path, part: str) -> Ranked:
     """One part of ranks.npz."""
     try:
@@ -195,7 +200,7 @@ def check(run: Run) -> None:
             raise InputError(f"{run.path}: metrics.json has {', '.join(suffix)}, ranks.npz {', '.join(rank)}")
         if any((one < 0).any() for one in rank.values()):
             raise InputError(f"{run.path}: {part} ranks fall below 0")
-        if {"masked", "unmasked"} <= set(rank) and (rank["masked"] > rank["unmasked"]).any():
+        if {"masked", "unmasked"} <= set(rank) and _risen(rank["masked"], rank["unmasked"]):
             raise InputError(f"{run.path}: {part} ranks rise when seen items are left out")
         groups = {name: member for name, member in ranked.group.items() if member.any()}
         for key, value in summarise(ranked.rank, groups).items():

@@ -43,10 +43,13 @@ class RewardData:
     title: list[str]  # (N+1,)
 
     def parted(self, share: float, generator: torch.Generator) -> tuple[RewardData, RewardData]:
-        """The same data with `share` of the withheld rows, drawn at random, and with the rest of them."""
+        """Data with `share` of the withheld rows, drawn at random, and with the rest; neither knows the other's."""
         chance = torch.rand(len(self.withheld), generator=generator).to(self.withheld.device)
-        mine, rest = self.withheld & (chance < share), self.withheld & (chance >= share)
-        return replace(self, withheld=mine), replace(self, withheld=rest)
+        return self._without(self.withheld & (chance >= share)), self._without(self.withheld & (chance < share))
+
+    def _without(self, rows: Tensor) -> RewardData:
+        rest = {name: getattr(self, name)[~rows] for name in ("row_user", "row_item", "visible", "withheld")}
+        return replace(self, **rest)
 
 
 @dataclass(frozen=True)
