@@ -162,7 +162,7 @@ def test_low_temperature_of_info_nce_sees_only_the_hardest_negative(problem):
 @pytest.mark.parametrize("name", ["ce", "sampled", "bce", "gbce", "infonce"])
 def test_a_loss_is_a_sum_over_total_and_a_function_of_the_generator(name, problem):
     hidden, table, target = problem
-    loss = objective(name, **options(negatives=4, uniform=1.0))
+    loss = objective(name, **options(uniform=1.0, **({} if name == "ce" else {"negatives": 4})))
     whole, again, half = (
         loss(hidden, table, target, total=total, generator=torch.Generator().manual_seed(5)) for total in (T, T, 2 * T)
     )
@@ -178,7 +178,8 @@ def test_training_by_a_loss_ranks_the_target_first_under_its_own_score(name, dra
     table[0] = 0
     table, target = nn.Parameter(table), torch.arange(1, N + 1)
     hidden = nn.Parameter(torch.randn(N, D, generator=draw))
-    loss = objective(name, **options(negatives=6, temperature=0.2, exclude_history=False))
+    drawn = {} if name == "ce" else {"negatives": 6, "exclude_history": False}
+    loss = objective(name, **options(temperature=0.2, **drawn))
     optimizer = torch.optim.Adam([hidden, table], lr=0.05)
     for _ in range(300):
         optimizer.zero_grad()
@@ -240,3 +241,10 @@ def test_null_takes_the_papers_own_numbers():
         False, False, True, True, True,
     ]  # fmt: skip
     assert objective("sampled", **options(exclude_history=True)).excludes_history
+
+
+@pytest.mark.parametrize("knob", [{"negatives": 8}, {"shared": True}, {"exclude_history": False}])
+def test_full_cross_entropy_draws_nothing_and_says_so(knob):
+    name, value = next(iter(knob.items()))
+    with pytest.raises(InputError, match=f"loss_knobs.{name}={value} does nothing"):
+        objective("ce", **knob)

@@ -15,7 +15,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.nn.dropout import Dropout, dropout
+from pte.nn.dropout import Dropout, dropout, probability_of
 from pte.schema import InputError
 
 Mix = Callable[[Tensor, Tensor | None], Tensor]  # views (V, R, L, d) and the mask -> views that have read each other
@@ -54,7 +54,7 @@ class Attention(nn.Module):
         super().__init__()
         if width % heads:
             raise InputError(f"a width of {width} cannot be split among {heads} heads")
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.dropout = heads, probability_of(dropout, "attention_dropout")
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 

@@ -50,7 +50,8 @@ def objective(
     product: torch.dtype = torch.float32,
     sparse: bool = False,
 ) -> Objective:
-    """The objective called `name`; None takes what the loss's own paper does.
+    """The objective called `name`; None takes what the loss's own paper does. Ours: infonce's negatives are shared and
+    leave out histories, where AlphaFuse draws 64 for each target and leaves out the target alone.
 
     sparse: the table's gradient is to hold the rows of targets and negatives alone, so that a step costs the same
     whatever the size of the catalogue.
@@ -82,6 +83,11 @@ def objective(
             raise InputError(
                 f"backbone.loss_knobs.kernel={kernel}: there is no such kernel; take {' or '.join(KERNELS)}"
             )
+        case "ce" if idle := _given(negatives=negatives, shared=shared, exclude_history=exclude_history):
+            raise InputError(
+                f"backbone.loss=ce scores every item and draws none, so backbone.loss_knobs.{idle} does nothing: "
+                "leave it out, or take backbone.loss=sampled (or bce, gbce, infonce)"
+            )
         case "ce":
             return CrossEntropy(product=product, kernel=kernel)
         case "sampled":  # eSASRec's number
@@ -93,3 +99,8 @@ def objective(
         case "infonce":  # AlphaFuse's
             return InfoNCE(negatives or 64, temperature=temperature, **own)
     raise InputError(f"backbone.loss={name}: there is no such loss; take ce, sampled, bce, gbce or infonce")
+
+
+def _given(**knobs: object) -> str:
+    """The first that is not None, as it would be typed; "" where none is."""
+    return next((f"{name}={value}" for name, value in knobs.items() if value is not None), "")

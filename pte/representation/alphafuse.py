@@ -27,7 +27,8 @@ class AlphaFuse(ItemTable):
     """Frozen L' plus trainable IDs on n of its d axes.
 
     One of null_dim, null_share, null_thres is given. init: zeros, or normal. std: what a standard deviation of 1
-    becomes, in L' and in the IDs' start alike; the paper has 1, and a loss of cosines that does not see it.
+    becomes, in L' and in the IDs' start alike; the paper has 1, and a loss of cosines. It says how loud the frozen text
+    is beside IDs that grow at the pace of the learning rate.
     """
 
     uses_text = True
@@ -85,7 +86,9 @@ def nullity(
         case None, None, float() | int():
             count = int((variance <= null_thres).sum())
         case _:
-            raise InputError(f"representation: {said}; give one of the three and null for the others")
+            raise InputError(
+                f"representation: {said}; give one of the three, null_dim as a whole number, and null for the others"
+            )
     if not 1 <= count <= width:
         raise InputError(f"representation: {said} gives IDs {count} of {width} axes; it must be between 1 and {width}")
     return count

@@ -68,6 +68,13 @@ class LlmEsr(ItemTable):
         rows = item_rows(vectors, num_items, "llm_esr")
         self.width, self.alpha, self.neighbors, self.pool = width, alpha, neighbors, pool
         half = fitting(width // 2, rows, "llm_esr")
+        if heads < 1 or half % heads:
+            raise InputError(f"representation.heads={heads} does not divide {half}, half of the width {width}")
+        if alpha > 0 and (neighbors < 1 or pool < 2):
+            raise InputError(
+                f"representation.neighbors={neighbors} of representation.pool={pool}: lessons come from at least one "
+                "neighbour of at least two users; representation.alpha=0 does without"
+            )
         self.register_buffer("text", rows, persistent=False)
         self.collaborative = nn.Parameter(axes(rows).project(rows, half).to(rows))
         self.adapt = nn.Sequential(nn.Linear(rows.shape[1], rows.shape[1] // 2), nn.Linear(rows.shape[1] // 2, half))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pte.nn.item_table import ItemTable, fitting, item_rows, padded
 from pte.nn.whitening import axes
+from pte.schema import InputError
 
 
 class LlmInit(ItemTable):
@@ -31,6 +32,8 @@ class LlmInit(ItemTable):
         self.width = fitting(width, rows, "llm_init")
         own = axes(rows)
         start = own.whiten(rows, width, eps) if standardise else own.project(rows, width)
+        if not start.any():
+            raise InputError("representation=llm_init: all item vectors are alike, so they say nothing to start from")
         self.weight = nn.Parameter((start / start.square().mean().sqrt() * std).to(rows))
 
     @property

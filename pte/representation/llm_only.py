@@ -65,7 +65,7 @@ class LlmOnly(ItemTable):
 
 
 def _head(head: str, components: int, hidden: int, width: int, dropout: float) -> nn.Module:
-    """Linear layers start so that a table of unit-variance coordinates stays on SASRec's scale, std 0.02 sqrt(d)."""
+    """The head by name. Layers start as torch starts them: vectors of length 1 to 5, where an ID has 0.02 sqrt(d)."""
     match head:
         case "none":
             return nn.Identity()
@@ -84,7 +84,11 @@ def _checked(vectors: Tensor | None, num_items: int, components: int, whiten: bo
             f"item vectors of shape {tuple(vectors.shape)} do not fit a catalogue of {num_items} items: "
             f"expected ({num_items + 1}, d), row 0 for padding"
         )
+    if not vectors.isfinite().all():
+        raise InputError("representation=llm_only: the item vectors hold values that are not finite")
     encoded = vectors.shape[1]
+    if components < 1:
+        raise InputError(f"representation.components={components}: type a number from 1 to {encoded}")
     if components > encoded:
         raise InputError(
             f"representation.components={components} is more than the {encoded} numbers the encoder gives: "

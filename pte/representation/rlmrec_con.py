@@ -42,6 +42,8 @@ class RlmRecCon(ItemTable):
         super().__init__()
         if form not in ("cosine", "infonce"):
             raise InputError(f"representation.form={form}: rlmrec_con knows cosine and infonce")
+        if temperature <= 0:
+            raise InputError(f"representation.temperature={temperature}: it must be positive")
         rows = item_rows(vectors, num_items, "rlmrec_con")
         self.width, self.form, self.share, self.temperature, self.sample = width, form, weight, temperature, sample
         self.register_buffer("text", rows, persistent=False)

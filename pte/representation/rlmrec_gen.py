@@ -47,6 +47,8 @@ class RlmRecGen(ItemTable):
             raise InputError(f"representation.form={form}: rlmrec_gen knows cosine and masked")
         if not 0 < mask < 1:
             raise InputError(f"representation.mask={mask}: the share of hidden items lies between 0 and 1")
+        if temperature <= 0:
+            raise InputError(f"representation.temperature={temperature}: it must be positive")
         rows = item_rows(vectors, num_items, "rlmrec_gen")
         self.width, self.form, self.share, self.temperature = width, form, weight, temperature
         self.mask, self.sample = mask, sample

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.nn.dropout import dropout
+from pte.nn.dropout import dropout, probability_of
 from pte.nn.item_table import ItemTable, item_rows, padded
+from pte.schema import InputError
 
 
 class UniSRec(ItemTable):
@@ -35,7 +36,9 @@ class UniSRec(ItemTable):
     ) -> None:
         super().__init__()
         rows = item_rows(vectors, num_items, "unisrec")
-        self.width, self.dropout = width, dropout
+        if experts < 1:
+            raise InputError(f"representation.experts={experts}: give a positive number")
+        self.width, self.dropout = width, probability_of(dropout, "representation.dropout")
         self.register_buffer("text", rows, persistent=False)
         self.weight = nn.Parameter(torch.randn(experts, width, rows.shape[1]) * 0.02)
         self.bias = nn.Parameter(torch.zeros(experts, rows.shape[1]))

@@ -4,7 +4,8 @@ Zhang et al., ICDE 2024 (arXiv 2402.10602): Z_1 = ZCA(L) has covariance I; Z_G w
 itself, which keeps more of the text's own neighbourhoods; e_i = f(Z_1) + f(Z_G) with one head f for both, f an MLP.
 groups=1 is WhitenRec, groups>1 WhitenRec+. Departures: `layers=1, activation=gelu` is AlphaFuse's version, Linear+GELU
 (on PCA-whitened vectors there: a rotation of ZCA's, which the linear layer absorbs); the last layer of the MLP is
-linear here, where their toolkit's ends in an activation.
+linear here, where their toolkit's ends in an activation; hidden and output width are the backbone's, there 300; the
+loss is the backbone's, there a softmax over all cosines at .07, with a rate of 1e-4.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class WhitenRec(ItemTable):
         super().__init__()
         rows = item_rows(vectors, num_items, "whitenrec")
         self.width = width
-        if groups < 1 or rows.shape[1] % groups:
+        if not isinstance(groups, int) or groups < 1 or rows.shape[1] % groups:
             raise InputError(
                 f"representation.groups={groups} does not split text vectors of width {rows.shape[1]} into equal blocks"
             )
