@@ -85,3 +85,10 @@ def test_starts():
 def test_wrong_knobs_are_refused(wrong):
     with pytest.raises(InputError):
         made("alphafuse", **wrong)
+
+
+@pytest.mark.parametrize(("std", "least", "became"), [(0.02, 0.1, 0.1), (0.5, 0.1, 0.5)])
+def test_frozen_text_is_never_fainter_than_the_least(std, least, became):
+    model, unit = made("alphafuse", std=std, least_std=least), made("alphafuse", std=1.0)
+    torch.testing.assert_close(model.semantic, unit.semantic * became)
+    torch.testing.assert_close(model.own, unit.own * became)

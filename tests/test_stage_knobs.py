@@ -18,6 +18,7 @@ USUAL = {
     "trainer": {"max_epochs": 20, "devices": 1, "compile": False, "gradient_clip": None, "precision": "32-true"},
     "optimizer": {"lr": 1e-3, "betas": [0.9, 0.999], "weight_decay": 0},
     "reward": {"parts": {"distinct": {"temperature": 0.1}}},
+    "representation": {"cross_attention": True},
 }
 
 
@@ -35,7 +36,9 @@ def changed(name, value):
     ("name", "value"),
     [("seed", 3), ("trainer.devices", "auto"), ("trainer.compile", True), ("trainer.gradient_clip", 1.0),
      ("trainer.precision", 16), ("optimizer.weight_decay", 0.1), ("optimizer.lr", 1), ("optimizer.lr", None),
-     ("optimizer.betas", [0.9, 0.98]), ("optimizer.new", "word"), ("reward.parts.distinct.temperature", 1)],
+     ("optimizer.betas", [0.9, 0.98]),
+     ("representation.cross_attention", "residual"), ("optimizer.new", "word"),
+     ("reward.parts.distinct.temperature", 1)],
 )  # fmt: skip
 def test_what_can_be_passes(name, value):
     check(changed(name, value), USUAL)
@@ -83,3 +86,13 @@ def test_what_lightning_refuses_is_told_in_its_words(tmp_path):
     context = type("Bare", (), {"loggers": [], "work": tmp_path})
     with pytest.raises(InputError, match="trainer: Precision 'bf17' is invalid"):
         training.make_trainer(knobs, [], context)
+
+
+@pytest.mark.parametrize("value", ["true", "false", "residual"])
+def test_every_way_of_cross_attention_can_be_typed(value):
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        given, usual = (
+            OmegaConf.to_container(compose("config", ["representation=llm_esr", *more]), resolve=True)
+            for more in ([f"representation.cross_attention={value}"], [])
+        )
+    check(given, usual)

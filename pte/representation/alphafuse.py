@@ -28,7 +28,7 @@ class AlphaFuse(ItemTable):
 
     One of null_dim, null_share, null_thres is given. init: zeros, or normal. std: what a standard deviation of 1
     becomes, in L' and in the IDs' start alike; the paper has 1, and a loss of cosines. It says how loud the frozen text
-    is beside IDs that grow at the pace of the learning rate.
+    is beside IDs that grow at the pace of the learning rate, so it is `least_std` where a backbone starts IDs lower.
     """
 
     uses_text = True
@@ -50,9 +50,11 @@ class AlphaFuse(ItemTable):
         init: str,
         scale: float,
         std: float,
+        least_std: float,
         eps: float,
     ) -> None:
         super().__init__()
+        std = max(std, least_std)
         rows = item_rows(vectors, num_items, "alphafuse") * scale
         self.width = fitting(width, rows, "alphafuse")
         own = axes(rows)

@@ -15,7 +15,7 @@ LEAST = {  # whole numbers, from ... on
     "encoder.batch_size": 1, "encoder.max_tokens": 1, "profiler.batch_size": 1,
     "selector.epochs": 1, "selector.batch_size": 1, "selector.group_size": 1, "selector.inner_epochs": 1,
 }  # fmt: skip
-WORDS_TOO = ("trainer.devices",)  # auto
+WORDS_TOO = ("trainer.devices", "representation.cross_attention")  # auto; residual
 
 
 def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
