@@ -100,9 +100,11 @@ def test_seed_error_and_noise(tmp_path):
         {"test": HALF, **ALPHAFUSE}, {"test": ALL, "seed": 1, **ALPHAFUSE},
     ).differences(HIT)["sasrec · alphafuse"]  # fmt: skip
     assert found.seed_error == pytest.approx(0.125**0.5)
-    assert found.within_seed_noise  # .5 < 2 * .354
-    assert Difference("x", Interval(0.1, 0.05, 0.2), 0.001, 0.002, 0.1, 0.06).verdict == "better, but within seed noise"
-    assert Difference("x", Interval(-0.1, -0.2, -0.05), 0.001, 0.002, 0.1, 0.01).verdict == "worse"
+    assert found.seed_bound == pytest.approx(0.125**0.5 * 4.302653)  # t of two degrees
+    assert found.within_seed_noise  # .5 < 1.52
+    better, worse = Interval(0.1, 0.05, 0.2), Interval(-0.1, -0.2, -0.05)
+    assert Difference("x", better, 0.001, 0.002, 0.1, 0.03, 0.12).verdict == "better, but within seed noise"
+    assert Difference("x", worse, 0.001, 0.002, 0.1, 0.03, 0.09).verdict == "worse"
 
 
 def test_bold_only_where_every_other_is_beaten(tmp_path):
@@ -112,6 +114,18 @@ def test_bold_only_where_every_other_is_beaten(tmp_path):
     alone = compared(tmp_path / "c", {"test": ALL})
     assert not alone.row(HIT)["sasrec · id"].best
     assert alone.differences(HIT) == {}
+
+
+def test_no_bold_within_seed_noise(tmp_path):
+    """Twelve users, Hit@10 of 1 and 0 over seeds against 0: users agree (p small), seeds do not."""
+    none, every = [10] * 12, [0] * 12
+    rows = [{"test": none}, {"test": none, "seed": 1}]
+    steady = [{"test": every, **ALPHAFUSE}, {"test": every, "seed": 1, **ALPHAFUSE}]
+    torn = [{"test": every, **ALPHAFUSE}, {"test": [0] + [10] * 11, "seed": 1, **ALPHAFUSE}]
+    assert compared(tmp_path / "a", *rows, *steady).row(HIT)["sasrec · alphafuse"].best
+    found = compared(tmp_path / "b", *rows, *torn)
+    assert found.p_value("sasrec · alphafuse", "sasrec · id", HIT) < 0.05
+    assert not found.row(HIT)["sasrec · alphafuse"].best
 
 
 def test_bold_is_corrected_over_the_others(tmp_path):

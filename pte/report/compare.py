@@ -7,7 +7,8 @@ together. With S_u the sum of user u's m_u cases, U users and C cases, the table
     s_u = S_u U / C                            (what a swap of two methods' labels within a user exchanges)
 
 both have that mean. With one case per user v_u = s_u = the case. Intervals and tests hold for the seeds that were run;
-what the seeds themselves add is given beside them as a standard error.
+what the seeds themselves add is given beside them as a standard error, and a difference below the bound
+that they alone keep (Welch) is said to be within their noise.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from statistics import fmean, stdev
 
 import numpy as np
 
-from pte.metric.significance import Interval, holm, minimum_detectable_difference, paired_bootstrap, paired_permutation
+from pte.metric.significance import (
+    Interval,
+    holm,
+    minimum_detectable_difference,
+    paired_bootstrap,
+    paired_permutation,
+    welch,
+)
 from pte.metric.summary import NAMES, values
 from pte.report.methods import Method, normal
 from pte.schema import InputError
@@ -45,7 +53,7 @@ class Cell:
     by_seed: tuple[float, ...]
     cases: int
     users: int
-    best: bool = False  # the highest, and better than every other by the corrected paired test
+    best: bool = False  # the highest, and better than every other by the corrected paired test and beyond seed noise
 
     @property
     def sd(self) -> float | None:
@@ -63,6 +71,7 @@ class Difference:
     p_holm: float  # corrected over the methods of the column
     detectable: float  # a true difference this large is found, correction and all, in four of five such tests
     seed_error: float | None  # standard error that the seeds add; unknown where either has one seed
+    seed_bound: float | None  # what the seeds alone keep a difference below, 19 times in 20
 
     @property
     def verdict(self) -> str:
@@ -73,7 +82,7 @@ class Difference:
 
     @property
     def within_seed_noise(self) -> bool:
-        return self.seed_error is not None and abs(self.interval.mean) < 2 * self.seed_error
+        return self.seed_bound is not None and abs(self.interval.mean) < self.seed_bound
 
 
 class Comparison:
@@ -135,6 +144,7 @@ class Comparison:
         key = (column, tuple(sorted(pairs.items())))
         if key not in self._differences:
             p = [self.p_value(a, b, column) for a, b in pairs.items()]
+            seeds = [self._seeds(a, b, column) for a, b in pairs.items()]
             self._differences[key] = {
                 a: Difference(
                     against=b,
@@ -142,9 +152,10 @@ class Comparison:
                     p=raw,
                     p_holm=corrected,
                     detectable=self._detectable(a, b, column, len(pairs)),
-                    seed_error=self._seed_error(a, b, column),
+                    seed_error=error,
+                    seed_bound=bound,
                 )
-                for (a, b), raw, corrected in zip(pairs.items(), p, holm(p), strict=True)
+                for (a, b), raw, corrected, (error, bound) in zip(pairs.items(), p, holm(p), seeds, strict=True)
             }
         return self._differences[key]
 
@@ -180,12 +191,16 @@ class Comparison:
         return (plain or self.methods)[0].label
 
     def _cell(self, method: Method, column: Column) -> Cell:
-        name, k = parse(column.metric)
         member = self.ranked.group[column.group]
-        ranks = [run.parts[self.part].rank[column.ranking][member] for run in method.runs]
-        by_seed = tuple(float(values(name, rank, k).mean()) for rank in ranks)
+        by_seed = self._by_seed(method.label, column)
         users = len(np.unique(self.ranked.user[member]))
         return Cell(fmean(by_seed), by_seed, cases=int(member.sum()), users=users)
+
+    def _by_seed(self, label: str, column: Column) -> tuple[float, ...]:
+        name, k = parse(column.metric)
+        member = self.ranked.group[column.group]
+        ranks = [run.parts[self.part].rank[column.ranking][member] for run in self._method(label).runs]
+        return tuple(float(values(name, rank, k).mean()) for rank in ranks)
 
     def _units(self, label: str, column: Column) -> tuple[np.ndarray, np.ndarray]:
         member = self.ranked.group[column.group]
@@ -196,16 +211,13 @@ class Comparison:
         ours, theirs = self._units(a, column)[0], self._units(b, column)[0]
         return minimum_detectable_difference(ours, theirs, alpha=ALPHA / tests) if len(ours) > 1 else math.nan
 
-    def _seed_error(self, a: str, b: str, column: Column) -> float | None:
-        """sqrt(sd_a^2 / n_a + sd_b^2 / n_b), the seeds of a and b being drawn apart."""
-        row = self.row(column)
-        pairs = [(row[label].sd, len(row[label].by_seed)) for label in (a, b)]
-        if any(sd is None for sd, _ in pairs):
-            return None
-        return math.sqrt(sum(sd**2 / n for sd, n in pairs if sd is not None))
+    def _seeds(self, a: str, b: str, column: Column) -> tuple[float, float] | tuple[None, None]:
+        """Error and bound of the difference, the seeds of a and b being drawn apart; None where either has one seed."""
+        ours, theirs = self._by_seed(a, column), self._by_seed(b, column)
+        return welch(ours, theirs) if min(len(ours), len(theirs)) > 1 else (None, None)
 
     def _clear_winner(self, means: dict[str, float], column: Column) -> str | None:
-        """The method with the highest mean if it beats each other one, Holm-corrected over them; else None.
+        """The method with the highest mean if it beats each other one, Holm-corrected over them, beyond seed noise.
 
         The closest come first: one uncorrected p above ALPHA settles it, as a corrected p is never smaller.
         """
@@ -213,7 +225,8 @@ class Comparison:
         p = []
         for other in others:
             p.append(self.p_value(best, other, column))
-            if p[-1] > ALPHA:
+            bound = self._seeds(best, other, column)[1]
+            if p[-1] > ALPHA or (bound is not None and means[best] - means[other] < bound):
                 return None
         return best if others and max(holm(p)) <= ALPHA else None
 

@@ -93,8 +93,8 @@ def value_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
     note = (
         f"{subject(comparison)}; {RANKED[ranking]}; {makeup(comparison)}. Cases: {counts}."
         " Mean ± standard deviation over seeds. Bold: better than every other row (paired permutation test over users,"
-        f" Holm-corrected p ≤ {ALPHA}). s: seconds of all stages when they were made, mean over seeds;"
-        " shared stages count in every row."
+        f" Holm-corrected p ≤ {ALPHA}, and beyond seed noise). s: seconds of all stages when they were"
+        " made, mean over seeds; shared stages count in every row."
         f"{_machines(comparison)}"
     )
     header = ("#", "method", "seeds", *(_words(column.group) for column in columns), "s")
@@ -116,7 +116,8 @@ def difference_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
     note = (
         f"{subject(comparison)}; {RANKED[ranking]}. Difference of the means over seeds; 95 % interval by bootstrap over"
         f" users ({comparison.draws:,} draws), p by paired permutation, corrected over these rows (Holm). Detectable:"
-        " the true difference found, corrected, with 80 % power. Seed error: standard error that the seeds add."
+        " the true difference found, corrected, with 80 % power. Seed error: standard error that the seeds add; a"
+        " difference is within seed noise below the 95 % bound that it gives (Welch's t)."
     )
     header = ("method", "against", "verdict", "difference", "95 % interval", "p", "p Holm", "detectable", "seed error")
     title = f"{comparison.title(ranking, metric)}: differences"

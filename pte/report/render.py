@@ -142,5 +142,5 @@ def _lines(comparison: Comparison) -> Iterator[dict[str, object]]:
                     "against": d and d.against, "difference": d and d.interval.mean,
                     "low": d and d.interval.low, "high": d and d.interval.high, "p": d and d.p,
                     "p_holm": d and d.p_holm, "detectable": d and d.detectable, "seed_error": d and d.seed_error,
-                    "verdict": d and d.verdict, "seconds": method.seconds(),
+                    "seed_bound": d and d.seed_bound, "verdict": d and d.verdict, "seconds": method.seconds(),
                 }  # fmt: skip
