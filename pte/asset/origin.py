@@ -12,7 +12,7 @@ import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -135,7 +135,7 @@ def _pip_download(package: str, version: str, room: Path) -> Path:
             with _bar(f"{package} {version}") as update:
                 while process.poll() is None:
                     time.sleep(0.1)
-                    update(sum(p.stat().st_size for p in room.rglob("*.whl") if p.exists()), 0)
+                    update(_wheel_bytes(room), 0)
         finally:
             if process.poll() is None:
                 process.terminate()
@@ -186,3 +186,10 @@ def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total or None)
+
+
+def _wheel_bytes(room: Path) -> int:
+    """What has come so far; pip's own folders may vanish while one looks."""
+    with suppress(OSError):
+        return sum(p.stat().st_size for p in room.rglob("*.whl"))
+    return 0
