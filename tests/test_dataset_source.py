@@ -8,7 +8,7 @@ import gzip
 import polars as pl
 import pytest
 
-from pte.dataset.source import read_frame, require, seconds
+from pte.dataset.source import interaction_rows, item_rows, microseconds, read_frame, require, seconds
 from pte.schema import InputError
 
 NEW_YEAR = 1577836800  # 2020-01-01 00:00:00 UTC
@@ -110,6 +110,47 @@ def test_times_of_typed_columns():
     assert seconds(pl.Series([moment.date()])).to_list() == [NEW_YEAR]
     assert seconds(pl.Series([moment]).dt.replace_time_zone("Europe/Berlin")).to_list() == [NEW_YEAR - 3600]
     assert seconds(pl.Series([NEW_YEAR * 10**9])).to_list() == [NEW_YEAR]
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [([1577836800123, 1577836800999], [123_000, 999_000]), ([NEW_YEAR + 0.25, NEW_YEAR], [250_000, 0]),
+     ([NEW_YEAR * 10**9 + 123_456_000, NEW_YEAR * 10**9], [123_456, 0]),
+     (["2020-01-01T00:00:00.5Z", "2020-01-01 00:00:00,1234567"], [500_000, 123_456])],
+)  # fmt: skip
+def test_events_of_one_second_keep_apart(values, found):
+    assert (microseconds(pl.Series(values)) - NEW_YEAR * 1_000_000).to_list() == found
+
+
+def test_order_within_a_second_is_that_of_time():
+    """Three events of one second, in the file from last to first; the one met twice is two events."""
+    times = [f"{NEW_YEAR}{ms}" for ms in (900, 500, 100, 100)]
+    frame = pl.DataFrame({"user": ["u"] * 4, "item": ["c", "b", "a", "c"], "t": times})
+    rows = interaction_rows(frame, user_id="user", item_id="item", position=None, timestamp="t")
+    assert rows.sort("position", "row")["item_id"].to_list() == ["a", "c", "b", "c"]
+    assert rows["time"].to_list() == [NEW_YEAR] * 4
+
+
+def test_positions_are_whole_numbers():
+    frame = pl.DataFrame({"u": ["a"] * 4, "i": list("bcde"), "p": ["3.0", "2.7", "9007199254740993", ""]})
+    rows = interaction_rows(frame, user_id="u", item_id="i", position="p", timestamp=None)
+    assert rows["position"].to_list() == [3, None, 9007199254740993, None]
+    assert rows["bad"].to_list() == [False, True, False, True]
+
+
+def test_text_columns_of_any_name_and_kind():
+    frame = pl.DataFrame({
+        "sku": ["a", "b"], "row": ["1", None], "item_id": ["x", "y"], "name": ["T", "U"], "title": ["s", "t"],
+        "tags": [["u", "v"], None], "price": [float("nan"), 2.0],
+    })  # fmt: skip
+    texts = [c for c in frame.columns if c not in ("sku", "name")]
+    rows = item_rows(frame, item_id="sku", title="name", columns=texts)
+    assert rows.rows() == [(1, "a", "T", "1", "x", "s", "u, v", ""), (2, "b", "U", "", "y", "t", "", "2")]
+    assert rows.columns == ["row", "item_id", "title", "row_text", "item_id_text", "title_text", "tags", "price"]
+    with pytest.raises(InputError, match="told apart"):
+        item_rows(frame.with_columns(row_text=pl.lit("z")), item_id="sku", title="name", columns=[*texts, "row_text"])
+    with pytest.raises(InputError, match="column 'made' holds Binary"):
+        item_rows(frame.with_columns(made=pl.lit(b"\xff")), item_id="sku", title="name", columns=["made"])
 
 
 def test_one_unit_for_the_whole_column():

@@ -13,7 +13,7 @@ import polars as pl
 from pte.schema import InputError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".item": "\t"}
-_STAMP = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,]\d+)?)?\s*(Z|[+-]\d{2}:?\d{2})?$"
+_STAMP = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,](\d+))?)?\s*(Z|[+-]\d{2}:?\d{2})?$"
 
 
 def suffix(path: Path) -> str:
@@ -81,73 +81,106 @@ def require(frame: pl.DataFrame, wanted: Mapping[str, str], path: Path, *, confi
 
 
 def text(frame: pl.DataFrame, column: str) -> pl.Series:
-    """A column as text, null where empty."""
+    """A column as text, null where empty; a list as its parts with commas."""
     values = frame[column]
-    if values.dtype.is_float() and (values.drop_nulls() == values.drop_nulls().floor()).all():
-        values = values.cast(pl.Int64)  # 1.0 is the id "1"
-    values = values.cast(pl.String)
-    return values.replace("", None)
+    if values.dtype.is_float():
+        values = values.fill_nan(None)
+        if (values.drop_nulls() == values.drop_nulls().floor()).all():
+            values = values.cast(pl.Int64)  # 1.0 is the id "1"
+    try:
+        if isinstance(values.dtype, pl.List):
+            values = values.cast(pl.List(pl.String)).list.join(", ", ignore_nulls=True)
+        return values.cast(pl.String).replace("", None)
+    except pl.exceptions.PolarsError:
+        raise InputError(
+            f"column {column!r} holds {values.dtype}, which is no text: leave it out (dataset.text=[COLUMN,...]) or"
+            " write it as text"
+        ) from None
 
 
 def seconds(values: pl.Series) -> pl.Series:
-    """Times as whole Unix seconds (Int64), null where unreadable.
+    """Times as whole Unix seconds (Int64), null where unreadable; see `microseconds`."""
+    return microseconds(values) // 1_000_000
+
+
+def microseconds(values: pl.Series) -> pl.Series:
+    """Times as Unix microseconds (Int64), which tell events of one second apart; null where unreadable.
 
     Understood: numbers (the column's largest one tells seconds from milli-, micro- and nanoseconds), ISO 8601 dates
     and times (UTC where no zone is given), and Parquet's own dates and times.
     """
     if values.dtype.is_temporal():
-        return values.cast(pl.Datetime("us")).dt.epoch("s") if values.dtype != pl.Date else values.dt.epoch("s")
+        return values.cast(pl.Datetime("us")).dt.epoch("us")
     numbers = values.cast(pl.Float64, strict=False)
     if numbers.null_count() > values.null_count():  # some are not numbers
-        return _iso_seconds(values.cast(pl.String)).fill_null(_whole(numbers))
-    return _whole(numbers)
+        return _iso(values.cast(pl.String)).fill_null(_sized(numbers))
+    return _sized(numbers)
 
 
-def _whole(numbers: pl.Series) -> pl.Series:
+def _sized(numbers: pl.Series) -> pl.Series:
     """1e11 s is the year 5138 and 1e11 ms is 1973, so the size tells the unit."""
     finite = numbers.filter(numbers.is_finite().fill_null(False)).to_numpy()
     largest = float(np.abs(finite).max(initial=0))
     unit = next(size for size in (1, 10**3, 10**6, 10**9) if largest < 1e11 * size or size == 10**9)
-    whole = (numbers / unit).floor()
+    whole = (numbers * (1e6 / unit)).floor() if unit < 10**9 else (numbers / 1e3).floor()
     return whole.set(~numbers.is_finite() | (numbers < 0), None).cast(pl.Int64, strict=False)
 
 
-def _iso_seconds(values: pl.Series) -> pl.Series:
+def _iso(values: pl.Series) -> pl.Series:
     part = pl.col("stamp").str.strip_chars()
-    group = {i: part.str.extract(_STAMP, i) for i in (1, 2, 3, 4)}
+    group = {i: part.str.extract(_STAMP, i) for i in (1, 2, 3, 4, 5)}
     stamp = pl.concat_str(group[1], pl.lit(" "), group[2].fill_null("00:00"), group[3].fill_null(":00"))
-    zone = group[4].str.replace("Z", "+00:00").str.replace(":", "").fill_null("+0000")
+    fraction = group[4].fill_null("").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64)
+    zone = group[5].str.replace("Z", "+00:00").str.replace(":", "").fill_null("+0000")
     offset = zone.str.slice(1, 2).cast(pl.Int64) * 3600 + zone.str.slice(3, 2).cast(pl.Int64) * 60
     sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
-    local = stamp.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False).dt.epoch("s")
-    found = pl.DataFrame({"stamp": values}).select((local - sign * offset).alias("time"))["time"]
+    local = stamp.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False).dt.epoch("us") + fraction
+    found = pl.DataFrame({"stamp": values}).select((local - sign * offset * 1_000_000).alias("time"))["time"]
     return found.set(found < 0, None)
 
 
 def interaction_rows(
     frame: pl.DataFrame, *, user_id: str, item_id: str, position: str | None, timestamp: str | None
 ) -> pl.DataFrame:
-    """Columns row, user_id, item_id, position, time and bad (an empty id, or no readable place in the order)."""
+    """Columns row, user_id, item_id, position, time and bad (an empty id, or no readable place in the order).
+
+    Without a column of positions the time is the place in the order, to the microsecond.
+    """
     user, item = text(frame, user_id), text(frame, item_id)
-    place = text(frame, position).cast(pl.Float64, strict=False).cast(pl.Int64) if position else None
+    place = _places(text(frame, position)) if position else None
     given = text(frame, timestamp).is_not_null() if timestamp else None
-    time = seconds(frame[timestamp]) if timestamp else pl.Series([None] * len(frame), dtype=pl.Int64)
+    moment = microseconds(frame[timestamp]) if timestamp else pl.Series([None] * len(frame), dtype=pl.Int64)
+    time = moment // 1_000_000
     bad = user.is_null() | item.is_null()
     if place is not None:
         bad |= place.is_null()
     if given is not None:
         bad |= time.is_null() & (given if place is not None else True)
-    order = place if place is not None else pl.Series([None] * len(frame), dtype=pl.Int64)
+    order = place if place is not None else moment
     return pl.DataFrame({"user_id": user, "item_id": item, "position": order, "time": time, "bad": bad}).with_row_index(
         "row", offset=1
     )
 
 
+def _places(values: pl.Series) -> pl.Series:
+    """Whole numbers as Int64, also 3.0 for 3; null where there is none."""
+    numbers = values.cast(pl.Float64, strict=False)
+    whole = numbers.set((numbers != numbers.floor()).fill_null(True), None).cast(pl.Int64, strict=False)
+    return values.cast(pl.Int64, strict=False).fill_null(whole)
+
+
 def item_rows(frame: pl.DataFrame, *, item_id: str, title: str, columns: Sequence[str]) -> pl.DataFrame:
-    """Columns row, item_id (null where empty), title, and the text columns; blanks collapsed, unknown text ""."""
+    """Columns row, item_id (null where empty), title, and the text columns; blanks collapsed, unknown text "".
+
+    A text column that is called as one of ours, such as "item", goes by "item_text".
+    """
     blanks = r"\s+"
+    taken = {"row", "item", "item_id", "title", "placeholder"}
+    names = {column: column if column not in taken else f"{column}_text" for column in columns}
+    if len(set(names.values())) < len(names):
+        raise InputError(f"the items table has columns that cannot be told apart: rename one of {', '.join(columns)}")
     texts = [
         text(frame, column).fill_null("").str.replace_all(blanks, " ").str.strip_chars().alias(name)
-        for name, column in (("title", title), *((c, c) for c in columns))
+        for name, column in (("title", title), *((names[c], c) for c in columns))
     ]
     return pl.DataFrame([text(frame, item_id).alias("item_id"), *texts]).with_row_index("row", offset=1)

@@ -14,7 +14,7 @@ from pte.schema import Interactions, Items
 from pte.stage.context import Context
 
 NAME = "interactions"
-VERSION = 1
+VERSION = 2  # 2: events of one second in their order
 READS = ("dataset",)
 # Where the raw files lie does not matter, only what is in them: their sha256 is in the key through `roots`.
 _PLACES = ("data", "source", "source_sha256", "sha256", "interactions", "items", "reviews", "metadata", "businesses")
