@@ -61,7 +61,7 @@ class Cases:
 
     user: np.ndarray  # (C,) int32
     target: np.ndarray  # (C,) int64, a row of Interactions
-    tied: np.ndarray  # (C,) bool: target and last history item carry the same time, so their order is a convention
+    tied: np.ndarray  # (C,) bool: a row beside the target has its time, so which is the target is a convention
     begin: np.ndarray | None = None  # (C,) int64: first row of the history; None: the user's first
 
     def history_begin(self, interactions: Interactions) -> np.ndarray:

@@ -37,7 +37,12 @@ class LeaveOneOut:
 
 
 def cases(interactions: Interactions, user: np.ndarray, target: np.ndarray, begin: np.ndarray | None = None) -> Cases:
-    """Cases of the given users (C,) and target rows (C,); every target has a row of the same user before it."""
-    time = interactions.time
-    tied = (time[target] == time[target - 1]) & (time[target] >= 0)
+    """Cases of the given users (C,) and target rows (C,); every target has a row of the same user before it.
+
+    Tied: as late as the row before or after, so that which of them is the target is a convention.
+    """
+    time, end = interactions.time, interactions.start[user + 1]
+    after = np.minimum(target + 1, end - 1)
+    tied = (time[target] == time[target - 1]) | ((time[target] == time[after]) & (after > target))
+    tied &= time[target] >= 0
     return Cases(user.astype(np.int32), target.astype(np.int64), tied, begin)
