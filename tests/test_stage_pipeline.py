@@ -61,6 +61,19 @@ def test_version_and_raw_files_change_the_keys(modules, tmp_path):
     assert keys(CONFIG, tmp_path)[0] != before[0]
 
 
+def test_a_model_folder_of_ones_own_is_known_by_its_content(modules, tmp_path):
+    modules["split"].READS = ("encoder",)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_text("first")
+    config = {**CONFIG, "encoder": {"model": str(folder)}}
+    before = keys(config, tmp_path)
+    assert keys(config, tmp_path) == before
+    (folder / "weights").write_text("tuned")
+    assert keys(config, tmp_path)[1] != before[1]
+    assert keys({**CONFIG, "encoder": {"model": "owner/name"}}, tmp_path)  # nothing to read
+
+
 def test_keys_do_not_depend_on_the_hash_seed():
     code = "from pte.artifact import digest; print(digest({'b': {'y': 1, 'x': 2}, 'a': [1, 2]}))"
     runs = [

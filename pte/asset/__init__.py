@@ -49,7 +49,7 @@ def derive(source: Path, name: str, build: Callable[[Path], None]) -> Path:
 
     Give a new name (weights-v2) when `build` changes: only name and content are looked at.
     """
-    target = cache.root() / "derived" / f"{name}-{_content(source)[:16]}"
+    target = cache.root() / "derived" / f"{name}-{content(source)[:16]}"
     if cache.trusted(target, None):
         return target
     with cache.alone(target):
@@ -83,7 +83,7 @@ def _local(uri: str, sha256: str | None) -> Path:
     return path
 
 
-def _content(source: Path) -> str:
+def content(source: Path) -> str:
     """Hex sha256 of a file, or of a folder's names and contents."""
     if source.is_file():
         return cache.checksum(source)

@@ -1,7 +1,8 @@
 """The order of the stages and their keys: what a run would make, and what is there already.
 
 A stage's key is a hash of its name and VERSION, the knobs of the config groups it READS (minus its IDLE ones), and
-its parents' keys; the chain is rooted in the raw files' sha256. So a changed knob rebuilds what depends on it, no more.
+its parents' keys; the chain is rooted in the sha256 of the raw files, and of models that lie in local folders. So a
+changed knob rebuilds what depends on it, no more.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from hydra.utils import get_class
 
 from pte.artifact import Store, digest
+from pte.asset import content
 from pte.schema import InputError
 from pte.stage.build import builder
 
@@ -61,8 +63,18 @@ def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
     return knobs
 
 
+def local_models(knobs: Mapping[str, Any]) -> dict[str, str]:
+    """A hash of what lies where a stage's model is a folder or file of one's own, which may be written anew."""
+    found = {}
+    for group, value in knobs.items():
+        model = value.get("model") if isinstance(value, Mapping) else None
+        if isinstance(model, str) and (path := Path(model.removeprefix("file:")).expanduser()).exists():
+            found[group] = content(path)
+    return found
+
+
 def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Step]:
-    """Every stage's key, and whether its artefact is there. Reads the raw files' hashes, nothing more."""
+    """Every stage's key, and whether its artefact is there. Reads hashes of raw files and local models, no more."""
     made: dict[str, Step] = {}
     for name in names:
         module = stage_module(name)
@@ -71,6 +83,8 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
         if name == "interactions":
             facts["roots"] = module.roots(builder(config)("dataset"))
+        if held := local_models(knobs):
+            facts["models"] = held
         key = digest(facts)
         made[name] = Step(name, key, parents, knobs, store.find(name, key))
     return list(made.values())
