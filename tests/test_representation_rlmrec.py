@@ -8,6 +8,7 @@ import torch
 from representations import NUM_ITEMS, made, vectors
 
 from pte.nn.batch import PackedBatch
+from pte.representation import rlmrec_gen
 from pte.schema import InputError
 
 
@@ -95,6 +96,28 @@ def test_masked_loss_is_infonce_over_hidden_places():
     found = model.sequence_auxiliary(batch, state, None)
     assert found.item() == pytest.approx(0.5 * expected / len(places), abs=1e-5)
     assert model.auxiliary().item() == 0
+
+
+def test_masked_loss_of_two_processes_is_that_of_one(monkeypatch):
+    """Averaged over processes with unequally many hidden places, one of them alone in seeing some: loss, gradient."""
+    model = masked_model(mask=0.5)
+    item = torch.tensor([[1, 2, 3, 4, 5, 2], [6, 7, 8, 9, 10, 11], [1, 12, 0, 0, 0, 0]])
+    state = torch.randn(3, 6, 8)
+    model.inputs(model.table())
+
+    def loss_of(rows, elsewhere):
+        monkeypatch.setattr(rlmrec_gen, "others", lambda value: elsewhere)
+        part = PackedBatch(item[rows], item[rows], (item[rows] > 0).long(), item[rows], total=1.0)
+        return model.sequence_auxiliary(part, state[rows], None)
+
+    def hidden(rows):
+        return item[rows][model.hidden[item[rows]]]
+
+    whole = loss_of([0, 1, 2], [])
+    split = (loss_of([0], [hidden([1, 2])]) + loss_of([1, 2], [hidden([0])])) / 2
+    assert whole.item() == pytest.approx(split.item(), abs=1e-6)
+    weight = model.tell[0].weight
+    torch.testing.assert_close(*(torch.autograd.grad(loss, weight)[0] for loss in (whole, split)))
 
 
 def test_a_step_that_hides_nothing_it_reads_still_has_gradients():

@@ -19,17 +19,20 @@ def cosine_alignment(a: Tensor, b: Tensor) -> Tensor:
     return 1 - (unit(a) * unit(b)).sum(dim=1).mean()
 
 
-def info_nce(a: Tensor, b: Tensor, temperature: float, row: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy of finding b_i among all rows of b by cosine with a_i; (n, D), (n, D) -> scalar.
+def info_nce(
+    a: Tensor, b: Tensor, temperature: float, row: Tensor | None = None, *, total: float | None = None
+) -> Tensor:
+    """Cross-entropy of finding b_i among all rows of b by cosine with a_i, over `total`; (n, D), (m, D) -> scalar.
 
-    row: (n,) what each row of b stands for. Rows that stand for the same thing are no negatives of one another.
+    m >= n: the rows of b past the n-th are negatives alone. row: (m,) what each row of b stands for. Rows that stand
+    for the same thing are no negatives of one another. total: what the sum is divided by, n if not given: the mean.
     """
     cosine = (unit(a) @ unit(b).T).float() / temperature
     same = torch.arange(len(a), device=a.device)
     if row is not None:
-        twin = (row[:, None] == row[None, :]).fill_diagonal_(False)
+        twin = (row[: len(a), None] == row[None, :]).fill_diagonal_(False)
         cosine = cosine.masked_fill(twin, -torch.inf)
-    return F.cross_entropy(cosine, same)
+    return F.cross_entropy(cosine, same, reduction="sum") / (len(a) if total is None else total)
 
 
 def unit(x: Tensor) -> Tensor:

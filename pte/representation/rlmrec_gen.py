@@ -3,7 +3,8 @@
 Ren et al., WWW 2024 (arXiv 2310.15950), Sec. 3.5. With g an MLP d -> (d + d_l) / 2 -> d_l with LeakyReLU:
 
     form=masked   hide a share of the items behind one learnt vector m; where a hidden item i stands in a history, tell
-                  its text from the encoder's state h there:  weight * InfoNCE(g(h), L_i) against other hidden places
+                  its text from the encoder's state h there:  weight * InfoNCE(g(h), L_i) against other hidden places,
+                  those of all processes
     form=cosine   weight * ( 1 - mean_i cos(g(e_i), L_i) )                             AlphaFuse's; no item is hidden
 
 Departures: the paper's encoder is a graph network, which reads a hidden node's neighbours in the bipartite graph; here
@@ -20,6 +21,7 @@ from pte.nn.alignment import cosine_alignment, info_nce
 from pte.nn.batch import PackedBatch
 from pte.nn.head import drawn, projector
 from pte.nn.item_table import ItemTable, Last, item_rows, padded
+from pte.nn.process import others
 from pte.schema import InputError
 
 
@@ -84,7 +86,9 @@ class RlmRecGen(ItemTable):
         if self.hidden is None or not self.training:
             return None
         at = self.hidden[batch.item]
-        item, told = batch.item[at], self.tell(state[at])
-        if not len(item):
+        told, *elsewhere = self.tell(state[at]), *others(batch.item[at])
+        item = torch.cat([batch.item[at], *elsewhere])  # hidden places of the whole step, this process's first
+        if not len(told):
             return told.sum()  # 0, but every weight has its gradient, which several processes rely on
-        return self.share * info_nce(told, self.text[item - 1], self.temperature, row=item)
+        total = len(item) / (1 + len(elsewhere))  # as lit/recommender: averaged over processes, the mean of the step
+        return self.share * info_nce(told, self.text[item - 1], self.temperature, row=item, total=total)

@@ -1,0 +1,24 @@
+"""What a loss needs to know of the other processes of a step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed
+
+
+def others(value: Tensor) -> list[Tensor]:
+    """The same tensor (n,) of every other process, in their order, n being each one's own; [] where there is no other.
+
+    No gradient passes. All processes of the group have to call it, also with nothing in hand.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return []
+    world, rank = distributed.get_world_size(), distributed.get_rank()
+    count = [torch.zeros(1, dtype=torch.int64, device=value.device) for _ in range(world)]
+    distributed.all_gather(count, torch.tensor([len(value)], device=value.device))
+    counts = [int(n) for n in count]
+    padded = value.new_zeros(max(counts))
+    padded[: len(value)] = value
+    found = [torch.empty_like(padded) for _ in range(world)]
+    distributed.all_gather(found, padded)
+    return [their[:n] for process, (their, n) in enumerate(zip(found, counts, strict=True)) if process != rank]
