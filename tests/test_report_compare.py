@@ -116,6 +116,23 @@ def test_bold_only_where_every_other_is_beaten(tmp_path):
     assert alone.differences(HIT) == {}
 
 
+def test_zero_is_one_knob_however_it_is_typed(tmp_path):
+    """0 and 0.0 of one seed are one run over again, and of different figures no pair of rows with one name."""
+    rows = [{"test": HALF, "knobs": {"optimizer": {"weight_decay": value}}} for value in (0, 0.0)]
+    assert len(compared(tmp_path / "a", *rows).methods) == 1
+    rows[1]["test"] = ALL
+    with pytest.raises(InputError, match="different ranks"):
+        compared(tmp_path / "b", *rows)
+
+
+def test_runs_that_mask_by_different_rules_are_no_pair(tmp_path):
+    found = [runs.read(write_run(tmp_path / name, test=ranks, **more)) for name, ranks, more in (
+        ("a", [2**31 - 1, *NONE[1:]], {}), ("b", NONE, ALPHAFUSE),
+    )]  # fmt: skip
+    with pytest.raises(InputError, match="different masked repeats"):
+        methods.require_one_question(found)
+
+
 def test_no_bold_within_seed_noise(tmp_path):
     """Twelve users, Hit@10 of 1 and 0 over seeds against 0: users agree (p small), seeds do not."""
     none, every = [10] * 12, [0] * 12

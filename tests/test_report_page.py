@@ -99,6 +99,14 @@ def test_latex_tables_are_whole(comparison):
     assert not re.search(r"(?<!\\)[%#](?! )", text.split("\n", 2)[2])
 
 
+def test_evidence_holds_the_rows_of_its_table_alone(tmp_path):
+    two = [write_run(tmp_path / name, [0] * 8, **more) for name, more in (("a", {}), ("b", {"backbone": "dreamrec.D"}))]
+    out = tmp_path / "out"
+    for folders in (two, two[:1]):
+        command.main([*map(str, folders), "--out", str(out), "--evidence"])
+    assert [file.name for file in (out / "report").iterdir()] == ["01-seed0.json"]
+
+
 def test_bold_survives_every_format(tmp_path):
     rows = ({"test": NONE}, {"test": ALL, **TEXT})
     found = [runs.read(path) for path in write_all(tmp_path, rows)]

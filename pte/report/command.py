@@ -87,6 +87,8 @@ def keep_evidence(comparison: Comparison, out: Path, command: str) -> None:
     """command.txt and report/<row>-seed<seed>.json: what a committed table needs beside it."""
     folder = out / "report"
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*-seed*.json"):  # of a table with other rows
+        old.unlink()
     for number, method in enumerate(comparison.methods, 1):
         for run in method.runs:
             shutil.copyfile(run.path / "report.json", folder / f"{number:02d}-seed{run.seed}.json")

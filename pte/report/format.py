@@ -27,7 +27,8 @@ def interval(value: Interval) -> str:
 
 
 def p_value(value: float) -> str:
-    return "<.001" if value < 0.001 else f"{value:.3f}"[1:] if value < 1 else "1"
+    text = f"{value:.3f}"
+    return "<.001" if value < 0.001 else text[1:] if text.startswith("0.") else "1"
 
 
 def spread(mean: float, sd: float | None) -> str:

@@ -104,8 +104,8 @@ def seeds(comparison: Comparison) -> list[str]:
     noisy = [label for label, d in found.items() if d.p_holm <= ALPHA and d.within_seed_noise]
     if noisy:
         said.append(
-            "Significant over users, but less than two standard errors of the seeds, so another set of seeds may turn"
-            f" it: {'; '.join(noisy)}."
+            "Significant over users, but below the 95 % bound that the seeds alone keep (Welch's t), so another set of"
+            f" seeds may turn it: {'; '.join(noisy)}."
         )
     return said
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from pte.metric.summary import MISS
 from pte.report.runs import TEXT_GROUPS, Run
 from pte.schema import InputError
 
@@ -119,6 +120,8 @@ def _require_same_cases(a: Run, b: Run) -> None:
     for part in a.parts:
         one, other = a.parts[part], b.parts[part]
         pairs = {"cases": (one.user, other.user), "targets": (one.target, other.target)}
+        if "masked" in one.rank and "masked" in other.rank:  # which targets are misses by rule follows from the data
+            pairs["masked repeats"] = (one.rank["masked"] == MISS, other.rank["masked"] == MISS)
         pairs |= {f"group {name}": (one.group[name], other.group.get(name, np.empty(0))) for name in one.group}
         for what, (x, y) in pairs.items():
             if not np.array_equal(x, y):
@@ -126,7 +129,7 @@ def _require_same_cases(a: Run, b: Run) -> None:
 
 
 def identity(run: Run) -> dict[str, Any]:
-    """Everything a replicate shares, flat: knobs by dotted name. The seed and technical knobs are left out."""
+    """Everything a replicate shares, flat: knobs by dotted name, without the seed and technical ones; 0.0 is 0."""
     groups = ["backbone", *(TEXT_GROUPS if run.reads_text else ())]
     groups += ["representation", "optimizer", "trainer"] if not counts(run) else []
     flat: dict[str, Any] = {}
@@ -140,8 +143,13 @@ def _flat(value: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, inner in value.items():
         name = f"{prefix}.{key}"
-        flat |= _flat(inner, name) if isinstance(inner, Mapping) else {name: inner}
+        flat |= _flat(inner, name) if isinstance(inner, Mapping) else {name: _whole(inner)}
     return flat
+
+
+def _whole(value: Any) -> Any:
+    """3.0 as 3: the same knob, however it was typed."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def group(runs: Sequence[Run]) -> tuple[list[Method], list[str]]:
@@ -194,7 +202,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     labels = []
     for mine, name in zip(knobs, names, strict=True):
         twins = [other for other, its in zip(knobs, names, strict=True) if its == name]
-        differ = sorted({k for twin in twins for k in {*twin, *mine} if twin.get(k) != mine.get(k)})
+        differ = sorted({k for twin in twins for k in {*twin, *mine} if repr(twin.get(k)) != repr(mine.get(k))})
         said = ", ".join(_told({knob: mine[knob] for knob in differ if knob in mine}))
         labels.append(f"{name} ({said})" if said else name)
     return labels

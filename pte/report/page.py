@@ -83,7 +83,9 @@ def finding(comparison: Comparison) -> str:
     second = f"{order[1]} ({fmt.plain(row[order[1]].mean)})"
     if row[order[0]].best:
         return f"{top}, and beats every other method in the corrected paired test; next comes {second}."
-    return f"{top}, but the corrected paired test does not set it apart from every other method; next comes {second}."
+    return (
+        f"{top}, but the corrected paired test and the seeds do not set it apart from all others; next comes {second}."
+    )
 
 
 def _figures(comparison: Comparison, command: str) -> list[str]:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pte.artifact import write_atomic
 from pte.metric.summary import LLM_ESR
+from pte.report import format as fmt
 
 METRICS = ("Hit", "NDCG", "MRR")  # with one target Recall equals Hit; metrics.json holds all
 CUTS = (5, 10, 20, 50)
@@ -84,7 +85,7 @@ def show(run_dir: Path, console: Console) -> None:
                 ranking,
                 group.replace("_", " "),
                 f"{count:,}",
-                *(f"{v:.4f}"[1:] if v < 1 else "1" for v in values),
+                *(fmt.plain(v) for v in values),
             ]
             table.add_row(*cells[:3], *(cells[3 + names.index(name)] for name in shown))
             lines.append("| " + " | ".join(cells) + " |")
