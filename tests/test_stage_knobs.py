@@ -35,7 +35,7 @@ def changed(name, value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("seed", 3), ("trainer.devices", "auto"), ("trainer.compile", True), ("trainer.gradient_clip", 1.0),
-     ("trainer.precision", 16), ("optimizer.weight_decay", 0.1), ("optimizer.lr", 1), ("optimizer.lr", None),
+     ("trainer.precision", "bf16-mixed"), ("optimizer.weight_decay", 0.1), ("optimizer.lr", 1), ("optimizer.lr", None),
      ("optimizer.betas", [0.9, 0.98]),
      ("representation.cross_attention", "residual"), ("optimizer.new", "word"),
      ("reward.parts.distinct.temperature", 1)],
@@ -50,6 +50,9 @@ def test_what_can_be_passes(name, value):
      ("seed", True, "seed=True"), ("trainer.max_epochs", 2.5, "max_epochs=2.5: give a whole number, 1 or more"),
      ("trainer.max_epochs", 0, "1 or more"), ("trainer.max_epochs", None, "max_epochs=null"),
      ("trainer.compile", "maybe", "compile=maybe: give true or false"), ("trainer.compile", 1, "true or false"),
+     ("trainer.precision", "bf16-true", "precision=bf16-true: take one of 32-true, bf16-mixed"),
+     ("trainer.products", "float16", "products=float16: take one of float32, bfloat16"),
+     ("trainer.patience", 0, "patience=0: give a whole number, 1 or more"),
      ("optimizer.lr", "fast", "optimizer.lr=fast: give a number, as 0.001"),
      ("reward.parts.distinct.temperature", "hot", "reward.parts.distinct.temperature=hot")],
 )  # fmt: skip

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-KS = (5, 10, 20, 50)
+from pte.metric.summary import KS
 
 
 def hit(rank: Tensor, k: int) -> Tensor:

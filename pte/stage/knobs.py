@@ -9,12 +9,16 @@ from pte.schema import InputError
 
 LEAST = {  # whole numbers, from ... on
     "seed": 0,
-    "trainer.max_epochs": 1, "trainer.patience": 0, "trainer.check_val_every_n_epoch": 1, "trainer.batch_size": 1,
+    "trainer.max_epochs": 1, "trainer.patience": 1, "trainer.check_val_every_n_epoch": 1, "trainer.batch_size": 1,
     "backbone.length": 1, "backbone.inner": 1, "backbone.layers": 1, "backbone.heads": 1, "backbone.steps": 1,
     "representation.width": 1,
     "encoder.batch_size": 1, "encoder.max_tokens": 1, "profiler.batch_size": 1,
     "selector.epochs": 1, "selector.batch_size": 1, "selector.group_size": 1, "selector.inner_epochs": 1,
 }  # fmt: skip
+CHOICES = {
+    "trainer.precision": ("32-true", "bf16-mixed", "16-mixed"),  # weights stay fp32: best weights are ranked as fp32
+    "trainer.products": ("float32", "bfloat16"),  # float16 overflows where the loss takes its exponentials unshifted
+}
 WORDS_TOO = ("trainer.devices", "representation.cross_attention")  # auto; residual
 
 
@@ -30,6 +34,9 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
                 raise InputError(f"{name}={value}: give true or false")
         elif isinstance(expected, int | float) and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise InputError(f"{name}={value}: give a number, as {expected}, which it is by default")
+    for name, choices in CHOICES.items():
+        if name in given and given[name] not in choices:
+            raise InputError(f"{name}={given[name]}: take one of {', '.join(choices)}")
     for name, least in LEAST.items():
         value = given.get(name, least)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:

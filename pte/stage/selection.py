@@ -25,7 +25,7 @@ from pte.stage.context import Context
 from pte.stage.selection_record import describe, joined, joined_known, lines, rewards_of, samples, write
 
 NAME = "selection"
-VERSION = 1
+VERSION = 2  # 2: halves of the reward data share no row; dropout below 1/512
 READS = ("reward", "selector")
 IDLE = ()
 PARENTS = ("interactions", "split", "profiles", "embeddings")

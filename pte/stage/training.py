@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from pte.artifact import write_atomic
 from pte.lit.data import EvaluationLoader, TrainingLoader
+from pte.metric.summary import KS, NAMES
 from pte.schema import InputError, Interactions, Selection, Split
 from pte.stage import counting, sparse
 from pte.stage import interactions as interactions_stage
@@ -37,7 +38,7 @@ if TYPE_CHECKING:  # Lightning takes seconds to import, and a counted backbone d
     from pte.lit.watch import Watch
 
 NAME = "training"
-VERSION = 1
+VERSION = 2  # 2: validated by the masked rule of metrics 2, DreamRec with the weights it has
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
@@ -74,11 +75,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     files = Files(context.work)
     watch = Watch(monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, keep_best=files.keep_best)
     resume = Resume(context.work / "last.ckpt", say=context.say)
-    if knobs["max_epochs"] < knobs["check_val_every_n_epoch"]:
-        raise InputError(
-            f"trainer.max_epochs={knobs['max_epochs']} ends before the first validation: "
-            f"trainer.check_val_every_n_epoch={knobs['check_val_every_n_epoch']} must not be larger"
-        )
+    require_sound(knobs, context.config["optimizer"])
     with quiet(), resume.interruptible():
         trainer = make_trainer(knobs, [watch, resume], context)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
@@ -95,8 +92,11 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
             resume.forget()
         if found:
             context.say(f"  continuing after epoch {found[1]}" + (f", step {found[2]}" if found[2] else ""))
-        began = time.perf_counter()
-        trainer.fit(recommender, *loaders, ckpt_path=found and found[0])
+        began, precision = time.perf_counter(), torch.get_float32_matmul_precision()
+        try:
+            trainer.fit(recommender, *loaders, ckpt_path=found and found[0])
+        finally:  # a fit that fails leaves the next job of a sweep the precision it would have had
+            torch.set_float32_matmul_precision(precision)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if trainer.is_global_zero:
@@ -110,6 +110,32 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
             "resumed": found is not None,
         }
         files.deliver(context.out, watch, facts)
+
+
+def require_sound(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
+    """Refuse knobs of the trainer that only fail together, and late."""
+    epochs, every = knobs["max_epochs"], knobs["check_val_every_n_epoch"]
+    if epochs % every:
+        raise InputError(
+            f"trainer.max_epochs={epochs} ends between two validations, so that its last epochs could never be chosen:"
+            f" trainer.check_val_every_n_epoch={every} must divide it"
+        )
+    known = [f"{kind}/all/{name}@{k}" for kind in ("masked", "unmasked") for name in NAMES for k in KS]
+    if knobs["monitor"] not in known:
+        raise InputError(f"trainer.monitor={knobs['monitor']} is not measured; take one of {', '.join(known)}")
+    sharded, mixed = "fsdp" in str(knobs["strategy"]), knobs["precision"] != "32-true"
+    if sharded and mixed:
+        raise InputError(
+            f"trainer.strategy={knobs['strategy']} rounds the weights themselves under trainer.precision="
+            f"{knobs['precision']}, and rounded scores tie: take trainer.precision=32-true with it"
+        )
+    if knobs["gradient_clip"] is not None and sharded:
+        raise InputError(f"trainer.gradient_clip={knobs['gradient_clip']} does not go with fsdp: take null, or ddp")
+    if knobs["gradient_clip"] is not None and mixed and optimizer.get("fused"):
+        raise InputError(
+            f"trainer.gradient_clip={knobs['gradient_clip']} with trainer.precision={knobs['precision']} needs"
+            " optimizer.fused=false: type it as well"
+        )
 
 
 def chosen(path: Path | None) -> Selection | None:
