@@ -1,7 +1,8 @@
 """Ranks among 100 drawn negatives, as much of the literature reports them: a legacy figure under a name of its own.
 
 rank = #{j drawn : s_j >= s_target}, ties against the target as in a full ranking. The negatives are drawn without
-replacement from the items the user never met (LLM-ESR's protocol, AAAI 2025 code). Sampled metrics are not estimates of
+replacement from the items the user had not met before the case (LLM-ESR's protocol, AAAI 2025 code, where a validation
+case leaves out the user's later items as well; its test cases have none). Sampled metrics are not estimates of
 full ones and may order methods differently (Krichene & Rendle, KDD 2020), so their names carry the protocol:
 `NDCG@10|100neg` never shares a column with `NDCG@10`. Departure: the draw is a function of (seed, case) alone, so that
 all methods, batch sizes and processes are asked the same questions.

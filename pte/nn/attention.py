@@ -65,7 +65,7 @@ class Attention(nn.Module):
         return self.out(rearrange(read, "r h l d -> r l (h d)"))
 
     def last(self, x: Tensor, length: Tensor) -> Tensor:
-        """What the last place of each right-padded history reads: (B, L, D), (B,) -> (B, D)."""
+        """What the last place of right-padded histories reads, undropped: (B, L, D), (B,) -> (B, D)."""
         at = torch.arange(len(x), device=x.device)
         query, key_value = self.qkv.weight.split([x.shape[-1], 2 * x.shape[-1]])
         query_bias, key_value_bias = self.qkv.bias.split([x.shape[-1], 2 * x.shape[-1]])
@@ -142,7 +142,8 @@ class Encoder(nn.Module):
         return rearrange(x, "(v r) l d -> r l (v d)", v=self.views)
 
     def last(self, x: Tensor, length: Tensor, mix: Mix | None = None) -> Tensor:
-        """State after the last item of right-padded histories: (B, L, D), (B,) -> (B, D). Equal to `forward` there."""
+        """State after the last item of right-padded histories: (B, L, D), (B,) -> (B, D). Equal to `forward` there
+        in evaluation mode; in training the last block's attention has no dropout here."""
         x = self._start(x, torch.arange(x.shape[1], device=x.device), None, mix)
         *early, final = self.blocks
         for block in early:

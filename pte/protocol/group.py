@@ -51,8 +51,8 @@ def llm_esr_item_groups(interactions: Interactions, split: Split, threshold: int
 
 
 def llm_esr_user_groups(interactions: Interactions, split: Split, threshold: int) -> np.ndarray:
-    """(U,) bool head: at least `threshold` rows before the test target; False for users never asked."""
-    length = _longest(interactions, split.test)
+    """(U,) bool head: at least `threshold` rows before the user's last target; False for users never asked."""
+    length = np.maximum(_longest(interactions, split.valid), _longest(interactions, split.test))
     return (length >= threshold) & (length > 0)
 
 

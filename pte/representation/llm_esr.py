@@ -4,8 +4,9 @@ Liu et al., NeurIPS 2024 (arXiv 2405.20646):
 
     semantic view        s_i = W_2 (W_1 L_i + b_1) + b_2, L frozen, d_l -> d_l / 2 -> D / 2, nothing in between
     collaborative view   c_i trainable, starts at the first D / 2 principal components of L
-    fusion               each view is replaced by what it reads in the other: attention with Q from one, K = V from the
-                         other, both ways; one encoder for both; states and item vectors are the two side by side
+    fusion               each view is replaced by what the other asks of it: attention with K = V from the view and Q
+                         from the other, both ways; one encoder for both; states and item vectors are the two side by
+                         side
     self-distillation    alpha * mean_u mean_D ( h_u - mean_{v in N(u)} h_v )^2, no gradient into h_v; h_u the state
                          after u's last training input, N(u) the users whose texts are nearest to u's by cosine
 
@@ -35,9 +36,9 @@ _GROUPS = 8  # padded to one length, the teachers of a step are mostly padding; 
 class LlmEsr(ItemTable):
     """[c_i, s_i]; half of the width is free per item.
 
-    cross_attention: False leaves the views as they are; "residual" (ours) adds what a view reads in the other to it,
-    instead of replacing it. neighbors: size of N(u). pool: at most that many users are searched for N(u), evenly spaced
-    over all of them.
+    cross_attention: False leaves the views as they are; "residual" (ours) adds what the other view asks of it
+    to a view, instead of replacing it. neighbors: size of N(u). pool: at most that many users are searched for N(u),
+    evenly spaced over all of them.
     """
 
     uses_text = True
