@@ -111,7 +111,10 @@ MISTAKES = {
     "stage without parents": ([*TINY, "OWN", "stage=metrics", "seed=77"], "until=training"),
     "secret on the command line": (["+logger.wandb.api_key=abc"], "oc.env"),
     "word for a number": ([*TINY, "OWN", "trainer.batch_size=many"], "trainer.batch_size=many: give a number"),
-    "no such precision": ([*TINY, "OWN", "representation=id", "trainer.precision=bf17"], "Precision 'bf17' is invalid"),
+    "no such precision": (
+        [*TINY, "OWN", "representation=id", "trainer.precision=bf17"],
+        "take one of 32-true, bf16-mixed",
+    ),
     "foreign target": ([*TINY, "OWN", "dataset._target_=os.system"], "cannot be built from a config"),
 }
 
