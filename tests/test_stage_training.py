@@ -310,7 +310,7 @@ def test_it_runs_outside_the_main_thread(tmp_path, parents):
     [
         ({"max_epochs": 2, "check_val_every_n_epoch": 3}, "check_val_every_n_epoch=3"),
         ({"max_epochs": 7, "check_val_every_n_epoch": 3}, "last epochs could never be chosen"),
-        ({"monitor": "NDCG@10"}, "trainer.monitor=NDCG@10 is not measured; take one of masked/all/Hit@5"),
+        ({"monitor": "NDCG@10"}, "trainer.monitor=NDCG@10 is not measured; write RANKING/all/NAME@K"),
         ({"strategy": "fsdp", "precision": "bf16-mixed"}, "take trainer.precision=32-true"),
         ({"gradient_clip": 1.0, "precision": "bf16-mixed"}, "needs optimizer.fused=false"),
         ({"strategy": "fsdp", "gradient_clip": 1.0}, "does not go with fsdp"),

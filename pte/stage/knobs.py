@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pte.metric.summary import KS, NAMES
 from pte.schema import InputError
 
 LEAST = {  # whole numbers, from ... on
@@ -41,6 +42,37 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
         value = given.get(name, least)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name}={'null' if value is None else value}: give a whole number, {least} or more")
+    if "monitor" in config.get("trainer", {}):
+        together(config["trainer"], config.get("optimizer", {}))
+
+
+def together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
+    """Refuse knobs of the trainer that each can be, but not beside the others; they would fail late."""
+    epochs, every = knobs["max_epochs"], knobs["check_val_every_n_epoch"]
+    if epochs % every:
+        raise InputError(
+            f"trainer.max_epochs={epochs} ends between two validations, so that its last epochs could never be chosen:"
+            f" trainer.check_val_every_n_epoch={every} must divide it"
+        )
+    known = [f"{kind}/all/{name}@{k}" for kind in ("masked", "unmasked") for name in NAMES for k in KS]
+    if knobs["monitor"] not in known:
+        raise InputError(
+            f"trainer.monitor={knobs['monitor']} is not measured; write RANKING/all/NAME@K, such as"
+            f" masked/all/NDCG@10: masked or unmasked; {', '.join(NAMES)}; {', '.join(map(str, KS))}"
+        )
+    sharded, mixed = "fsdp" in str(knobs["strategy"]), knobs["precision"] != "32-true"
+    if sharded and mixed:
+        raise InputError(
+            f"trainer.strategy={knobs['strategy']} rounds the weights themselves under trainer.precision="
+            f"{knobs['precision']}, and rounded scores tie: take trainer.precision=32-true with it"
+        )
+    if knobs["gradient_clip"] is not None and sharded:
+        raise InputError(f"trainer.gradient_clip={knobs['gradient_clip']} does not go with fsdp: take null, or ddp")
+    if knobs["gradient_clip"] is not None and mixed and optimizer.get("fused"):
+        raise InputError(
+            f"trainer.gradient_clip={knobs['gradient_clip']} with trainer.precision={knobs['precision']} needs"
+            " optimizer.fused=false: type it as well"
+        )
 
 
 def _leaves(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:

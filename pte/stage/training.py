@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from pte.artifact import write_atomic
 from pte.lit.data import EvaluationLoader, TrainingLoader
-from pte.metric.summary import KS, NAMES
 from pte.schema import InputError, Interactions, Selection, Split
 from pte.stage import counting, sparse
 from pte.stage import interactions as interactions_stage
+from pte.stage import knobs as knob
 from pte.stage import split as split_stage
 from pte.stage.context import Context
 
@@ -75,7 +75,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     files = Files(context.work)
     watch = Watch(monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, keep_best=files.keep_best)
     resume = Resume(context.work / "last.ckpt", say=context.say)
-    require_sound(knobs, context.config["optimizer"])
+    knob.together(knobs, context.config["optimizer"])
     with quiet(), resume.interruptible():
         trainer = make_trainer(knobs, [watch, resume], context)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
@@ -110,32 +110,6 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
             "resumed": found is not None,
         }
         files.deliver(context.out, watch, facts)
-
-
-def require_sound(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
-    """Refuse knobs of the trainer that only fail together, and late."""
-    epochs, every = knobs["max_epochs"], knobs["check_val_every_n_epoch"]
-    if epochs % every:
-        raise InputError(
-            f"trainer.max_epochs={epochs} ends between two validations, so that its last epochs could never be chosen:"
-            f" trainer.check_val_every_n_epoch={every} must divide it"
-        )
-    known = [f"{kind}/all/{name}@{k}" for kind in ("masked", "unmasked") for name in NAMES for k in KS]
-    if knobs["monitor"] not in known:
-        raise InputError(f"trainer.monitor={knobs['monitor']} is not measured; take one of {', '.join(known)}")
-    sharded, mixed = "fsdp" in str(knobs["strategy"]), knobs["precision"] != "32-true"
-    if sharded and mixed:
-        raise InputError(
-            f"trainer.strategy={knobs['strategy']} rounds the weights themselves under trainer.precision="
-            f"{knobs['precision']}, and rounded scores tie: take trainer.precision=32-true with it"
-        )
-    if knobs["gradient_clip"] is not None and sharded:
-        raise InputError(f"trainer.gradient_clip={knobs['gradient_clip']} does not go with fsdp: take null, or ddp")
-    if knobs["gradient_clip"] is not None and mixed and optimizer.get("fused"):
-        raise InputError(
-            f"trainer.gradient_clip={knobs['gradient_clip']} with trainer.precision={knobs['precision']} needs"
-            " optimizer.fused=false: type it as well"
-        )
 
 
 def chosen(path: Path | None) -> Selection | None:
