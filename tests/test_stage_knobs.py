@@ -15,8 +15,17 @@ from pte.stage.knobs import check
 
 USUAL = {
     "seed": 0,
-    "trainer": {"max_epochs": 20, "devices": 1, "compile": False, "gradient_clip": None, "precision": "32-true"},
-    "optimizer": {"lr": 1e-3, "betas": [0.9, 0.999], "weight_decay": 0},
+    "trainer": {
+        "max_epochs": 20,
+        "check_val_every_n_epoch": 1,
+        "devices": 1,
+        "strategy": "auto",
+        "compile": False,
+        "gradient_clip": None,
+        "precision": "32-true",
+        "monitor": "masked/all/NDCG@10",
+    },
+    "optimizer": {"lr": 1e-3, "betas": [0.9, 0.999], "weight_decay": 0, "fused": True},
     "reward": {"parts": {"distinct": {"temperature": 0.1}}},
     "representation": {"cross_attention": True},
 }
@@ -74,6 +83,27 @@ def test_no_shipped_option_is_refused(option):
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", [option]), resolve=True)
     check(config, config)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "words"),
+    [
+        ({"max_epochs": 2, "check_val_every_n_epoch": 3}, "check_val_every_n_epoch=3"),
+        ({"max_epochs": 7, "check_val_every_n_epoch": 3}, "last epochs could never be chosen"),
+        ({"monitor": "NDCG@10"}, "trainer.monitor=NDCG@10 is not measured; write RANKING/all/NAME@K"),
+        ({"strategy": "fsdp", "precision": "bf16-mixed"}, "take trainer.precision=32-true"),
+        ({"gradient_clip": 1.0, "precision": "bf16-mixed"}, "needs optimizer.fused=false"),
+        ({"strategy": "fsdp", "gradient_clip": 1.0}, "does not go with fsdp"),
+    ],
+)
+def test_what_cannot_be_together_is_named(trainer, words):
+    with pytest.raises(InputError, match=words):
+        check({**USUAL, "trainer": {**USUAL["trainer"], **trainer}}, USUAL)
+
+
+def test_clipping_goes_with_mixed_precision_where_the_optimizer_is_not_fused():
+    trainer = {**USUAL["trainer"], "gradient_clip": 1.0, "precision": "bf16-mixed"}
+    check({**USUAL, "trainer": trainer, "optimizer": {**USUAL["optimizer"], "fused": False}}, USUAL)
 
 
 def test_what_torch_refuses_is_told_in_its_words():

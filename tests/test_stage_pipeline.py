@@ -71,7 +71,9 @@ def test_a_model_folder_of_ones_own_is_known_by_its_content(modules, tmp_path):
     assert keys(config, tmp_path) == before
     (folder / "weights").write_text("tuned")
     assert keys(config, tmp_path)[1] != before[1]
-    assert keys({**CONFIG, "encoder": {"model": "owner/name"}}, tmp_path)  # nothing to read
+    assert list(plan.local_models({"encoder": {"model": f"file:{folder}"}})) == ["encoder"]
+    for elsewhere in ("owner/name", "pypi:pack==1/file", "", None):
+        assert plan.local_models({"encoder": {"model": elsewhere}}) == {}
 
 
 def test_keys_do_not_depend_on_the_hash_seed():

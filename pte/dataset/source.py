@@ -13,6 +13,7 @@ import polars as pl
 from pte.schema import InputError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".item": "\t"}
+OWN_COLUMNS = ("row", "item", "item_id", "title", "placeholder")  # of the items table, while it is read
 _STAMP = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,](\d+))?)?\s*(Z|[+-]\d{2}:?\d{2})?$"
 
 
@@ -122,6 +123,7 @@ def _sized(numbers: pl.Series) -> pl.Series:
     finite = numbers.filter(numbers.is_finite().fill_null(False)).to_numpy()
     largest = float(np.abs(finite).max(initial=0))
     unit = next(size for size in (1, 10**3, 10**6, 10**9) if largest < 1e11 * size or size == 10**9)
+    # multiplied or divided by a whole number, so that a whole microsecond stays one
     whole = (numbers * (1e6 / unit)).floor() if unit < 10**9 else (numbers / 1e3).floor()
     return whole.set(~numbers.is_finite() | (numbers < 0), None).cast(pl.Int64, strict=False)
 
@@ -175,8 +177,7 @@ def item_rows(frame: pl.DataFrame, *, item_id: str, title: str, columns: Sequenc
     A text column that is called as one of ours, such as "item", goes by "item_text".
     """
     blanks = r"\s+"
-    taken = {"row", "item", "item_id", "title", "placeholder"}
-    names = {column: column if column not in taken else f"{column}_text" for column in columns}
+    names = {column: column if column not in OWN_COLUMNS else f"{column}_text" for column in columns}
     if len(set(names.values())) < len(names):
         raise InputError(f"the items table has columns that cannot be told apart: rename one of {', '.join(columns)}")
     texts = [

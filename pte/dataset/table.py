@@ -17,6 +17,7 @@ import polars as pl
 from pte.dataset.card import card
 from pte.dataset.filter import kept
 from pte.dataset.rules import Rules
+from pte.dataset.source import OWN_COLUMNS
 from pte.schema import InputError, Interactions, Items
 
 UNTITLED = "Untitled item"
@@ -66,7 +67,7 @@ def _numbered(rows: pl.DataFrame, users: pl.DataFrame, catalogue: pl.DataFrame) 
     users = users.join(rows, on="user", how="semi", maintain_order="left")
     user = np.searchsorted(users["user"].to_numpy(), rows["user"].to_numpy())
     item = np.searchsorted(catalogue["item"].to_numpy(), rows["item"].to_numpy()) + 1
-    columns = [c for c in catalogue.columns if c not in ("item", "row", "item_id", "title", "placeholder")]
+    columns = [c for c in catalogue.columns if c not in OWN_COLUMNS]
     return Interactions(
         user=user.astype(np.int32),
         item=item.astype(np.int32),

@@ -31,8 +31,8 @@ class Recommender(LightningModule):
     """Logs train/loss and valid/{masked,unmasked}/all/* once per epoch.
 
     products: "bfloat16" rounds the inputs of training's fp32 products to bf16 where the device gains by it; validation
-    is fp32 throughout, also under autocast, since rounded scores tie. warmup, decay: see lit/schedule,
-    which counts in `steps_per_epoch`.
+    is fp32 throughout, also under autocast, since rounded scores tie. Who fits puts torch's own setting back. warmup,
+    decay: see lit/schedule, which counts in `steps_per_epoch`.
     """
 
     def __init__(
@@ -55,12 +55,8 @@ class Recommender(LightningModule):
         self.loss_sum, self.target_sum = torch.zeros(()), 0.0
 
     def on_fit_start(self) -> None:
-        self.outside_precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision(self.training_precision)
         self.loss_sum = self.loss_sum.to(self.device)
-
-    def on_fit_end(self) -> None:
-        torch.set_float32_matmul_precision(self.outside_precision)
 
     def on_train_epoch_start(self) -> None:
         self.loss_sum, self.target_sum = torch.zeros((), device=self.device), 0.0

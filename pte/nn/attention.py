@@ -142,8 +142,10 @@ class Encoder(nn.Module):
         return rearrange(x, "(v r) l d -> r l (v d)", v=self.views)
 
     def last(self, x: Tensor, length: Tensor, mix: Mix | None = None) -> Tensor:
-        """State after the last item of right-padded histories: (B, L, D), (B,) -> (B, D). Equal to `forward` there
-        in evaluation mode; in training the last block's attention has no dropout here."""
+        """State after the last item of right-padded histories: (B, L, D), (B,) -> (B, D).
+
+        Equal to `forward` there in evaluation mode; in training the last block's attention has no dropout here.
+        """
         x = self._start(x, torch.arange(x.shape[1], device=x.device), None, mix)
         *early, final = self.blocks
         for block in early:

@@ -42,11 +42,10 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
         value = given.get(name, least)
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError(f"{name}={'null' if value is None else value}: give a whole number, {least} or more")
-    if "monitor" in config.get("trainer", {}):
-        together(config["trainer"], config.get("optimizer", {}))
+    _together(config["trainer"], config["optimizer"])
 
 
-def together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
+def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
     """Refuse knobs of the trainer that each can be, but not beside the others; they would fail late."""
     epochs, every = knobs["max_epochs"], knobs["check_val_every_n_epoch"]
     if epochs % every:

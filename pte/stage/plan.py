@@ -68,7 +68,7 @@ def local_models(knobs: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for group, value in knobs.items():
         model = value.get("model") if isinstance(value, Mapping) else None
-        if isinstance(model, str) and (path := Path(model.removeprefix("file:")).expanduser()).exists():
+        if isinstance(model, str) and model and (path := Path(model.removeprefix("file:")).expanduser()).exists():
             found[group] = content(path)
     return found
 

@@ -28,7 +28,6 @@ from pte.lit.data import EvaluationLoader, TrainingLoader
 from pte.schema import InputError, Interactions, Selection, Split
 from pte.stage import counting, sparse
 from pte.stage import interactions as interactions_stage
-from pte.stage import knobs as knob
 from pte.stage import split as split_stage
 from pte.stage.context import Context
 
@@ -75,7 +74,6 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     files = Files(context.work)
     watch = Watch(monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, keep_best=files.keep_best)
     resume = Resume(context.work / "last.ckpt", say=context.say)
-    knob.together(knobs, context.config["optimizer"])
     with quiet(), resume.interruptible():
         trainer = make_trainer(knobs, [watch, resume], context)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
@@ -95,7 +93,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
         began, precision = time.perf_counter(), torch.get_float32_matmul_precision()
         try:
             trainer.fit(recommender, *loaders, ckpt_path=found and found[0])
-        finally:  # a fit that fails leaves the next job of a sweep the precision it would have had
+        finally:  # also where it fails: the next job of a sweep has the precision it would have had
             torch.set_float32_matmul_precision(precision)
     if trainer.interrupted:
         raise KeyboardInterrupt
