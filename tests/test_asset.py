@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pte.asset import cache, derive, fetch
+from pte.asset import cache, derive, fetch, origin
 from pte.schema import InputError
 
 
@@ -162,6 +162,18 @@ def test_offline_one_line_says_where_to_put_it_and_that_works():
 def test_plain_http_from_elsewhere_is_refused():
     with pytest.raises(InputError, match="https"):
         fetch("http://example.org/file")
+
+
+def test_bytes_are_counted_also_where_pips_folders_vanish(tmp_path, monkeypatch):
+    (tmp_path / "a.whl").write_bytes(b"12345")
+    (tmp_path / "pip.log").write_bytes(b"1")
+    assert origin._wheel_bytes(tmp_path) == 5
+
+    def vanished(*_):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "rglob", vanished)
+    assert origin._wheel_bytes(tmp_path) == 0
 
 
 def test_file_and_folder_inside_a_wheel(wheelhouse):

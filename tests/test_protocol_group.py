@@ -72,6 +72,9 @@ def test_users_unseen_in_training_count_their_history():
         asked = np.unique(part.user)
         assert head[asked].sum() == 2  # ceil(.2 * 10)
         assert head[np.sort(asked)[-2:]].all()  # the longest two
+        long = length[asked] - 1 >= 15  # LLM-ESR's threshold, in validation as in the test
+        assert 0 < long.sum() < len(asked)
+        assert (llm_esr_user_groups(interactions, split, 15)[asked] == long).all()
 
 
 def test_llm_esr_thresholds(twelve, twelve_split):
