@@ -122,7 +122,7 @@ def caveats(comparison: Comparison) -> list[str]:
     tied = comparison.ranked.group.get("untied")
     if tied is not None:
         said.append(
-            f"{1 - tied.mean():.1%} of the cases have a target with the time stamp of the history's last item, so that"
+            f"{1 - tied.mean():.1%} of the cases have a target with the time stamp of an item beside it, so that"
             " their order is a convention of the file: the column 'untied' leaves them out."
         )
     if "sampled" in comparison.rankings:

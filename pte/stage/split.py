@@ -28,7 +28,7 @@ def run(context: Context) -> None:
     facts = describe(interactions, split)
     save(split, context.out, facts)
     share = facts["test_tied_share"]
-    tied = "" if share is None else f" ({share:.1%} ordered by convention: same time as the item before)"
+    tied = "" if share is None else f" ({share:.1%} ordered by convention: same time as an item beside)"
     context.say(
         f"split: {facts['train_rows']:,} train rows ({facts['withheld_rows']:,} withheld from prompts) of"
         f" {facts['train_users']:,} users; {facts['valid_cases']:,} valid and {facts['test_cases']:,} test cases"
