@@ -38,21 +38,21 @@ def refuse_secrets(arguments: list[str]) -> None:
 
 def check_knobs(cfg: DictConfig) -> None:
     """Refuse values that cannot be, by the names a person typed; where no knob was typed there is nothing to check."""
-    from pte.stage import knobs
+    from pte.engine import validation
 
     typed = HydraConfig.get().overrides.task
     choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
     if len(choices) < len(typed):
         usual = hydra.compose("config", overrides=choices)
-        knobs.check(*(OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)))
+        validation.check(*(OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)))
 
 
 def job(cfg: DictConfig) -> float | None:
     """One resolved configuration, run to its end. Returns the monitored validation metric for sweepers."""
     from rich.console import Console
 
+    from pte.engine import pipeline
     from pte.report import single
-    from pte.stage import pipeline
 
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN

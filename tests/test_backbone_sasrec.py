@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pte.backbone.sasrec import SASRec
 from pte.nn.attention import block_causal
 from pte.nn.batch import History, PackedBatch
-from pte.nn.lazy_adam import LazyAdam
+from pte.nn.kernel.lazy_adam import LazyAdam
 from pte.representation.id import Id
 from pte.schema import InputError
 

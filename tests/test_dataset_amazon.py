@@ -16,9 +16,9 @@ from pte.dataset.amazon import Amazon, literal
 from pte.dataset.events import Choice
 from pte.dataset.record import lines
 from pte.dataset.rules import Rules
+from pte.engine.build import construct
 from pte.paths import CONF_DIR
 from pte.schema import InputError
-from pte.stage.build import construct
 from pte.stage.interactions import IDLE, card_lines
 
 DAY = 86400

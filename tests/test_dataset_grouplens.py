@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from pte.dataset.events import Choice
 from pte.dataset.grouplens import GroupLens, split_year
 from pte.dataset.rules import Rules
+from pte.engine.build import construct
 from pte.paths import CONF_DIR
 from pte.schema import InputError
-from pte.stage.build import construct
 
 GENRES = ["unknown", "Action", "Adventure", "Animation"]
 

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 from pte.dataset.events import Choice
 from pte.dataset.rules import Rules
 from pte.dataset.yelp import Yelp, price_class, seconds
+from pte.engine.build import construct
 from pte.paths import CONF_DIR
 from pte.schema import InputError
-from pte.stage.build import construct
 
 
 def review(user, business, date, stars=4.0):

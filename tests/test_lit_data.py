@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pte.lit.data import EvaluationLoader, TrainingLoader
 from pte.schema import Cases, InputError, Interactions, Items, Split
+from pte.train.loader import EvaluationLoader, TrainingLoader
 
 
 def many(users=101, seed=0):

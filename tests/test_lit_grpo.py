@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pte.lit.grpo import GRPOModule, Shuffled, rivals, train
-from pte.lit.resume import Resume
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, all_logits
+from pte.train.checkpoint import Checkpoint
+from pte.train.policy import GRPOModule, Shuffled, rivals, train
 
 E, K, D = 600, 4, 8
 
@@ -132,7 +132,7 @@ def test_every_entity_once_an_epoch_in_a_new_order():
     assert first != second
 
 
-class Dying(Resume):
+class Dying(Checkpoint):
     """Ends, as a kill would, before step `at`; what is kept is what was kept before. Counts the steps it sees."""
 
     def __init__(self, file, at=None):
@@ -148,7 +148,7 @@ class Dying(Resume):
 
 @pytest.mark.parametrize("at", [1, 9, 10, 13, 29])  # ten steps an epoch
 def test_a_killed_training_goes_on_at_the_step_where_it_was(tmp_path, monkeypatch, at):
-    monkeypatch.setattr("pte.lit.resume.SHARE", 1e9)  # the state is kept after every step
+    monkeypatch.setattr("pte.train.checkpoint.SHARE", 1e9)  # the state is kept after every step
     candidates = table(lambda e, h: (e * h[:, None]).sum(2))
     every = torch.ones(E, dtype=torch.bool)
     ends = []

@@ -5,7 +5,7 @@ import resource
 import pytest
 import torch
 
-from pte.lit.memory import keep_freed_memory
+from pte.nn.kernel.allocation import keep_freed_memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")

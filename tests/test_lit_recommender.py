@@ -7,9 +7,9 @@ import torch
 from lightning.pytorch import Trainer
 from torch import nn
 
-from pte.lit.data import EvaluationLoader, TrainingLoader
-from pte.lit.recommender import Recommender
-from pte.lit.watch import Watch
+from pte.train.early_stopping import EarlyStopping
+from pte.train.loader import EvaluationLoader, TrainingLoader
+from pte.train.recommender import Recommender
 
 
 class Counting(nn.Module):
@@ -41,9 +41,9 @@ def fit(twelve, twelve_split, tmp_path, epochs=3, patience=99, products="float32
     module = Recommender(
         backbone=backbone, optimizer=functools.partial(torch.optim.SGD, lr=1.0), seed=seed, products=products
     )
-    watch = Watch(
+    watch = EarlyStopping(
         monitor="masked/all/NDCG@10", patience=patience, say=said.append,
-        keep_best=kept.append,
+        save_best=kept.append,
     )  # fmt: skip
     trainer = Trainer(
         max_epochs=epochs, accelerator="cpu", callbacks=[watch], logger=False, enable_progress_bar=False,

@@ -8,10 +8,10 @@ import torch
 from lightning.pytorch import Trainer
 from test_lit_recommender import Counting
 
-from pte.lit.data import EvaluationLoader, TrainingLoader
-from pte.lit.recommender import Recommender
-from pte.lit.schedule import check, factor
 from pte.schema import InputError
+from pte.train.learning_rate import check, factor
+from pte.train.loader import EvaluationLoader, TrainingLoader
+from pte.train.recommender import Recommender
 
 
 def course(steps, **knobs):

@@ -7,8 +7,8 @@ from collections import OrderedDict
 import pytest
 import torch
 
-from pte.lit import snapshot
-from pte.lit.snapshot import SnapshotIO, forget
+from pte.train import snapshot
+from pte.train.snapshot import SnapshotIO, forget
 
 
 def state(number=0):

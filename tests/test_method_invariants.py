@@ -16,18 +16,18 @@ from representations import NUM_ITEMS, SMALL, made, rename, vectors
 from test_selector_controls import candidates, refuse
 from torch.nn import functional as F
 
-from pte.backbone import reading
-from pte.lit.data import EvaluationLoader, TrainingLoader
+from pte.backbone import history as reading
 from pte.metric.rank import MISS, ranks
 from pte.metric.summary import check_invariants, summarise, values
 from pte.nn.batch import History
-from pte.nn.part import scored
+from pte.nn.kernel.chunked_scoring import scored
 from pte.paths import CONF_DIR
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.representation import rlmrec_gen
 from pte.schema import Interactions, Items, Split
 from pte.selector.permuted import Permuted
-from pte.stage import counting
+from pte.train import counting
+from pte.train.loader import EvaluationLoader, TrainingLoader
 
 LENGTH = 12
 SMALL_BACKBONE = {

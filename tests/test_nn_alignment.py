@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pte.nn.alignment import cosine_alignment, info_nce
+from pte.nn.loss.alignment import cosine_alignment, info_nce
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pte.nn.cross_entropy import catalogue_cross_entropy
+from pte.nn.kernel.cross_entropy import catalogue_cross_entropy
 
 
 def problem(targets=37, width=8, num_items=101, scale=1.0, seed=0):

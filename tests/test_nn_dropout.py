@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pte.nn.dropout import Dropout, dropout
+from pte.nn.kernel.dropout import Dropout, dropout
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.25, 0.1, 0.9])

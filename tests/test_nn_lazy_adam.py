@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pte.nn.lazy_adam import LazyAdam
+from pte.nn.kernel.lazy_adam import LazyAdam
 
 ROWS, WIDTH = 40, 4
 

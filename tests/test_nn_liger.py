@@ -14,8 +14,8 @@ import torch
 from test_nn_cross_entropy import gradients, plain, problem
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pte.nn import cross_entropy, liger
-from pte.nn.objective import objective
+from pte.nn.kernel import cross_entropy, liger
+from pte.nn.loss.objective import objective
 from pte.schema import InputError
 
 INSTALLED = all(find_spec(name) for name in ("liger_kernel", "triton"))
@@ -163,5 +163,5 @@ def test_an_unknown_kernel_is_refused_with_those_there_are():
 
 
 def test_liger_is_imported_by_its_first_call_only():
-    code = "import sys, pte.nn.loss; sys.exit(any(n.startswith(('liger', 'triton')) for n in sys.modules))"
+    code = "import sys, pte.nn.loss.catalogue; sys.exit(any(n.startswith(('liger', 'triton')) for n in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from pte.nn.cross_entropy import catalogue_cross_entropy
-from pte.nn.loss import BinaryCrossEntropy, InfoNCE, SampledSoftmax, beta, softmax_loss
-from pte.nn.negative import Met, batch_negatives, negatives
-from pte.nn.objective import objective
+from pte.nn.kernel.cross_entropy import catalogue_cross_entropy
+from pte.nn.loss.catalogue import BinaryCrossEntropy, InfoNCE, SampledSoftmax, beta, softmax_loss
+from pte.nn.loss.negative import Met, batch_negatives, negatives
+from pte.nn.loss.objective import objective
 from pte.schema import InputError
 
 N, D, T = 7, 4, 5
@@ -102,7 +102,7 @@ def test_sampled_softmax_over_all_items_is_full_cross_entropy(problem, monkeypat
     """Every item drawn once has K Q = 1: no correction, and the sum over the catalogue is complete."""
     hidden, table, target = (x.clone().requires_grad_() if x.is_floating_point() else x for x in problem)
     everything = (torch.arange(1, N + 1), torch.full((N,), 1 / N))
-    monkeypatch.setattr("pte.nn.negative.batch_negatives", lambda *_: everything)
+    monkeypatch.setattr("pte.nn.loss.negative.batch_negatives", lambda *_: everything)
     sampled = SampledSoftmax(negatives=N)(hidden, table, target, total=T)
     full = catalogue_cross_entropy(hidden, table, target, total=T)
     torch.testing.assert_close(sampled, full, rtol=1e-6, atol=1e-6)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pte.nn.negative import Met, batch_negatives, negatives
+from pte.nn.loss.negative import Met, batch_negatives, negatives
 
 ITEM = torch.tensor([[1, 2, 5, 3, 3], [4, 1, 0, 0, 0]])  # histories 1 2 5 (then 7); 3 3 (then 1); 4 1 (then 4)
 SEGMENT = torch.tensor([[1, 1, 1, 2, 2], [1, 1, 0, 0, 0]])

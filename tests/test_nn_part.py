@@ -12,8 +12,8 @@ from pte.backbone.item_knn import ItemKNN
 from pte.backbone.markov import Markov
 from pte.backbone.popularity import Popularity
 from pte.backbone.text_knn import TextKNN
-from pte.nn import part
 from pte.nn.batch import History
+from pte.nn.kernel import chunked_scoring as part
 from pte.nn.noise import CaseNoise, standard_normal
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from pte.nn.process import others
+from pte.nn.all_gather import others
 
 HELD = ([3, 1, 2], [], [7])
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pte.nn import sweep
-from pte.nn.cross_entropy import catalogue_cross_entropy
+from pte.nn.kernel import catalogue_pass as sweep
+from pte.nn.kernel.cross_entropy import catalogue_cross_entropy
 
 WAYS = {"rows": sweep.by_rows, "tiles": sweep.by_tiles}
 BOTH = (True, True)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from representations import NUM_ITEMS, SMALL, TEXT, made, rename, vectors
 
-from pte.backbone import reading
+from pte.backbone import history as reading
 from pte.backbone.dreamrec import DreamRec
 from pte.backbone.sasrec import SASRec
 from pte.nn.batch import History, PackedBatch, pack

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from pte.reward.base import RewardData, Texts, reward_data
 from pte.reward.collaborative import Collaborative, _Draw
 from pte.reward.contrast import NONE
+from pte.reward.data import RewardData, Texts, reward_data
 from pte.reward.distinct import Distinct
 from pte.reward.format import Format, withheld_titles
 from pte.reward.space import Space

@@ -18,10 +18,9 @@ from pte.profiler.none import MetadataProfiler
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.schema import Generation, InputError, Profiles, View, visible_view
+from pte.schema.context import Context
 from pte.stage import audit as audit_stage
-from pte.stage import profiles as profiles_stage
 from pte.stage.audit import audit, clean_rows, own_titles, read_back
-from pte.stage.context import Context
 
 PROFILERS = {
     "loop": ScriptedProfiler,
@@ -163,7 +162,7 @@ def run_stage(folder, twelve, split, profiles, profiler) -> list[str]:
     out, work, said = folder / "out", folder / "work", []
     for path in (parents["profiles"], out, work):
         path.mkdir()
-    profiles_stage.save(profiles, parents["profiles"])
+    profiles.save(parents["profiles"])
     audit_stage.run(Context({"profiler": {}}, parents, out, work, lambda group: profiler, [], said.append))
     return said
 

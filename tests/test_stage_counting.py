@@ -8,10 +8,10 @@ import torch
 
 from pte.backbone.markov import Markov
 from pte.nn.batch import History
-from pte.stage import counting, training
-from pte.stage import interactions as interactions_stage
-from pte.stage import split as split_stage
-from pte.stage.context import Context
+from pte.schema.context import Context
+from pte.stage import training
+from pte.train import counting
+from pte.train.restore import restore
 
 KNOBS = {"window": 2, "distance_power": 1.0, "backward": 0.5, "shrink": 1.0, "recency": 0.5, "fallback": 0.01}
 
@@ -38,8 +38,8 @@ def context(twelve, twelve_split, tmp_path):
     folders = {name: tmp_path / name for name in ("interactions", "split", "out", "work")}
     for folder in folders.values():
         folder.mkdir()
-    interactions_stage.save(twelve, folders["interactions"])
-    split_stage.save(twelve_split, folders["split"], {})
+    twelve.save(folders["interactions"])
+    twelve_split.save(folders["split"])
 
     def build(group, **facts):
         if group == "representation":
@@ -54,7 +54,7 @@ def context(twelve, twelve_split, tmp_path):
 
 def test_the_training_stage_keeps_and_restores_a_counted_backbone(context, twelve):
     training.run(context)
-    restored = training.restore(context.build, context.out, twelve, None, "cpu")
+    restored = restore(context.build, context.out, twelve, None, "cpu")
     expected = context.build("backbone", representation=None, num_items=6)
     expected.fit(np.array([1, 2, 3, 2, 3, 1, 2, 3]), np.array([0, 3, 5, 7, 8]))
     history = History(torch.tensor([[1, 2], [3, 0]]), torch.tensor([2, 1]))

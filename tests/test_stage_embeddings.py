@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from pte.dataset.text import metadata_text
-from pte.schema import Generation
+from pte.schema import Embeddings, Generation, Profiles
+from pte.schema.context import Context
 from pte.stage import embeddings
-from pte.stage import interactions as interactions_stage
-from pte.stage import profiles as profiles_stage
-from pte.stage.context import Context
 
 
 class Hashed:
@@ -46,8 +44,8 @@ def world(tmp_path, twelve):
     folders = {name: tmp_path / name for name in ("interactions", "profiles")}
     for folder in folders.values():
         folder.mkdir()
-    interactions_stage.save(twelve, folders["interactions"])
-    profiles_stage.save(profiles_stage.Profiles([], [], generations), folders["profiles"])
+    twelve.save(folders["interactions"])
+    Profiles([], [], generations).save(folders["profiles"])
 
     def context(encoder, name="out"):
         (tmp_path / name).mkdir()
@@ -60,7 +58,7 @@ def test_layout_and_no_text_twice(world, twelve):
     encoder = Hashed()
     made = world(encoder)
     embeddings.run(made)
-    got = embeddings.load(made.out)
+    got = Embeddings.load(made.out)
     assert (got.user.shape, got.item.shape, got.metadata.shape) == ((4, 2, 8), (7, 2, 8), (7, 8))
     assert got.user.dtype == np.float32
     assert not got.item[0].any()
@@ -89,7 +87,7 @@ def test_a_killed_run_loses_only_the_block_in_flight(world, monkeypatch):
     whole = world(Hashed(), "whole")
     embeddings.run(whole)  # all found
     for one, two in zip(
-        vars(embeddings.load(made.out)).values(), vars(embeddings.load(whole.out)).values(), strict=True
+        vars(Embeddings.load(made.out)).values(), vars(Embeddings.load(whole.out)).values(), strict=True
     ):
         assert np.array_equal(one, two)
 
@@ -105,4 +103,4 @@ def test_a_damaged_block_is_encoded_again(world, monkeypatch, damage):
     again = world(after, "again")
     embeddings.run(again)
     assert 2 <= len(after.asked) <= 3
-    assert np.array_equal(embeddings.load(again.out).user, embeddings.load(made.out).user)
+    assert np.array_equal(Embeddings.load(again.out).user, Embeddings.load(made.out).user)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pte.stage import environment
+from pte.engine import provenance
 
 
 @pytest.mark.parametrize(
@@ -20,10 +20,10 @@ from pte.stage import environment
 def test_the_gpu_that_was_used(monkeypatch, there, used, elsewhere, name):
     cuda = SimpleNamespace(is_available=lambda: there, is_initialized=lambda: used, get_device_name=lambda: "H200")
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    assert environment.gpu(elsewhere) == name
+    assert provenance.gpu(elsewhere) == name
 
 
 def test_a_stage_without_torch_does_not_import_it(monkeypatch):
     monkeypatch.delitem(sys.modules, "torch", raising=False)
-    assert environment.gpu(True) is None
+    assert provenance.gpu(True) is None
     assert "torch" not in sys.modules

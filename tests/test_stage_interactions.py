@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pte.dataset.card import card
+from pte.schema import Interactions
+from pte.schema.context import Context
 from pte.stage import interactions as stage
-from pte.stage.context import Context
 
 SOURCE = {"name": "twelve", "licence": "none", "sha256": {"a": "1"}}
 
@@ -38,15 +39,15 @@ class Fixed:
 
 
 def test_save_then_load(tmp_path, twelve):
-    stage.save(twelve, tmp_path)
-    assert_same(stage.load(tmp_path), twelve)
+    twelve.save(tmp_path)
+    assert_same(Interactions.load(tmp_path), twelve)
 
 
 def test_texts_with_line_breaks_and_other_scripts_survive(tmp_path, twelve):
     odd = ["", "a\nb", 'quote " and \\', "Амели", "\u2028", "", "漫画"]
     items = replace(twelve.items, title=odd, text={})
-    stage.save(replace(twelve, items=items), tmp_path)
-    assert stage.load(tmp_path).items == items
+    replace(twelve, items=items).save(tmp_path)
+    assert Interactions.load(tmp_path).items == items
 
 
 def test_run_says_the_card(tmp_path, twelve):
@@ -63,7 +64,7 @@ def test_run_says_the_card(tmp_path, twelve):
             say=said.append,
         )
     )
-    assert_same(stage.load(tmp_path), whole)
+    assert_same(Interactions.load(tmp_path), whole)
     assert said[0] == "twelve: 4 users, 6 items, 12 interactions (density 50.000%)"
     assert "last two at the same time: 33.3% of users" in said[1]  # ann of ann, bob, cy
     assert "  malformed rows dropped: 1,234" in said

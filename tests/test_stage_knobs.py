@@ -7,11 +7,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from pte.lit.recommender import Recommender
+from pte.engine.validation import check
 from pte.paths import CONF_DIR
 from pte.schema import InputError
-from pte.stage import training
-from pte.stage.knobs import check
+from pte.train.recommender import Recommender
 
 USUAL = {
     "seed": 0,
@@ -116,9 +115,10 @@ def test_what_torch_refuses_is_told_in_its_words():
 def test_what_lightning_refuses_is_told_in_its_words(tmp_path):
     knobs = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "bf17", "max_epochs": 1,
              "check_val_every_n_epoch": 1, "gradient_clip": None}  # fmt: skip
-    context = type("Bare", (), {"loggers": [], "work": tmp_path})
+    from pte.train.trainer import make_trainer
+
     with pytest.raises(InputError, match="trainer: Precision 'bf17' is invalid"):
-        training.make_trainer(knobs, [], context)
+        make_trainer(knobs, [], [], tmp_path)
 
 
 @pytest.mark.parametrize("value", ["true", "false", "residual"])

@@ -11,10 +11,8 @@ import torch
 from pte.metric.summary import MISS, values
 from pte.nn.noise import standard_normal
 from pte.schema import Cases, InputError, Interactions, Items, Split
-from pte.stage import interactions as interactions_stage
+from pte.schema.context import Context
 from pte.stage import metrics
-from pte.stage import split as split_stage
-from pte.stage.context import Context
 
 ITEMS = 12
 KNOBS = {  # four cases at a time
@@ -66,9 +64,9 @@ def measure(tmp_path, monkeypatch):
             folder.mkdir(exist_ok=True)
         out, work = folders.pop("out"), tmp_path / "work"
         work.mkdir(exist_ok=True)
-        interactions_stage.save(replace(interactions, card={}), folders["interactions"])
-        split_stage.save(split, folders["split"], {})
-        monkeypatch.setattr(metrics.training_stage, "restore", lambda *_: backbone)
+        replace(interactions, card={}).save(folders["interactions"])
+        split.save(folders["split"])
+        monkeypatch.setattr(metrics, "restore", lambda *_: backbone)
         metrics.run(Context(KNOBS | knobs, folders, out, work, lambda *_: None, [], lambda line: None))
         shutil.rmtree(work)  # as the pipeline does
         with np.load(out / "ranks.npz") as file:

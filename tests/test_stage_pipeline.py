@@ -11,11 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 from pte.artifact import Store
+from pte.engine import pipeline, plan, run_folder
+from pte.engine.build import construct
+from pte.engine.launch import process_count
 from pte.schema import InputError
-from pte.stage import delivery, pipeline, plan
-from pte.stage.build import construct
-from pte.stage.context import Context
-from pte.stage.launch import process_count
+from pte.schema.context import Context
 
 CONFIG = {"dataset": {"path": "a", "k": 5}, "protocol": {"seed": 0, "workers": 2}, "trainer": {"devices": 1}}
 
@@ -131,16 +131,16 @@ def test_a_users_mistake_in_a_constructor_comes_through():
 
 def test_secrets_are_redacted_wherever_they_stand():
     config = {"logger": {"api_key": "abc"}, "url": "https://user:pw@host/x", "list": [{"password": "p"}], "key": "kept"}
-    assert delivery.redacted(config) == {
+    assert run_folder.redacted(config) == {
         "logger": {"api_key": "***"}, "url": "https://***@host/x", "list": [{"password": "***"}], "key": "kept",
     }  # fmt: skip
 
 
 def test_a_report_names_no_folder_of_this_machine():
     config = {"paths": {"data": "/a/b"}, "dataset": {"data": "/a/b", "items": "/c/items.csv", "name": "x"}, "k": [1]}
-    assert delivery.portable(config) == {"dataset": {"data": "b", "items": "items.csv", "name": "x"}, "k": [1]}
+    assert run_folder.portable(config) == {"dataset": {"data": "b", "items": "items.csv", "name": "x"}, "k": [1]}
     words = ["dataset=Toys", "paths.outputs=/o", "hydra.run.dir=/r", "seed=1"]
-    assert delivery.command_line(words) == ["python", "-m", "pte.run", "dataset=Toys", "seed=1"]
+    assert run_folder.command_line(words) == ["python", "-m", "pte.run", "dataset=Toys", "seed=1"]
 
 
 def test_process_count():

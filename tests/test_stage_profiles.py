@@ -10,11 +10,9 @@ from pte.profiler.loop import Loop, Stored, play, workload
 from pte.profiler.prompt import Evidence
 from pte.profiler.record import Recorded
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
-from pte.schema import InputError, visible_view
-from pte.stage import interactions as interactions_stage
+from pte.schema import InputError, Profiles, visible_view
+from pte.schema.context import Context
 from pte.stage import profiles as profiles_stage
-from pte.stage import split as split_stage
-from pte.stage.context import Context
 
 
 class Scripted:
@@ -57,8 +55,8 @@ def save_parents(folder: Path, interactions, split) -> dict[str, Path]:
     parents = {name: folder / name for name in ("interactions", "split")}
     for path in parents.values():
         path.mkdir(parents=True)
-    interactions_stage.save(interactions, parents["interactions"])
-    split_stage.save(split, parents["split"], {})
+    interactions.save(parents["interactions"])
+    split.save(parents["split"])
     return parents
 
 
@@ -79,7 +77,7 @@ def test_what_is_saved_is_loaded(tmp_path, parents, twelve, twelve_split):
     profiler = ScriptedProfiler()
     context = make_context(tmp_path, parents, profiler, [])
     profiles_stage.run(context)
-    found = profiles_stage.load(context.out)
+    found = Profiles.load(context.out)
     assert found == profiler.rebuild(visible_view(twelve, twelve_split), found.generations)
     assert [len(found.user), len(found.item), found.num_candidates] == [4, 7, 2]
     assert found.item[3][0] == "Heat (Crime). This is what 4 quotes 0 tell."
@@ -105,10 +103,10 @@ def test_a_person_watching_sees_samples(tmp_path, parents):
 def test_a_missing_candidate_is_noticed(tmp_path, parents):
     context = make_context(tmp_path, parents, ScriptedProfiler(), [])
     profiles_stage.run(context)
-    profiles = profiles_stage.load(context.out)
-    profiles_stage.save(type(profiles)(profiles.user, profiles.item, profiles.generations[:-1]), context.out)
+    profiles = Profiles.load(context.out)
+    Profiles(profiles.user, profiles.item, profiles.generations[:-1]).save(context.out)
     with pytest.raises(InputError, match="different numbers of candidates"):
-        profiles_stage.load(context.out)
+        Profiles.load(context.out)
 
 
 def test_what_does_not_change_texts_is_not_in_the_key():

@@ -8,15 +8,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from pte.engine.build import builder
 from pte.paths import CONF_DIR
-from pte.schema import Generation
-from pte.stage import embeddings as embeddings_stage
-from pte.stage import interactions as interactions_stage
-from pte.stage import profiles as profiles_stage
+from pte.schema import Embeddings, Generation, Profiles, Selection
+from pte.schema.context import Context
 from pte.stage import selection
-from pte.stage import split as split_stage
-from pte.stage.build import builder
-from pte.stage.context import Context
 
 D = 8
 
@@ -36,8 +32,8 @@ def make(tmp_path, twelve, twelve_split):
         out = tmp_path / name
         for folder in (*folders.values(), out):
             folder.mkdir()
-        interactions_stage.save(twelve, folders["interactions"])
-        split_stage.save(twelve_split, folders["split"], {})
+        twelve.save(folders["interactions"])
+        twelve_split.save(folders["split"])
         bad = ("user", 1, 1, 0)
         entities = [("user", u) for u in range(4)] + [("item", i) for i in range(1, 7)]
         generations = [
@@ -48,7 +44,7 @@ def make(tmp_path, twelve, twelve_split):
             for r in (0, 1)
             for k in range(K)
         ]
-        profiles_stage.save(profiles_stage.Profiles([], [], generations), folders["profiles"])
+        Profiles([], [], generations).save(folders["profiles"])
         tables = {"user": unit(4, K, D, seed=0), "item": unit(7, K, D, seed=1), "metadata": unit(7, D, seed=2)}
         tables["item"][0] = tables["metadata"][0] = 0
         for n, table in tables.items():
@@ -57,7 +53,7 @@ def make(tmp_path, twelve, twelve_split):
             config = OmegaConf.to_container(compose(overrides=["+reward=pte", f"+selector={selector}"]))
         lines = []
         selection.run(Context(config, folders, out, out, builder(config), [], lines.append))
-        return out, lines, embeddings_stage.load(folders["embeddings"])
+        return out, lines, Embeddings.load(folders["embeddings"])
 
     return run
 
@@ -65,7 +61,7 @@ def make(tmp_path, twelve, twelve_split):
 @pytest.mark.parametrize("selector", ["first", "random", "mean", "best_of_k", "best_of_k_half", "grpo"])
 def test_what_is_chosen_is_a_candidate(make, selector):
     out, lines, tables = make(selector)
-    got = selection.load(out)
+    got = Selection.load(out)
     assert (got.user.shape, got.item.shape) == ((4, D), (7, D))
     assert not got.item[0].any()
     assert got.item_choice[0] == -1
@@ -94,7 +90,7 @@ def test_rewards_of_all_candidates_are_kept(make):
     assert arrays["user_format"][1].tolist() == pytest.approx([-1, -8 / 15, -8 / 15])
     assert arrays["user_collaborative_known"].tolist() == [True, False, False, False]  # ann's third row is withheld
     assert arrays["item_collaborative_known"].tolist() == [False, False, True, True, False, False, False]
-    chosen = selection.load(out).user_choice
+    chosen = Selection.load(out).user_choice
     assert chosen.tolist() == arrays["user_total"].argmax(1).tolist()
 
 
@@ -135,7 +131,7 @@ def test_the_same_knobs_give_the_same_artefact(make):
 @pytest.mark.parametrize("selector", ["first", "mean", "best_of_k", "grpo"])
 def test_one_candidate_is_no_choice(make, selector):
     out, _, tables = make(selector, choices=1)
-    got = selection.load(out)
+    got = Selection.load(out)
     np.testing.assert_allclose(got.user, tables.user[:, 0], atol=1e-6)
     assert got.user_choice.tolist() == [0] * 4
 

@@ -9,10 +9,12 @@ import torch
 from test_stage_training import ITEMS, KilledError, changed, context, parents, same_ends
 
 from pte.schema import InputError
-from pte.stage import sparse, training
+from pte.stage import training
+from pte.train import trainer
+from pte.train.restore import load_weights
 
 __all__ = ["parents"]  # a fixture
-LAZY = {"_target_": "pte.nn.lazy_adam.LazyAdam"}
+LAZY = {"_target_": "pte.nn.kernel.lazy_adam.LazyAdam"}
 SPARSE = changed(representation={"sparse": True}, backbone={"loss": "sampled"}, optimizer=LAZY)
 
 
@@ -44,7 +46,7 @@ def test_bf16_activations_leave_fp32_weights(tmp_path, parents):
     trainer = {**SPARSE["trainer"], "precision": "bf16-mixed", "max_epochs": 1}
     made = context(tmp_path, parents, {**SPARSE, "trainer": trainer})
     training.run(made)
-    assert training.load(made.out)["representation.weight"].dtype == torch.float32
+    assert load_weights(made.out)["representation.weight"].dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -60,15 +62,15 @@ def test_bf16_activations_leave_fp32_weights(tmp_path, parents):
 )
 def test_what_does_not_go_together_is_refused(optimizer, knobs, says):
     good = {"gradient_clip": None, "strategy": "auto", "precision": "32-true"}
-    sparse.check(good, LAZY["_target_"])
+    trainer.check_sparse(good, LAZY["_target_"])
     with pytest.raises(InputError, match=says):
-        sparse.check({**good, **knobs}, optimizer)
+        trainer.check_sparse({**good, **knobs}, optimizer)
 
 
 def test_several_processes_are_refused_whatever_the_strategy_is_called(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"trainer\.devices=1"):
-        sparse.check({"gradient_clip": None, "strategy": "auto", "precision": "32-true"}, LAZY["_target_"])
+        trainer.check_sparse({"gradient_clip": None, "strategy": "auto", "precision": "32-true"}, LAZY["_target_"])
 
 
 def test_the_stage_asks_before_it_trains(tmp_path, parents):

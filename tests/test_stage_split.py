@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 
 from pte.protocol.leave_one_out import LeaveOneOut
-from pte.stage import interactions as interactions_stage
+from pte.schema import Split
+from pte.schema.context import Context
 from pte.stage import split as stage
-from pte.stage.context import Context
 
 
 def assert_same_split(one, other):
@@ -24,22 +25,21 @@ def assert_same_split(one, other):
 
 
 def test_save_then_load(tmp_path, twelve_split):
-    stage.save(twelve_split, tmp_path, {"rows": 12})
-    assert_same_split(stage.load(tmp_path), twelve_split)
-    assert stage.load_facts(tmp_path) == {"rows": 12}
+    twelve_split.save(tmp_path)
+    assert_same_split(Split.load(tmp_path), twelve_split)
 
 
 def test_where_histories_begin_survives(tmp_path, twelve_split):
     cut = replace(twelve_split, test=replace(twelve_split.test, begin=np.array([2, 6], np.int64)))
-    stage.save(cut, tmp_path, {})
-    assert_same_split(stage.load(tmp_path), cut)
+    cut.save(tmp_path)
+    assert_same_split(Split.load(tmp_path), cut)
 
 
 def test_run_applies_the_protocol(tmp_path, twelve):
     parent, out = tmp_path / "interactions", tmp_path / "split"
     parent.mkdir()
     out.mkdir()
-    interactions_stage.save(twelve, parent)
+    twelve.save(parent)
     said: list[str] = []
     protocol = LeaveOneOut(withhold=1, min_visible=2)
     stage.run(
@@ -53,6 +53,6 @@ def test_run_applies_the_protocol(tmp_path, twelve):
             say=said.append,
         )
     )
-    assert_same_split(stage.load(out), protocol(twelve))
-    assert stage.load_facts(out)["train_rows"] == 8
+    assert_same_split(Split.load(out), protocol(twelve))
+    assert json.loads((out / "facts.json").read_text())["train_rows"] == 8
     assert "8 train rows (1 withheld" in said[0]

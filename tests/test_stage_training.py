@@ -16,14 +16,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pte.lit.data import EvaluationLoader
-from pte.lit.resume import Resume
+from pte.engine.build import builder
 from pte.schema import Cases, InputError, Interactions, Items, Split
-from pte.stage import interactions as interactions_stage
-from pte.stage import split as split_stage
+from pte.schema.context import Context
 from pte.stage import training
-from pte.stage.build import builder
-from pte.stage.context import Context
+from pte.train.checkpoint import Checkpoint
+from pte.train.loader import EvaluationLoader
+from pte.train.restore import WEIGHTS, restore
 
 ITEMS = 25
 CONFIG = {
@@ -78,8 +77,8 @@ def _ctrl_c():
 def parents(tmp_path_factory):
     interactions, split = walks()
     folders = {name: tmp_path_factory.mktemp(name) for name in ("interactions", "split")}
-    interactions_stage.save(interactions, folders["interactions"])
-    split_stage.save(split, folders["split"], {})
+    interactions.save(folders["interactions"])
+    split.save(folders["split"])
     return folders
 
 
@@ -116,8 +115,8 @@ def test_it_learns_and_tells(tmp_path, parents, monkeypatch, capfd):
 def test_the_best_weights_give_the_best_figure(tmp_path, parents):
     made = context(tmp_path, parents)
     training.run(made)
-    interactions, split = (stage.load(parents[stage.NAME]) for stage in (interactions_stage, split_stage))
-    backbone = training.restore(made.build, made.out, interactions, None, "cpu")
+    interactions, split = Interactions.load(parents["interactions"]), Split.load(parents["split"])
+    backbone = restore(made.build, made.out, interactions, None, "cpu")
     from pte.metric.rank import ranks
     from pte.metric.ranking import RankingMetric
 
@@ -152,7 +151,7 @@ def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents):
 
 def same_ends(one, two):
     """Weights bit by bit, and curves but for the seconds."""
-    first, second = (load_file(c.out / training.WEIGHTS) for c in (one, two))
+    first, second = (load_file(c.out / WEIGHTS) for c in (one, two))
     assert all(torch.equal(first[name], second[name]) for name in first)
     curves = []
     for made in (one, two):
@@ -171,14 +170,14 @@ def at_step(monkeypatch, number, act):
         if step == number:
             act()
 
-    begin = Resume.on_train_batch_start
-    monkeypatch.setattr(Resume, "on_train_batch_start", hook)
+    begin = Checkpoint.on_train_batch_start
+    monkeypatch.setattr(Checkpoint, "on_train_batch_start", hook)
     return begun
 
 
 @pytest.mark.parametrize("at", [1, 3, 5, 6, 8, 23])  # six steps an epoch, four epochs
 def test_a_run_killed_inside_an_epoch_goes_on_at_the_step_where_it_was(tmp_path, parents, monkeypatch, at):
-    monkeypatch.setattr("pte.lit.resume.SHARE", 1e9)  # the state is kept after every step
+    monkeypatch.setattr("pte.train.checkpoint.SHARE", 1e9)  # the state is kept after every step
     whole = context(tmp_path, parents, work="w1", out="o1")
     training.run(whole)
 
@@ -200,7 +199,7 @@ def test_a_run_killed_inside_an_epoch_goes_on_at_the_step_where_it_was(tmp_path,
 
 def test_ctrl_c_inside_an_epoch_loses_nothing(tmp_path, parents, monkeypatch):
     """However seldom the state is kept, it is kept after the step in which the signal came."""
-    monkeypatch.setattr("pte.lit.resume.SHARE", 1e-9)
+    monkeypatch.setattr("pte.train.checkpoint.SHARE", 1e-9)
     whole = context(tmp_path, parents, work="w1", out="o1")
     training.run(whole)
     lines = []
@@ -278,7 +277,7 @@ def test_a_seed_decides_everything(tmp_path, parents):
         config = {**CONFIG, "seed": seed}
         made = context(tmp_path, parents, config, work=f"w{number}", out=f"o{number}")
         training.run(made)
-        files.append((made.out / training.WEIGHTS).read_bytes())
+        files.append((made.out / WEIGHTS).read_bytes())
     assert files[0] == files[1] != files[2]
 
 
@@ -387,7 +386,7 @@ def test_two_processes_equal_one(tmp_path, parents, batch_size):
     alone = context(tmp_path, parents, single)
     training.run(alone)
     together = run_processes(tmp_path, parents, config, 2, "two")
-    one, two = (load_file(out / training.WEIGHTS) for out in (alone.out, together))
+    one, two = (load_file(out / WEIGHTS) for out in (alone.out, together))
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5, msg=name)
     curves = []

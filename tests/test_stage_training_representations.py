@@ -9,12 +9,11 @@ import yaml
 from representations import SMALL
 from test_stage_training import ITEMS, changed, context, walks
 
-from pte.lit.data import EvaluationLoader
 from pte.paths import CONF_DIR
-from pte.schema import Selection
-from pte.stage import interactions as interactions_stage
-from pte.stage import split as split_stage
+from pte.schema import Interactions, Selection, Split
 from pte.stage import training
+from pte.train.loader import EvaluationLoader
+from pte.train.restore import restore
 
 TEXT = [name for name in SMALL if name != "id"]
 
@@ -33,16 +32,16 @@ def material():
 @pytest.mark.parametrize("name", TEXT)
 def test_it_learns_and_is_rebuilt(tmp_path, material, monkeypatch, name):
     interactions, split, selection = material
-    monkeypatch.setattr(interactions_stage, "load", lambda path: interactions)
-    monkeypatch.setattr(split_stage, "load", lambda path: split)
-    monkeypatch.setattr(training, "chosen", lambda path: selection)
+    monkeypatch.setattr(Interactions, "load", lambda path: interactions)
+    monkeypatch.setattr(Split, "load", lambda path: split)
+    monkeypatch.setattr(Selection, "load", lambda path: selection)
     conf = yaml.safe_load((CONF_DIR / "representation" / f"{name}.yaml").read_text(encoding="utf-8"))
     config = changed(trainer={"max_epochs": 8}) | {"representation": {**conf, **SMALL[name]}}
     made = context(tmp_path, {"interactions": tmp_path, "split": tmp_path, "selection": tmp_path}, config)
     training.run(made)
     facts = json.loads((made.out / "facts.json").read_text())
     assert facts["best"] > 0.3, "a random ranking of 25 items has 0.18"
-    rebuilt = [training.restore(made.build, made.out, interactions, selection, "cpu") for _ in range(2)]
+    rebuilt = [restore(made.build, made.out, interactions, selection, "cpu") for _ in range(2)]
     question = next(iter(EvaluationLoader(interactions, split.valid, row_length=8)))
     one, other = (backbone.score(question.history) for backbone in rebuilt)
     assert torch.equal(one, other)

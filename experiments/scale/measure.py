@@ -10,12 +10,12 @@ from catalogue import interactions
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from pte.lit.data import EvaluationLoader, TrainingLoader
+from pte.engine.build import builder
+from pte.engine.provenance import peak_memory_mib
 from pte.metric.rank import ranks
 from pte.paths import CONF_DIR
 from pte.schema import Cases
-from pte.stage.build import builder
-from pte.stage.environment import peak_memory_mib
+from pte.train.loader import EvaluationLoader, TrainingLoader
 
 WAYS = {  # name -> what is typed
     "full cross-entropy": [],

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pte.artifact import write_atomic
-from pte.nn.cross_entropy import catalogue_cross_entropy
+from pte.nn.kernel.cross_entropy import catalogue_cross_entropy
 
 HERE = Path(__file__).resolve().parent
 LIGER = version("liger-kernel") if find_spec("liger_kernel") else None

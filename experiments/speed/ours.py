@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from product import PRECISION, assemble, result
 
-from pte.lit.data import EvaluationLoader
-from pte.lit.memory import keep_freed_memory
 from pte.metric.rank import ranks
-from pte.nn.part import scored
+from pte.nn.kernel.allocation import keep_freed_memory
+from pte.nn.kernel.chunked_scoring import scored
+from pte.train.loader import EvaluationLoader
 
 
 def main() -> None:

@@ -12,11 +12,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from pte.lit.data import TrainingLoader
+from pte.engine.build import builder
 from pte.nn.batch import PackedBatch
 from pte.paths import CONF_DIR
 from pte.schema import Interactions, Split
-from pte.stage.build import builder
+from pte.train.loader import TrainingLoader
 
 SEED = 0
 PUBLISHED = ("backbone.target_gradient=true", "backbone.sphere=false")  # DreamRec's own loss, as the plain port has it

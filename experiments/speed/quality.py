@@ -23,12 +23,11 @@ from plain import SASRec, samples
 from product import PRECISION, Product, assemble
 
 from pte.artifact import write_atomic
-from pte.lit.data import EvaluationLoader
-from pte.lit.memory import keep_freed_memory
-from pte.lit.place import step_seed
-from pte.lit.schedule import factor
 from pte.metric.rank import ranks
 from pte.metric.ranking import ndcg
+from pte.nn.kernel.allocation import keep_freed_memory
+from pte.train.learning_rate import factor
+from pte.train.loader import EvaluationLoader, step_seed
 
 HERE = Path(__file__).resolve().parent
 WAYS = {

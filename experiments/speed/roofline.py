@@ -14,7 +14,7 @@ from arithmetic import training
 from product import PRECISION, assemble, result
 from torch.profiler import ProfilerActivity, profile
 
-from pte.lit.memory import keep_freed_memory
+from pte.nn.kernel.allocation import keep_freed_memory
 
 TRIES, STEPS = 7, 10  # turns a round, training steps a turn
 SHAPES = ((512, 512, 512), (1024, 1024, 1024), (512, 2048, 512))  # m, n, k: well-shaped, in and out of the L2 cache

@@ -31,14 +31,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.backbone import reading
-from pte.backbone.protocol import Representation
+from pte.backbone import history as reading
 from pte.nn import diffusion
 from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
-from pte.nn.loss import inner
+from pte.nn.contract import Representation
+from pte.nn.kernel.chunked_scoring import products
+from pte.nn.loss.catalogue import inner
 from pte.nn.noise import Source, standard_normal
-from pte.nn.part import products
 from pte.schema import InputError
 
 SAMPLERS = ("exact", "ddpm", "ddim")

@@ -14,15 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pte.backbone import reading
-from pte.backbone.protocol import Representation
+from pte.backbone import history as reading
 from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
-from pte.nn.loss import inner
-from pte.nn.negative import Met
+from pte.nn.contract import Representation
+from pte.nn.kernel.chunked_scoring import products
+from pte.nn.loss.catalogue import inner
+from pte.nn.loss.negative import Met
+from pte.nn.loss.objective import objective
 from pte.nn.noise import Source
-from pte.nn.objective import objective
-from pte.nn.part import products
 
 
 class SASRec(nn.Module):

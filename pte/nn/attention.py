@@ -15,7 +15,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.nn.dropout import Dropout, dropout, probability_of
+from pte.nn.kernel.dropout import Dropout, dropout, probability_of
 from pte.schema import InputError
 
 Mix = Callable[[Tensor, Tensor | None], Tensor]  # views (V, R, L, d) and the mask -> views that have read each other

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pte.nn.attention import normal_weights
-from pte.nn.dropout import Dropout
+from pte.nn.kernel.dropout import Dropout
 from pte.schema import InputError
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pte.nn.alignment import unit
+from pte.nn.loss.alignment import unit
 
 _BLOCK = 2**25  # similarities worked out at a time
 

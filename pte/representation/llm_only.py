@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pte.nn.dropout import Dropout
 from pte.nn.item_table import ItemTable, padded
+from pte.nn.kernel.dropout import Dropout
 from pte.nn.whitening import whitened
 from pte.schema import InputError
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pte.nn.alignment import cosine_alignment, info_nce
 from pte.nn.head import drawn, projector
 from pte.nn.item_table import ItemTable, item_rows, padded
+from pte.nn.loss.alignment import cosine_alignment, info_nce
 from pte.schema import InputError
 
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pte.nn.alignment import cosine_alignment, info_nce
+from pte.nn.all_gather import others
 from pte.nn.batch import PackedBatch
 from pte.nn.head import drawn, projector
 from pte.nn.item_table import ItemTable, Last, item_rows, padded
-from pte.nn.process import others
+from pte.nn.loss.alignment import cosine_alignment, info_nce
 from pte.schema import InputError
 
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.nn.dropout import dropout, probability_of
 from pte.nn.item_table import ItemTable, item_rows, padded
+from pte.nn.kernel.dropout import dropout, probability_of
 from pte.schema import InputError
 
 

@@ -18,8 +18,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pte.reward.base import PartScore, RewardData
+from pte.reward.base import PartScore
 from pte.reward.contrast import NONE, Contrast, Relation, info_nce
+from pte.reward.data import RewardData
 from pte.reward.neighbor import cooccurring, nearest
 from pte.reward.space import Space
 from pte.schema import InputError

@@ -16,7 +16,8 @@ from collections import Counter, defaultdict
 import torch
 from torch import Tensor
 
-from pte.reward.base import PartScore, RewardData, Texts
+from pte.reward.base import PartScore
+from pte.reward.data import RewardData, Texts
 from pte.reward.space import Space
 from pte.schema import InputError
 

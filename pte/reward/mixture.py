@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pte.reward.base import Part, PartScore, RewardData, RewardParts
+from pte.reward.base import Part, PartScore, RewardParts
+from pte.reward.data import RewardData
 from pte.reward.space import Space
 from pte.schema import InputError
 

@@ -20,7 +20,7 @@ from einops import repeat
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.reward.base import RewardData, visible_mean
+from pte.reward.data import RewardData, visible_mean
 
 SMALLEST = 1e-6  # of the largest variance: axes below it are rounding
 

@@ -1,1 +1,1 @@
-
+"""One file, one stage: parents' artefacts -> an artefact. No stage imports another."""

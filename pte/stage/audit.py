@@ -24,15 +24,15 @@ from pte.profiler.prompt import HISTORY
 from pte.profiler.template import RECENT
 from pte.profiler.text import Catalogue
 from pte.schema import Generation, InputError, Interactions, Profiles, Split, View
-from pte.stage import interactions as interactions_stage
-from pte.stage import profiles as profiles_stage
-from pte.stage import split as split_stage
-from pte.stage.context import Context
+from pte.schema.context import Context
 
 NAME = "audit"
 VERSION = 1
 READS = ("profiler",)
-IDLE = profiles_stage.IDLE
+IDLE = (
+    "profiler.batch_size", "profiler.device", "profiler.base_url", "profiler.parallel", "profiler.key_variable",
+    "profiler.timeout_seconds",
+)  # fmt: skip
 PARENTS = ("interactions", "split", "profiles")
 LISTED = 100  # findings written out in full; all are counted
 
@@ -58,9 +58,9 @@ class Finding:
 
 def run(context: Context) -> None:
     """Audit the stored profiles; fail where anything is found."""
-    interactions = interactions_stage.load(context.parents["interactions"])
-    split = split_stage.load(context.parents["split"])
-    profiles = profiles_stage.load(context.parents["profiles"])
+    interactions = Interactions.load(context.parents["interactions"])
+    split = Split.load(context.parents["split"])
+    profiles = Profiles.load(context.parents["profiles"])
     findings = audit(interactions, split, profiles, context.build("profiler"))
     report = summary(interactions, split, profiles, findings)
     for folder in (context.out, context.work):  # the artefact vanishes when the audit fails, the work folder stays

@@ -20,10 +20,8 @@ import numpy as np
 from pte.dataset.text import metadata_text
 from pte.encoder.base import Encoder
 from pte.metric.collapse import effective_rank, pairwise_cosine
-from pte.schema import Embeddings
-from pte.stage import interactions as interactions_stage
-from pte.stage import profiles as profiles_stage
-from pte.stage.context import Context
+from pte.schema import Interactions, Profiles
+from pte.schema.context import Context
 
 NAME = "embeddings"
 VERSION = 1
@@ -37,8 +35,8 @@ TELL_SECONDS = 20.0
 
 def run(context: Context) -> None:
     """Encode what is not yet encoded, then lay the vectors out by entity and candidate."""
-    items = interactions_stage.load(context.parents["interactions"]).items
-    profiles = profiles_stage.load(context.parents["profiles"])
+    items = Interactions.load(context.parents["interactions"]).items
+    profiles = Profiles.load(context.parents["profiles"])
     metadata = metadata_text(items)
     sides = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
     encoder: Encoder = context.build("encoder")
@@ -51,11 +49,6 @@ def run(context: Context) -> None:
         np.save(context.out / f"{name}.npy", table[:, 0] if name == "metadata" else table)
     facts["encoder"] = encoder.card()
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-
-
-def load(path: Path) -> Embeddings:
-    """Read back what `run` wrote."""
-    return Embeddings(*(np.load(path / f"{name}.npy", allow_pickle=False) for name in ("user", "item", "metadata")))
 
 
 def spread(table: np.ndarray) -> dict[str, float | int]:

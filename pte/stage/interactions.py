@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from pte.schema import Interactions, Items
-from pte.stage.context import Context
+from pte.schema import Interactions
+from pte.schema.context import Context
 
 NAME = "interactions"
 VERSION = 2  # 2: events of one second in their order
@@ -38,39 +33,9 @@ def roots(dataset: Dataset) -> dict[str, str]:
 def run(context: Context) -> None:
     """Read the data set, save it, and print its card."""
     interactions = context.build("dataset").read()
-    save(interactions, context.out)
+    interactions.save(context.out)
     for line in card_lines(interactions.card):
         context.say(line)
-
-
-def save(interactions: Interactions, out: Path) -> None:
-    """Write arrays.npz, user_id.json, items.jsonl.gz and card.json."""
-    np.savez(out / "arrays.npz", user=interactions.user, item=interactions.item, time=interactions.time)
-    (out / "user_id.json").write_text(json.dumps(interactions.user_id, ensure_ascii=False), encoding="utf-8")
-    (out / "card.json").write_text(json.dumps(interactions.card, indent=1, ensure_ascii=False), encoding="utf-8")
-    items = interactions.items
-    names = list(items.text)
-    with gzip.open(out / "items.jsonl.gz", "wt", encoding="utf-8", compresslevel=1) as file:
-        file.write(json.dumps(names) + "\n")
-        for row in zip(items.item_id, items.title, *items.text.values(), strict=True):
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def load(path: Path) -> Interactions:
-    """Read back what `save` wrote."""
-    with np.load(path / "arrays.npz", allow_pickle=False) as arrays:
-        user, item, time = arrays["user"], arrays["item"], arrays["time"]
-    with gzip.open(path / "items.jsonl.gz", "rt", encoding="utf-8") as file:
-        names, *rows = (json.loads(line) for line in file)
-    item_id, title, *text = (list(column) for column in zip(*rows, strict=True))
-    return Interactions(
-        user=user,
-        item=item,
-        time=time,
-        user_id=json.loads((path / "user_id.json").read_text(encoding="utf-8")),
-        items=Items(item_id, title, dict(zip(names, text, strict=True))),
-        card=json.loads((path / "card.json").read_text(encoding="utf-8")),
-    )
 
 
 def card_lines(card: Mapping[str, Any]) -> list[str]:

@@ -18,23 +18,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from pte.lit.data import EvaluationLoader
 from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
+from pte.nn.device import device_of
+from pte.nn.kernel.chunked_scoring import scored
 from pte.nn.noise import CaseNoise
-from pte.nn.part import scored
 from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_groups, user_groups
-from pte.schema import Cases, InputError, Interactions, Split
-from pte.stage import interactions as interactions_stage
-from pte.stage import split as split_stage
-from pte.stage import training as training_stage
-from pte.stage.context import Context
+from pte.schema import Cases, InputError, Interactions, Selection, Split
+from pte.schema.context import Context
+from pte.train.loader import EvaluationLoader
+from pte.train.restore import restore
 
 NAME = "metrics"
 VERSION = 2  # 2: a repeated target is a miss where seen items are masked; noise by case
-READS = (*training_stage.READS, "ranking", "llm_esr_groups")
-IDLE = training_stage.IDLE
+READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking", "llm_esr_groups")
+IDLE = (
+    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
+)  # fmt: skip
 PARENTS = ("interactions", "split", "selection", "training")
 
 RANKINGS = ("full", "sampled")
@@ -46,16 +47,16 @@ def run(context: Context) -> None:
     knobs, seed, ranking = context.config["trainer"], int(context.config["seed"]), context.config["ranking"]
     if ranking not in RANKINGS:
         raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
-    interactions = interactions_stage.load(context.parents["interactions"])
-    split = split_stage.load(context.parents["split"])
-    backbone = training_stage.restore(
+    interactions = Interactions.load(context.parents["interactions"])
+    split = Split.load(context.parents["split"])
+    backbone = restore(
         context.build,
         context.parents["training"],
         interactions,
-        training_stage.chosen(context.parents.get("selection")),
+        Selection.load(context.parents["selection"]) if "selection" in context.parents else None,
         knobs["accelerator"],
     )
-    device = training_stage.device_of(knobs["accelerator"])
+    device = device_of(knobs["accelerator"])
     arrays: dict[str, np.ndarray] = {}
     flat: dict[str, float] = {}
     facts: dict[str, Any] = {"device": str(device), "seed": seed}

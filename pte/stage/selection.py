@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pte.lit.grpo import GRPOModule, train
-from pte.lit.resume import Resume
-from pte.reward.base import RewardData, RewardParts, reward_data, visible_mean
-from pte.schema import Profiles, Selection
+from pte.reward.base import RewardParts
+from pte.reward.data import RewardData, reward_data, visible_mean
+from pte.schema import Embeddings, Interactions, Profiles, Split
+from pte.schema.context import Context
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO
-from pte.stage import embeddings as embeddings_stage
-from pte.stage import interactions as interactions_stage
-from pte.stage import profiles as profiles_stage
-from pte.stage import split as split_stage
-from pte.stage.context import Context
-from pte.stage.selection_record import describe, joined, joined_known, lines, rewards_of, samples, write
+from pte.train.checkpoint import Checkpoint
+from pte.train.policy import GRPOModule, train
+from pte.train.selection_record import describe, joined, joined_known, lines, rewards_of, samples, write
+from pte.train.trainer import quiet
 
 NAME = "selection"
 VERSION = 2  # 2: halves of the reward data share no row; dropout below 1/512
@@ -33,10 +30,10 @@ PARENTS = ("interactions", "split", "profiles", "embeddings")
 
 def run(context: Context) -> None:
     """Score, choose, and write the choice with everything needed to see why."""
-    interactions = interactions_stage.load(context.parents["interactions"])
-    split = split_stage.load(context.parents["split"])
-    profiles = profiles_stage.load(context.parents["profiles"])
-    embeddings = embeddings_stage.load(context.parents["embeddings"])
+    interactions = Interactions.load(context.parents["interactions"])
+    split = Split.load(context.parents["split"])
+    profiles = Profiles.load(context.parents["profiles"])
+    embeddings = Embeddings.load(context.parents["embeddings"])
     reward, selector = context.build("reward"), context.build("selector")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -54,10 +51,8 @@ def run(context: Context) -> None:
             policy=policy, candidates=candidates, settings=settings, trained=trained, held_out=held_out,
             parts=parts, trackers=context.loggers,
         )  # fmt: skip
-        from pte.stage.training import quiet  # which imports this module
-
         with quiet():
-            train(module, resume=Resume(context.work / "policy.ckpt", say=context.say))
+            train(module, resume=Checkpoint(context.work / "policy.ckpt", say=context.say))
         curve.extend(module.curve)
 
     choice = selector.select(candidates, fit=fit)
@@ -72,12 +67,6 @@ def run(context: Context) -> None:
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     for line in lines(facts):
         context.say(line)
-
-
-def load(path: Path) -> Selection:
-    """Read back the choice."""
-    with np.load(path / "selection.npz", allow_pickle=False) as arrays:
-        return Selection(*(arrays[name] for name in ("user", "item", "user_choice", "item_choice")))
 
 
 @dataclass(frozen=True)

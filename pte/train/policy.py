@@ -16,12 +16,12 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 
-from pte.lit.place import Place, step_seed
-from pte.lit.resume import Resume
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.rl.grpo import categorical_kl, clip_fraction, clipped_objective, entropy, group_advantage, zero_std
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, all_logits
+from pte.train.checkpoint import Checkpoint
+from pte.train.loader import Place, step_seed
 
 GRADIENT_NORM = 1.0
 PROBED = 4096  # entities on which the curve's figures are computed
@@ -154,7 +154,7 @@ def rivals(probability: Tensor, reward: Tensor) -> dict[str, float]:
     }
 
 
-def train(module: GRPOModule, *, resume: Resume | None = None) -> None:
+def train(module: GRPOModule, *, resume: Checkpoint | None = None) -> None:
     """Train the module's policy in place, in this process alone, on the device where its candidates are; from where it
     was left, where `resume` finds that.
     """

@@ -16,11 +16,11 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
+from pte.engine import launch, plan, provenance, run_folder
+from pte.engine.build import builder, construct
+from pte.engine.plan import EXTRA, LAST, STAGES, Step
 from pte.schema import InputError
-from pte.stage import delivery, environment, launch, plan
-from pte.stage.build import builder, construct
-from pte.stage.context import Context
-from pte.stage.plan import EXTRA, LAST, STAGES, Step
+from pte.schema.context import Context
 
 AUTO = "pte.profiler.auto"  # the marker of profiler=auto
 
@@ -28,7 +28,7 @@ AUTO = "pte.profiler.auto"  # the marker of profiler=auto
 def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path) -> Path:
     """Run one stage and publish what it made; training on several devices goes to a process group of its own."""
     processes = launch.process_count(config["trainer"]) if step.name == "training" else 1
-    facts: dict[str, Any] = {"parents": step.parents, "knobs": step.knobs, **environment.facts()}
+    facts: dict[str, Any] = {"parents": step.parents, "knobs": step.knobs, **provenance.facts()}
     began = time.perf_counter()
     with store.publish(step.name, step.key, facts) as out:
         context = replace(context, out=out)
@@ -38,8 +38,8 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             step.module().run(context)
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
-            "peak_memory_mib": environment.peak_memory_mib(),
-            "gpu": environment.gpu(elsewhere=processes > 1 and config["trainer"]["accelerator"] != "cpu"),
+            "peak_memory_mib": provenance.peak_memory_mib(),
+            "gpu": provenance.gpu(elsewhere=processes > 1 and config["trainer"]["accelerator"] != "cpu"),
         }
     shutil.rmtree(context.work, ignore_errors=True)  # only needed to get here
     return store.path(step.name, step.key)
@@ -121,7 +121,7 @@ class Run:
         if step.path is not None:
             self.say(f"{step.name:<13} {step.key[:16]}  found")
             self.done[step.name] = step.path
-            delivery.log_curve(self.loggers, step.name, step.path)
+            run_folder.log_curve(self.loggers, step.name, step.path)
             return step.path
         if self.store.exists(step.name, step.key):
             self.say(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
@@ -139,14 +139,14 @@ class Run:
 
     def to_the_end(self, steps: list[Step]) -> dict[str, float]:
         """All stages under open loggers, then the run folder's files."""
-        self.loggers = delivery.open_loggers(self.config, construct, self.run_dir, self.group)
+        self.loggers = run_folder.open_loggers(self.config, construct, self.run_dir, self.group)
         try:
-            delivery.record_keys(self.loggers, {step.name: step.key for step in steps})
+            run_folder.record_keys(self.loggers, {step.name: step.key for step in steps})
             for step in steps:
                 self.make(step)
-            return delivery.deliver(self.done, self.config, self.options, self.loggers, self.run_dir)
+            return run_folder.deliver(self.done, self.config, self.options, self.loggers, self.run_dir)
         finally:
-            delivery.finish(self.loggers)
+            run_folder.finish(self.loggers)
 
 
 def run(
@@ -160,7 +160,7 @@ def run(
     target = this.target
     this.say(f"run folder    {run_dir}")
     this.resolve()
-    delivery.save_config(this.config, run_dir)
+    run_folder.save_config(this.config, run_dir)
     steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
     if this.config["plan"]:
         for step in steps:

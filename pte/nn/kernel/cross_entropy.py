@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from pte.nn import liger, sweep
+from pte.nn.kernel import catalogue_pass as sweep
+from pte.nn.kernel import liger
 
 KERNELS = ("chunked", "liger")
 # Bytes of logits at a time. Ours: on a CPU what stays in a second-level cache, on a GPU few and large products.

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 
-class Watch(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
+class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
     """`patience`: validations without a better figure before the end. `rows`: what was logged, one dict per epoch."""
 
     def __init__(
@@ -24,10 +24,10 @@ class Watch(Checkpoint):  # Lightning calls checkpoint callbacks after the modul
         monitor: str,
         patience: int,
         say: Callable[[str], None],
-        keep_best: Callable[[dict[str, Tensor]], None],
+        save_best: Callable[[dict[str, Tensor]], None],
     ) -> None:
         self.monitor, self.patience, self.say = monitor, patience, say
-        self.keep_best = keep_best
+        self.save_best = save_best
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch, self.stale = -1.0, -1, 0
         self.validated, self.began, self.before = False, 0.0, 0.0
@@ -73,7 +73,7 @@ class Watch(Checkpoint):  # Lightning calls checkpoint callbacks after the modul
         self.stale = 0 if value > self.best else self.stale + 1
         if self.stale == 0:
             self.best, self.best_epoch = value, int(row["epoch"])
-            self.keep_best(trainer.strategy.lightning_module_state_dict())
+            self.save_best(trainer.strategy.lightning_module_state_dict())
         trainer.should_stop = self.done
         self.say(self._line(row, value, trainer.max_epochs or 0))
 

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from pte.artifact import read_manifest, write_atomic
-from pte.stage import environment
+from pte.engine import provenance
 
 SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
 USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
@@ -65,15 +65,15 @@ def open_loggers(config: Mapping[str, Any], construct: Any, run_dir: Path, group
             words = [a for a in sys.argv[1:] if "=" in a and not a.startswith(("hydra", "paths", "-"))]
             facts |= {"group": group, "name": knobs.get("name") or " ".join(words)[:120] or "default"}
         loggers.append(construct({**knobs, **facts}, f"conf/logger.{name}"))
-    for logger in loggers:
-        logger.log_hyperparams(redacted(config))
+    for each in loggers:
+        each.log_hyperparams(redacted(config))
     return loggers
 
 
 def record_keys(loggers: Sequence[Any], keys: Mapping[str, str]) -> None:
     """The stage keys, so that a logged number can be traced to its artefacts."""
-    for logger in loggers:
-        logger.log_hyperparams({"stage_key": dict(keys)})
+    for each in loggers:
+        each.log_hyperparams({"stage_key": dict(keys)})
 
 
 def log_curve(loggers: Sequence[Any], stage: str, path: Path) -> None:
@@ -85,8 +85,8 @@ def log_curve(loggers: Sequence[Any], stage: str, path: Path) -> None:
         for number, row in enumerate(csv.DictReader(handle)):
             values = {k: float(v) for k, v in row.items() if v not in ("", None) and k not in ("epoch", "step")}
             step = int(float(row.get("step") or row.get("epoch") or number))
-            for logger in loggers:
-                logger.log_metrics({f"{stage}/{k}" if "/" not in k else k: v for k, v in values.items()}, step=step)
+            for each in loggers:
+                each.log_metrics({f"{stage}/{k}" if "/" not in k else k: v for k, v in values.items()}, step=step)
 
 
 def sample_profiles(path: Path) -> list[dict[str, Any]]:
@@ -119,25 +119,25 @@ def deliver(
             name: {k: m.get(k) for k in ("key", "wall_seconds", "peak_memory_mib", "gpu", "commit")}
             for name, m in manifests.items()
         },
-        **environment.facts(),
+        **provenance.facts(),
         "metrics": metrics,
     }
     write_atomic(run_dir / "report.json", json.dumps(report, indent=1, ensure_ascii=False))
     if loggers:  # Lightning and W&B take seconds to import
-        from pte.lit import tracking
+        from pte.train import logger
 
         if "selection" in done:
             rows = sample_profiles(done["selection"])[:SHOWN_PROFILES]
             if rows:
                 columns = list(rows[0])
-                tracking.log_table(loggers, "profiles", columns, [[row.get(c) for c in columns] for row in rows])
-        tracking.log_summary(loggers, metrics)
+                logger.log_table(loggers, "profiles", columns, [[row.get(c) for c in columns] for row in rows])
+        logger.log_summary(loggers, metrics)
     return metrics
 
 
 def finish(loggers: Sequence[Any]) -> None:
     """Close every logger, also after a failure."""
     if loggers:
-        from pte.lit import tracking
+        from pte.train import logger
 
-        tracking.finish(loggers)
+        logger.finish(loggers)

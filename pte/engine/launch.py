@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pte.schema import InputError
-from pte.stage.context import Context
+from pte.schema.context import Context
 
 PER_RANK = re.compile(
     r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|GROUP_RANK|MASTER_\w+|PL_\w+|TORCHELASTIC_\w+)$"
@@ -56,7 +56,7 @@ def launch(stage: str, context: Context, config: Mapping[str, Any], processes: i
     environ = {k: v for k, v in os.environ.items() if not PER_RANK.match(k)}
     environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command += ["--max-restarts=0", "-m", "pte.stage.worker", str(file)]
+    command += ["--max-restarts=0", "-m", "pte.engine.worker", str(file)]
     group = subprocess.Popen(command, env=environ, start_new_session=True)
     try:
         code = group.wait()

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.nn.cross_entropy import catalogue_cross_entropy
-from pte.nn.negative import Met, draw
+from pte.nn.kernel.cross_entropy import catalogue_cross_entropy
+from pte.nn.loss.negative import Met, draw
 
 
 def inner(hidden: Tensor, items: Tensor) -> Tensor:

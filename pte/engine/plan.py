@@ -19,8 +19,8 @@ from hydra.utils import get_class
 
 from pte.artifact import Store, digest
 from pte.asset import content
+from pte.engine.build import builder
 from pte.schema import InputError
-from pte.stage.build import builder
 
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from pte.metric.collapse import effective_rank, pairwise_cosine
-from pte.reward.base import PartScore, RewardData, RewardParts
+from pte.reward.base import PartScore, RewardParts
+from pte.reward.data import RewardData
 from pte.selector.base import Candidates, Choice
 
 SHOWN = 6  # entities of each side whose candidates are kept for people to read

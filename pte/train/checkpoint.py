@@ -24,13 +24,13 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from pte.lit.place import Place
-from pte.lit.snapshot import SUFFIX, SnapshotIO, forget
+from pte.train.loader import Place
+from pte.train.snapshot import SUFFIX, SnapshotIO, forget
 
 SHARE = 0.1  # of the fit's time, at most, to be spent on keeping its state between epochs
 
 
-class Resume(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
+class Checkpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
     """Give it after the callbacks whose state it shall keep. The trainer's loader is a `Place`."""
 
     def __init__(self, file: Path, *, say: Callable[[str], None] = lambda line: None) -> None:

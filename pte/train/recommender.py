@@ -16,15 +16,14 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from pte.lit import schedule
-from pte.lit.data import Question
-from pte.lit.place import step_seed
 from pte.metric.rank import ranks
 from pte.metric.ranking import RankingMetric
 from pte.nn.batch import PackedBatch
+from pte.nn.kernel.chunked_scoring import scored
 from pte.nn.noise import CaseNoise
-from pte.nn.part import scored
 from pte.schema import InputError
+from pte.train import learning_rate
+from pte.train.loader import Question, step_seed
 
 
 class Recommender(LightningModule):
@@ -48,7 +47,7 @@ class Recommender(LightningModule):
     ) -> None:
         super().__init__()
         self.backbone, self.optimizer, self.seed = backbone, optimizer, seed
-        schedule.check(warmup, decay)
+        learning_rate.check(warmup, decay)
         self.warmup, self.decay, self.steps_per_epoch = warmup, decay, steps_per_epoch
         self.training_precision = "medium" if products == "bfloat16" else "highest"
         self.metrics = nn.ModuleDict({kind: RankingMetric() for kind in ("masked", "unmasked")})
@@ -109,6 +108,6 @@ class Recommender(LightningModule):
         # Not `trainer.estimated_stepping_batches`, which sets the loader up before a kept state has told it its place.
         assert self.trainer.max_epochs is not None
         steps = self.steps_per_epoch * self.trainer.max_epochs
-        rate = partial(schedule.factor, steps=steps, warmup=self.warmup, decay=self.decay)
+        rate = partial(learning_rate.factor, steps=steps, warmup=self.warmup, decay=self.decay)
         rates = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}

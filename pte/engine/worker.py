@@ -1,4 +1,4 @@
-"""One process of a group that runs a stage: `python -m pte.stage.worker ORDER`, started by pte.stage.launch."""
+"""One process of a group that runs a stage: `python -m pte.engine.worker ORDER`, started by pte.engine.launch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pte.schema import InputError
-from pte.stage.context import Context
+from pte.schema.context import Context
 
 
 def _terminate(signum: int, frame: Any) -> None:
@@ -20,8 +20,8 @@ def _terminate(signum: int, frame: Any) -> None:
 
 def main() -> None:
     """Exit status 0, or 2 with the reason printed by the first process."""
-    from pte.stage.build import builder
-    from pte.stage.plan import stage_module
+    from pte.engine.build import builder
+    from pte.engine.plan import stage_module
 
     signal.signal(signal.SIGTERM, _terminate)
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.backbone.protocol import Representation
 from pte.nn.attention import Encoder, block_causal
 from pte.nn.batch import History, PackedBatch
-from pte.nn.part import encoded
+from pte.nn.contract import Representation
+from pte.nn.kernel.chunked_scoring import encoded
 
 
 def states(encoder: Encoder, representation: Representation, table: Tensor, batch: PackedBatch) -> Tensor:

@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pte.nn.cross_entropy import KERNELS
-from pte.nn.loss import BinaryCrossEntropy, CrossEntropy, InfoNCE, SampledSoftmax
-from pte.nn.negative import Met
+from pte.nn.kernel.cross_entropy import KERNELS
+from pte.nn.loss.catalogue import BinaryCrossEntropy, CrossEntropy, InfoNCE, SampledSoftmax
+from pte.nn.loss.negative import Met
 from pte.schema import InputError
 
 

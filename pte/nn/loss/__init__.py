@@ -1,0 +1,1 @@
+"""Losses over items, and what they draw and compare."""

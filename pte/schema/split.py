@@ -1,0 +1,82 @@
+"""What an evaluation protocol makes of interactions, and the part of them that prompts may show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pte.schema.interactions import Interactions, Items
+
+
+@dataclass(frozen=True)
+class Cases:
+    """C questions "what comes next?": the target is item[target], the history the rows before it of the same user."""
+
+    user: np.ndarray  # (C,) int32
+    target: np.ndarray  # (C,) int64, a row of Interactions
+    tied: np.ndarray  # (C,) bool: a row beside the target has its time, so which is the target is a convention
+    begin: np.ndarray | None = None  # (C,) int64: first row of the history; None: the user's first
+
+    def history_begin(self, interactions: Interactions) -> np.ndarray:
+        """(C,) int64: the history of case c is the rows history_begin[c]:target[c]."""
+        return interactions.start[self.user] if self.begin is None else self.begin
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a protocol makes of M interactions.
+
+    The train rows of a user are consecutive: the oldest ones, or those after the rows a protocol sets aside, or none.
+    """
+
+    train: np.ndarray  # (M,) bool
+    visible: np.ndarray  # (M,) bool, part of train: what prompts may show; the rest is withheld for the reward
+    valid: Cases
+    test: Cases
+
+    def save(self, out: Path) -> None:
+        """Write split.npz into the folder `out`."""
+        arrays: dict[str, Any] = {"train": self.train, "visible": self.visible}
+        for name, part in (("valid", self.valid), ("test", self.test)):
+            arrays |= {f"{name}_{key}": value for key, value in vars(part).items() if value is not None}
+        np.savez(out / "split.npz", **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Split:
+        """Read back what `save` wrote."""
+        with np.load(path / "split.npz", allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        valid, test = (
+            Cases(arrays[f"{part}_user"], arrays[f"{part}_target"], arrays[f"{part}_tied"], arrays.get(f"{part}_begin"))
+            for part in ("valid", "test")
+        )
+        return cls(arrays["train"], arrays["visible"], valid, test)
+
+
+@dataclass(frozen=True)
+class View:
+    """All a profiler may see: visible training rows and item texts. Held-out rows are not in here at all."""
+
+    user: np.ndarray  # (V,) int32, non-decreasing
+    item: np.ndarray  # (V,) int32, oldest first within a user
+    num_users: int
+    items: Items
+
+    @property
+    def num_items(self) -> int:
+        return self.items.num_items
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """(U+1,) int64: the rows of user u are start[u]:start[u+1]."""
+        return np.concatenate([[0], np.cumsum(np.bincount(self.user, minlength=self.num_users))]).astype(np.int64)
+
+
+def visible_view(interactions: Interactions, split: Split) -> View:
+    """The part of the interactions that prompts may be written from."""
+    rows = split.visible
+    return View(interactions.user[rows], interactions.item[rows], interactions.num_users, interactions.items)

@@ -1,0 +1,1 @@
+"""What trains a module: LightningModules, loaders, checkpoints, early stopping, loggers."""

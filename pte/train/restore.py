@@ -1,0 +1,79 @@
+"""A backbone from its configuration, and its best weights in and out of files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pte.artifact import write_atomic
+from pte.nn.device import device_of
+from pte.schema import Interactions, Selection
+from pte.train import counting
+
+if TYPE_CHECKING:  # Lightning takes seconds to import, and a counted backbone does without
+    from pte.train.early_stopping import EarlyStopping
+
+WEIGHTS = "weights.safetensors"
+
+
+def assemble(build: Callable[..., Any], interactions: Interactions, selection: Selection | None) -> nn.Module:
+    """Representation and backbone as the config describes them, untrained."""
+    vectors = None if selection is None else torch.from_numpy(selection.item)
+    representation = build("representation", num_items=interactions.num_items, vectors=vectors)
+    return build("backbone", representation=representation, num_items=interactions.num_items)
+
+
+def restore(
+    build: Callable[..., Any], path: Path, interactions: Interactions, selection: Selection | None, accelerator: str
+) -> nn.Module:
+    """The trained backbone of a finished training artefact, in evaluation mode, on the device `accelerator` names."""
+    backbone = assemble(build, interactions, selection).to(device_of(accelerator))
+    if backbone.trained:
+        backbone.load_state_dict(load_weights(path))
+    else:
+        counting.count(backbone, path)
+    return backbone.eval()
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The best weights, by name."""
+    return load_file(path / WEIGHTS)
+
+
+class BestWeights:
+    """The best epoch's weights in the work folder while training runs. Written by the first process, read by all."""
+
+    def __init__(self, work: Path) -> None:
+        self.file = work / "best.safetensors"
+
+    def save(self, state: dict[str, Tensor]) -> None:
+        if first_process():
+            weights = {k.removeprefix("backbone."): v.detach().cpu().contiguous() for k, v in state.items()}
+            scratch = self.file.with_suffix(".tmp")
+            save_file(weights, scratch)
+            scratch.replace(self.file)
+
+    def publish(self, out: Path, stopping: EarlyStopping, facts: dict[str, Any]) -> None:
+        """Fill the artefact's folder and drop what was only needed to get there."""
+        save_file(load_file(self.file), out / WEIGHTS)
+        columns = list(dict.fromkeys(name for row in stopping.rows for name in row))
+        with (out / "curve.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(stopping.rows)
+        facts = {"monitor": stopping.monitor, "best": stopping.best, "best_epoch": stopping.best_epoch, **facts}
+        facts["epochs"] = len(stopping.rows)
+        write_atomic(out / "facts.json", json.dumps(facts, indent=1))
+
+
+def first_process() -> bool:
+    """Whether this is the process that writes, of a group or alone."""
+    return os.environ.get("RANK", "0") == "0"
