@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pte.dataset.delimited import Form, Table
+from pte.dataset.delimited import Table
 from pte.dataset.moment import microseconds, seconds
 from pte.dataset.source import interaction_rows, item_rows, read_frame, require
 from pte.schema import InputError

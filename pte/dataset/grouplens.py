@@ -103,7 +103,8 @@ class GroupLens:
         names = _rating_columns(path, name, raw) if self.layout == "latest" else list(types)
         try:
             frame = pl.read_csv(
-                raw, separator="," if self.layout == "latest" else "\t", has_header=False, schema={c: types.get(c, pl.String) for c in names},
+                raw, separator="," if self.layout == "latest" else "\t", has_header=False,
+                schema={c: types.get(c, pl.String) for c in names},
                 skip_rows=int(self.layout == "latest"), ignore_errors=True,
             )  # fmt: skip
         except pl.exceptions.PolarsError as error:

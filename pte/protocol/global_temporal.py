@@ -58,7 +58,7 @@ class GlobalTemporal:
         for name, count in {"train": int(train.sum()), "valid": len(valid.user), "test": len(test.user)}.items():
             if count == 0:
                 raise InputError(
-                    f"protocol=global_temporal leaves nothing to {name}: validation begins at {_day(first)}, the test at"
+                    f"protocol=global_temporal leaves nothing to {name}: validation begins at {_day(first)}, test at"
                     f" {_day(second)}, the data go from {_day(int(interactions.time.min()))} to"
                     f" {_day(int(interactions.time.max()))}. Type other protocol.shares, or protocol.valid_from and"
                     " protocol.test_from"
@@ -101,7 +101,7 @@ def _ordered(interactions: Interactions) -> None:
     back = (user[1:] == user[:-1]) & (time[1:] < time[:-1])
     if back.any():
         raise InputError(
-            f"protocol=global_temporal: the positions of {len(np.unique(user[1:][back])):,} users contradict their times."
+            f"protocol=global_temporal: the positions of {len(np.unique(user[1:][back])):,} users contradict times."
             " Type dataset.position=null to order by time, or protocol=leave_one_out"
         )
 
