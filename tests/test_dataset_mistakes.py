@@ -198,4 +198,4 @@ def test_parquet_of_every_kind(custom, tmp_path):
     things.write_parquet(tmp_path / "t.parquet")
     data = custom("user_id,item_id,timestamp\nu,1,1\nu,2,2\n", text=["x"])
     data.places["items"] = str(tmp_path / "t.parquet")
-    assert data.read().items.text == {"x": ["", "", "1e19"]}
+    assert data.read().items.text == {"x": ["", "", "1e+19"]}
