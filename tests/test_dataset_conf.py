@@ -31,7 +31,7 @@ def test_every_dataset_builds(option):
 
 def test_a_custom_dataset_takes_paths_and_inherits_the_item_column():
     dataset = built("dataset", "custom", "dataset.interactions=i.csv", "dataset.items=t.csv", "dataset.item_id=sku")
-    assert dataset.item_key == "sku"
+    assert dataset.columns.item_key == "sku"
     with pytest.raises(Exception, match=r"dataset\.interactions=PATH") as caught:
         built("dataset", "custom")
     assert isinstance(caught.value.__cause__, InputError)

@@ -211,3 +211,12 @@ def test_latest_small_written_in_the_published_layout_comes_back(tmp_path):
     for row in sorted(rows, key=lambda r: (r["user_id"], int(r["position"]))):
         expected.setdefault(row["user_id"], []).append(row["item_id"])
     assert histories(made) == expected
+
+
+def test_columns_of_ratings_by_name_and_films_in_utf8(tmp_path):
+    swapped = "userId,movieId,timestamp,rating\n1,2,964982703,4\n1,1,964981247,5\n"
+    made = reader("latest", folder(tmp_path, "latest", ratings_csv=swapped)).read()
+    assert made.time.tolist() == [964981247, 964982703]
+    top = folder(tmp_path, "1m")
+    (top / "movies.dat").write_bytes("1::Cité (1995)::Drama\n2::B (1994)::Crime\n3::C (1999)::War\n".encode())
+    assert "Cité" in reader("1m", top).read().items.title

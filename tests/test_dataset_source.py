@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime
 import gzip
 
+import numpy as np
 import polars as pl
 import pytest
 
-from pte.dataset.source import interaction_rows, item_rows, microseconds, read_frame, require, seconds
+from pte.dataset.delimited import Table
+from pte.dataset.moment import microseconds, seconds
+from pte.dataset.source import interaction_rows, item_rows, read_frame, require
 from pte.schema import InputError
 
 NEW_YEAR = 1577836800  # 2020-01-01 00:00:00 UTC
@@ -36,19 +39,20 @@ def test_csv_tsv_gz_and_parquet_read_alike(written, tmp_path):
         tmp_path / "t.parquet",
     ]
     for path in paths:
-        read, long = read_frame(path)
-        assert read.equals(frame)
-        assert long == []
+        table = read_frame(path)
+        assert table.frame.equals(frame)
+        assert table.ragged == ()
 
 
 def test_rows_with_too_many_fields_are_numbered_and_left_out(written):
-    read, long = read_frame(written("t.csv", 'a,b\n1,2,3\n"x\ny",4\n5,6,7\n8\n'))
-    assert long == [1, 3]
-    assert read.rows() == [("x\ny", "4"), ("8", None)]
+    table = read_frame(written("t.csv", 'a,b\n1,2,3\n"x\ny",4\n5,6,7\n8\n'))
+    assert table.ragged == ((1, 2), (3, 5))  # row, line
+    assert table.frame.rows() == [("x\ny", "4"), ("8", None)]
+    assert (table.row.tolist(), table.line.tolist(), table.inner_lines) == ([2, 4], [3, 6], 1)
 
 
 def test_a_quote_inside_a_field_is_a_character(written):
-    assert read_frame(written("t.tsv", 'a\tb\n1\tthe 12" single\n'))[0].rows() == [("1", 'the 12" single')]
+    assert read_frame(written("t.tsv", 'a\tb\n1\tthe 12" single\n')).frame.rows() == [("1", 'the 12" single')]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ def test_no_file(tmp_path):
 
 
 def test_a_missing_column_lists_those_there_and_the_knob(tmp_path):
-    frame = pl.DataFrame({"uid": ["1"], "item": ["2"]})
+    frame = Table(frame=pl.DataFrame({"uid": ["1"], "item": ["2"]}), row=np.array([1]))
     with pytest.raises(InputError, match=r"no column 'user_id'. It has: uid, item.*dataset.user_id=COLUMN"):
         require(frame, {"user_id": "user_id"}, tmp_path / "t.csv", configurable=True)
     with pytest.raises(InputError, match=r"dataset.timestamp=null dataset.position=COLUMN"):

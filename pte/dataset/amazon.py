@@ -26,7 +26,7 @@ import polars as pl
 from pte.artifact import file_sha256
 from pte.dataset.events import Choice, Events, core, items_table, with_counts
 from pte.dataset.plaintext import category_path, category_paths, plain, price_bucket, title_text
-from pte.dataset.record import MAX_TIME, Records, about, locate, text_of
+from pte.dataset.record import MAX_TIME, Records, about, locate, rating_of, text_of
 from pte.dataset.rules import Rules
 from pte.dataset.table import Source, build
 from pte.schema import InputError, Interactions
@@ -128,7 +128,7 @@ class Amazon:
 
         def review(line: bytes) -> Review:
             record = json.loads(line)
-            time, rating = int(record[edition.time]), float(record[edition.rating])
+            time, rating = int(record[edition.time]), rating_of(record, edition.rating)
             if not 0 <= time < MAX_TIME:
                 raise ValueError(f"{edition.time} is {time}")
             return text_of(record, edition.user), text_of(record, edition.item), time, rating

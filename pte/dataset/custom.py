@@ -1,40 +1,77 @@
 """A user's own tables: interactions and items as CSV, TSV or Parquet, with the columns' names in the config.
 
-Nothing is guessed but the unit of numeric times, which their size tells (see `source.seconds`). The order within a user
-is `position` where given, else `timestamp`; ties keep the order of the file.
+Guessed are the unit of numeric times, which their size tells (`dataset.time_format` states it), the way quotes are
+escaped (`dataset.quoting`), and which further columns of the items table are text (`dataset.text`); the card says what
+was taken. The order within a user is `position` where given, else `timestamp`; ties keep the order of the file.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import polars as pl
 
 from pte.asset import fetch
 from pte.asset.cache import checksum
+from pte.dataset.column import text_columns
+from pte.dataset.delimited import Form, Table
+from pte.dataset.moment import time_format, units_mixed
 from pte.dataset.rules import Rules
-from pte.dataset.source import interaction_rows, item_rows, read_frame, require, suffix
+from pte.dataset.source import interaction_rows, item_rows, placed, read_frame, require, suffix, text
 from pte.dataset.table import Source, build
 from pte.schema import InputError, Interactions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """The columns' names, and how the files are written; every field is a knob `dataset.NAME`."""
+
+    user_id: str = "user_id"
+    item_id: str = "item_id"
+    timestamp: str | None = "timestamp"
+    position: str | None = None
+    rating: str | None = None  # read where min_rating is given
+    item_key: str = "item_id"
+    title: str = "title"
+    text: Sequence[str] | str | None = None  # None: the columns that `column.text_columns` takes for text
+    time_format: str | None = None  # a unit or a strptime format; None: told by the values
+    separator: str | None = None  # of text files; None: by the suffix
+    quoting: str = "auto"  # auto | double | backslash | none
+    min_rating: float | None = None  # rows rated lower are no interactions; None: every row is one
+
+    def __post_init__(self) -> None:
+        if not self.timestamp and not self.position:
+            raise InputError("dataset=custom needs an order: type dataset.timestamp=COLUMN or dataset.position=COLUMN")
+        if self.min_rating is not None and not self.rating:
+            raise InputError(f"dataset.min_rating={self.min_rating} needs the column of ratings: dataset.rating=COLUMN")
+        time_format(self.time_format)
+
+    @property
+    def form(self) -> Form:
+        """How text tables are written."""
+        return Form(separator=self.separator, quoting=self.quoting, configurable=True)
+
+    @property
+    def texts(self) -> list[str] | None:
+        """The text columns asked for; a single name is a list of one."""
+        return [self.text] if isinstance(self.text, str) else None if self.text is None else [str(c) for c in self.text]
+
+    @property
+    def order(self) -> dict[str, str]:
+        """The columns that order a user's rows, by their knobs."""
+        named = {"timestamp": self.timestamp, "position": self.position}
+        return {knob: name for knob, name in named.items() if name}
 
 
 class Custom:
     """Two tables: interactions (user, item, time or position) and items (item, title, any further text)."""
 
     def __init__(
-        self,
-        *,
-        name: str,
-        licence: str,
-        interactions: str | None,
-        items: str | None,
-        user_id: str,
-        item_id: str,
-        timestamp: str | None,
-        position: str | None,
-        item_key: str,
-        title: str,
-        text: Sequence[str] | None,
-        rules: Rules,
+        self, *, name: str, licence: str, interactions: str | None, items: str | None, rules: Rules, **columns: Any
     ) -> None:
         for knob, value in (("interactions", interactions), ("items", items)):
             if not value:
@@ -42,16 +79,22 @@ class Custom:
                     f"dataset=custom needs two tables (.csv .tsv .parquet): type dataset.interactions=PATH"
                     f" dataset.items=PATH (dataset.{knob} is missing)"
                 )
-        if not timestamp and not position:
-            raise InputError("dataset=custom needs an order: type dataset.timestamp=COLUMN or dataset.position=COLUMN")
         self.name, self.licence, self.rules = name, licence, rules
         self.places = {"interactions": str(interactions), "items": str(items)}
-        self.user_id, self.item_id, self.timestamp, self.position = user_id, item_id, timestamp, position
-        self.item_key, self.title, self.text = item_key, title, text
+        self.columns = Columns(**columns)
+        self.form = self.columns.form  # a wrong knob is refused before a file is touched
 
     def paths(self) -> dict[str, Path]:
-        """The two files by role."""
-        return {role: fetch(place) for role, place in self.places.items()}
+        """The two files by role. InputError: a folder, or a file that may not be read."""
+        paths = {role: fetch(place) for role, place in self.places.items()}
+        for role, path in paths.items():
+            if path.is_dir():
+                inside = sorted(entry.name for entry in path.iterdir() if entry.is_file())
+                such = f", such as dataset.{role}={path / inside[0]}" if inside else ""
+                raise InputError(f"dataset.{role}={path} is a folder: name the file inside it{such}")
+            if not os.access(path, os.R_OK):
+                raise InputError(f"dataset.{role}={path} may not be read: its permissions forbid it")
+        return paths
 
     def fingerprint(self) -> dict[str, str]:
         """sha256 of the two files, by role and by the suffix that decides how they are read; not by where they lie."""
@@ -59,28 +102,56 @@ class Custom:
 
     def read(self) -> Interactions:
         """The data set as Interactions."""
-        paths = self.paths()
-        events, ragged = read_frame(paths["interactions"])
-        wanted = {"user_id": self.user_id, "item_id": self.item_id}
-        wanted |= {knob: name for knob, name in (("timestamp", self.timestamp), ("position", self.position)) if name}
+        paths, columns = self.paths(), self.columns
+        events, things = (read_frame(paths[role], self.form) for role in ("interactions", "items"))
+        wanted = {"user_id": columns.user_id, "item_id": columns.item_id, **columns.order}
+        if columns.min_rating is not None:
+            wanted["rating"] = str(columns.rating)
         require(events, wanted, paths["interactions"], configurable=True)
-
-        things, broken = read_frame(paths["items"])
-        require(things, {"item_key": self.item_key, "title": self.title}, paths["items"], configurable=True)
-        for name in self.text or ():
+        require(things, {"item_key": columns.item_key, "title": columns.title}, paths["items"], configurable=True)
+        for name in columns.texts or ():
             require(things, {"text": name}, paths["items"], configurable=True)
-        texts = [c for c in things.columns if c not in (self.item_key, self.title)] if self.text is None else self.text
+        texts, omitted = text_columns(things, item_key=columns.item_key, title=columns.title, asked=columns.texts)
         return build(
-            interaction_rows(
-                events, user_id=self.user_id, item_id=self.item_id, position=self.position, timestamp=self.timestamp
-            ),
-            item_rows(things, item_id=self.item_key, title=self.title, columns=texts),
+            self._rows(events),
+            placed(item_rows(things.frame, item_id=columns.item_key, title=columns.title, columns=texts), things),
             rules=self.rules,
             source=Source(
                 name=self.name,
                 licence=self.licence,
                 sha256=self.fingerprint(),
-                ragged=tuple(ragged),
-                ragged_items=tuple(broken),
+                ragged=events.ragged,
+                ragged_items=things.ragged,
+                min_rating=columns.min_rating,
+                omitted=omitted,
+                notes=self._notes(events, things),
             ),
         )
+
+    def _rows(self, events: Table) -> pl.DataFrame:
+        """What `build` takes; with a column rating where a least one is asked for."""
+        columns = self.columns
+        rows = interaction_rows(
+            events.frame,
+            user_id=columns.user_id,
+            item_id=columns.item_id,
+            position=columns.position,
+            timestamp=columns.timestamp,
+            time_format=time_format(columns.time_format),
+        )
+        if columns.min_rating is not None:
+            given = text(events.frame, str(columns.rating))
+            rating = given.cast(pl.Float64, strict=False).fill_nan(None)
+            why = pl.when(rows["bad"] | rating.is_not_null()).then(rows["why"])
+            words = f"no number in {columns.rating}: '" + given.fill_null("").str.slice(0, 40) + "'"
+            rows = rows.with_columns(why.otherwise(words).alias("why"), rating=rating)
+            rows = rows.with_columns(bad=pl.col("why").is_not_null())
+        return placed(rows, events)
+
+    def _notes(self, events: Table, things: Table) -> dict[str, int]:
+        """What was mended while the files were read; no row is lost by it."""
+        columns, notes = self.columns, {"lines inside quoted fields": events.inner_lines + things.inner_lines}
+        if columns.timestamp and columns.time_format is None:
+            mixed = units_mixed(events.frame[columns.timestamp])
+            notes["times in another unit than most, each read in its own"] = mixed
+        return notes

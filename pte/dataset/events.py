@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from pte.dataset.card import row_losses
 from pte.dataset.filter import k_core
 from pte.dataset.rules import Rules
 from pte.schema import InputError, Interactions
@@ -150,4 +151,5 @@ def with_counts(made: Interactions, counted: Mapping[str, int]) -> Interactions:
     """The counts of a reader before those of the table's rules; a rule that both applied is counted once, summed."""
     later: Mapping[str, int] = made.card["counted"]  # type: ignore[assignment]
     both = {name: counted.get(name, 0) + later.get(name, 0) for name in (*counted, *later)}
-    return replace(made, card={**made.card, "counted": both})
+    rows: int = made.card["rows_in_file"]  # type: ignore[assignment]
+    return replace(made, card={**made.card, "counted": both, "rows_in_file": rows + row_losses(counted)})

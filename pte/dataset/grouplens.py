@@ -19,6 +19,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -98,14 +99,17 @@ class GroupLens:
         raw = member(path, name)
         if self.layout == "1m":
             raw = raw.replace(b"::", b"\t")
-        types = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float64, "time": pl.Int64}
+        types: dict[str, Any] = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float64, "time": pl.Int64}
+        names = _rating_columns(path, name, raw) if self.layout == "latest" else list(types)
         try:
             frame = pl.read_csv(
-                raw, separator="," if self.layout == "latest" else "\t", has_header=False, schema=types,
+                raw, separator="," if self.layout == "latest" else "\t", has_header=False,
+                schema={c: types.get(c, pl.String) for c in names},
                 skip_rows=int(self.layout == "latest"), ignore_errors=True,
             )  # fmt: skip
         except pl.exceptions.PolarsError as error:
             raise InputError(f"{path}: {name} cannot be read: {str(error).splitlines()[0]}") from None
+        frame = frame.select(*types)
         missing = frame.select(pl.sum_horizontal(pl.all().is_null())).to_series()
         bad = ((missing > 0) & (missing < 4)).arg_true()  # all four missing is a blank line
         if len(bad):
@@ -119,6 +123,15 @@ class GroupLens:
         user, item = _coded(frame["user"]), _coded(frame["item"])
         time = frame["time"].to_numpy()
         return chosen(user, item, time, self.choice, k=core(self.rules, self.expect), unit=1, low=low, counted=counted)
+
+
+def _rating_columns(path: Path, name: str, raw: bytes) -> list[str]:
+    """The header of ratings.csv in its order, GroupLens' names by ours; every other column by its own."""
+    ours = {"userId": "user", "movieId": "item", "rating": "rating", "timestamp": "time"}
+    header = [field.strip().strip('"') for field in decoded(raw.split(b"\n", 1)[0]).strip().split(",")]
+    if sorted(field for field in header if field in ours) != sorted(ours):
+        raise InputError(f"{path}: {name} has the columns {header[:20]}, not each of {', '.join(ours)} once")
+    return [ours.get(field, f"{field} {number}") for number, field in enumerate(header)]
 
 
 def _coded(ids: pl.Series) -> Coded:
@@ -159,18 +172,26 @@ def _film(title: str, genres: list[str]) -> list[str]:
     return ["" if name == "unknown" else name, ", ".join(genre for genre in genres if genre not in NO_GENRE), year]
 
 
-def _latin_lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
+def decoded(raw: bytes) -> str:
+    """UTF-8 where it is, with or without a byte order mark, else Latin-1, as GroupLens wrote its older sets."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _text_lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
     """Numbered lines that are not blank. Split at line feeds only: str.splitlines breaks at Latin-1's \\x85 too."""
-    for number, line in enumerate(member(path, name).decode("latin-1").split("\n"), 1):
+    for number, line in enumerate(decoded(member(path, name)).split("\n"), 1):
         if line.strip():
             yield number, line.rstrip("\r")
 
 
 def _films_100k(path: Path) -> dict[str, list[str]]:
     """u.item: id | title | release | video release | URL | one flag per genre."""
-    names = [line.split("|")[0] for _, line in _latin_lines(path, "u.genre")]
+    names = [line.split("|")[0] for _, line in _text_lines(path, "u.genre")]
     films = {}
-    for number, line in _latin_lines(path, "u.item"):
+    for number, line in _text_lines(path, "u.item"):
         fields = line.split("|")
         if len(fields) != 5 + len(names):
             raise InputError(f"{path}: u.item line {number} has {len(fields)} fields, not {5 + len(names)}")
@@ -182,7 +203,7 @@ def _films_100k(path: Path) -> dict[str, list[str]]:
 def _films_1m(path: Path) -> dict[str, list[str]]:
     """movies.dat: id::title::genres."""
     films = {}
-    for number, line in _latin_lines(path, "movies.dat"):
+    for number, line in _text_lines(path, "movies.dat"):
         fields = line.split("::")
         if len(fields) < 3:
             raise InputError(f"{path}: movies.dat line {number} has {len(fields)} fields, not 3")
@@ -192,10 +213,13 @@ def _films_1m(path: Path) -> dict[str, list[str]]:
 
 def _table(path: Path, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """A quoted CSV file with a header that must have these columns."""
-    reader = csv.DictReader(io.StringIO(member(path, name).decode("utf-8-sig"), newline=""))
+    reader = csv.DictReader(io.StringIO(decoded(member(path, name)), newline=""))
     if not set(columns) <= set(reader.fieldnames or ()):
         raise InputError(f"{path}: {name} has the columns {reader.fieldnames}, not {', '.join(columns)}")
-    rows = list(reader)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise InputError(f"{path}: {name}, line {reader.line_num:,} cannot be read ({error})") from None
     short = next((n for n, row in enumerate(rows, 1) if any(row[c] is None for c in columns)), None)
     if short is not None:
         raise InputError(f"{path}: {name}, record {short} (header not counted) has too few fields")

@@ -14,8 +14,9 @@ import polars as pl
 
 from pte.asset import fetch
 from pte.asset.cache import checksum
+from pte.dataset.delimited import Form
 from pte.dataset.rules import Rules
-from pte.dataset.source import interaction_rows, item_rows, read_frame, require
+from pte.dataset.source import interaction_rows, item_rows, placed, read_frame, require
 from pte.dataset.table import Source, build
 from pte.schema import InputError, Interactions
 
@@ -62,24 +63,33 @@ class MovieLens100K:
     def read(self) -> Interactions:
         """The data set as Interactions."""
         ratings, films = self.paths().values()
-        events, ragged = read_frame(ratings, quoted=False)
-        things, broken = read_frame(films, quoted=False)
+        events, things = (read_frame(path, Form(quoting="none")) for path in (ratings, films))
         columns = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
         require(events, columns, ratings)
         require(things, {"item": "item_id:token", **{c: c for c in TEXTS}}, films)
         return build(
-            interaction_rows(
-                events, user_id=columns["user"], item_id=columns["item"], position=None, timestamp=columns["time"]
+            placed(
+                interaction_rows(
+                    events.frame,
+                    user_id=columns["user"],
+                    item_id=columns["item"],
+                    position=None,
+                    timestamp=columns["time"],
+                ),
+                events,
             ),
-            item_rows(film_texts(things), item_id="item_id", title="title", columns=["year", "genres"]),
+            placed(
+                item_rows(film_texts(things.frame), item_id="item_id", title="title", columns=["year", "genres"]),
+                things,
+            ),
             rules=self.rules,
             source=Source(
                 name=self.name,
                 licence=self.licence,
                 sha256=self.fingerprint(),
                 expect=self.expect,
-                ragged=tuple(ragged),
-                ragged_items=tuple(broken),
+                ragged=events.ragged,
+                ragged_items=things.ragged,
             ),
         )
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pte.artifact import file_sha256
+from pte.dataset.column import is_index
 from pte.dataset.rules import Rules
-from pte.dataset.source import interaction_rows, item_rows, read_frame, require
+from pte.dataset.source import interaction_rows, item_rows, placed, read_frame, require
 from pte.dataset.table import Source, build
 from pte.schema import InputError, Interactions
 
@@ -53,21 +54,21 @@ class Prepared:
     def read(self) -> Interactions:
         """The data set as Interactions."""
         paths = self.paths()
-        events, ragged = read_frame(paths["interactions"])
-        things, broken = read_frame(paths["items"])
+        events, things = read_frame(paths["interactions"]), read_frame(paths["items"])
         require(events, {c: c for c in ("user_id", "item_id", "position", "timestamp")}, paths["interactions"])
         require(things, {c: c for c in ("item_id", "title")}, paths["items"])
-        texts = [c for c in things.columns if c not in NOT_TEXT]
+        texts = [c for c in things.frame.columns if c not in NOT_TEXT and not is_index(c)]
+        names = {c: c for c in ("user_id", "item_id", "position", "timestamp")}
         return build(
-            interaction_rows(events, user_id="user_id", item_id="item_id", position="position", timestamp="timestamp"),
-            item_rows(things, item_id="item_id", title="title", columns=texts),
+            placed(interaction_rows(events.frame, **names), events),
+            placed(item_rows(things.frame, item_id="item_id", title="title", columns=texts), things),
             rules=self.rules,
             source=Source(
                 name=self.name,
                 licence=self.licence,
                 sha256=self.fingerprint(),
                 expect=self.expect,
-                ragged=tuple(ragged),
-                ragged_items=tuple(broken),
+                ragged=events.ragged,
+                ragged_items=things.ragged,
             ),
         )

@@ -7,6 +7,7 @@ refused, with the number of the first.
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from pte import asset
 from pte.schema import InputError
 
 Record = TypeVar("Record")
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, SyntaxError, RecursionError)
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, SyntaxError, RecursionError, MemoryError)
 MAX_TIME = 2**53  # no unit of time gives more; a larger one is not a time
 
 
@@ -115,7 +116,7 @@ class Records(Generic[Record]):
 
     def _count(self, number: int, line: bytes, error: Exception) -> None:
         reason = f"no field {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
-        self._first = self._first or f"line {number:,} ({reason})"
+        self._first = self._first or f"line {number:,} ({reason[:200].encode(errors='backslashreplace').decode()})"
         self.malformed += 1
         if not line.endswith(b"\n"):
             raise InputError(f"{self.path} is truncated: its last line, {number:,}, ends in the middle. Fetch it again")
@@ -147,4 +148,15 @@ def text_of(record: Any, key: str) -> str:
     value = record[key]
     if not isinstance(value, str | int) or isinstance(value, bool) or not str(value).strip():
         raise ValueError(f"{key} is {value!r}")
-    return str(value).strip()
+    name = str(value).strip()
+    if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise ValueError(f"{key} holds half a character (a lone surrogate)")
+    return name
+
+
+def rating_of(record: Any, key: str) -> float:
+    """A required rating: a finite number."""
+    value = float(record[key])
+    if not math.isfinite(value):
+        raise ValueError(f"{key} is {value}")
+    return value

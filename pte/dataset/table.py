@@ -9,13 +9,14 @@ decides nothing but ties in time.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
 
 from pte.dataset.card import card
 from pte.dataset.filter import kept
+from pte.dataset.moment import FORMS
 from pte.dataset.rules import Rules
 from pte.dataset.source import OWN_COLUMNS
 from pte.schema import InputError, Interactions, Items
@@ -31,14 +32,19 @@ class Source:
     licence: str
     sha256: Mapping[str, str]
     expect: Mapping[str, int] | None = None  # users, items, interactions of the raw tables, before any rule below
-    ragged: tuple[int, ...] = ()  # interaction rows that had too many fields and are not in the table
-    ragged_items: tuple[int, ...] = ()  # likewise of the items table
+    ragged: tuple[tuple[int, int], ...] = ()  # (row, line) of interactions with too many fields, not in the table
+    ragged_items: tuple[tuple[int, int], ...] = ()  # likewise of the items table
+    omitted: Mapping[str, str] = field(default_factory=dict)  # columns of the items table not taken as text, and why
+    min_rating: float | None = None  # rows whose `rating` is lower are no interactions; None: all are
+    notes: Mapping[str, int] = field(default_factory=dict)  # what the reader of the files counted; no row is lost by it
 
 
 def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Source) -> Interactions:
     """rows: `source.interaction_rows`, items: `source.item_rows`."""
-    counted: dict[str, int] = {}
+    counted: dict[str, int] = dict(source.notes)
+    whole = len(rows) + len(source.ragged)
     rows = _well_formed(rows, rules, source, counted)
+    rows = _rated(rows, source, counted)
     rows = _without_duplicates(rows, counted)
     items = _items(items, rules, source, counted)
     rows, items = _known(rows, items, rules, counted)
@@ -59,7 +65,8 @@ def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Sour
         catalogue = seen
     made = _numbered(rows, users, catalogue)
     titled = 1 - float(catalogue["placeholder"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
-    return replace(made, card=card(made, titled=titled, counted=counted, cut=cut, source=vars(source)))
+    facts = {**vars(source), "rows_in_file": whole}
+    return replace(made, card=card(made, titled=titled, counted=counted, cut=cut, source=facts))
 
 
 def _numbered(rows: pl.DataFrame, users: pl.DataFrame, catalogue: pl.DataFrame) -> Interactions:
@@ -83,16 +90,45 @@ def _numbered(rows: pl.DataFrame, users: pl.DataFrame, catalogue: pl.DataFrame) 
 
 
 def _well_formed(rows: pl.DataFrame, rules: Rules, source: Source, counted: dict[str, int]) -> pl.DataFrame:
-    bad = sorted([*rows.filter("bad")["row"].to_list(), *source.ragged])
-    if bad and rules.malformed == "error":
-        shown = ", ".join(map(str, bad[:5])) + (", ..." if len(bad) > 5 else "")
+    """Without the malformed rows; refused with the places and reasons of the first, unless the rules drop them."""
+    bad = _places(rows.filter("bad"), source.ragged)
+    if bad and (rules.malformed == "error" or len(bad) == len(rows) + len(source.ragged)):
+        shown = "; ".join(bad[:5]) + ("; ..." if len(bad) > 5 else "")
         raise InputError(
-            f"{source.name}: {len(bad):,} malformed interaction row(s) (an empty id, no readable time or position, or"
-            f" too many fields): data row {shown} (header not counted). Mend them, or drop them:"
-            " dataset.rules.malformed=drop"
+            f"{source.name}: {len(bad):,} malformed interaction row(s) of {len(rows) + len(source.ragged):,}: {shown}"
+            f" (header not counted).{_advice(shown, len(bad), len(rows) + len(source.ragged))}"
         )
     counted["malformed rows dropped"] = len(bad)
-    return rows.filter(~pl.col("bad"))
+    return rows.filter(~pl.col("bad")).drop("line", "why", strict=False)
+
+
+def _places(bad: pl.DataFrame, ragged: tuple[tuple[int, int], ...]) -> list[str]:
+    """ "data row 3 (line 4, too many fields)", in the order of the file."""
+    found: list[tuple[int, int | None, str | None]] = [(row, line, "too many fields") for row, line in ragged]
+    for name in ("line", "why"):
+        bad = bad if name in bad.columns else bad.with_columns(pl.lit(None).alias(name))
+    found += bad.select("row", "line", "why").rows()
+    return [
+        f"data row {row:,} ({', '.join(part for part in (f'line {at:,}' if at else '', reason or '') if part)})"
+        for row, at, reason in sorted(found, key=lambda place: place[0])
+    ]
+
+
+def _advice(shown: str, bad: int, rows: int) -> str:
+    """What to do about malformed rows; to drop them is no advice where hardly any would be left."""
+    forms = ""
+    if "no readable time" in shown:
+        forms = f" Times are read as {FORMS}; other forms: dataset.time_format='%d/%m/%Y' (of dataset=custom)."
+    return forms + (" Mend them, or drop them: dataset.rules.malformed=drop" if bad <= rows / 2 else " Mend them")
+
+
+def _rated(rows: pl.DataFrame, source: Source, counted: dict[str, int]) -> pl.DataFrame:
+    """Without the rows rated below `source.min_rating`: what a user did not like is no implicit feedback."""
+    if source.min_rating is not None:
+        low = rows["rating"] < source.min_rating
+        counted[f"rows rated below {source.min_rating:g} left out"] = int(low.sum())
+        rows = rows.filter(~low)
+    return rows.drop("rating", strict=False)
 
 
 def _without_duplicates(rows: pl.DataFrame, counted: dict[str, int]) -> pl.DataFrame:
@@ -104,14 +140,14 @@ def _without_duplicates(rows: pl.DataFrame, counted: dict[str, int]) -> pl.DataF
 
 def _items(items: pl.DataFrame, rules: Rules, source: Source, counted: dict[str, int]) -> pl.DataFrame:
     nameless = items["item_id"].is_null()
-    bad = sorted([*items.filter(nameless)["row"].to_list(), *source.ragged_items])
-    if bad and rules.malformed == "error":
+    bad = _places(items.filter(nameless).with_columns(why=pl.lit("no item_id")), source.ragged_items)
+    if bad and (rules.malformed == "error" or len(bad) == len(items) + len(source.ragged_items)):
         raise InputError(
-            f"{source.name}: {len(bad):,} malformed row(s) in the items table (no item_id, or too many fields), the"
-            f" first is data row {bad[0]} (header not counted). Mend them, or drop them: dataset.rules.malformed=drop"
+            f"{source.name}: {len(bad):,} malformed row(s) in the items table, the first is {bad[0]} (header not"
+            f" counted).{_advice('', len(bad), len(items) + len(source.ragged_items))}"
         )
     counted["malformed item rows dropped"] = len(bad)
-    items = items.filter(~nameless)
+    items = items.filter(~nameless).drop("line", strict=False)
     unique = items.unique("item_id", keep="first", maintain_order=True)
     counted["repeated item rows dropped (first kept)"] = len(items) - len(unique)
     return unique
@@ -165,7 +201,9 @@ def _titled(
     if rules.untitled == "drop":
         counted["untitled items dropped"] = int(empty.sum())
         items = items.filter(~empty)
+        before = len(rows)
         rows = rows.join(items.select("item_id"), on="item_id", how="semi", maintain_order="left")
+        counted["rows of untitled items dropped"] = before - len(rows)
         return rows, items.with_columns(placeholder=pl.lit(False))
     counted["untitled items given their other text as title"] = int(empty.sum())
     others = [c for c in items.columns if c not in ("row", "item_id", "title")]

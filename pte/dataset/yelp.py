@@ -20,7 +20,7 @@ import polars as pl
 from pte.artifact import file_sha256
 from pte.dataset.events import Choice, Events, core, items_table, with_counts
 from pte.dataset.plaintext import plain
-from pte.dataset.record import Records, about, locate, text_of
+from pte.dataset.record import Records, about, locate, rating_of, text_of
 from pte.dataset.rules import Rules
 from pte.dataset.table import Source, build
 from pte.schema import InputError, Interactions
@@ -122,7 +122,7 @@ def review(line: bytes) -> tuple[str, str, str, float]:
     if not _DATE.fullmatch(date):
         raise ValueError(f"date is {date!r}")
     seconds(date)  # the 31st of June is malformed
-    return text_of(record, "user_id"), text_of(record, "business_id"), date, float(record["stars"])
+    return text_of(record, "user_id"), text_of(record, "business_id"), date, rating_of(record, "stars")
 
 
 def seconds(date: str) -> int:

@@ -1,0 +1,201 @@
+"""Tables as users have them, and mutated ones: every row is read, counted as dropped, or the file refused."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+
+import polars as pl
+import pytest
+
+from pte.dataset.amazon import Amazon
+from pte.dataset.card import row_losses
+from pte.dataset.custom import Custom
+from pte.dataset.events import Choice
+from pte.dataset.record import Records
+from pte.dataset.rules import Rules
+from pte.dataset.yelp import review
+from pte.schema import InputError
+
+ITEMS = "item_id,title,brand\n" + "".join(f"{n},Title {n},Maker\n" for n in range(1, 9))
+ROWS = "user_id,item_id,timestamp\n" + "".join(
+    f"u{u},{1 + (u + k) % 8},{1600000000 + 100 * u + k}\n" for u in range(6) for k in range(4)
+)
+
+
+@pytest.fixture
+def custom(tmp_path):
+    def make(rows: str | bytes = ROWS, items: str | bytes = ITEMS, **knobs) -> Custom:
+        for name, content in (("i.csv", rows), ("t.csv", items)):
+            (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        paths = {"interactions": str(tmp_path / "i.csv"), "items": str(tmp_path / "t.csv")}
+        return Custom(**{"name": "mine", "licence": "mine", "rules": Rules(), **paths} | knobs)
+
+    return make
+
+
+def test_quotes_escaped_by_a_backslash(custom):
+    rows = 'user_id,item_id,timestamp,review\nu,1,1,"a 7\\" disc"\nu,2,2,fine\nu,3,3,"a 12\\" disc"\nu,4,4,ok\n'
+    assert len(custom(rows).read().item) == 4
+    items = 'item_id,title\n1,"a 7\\""\n2,fine\n3,"a 12\\" disc"\n4,"say ""hi"""\n'
+    assert custom(rows, items).read().items.title[1:] == ['a 7"', "fine", 'a 12" disc', 'say "hi"']
+
+
+def test_a_missing_quote_is_refused_by_line(custom):
+    with pytest.raises(InputError, match="line 3 reads as a row"):
+        custom('user_id,item_id,timestamp,x\nu,1,1,"abc\nu,2,2,fine"\nu,3,3,ok\n').read()
+
+
+def test_one_time_in_milliseconds_leaves_the_others(custom):
+    made = custom("user_id,item_id,timestamp\nu,1,1600000000\nu,2,1600000001000\nu,3,1600000002\n").read()
+    assert made.time.tolist() == [1600000000, 1600000001, 1600000002]
+    assert made.card["counted"]["times in another unit than most, each read in its own"] == 1
+
+
+@pytest.mark.parametrize(("form", "time"), [("%Y%m%d", "20010909"), ("%d/%m/%Y", "09/09/2001")])
+def test_a_stated_time_format(custom, form, time):
+    made = custom(f"user_id,item_id,timestamp\nu,1,{time}\n", time_format=form).read()
+    assert made.card["dates"] == ["2001-09-09", "2001-09-09"]
+
+
+def test_dates_of_another_form_are_shown_and_not_all_dropped(custom):
+    with pytest.raises(InputError, match=r"'09/09/2001'.*ISO dates.*dataset\.time_format") as caught:
+        custom("user_id,item_id,timestamp\nu,1,09/09/2001\n").read()
+    assert "malformed=drop" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolon"), ("\t", "tab"), (", ", "comma_space"), ("|", "pipe")])
+def test_separators_are_named_and_taken(custom, mark, name):
+    rows, items = ROWS.replace(",", mark), ITEMS.replace(",", mark)
+    with pytest.raises(InputError, match=rf"dataset\.separator={name}"):
+        custom(rows, items).read()
+    assert len(custom(rows, items, separator=name).read().item) == 24
+    assert len(custom(rows, separator=name).read().item) == 24  # the items table still has commas
+
+
+@pytest.mark.parametrize("coded", [ROWS.encode("utf-16"), ROWS.replace("\n", "\r").encode(), (ROWS + "\n\n").encode()])
+def test_encodings_and_line_ends(custom, coded):
+    assert len(custom(coded).read().item) == 24
+
+
+def test_what_is_no_table_is_named(custom, tmp_path):
+    with pytest.raises(InputError, match="zip archive"):
+        custom(b"PK\x03\x04rest").read()
+    with pytest.raises(InputError, match="is a folder"):
+        custom(interactions=str(tmp_path)).fingerprint()
+    with pytest.raises(InputError, match=r"'title' more than once"):
+        custom(items="item_id,title,title\n1,a,b\n").read()
+    with pytest.raises(InputError, match=r"dataset\.text=\[item_id"):
+        custom(text=["nope"]).read()
+
+
+def test_row_numbers_after_a_blank_line(custom):
+    with pytest.raises(InputError, match=r"data row 2 \(line 4, no readable time in timestamp: 'soon'\)"):
+        custom("user_id,item_id,timestamp\nu,1,1\n\nu,2,soon\nu,3,4\nu,4,5\n").read()
+
+
+def test_a_field_that_begins_with_a_quote(custom):
+    items = 'item_id,title\n1,"Heroes" live\n2,b\n'
+    with pytest.raises(InputError, match=r"dataset\.quoting=none"):
+        custom("user_id,item_id,timestamp\nu,1,1\n", items).read()
+    assert custom("user_id,item_id,timestamp\nu,1,1\n", items, quoting="none").read().items.title[1] == '"Heroes" live'
+
+
+def test_text_columns_tell_no_future(custom):
+    items = ",item_id,title,brand,avg_rating,also_bought,num_sales,year\n"
+    items += "0,1,Kite,Sky,4.5,A B,7,1995\n1,2,Ball,Round,3,C,8,1996\n"
+    made = custom("user_id,item_id,timestamp\nu,1,1\nu,2,2\n", items).read()
+    assert list(made.items.text) == ["brand"]
+    assert set(made.card["text"]["left_out"]) == {"", "avg_rating", "also_bought", "num_sales", "year"}
+    asked = custom("user_id,item_id,timestamp\nu,1,1\nu,2,2\n", items, text=["year"]).read()
+    assert asked.items.text == {"year": ["", "1995", "1996"]}
+
+
+def test_low_ratings_are_left_out(custom):
+    rows = "user_id,item_id,timestamp,stars\nu,1,1,5\nu,2,2,2\nu,3,3,4\n"
+    made = custom(rows, rating="stars", min_rating=4).read()
+    assert len(made.item) == 2
+    assert made.card["counted"]["rows rated below 4 left out"] == 1
+
+
+def test_density_and_known_times(custom):
+    card = custom("user_id,item_id,timestamp\nu,1,1\nu,1,2\nu,1,3\n").read().card
+    assert card["density"] == 1.0
+
+
+def mutated(text: str, draw: random.Random) -> bytes:
+    raw = bytearray(text.encode())
+    for _ in range(draw.randint(1, 4)):
+        at = draw.randrange(len(raw))
+        piece = draw.choice(
+            [b'"', b'\\"', b",", b"\n", b"\r", b"\\", b"\xff", b"\x00", b"1e400", b"nan", b"\n\n", b"", b";"]
+        )
+        raw[at : at + draw.randint(0, 2)] = piece
+    return bytes(raw)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_mutated_tables(custom, seed):
+    draw = random.Random(seed)
+    rules = Rules(malformed="drop", unknown_item="drop")
+    read = 0
+    for _ in range(60):
+        raw = mutated(ROWS, draw)
+        try:
+            card = custom(raw, rules=rules).read().card
+        except InputError:
+            continue
+        read += 1
+        lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        rows = sum(bool(line.strip()) for line in lines) - 1 - card["counted"]["lines inside quoted fields"]
+        assert card["rows_in_file"] == rows
+        assert card["interactions"] + row_losses(card["counted"]) == rows
+    assert read > 5
+
+
+def test_mutated_items_and_records(custom, tmp_path):
+    draw = random.Random(1)
+    line = '{"user_id": "u", "business_id": "b", "date": "2019-01-02", "stars": 4.0, "text": "\\ud83d"}\n'
+    for _ in range(250):
+        with suppress(InputError):
+            custom(items=mutated(ITEMS, draw), rules=Rules(malformed="drop", unknown_item="drop")).read()
+        raw = mutated(line * 6, draw)
+        (tmp_path / "r.json").write_bytes(raw)
+        records = Records(tmp_path / "r.json", review, max_malformed=99)
+        try:
+            good = len(list(records))
+        except InputError:
+            continue
+        assert good + records.malformed == sum(bool(part.strip()) for part in raw.split(b"\n"))
+
+
+def test_lone_surrogates(tmp_path):
+    (tmp_path / "r").write_text(
+        '{"reviewerID": "u", "asin": "a", "unixReviewTime": 5, "overall": 5}\n'
+        '{"reviewerID": "\\ud83d", "asin": "a", "unixReviewTime": 6, "overall": 5}\n'
+    )
+    (tmp_path / "m").write_text('{"asin": "a", "title": "Ki\\ud83dte"}\n')
+    made = Amazon(
+        edition=2014, category="x", data=None, reviews=str(tmp_path / "r"), metadata=str(tmp_path / "m"), sha256={},
+        licence="", expect=None, max_malformed=5, description_chars=50, choice=Choice(), rules=Rules(),
+    ).read()  # fmt: skip
+    assert made.items.title[1] == "Ki te"
+    assert made.card["counted"]["malformed review lines skipped"] == 1
+
+
+def test_parquet_of_every_kind(custom, tmp_path):
+    frame = pl.DataFrame({"user_id": [1.0, float("inf"), 3.0], "item_id": [1, 2, 3], "timestamp": [1, 2, 3]})
+    frame.write_parquet(tmp_path / "e.parquet")
+    with pytest.raises(InputError, match=r"data row 2 \(no user_id\)"):
+        custom(interactions=str(tmp_path / "e.parquet")).read()
+    made = custom(interactions=str(tmp_path / "e.parquet"), rules=Rules(malformed="drop")).read()
+    assert made.user_id == ["1", "3"]
+    clock = frame.with_columns(timestamp=pl.Series([0, 1, 2]).cast(pl.Time))
+    clock.write_parquet(tmp_path / "e.parquet")
+    with pytest.raises(InputError, match="time of day lacks its date"):
+        custom(interactions=str(tmp_path / "e.parquet")).read()
+    things = pl.DataFrame({"item_id": [1, 2, 3], "title": ["a", "b", "c"], "x": [float("inf"), 1e19, 2.0]})
+    things.write_parquet(tmp_path / "t.parquet")
+    data = custom("user_id,item_id,timestamp\nu,1,1\nu,2,2\n", text=["x"])
+    data.places["items"] = str(tmp_path / "t.parquet")
+    assert data.read().items.text == {"x": ["", "", "1e+19"]}
