@@ -144,7 +144,9 @@ def test_a_cut_json_answer_keeps_a_summary_that_is_whole():
     assert read(JSON_LEAD, "Loves quiet trains. And", "length") == "Loves quiet trains."
 
 
-@pytest.mark.parametrize("name", ["John C. Reilly", "Dr. No", "J. R. R. Tolkien", "Mrs. Doubtfire", "the U.S. Marshals"])
+@pytest.mark.parametrize(
+    "name", ["John C. Reilly", "Dr. No", "J. R. R. Tolkien", "Mrs. Doubtfire", "the U.S. Marshals"]
+)
 def test_an_initial_ends_no_sentence(name):
     text = f" love {name} a lot. They love him. They laugh. They cry."
     assert read(LEAD, text) == f"{LEAD} love {name} a lot. They love him. They laugh."

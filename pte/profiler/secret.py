@@ -10,7 +10,9 @@ from pte.schema import InputError
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_KEY = re.compile(r"(?:sk|pk|rk|hf|gsk|xai|ghp|gho|glpat|nvapi|key|api)[_-]?[A-Za-z0-9]{12,}|AIza\w{10,}|AKIA[A-Z0-9]{16}")
+_KEY = re.compile(
+    r"(?:sk|pk|rk|hf|gsk|xai|ghp|gho|glpat|nvapi|key|api)[_-]?[A-Za-z0-9]{12,}|AIza\w{10,}|AKIA[A-Z0-9]{16}"
+)
 
 
 def check_variable(name: str) -> None:
