@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pte.profiler.auto import resolve_auto
-from pte.profiler.loop import NOBODY, Leg, Loop, Stored, account, count_generations, legs, workload
+from pte.profiler.loop import NOBODY, Leg, Loop, Stored, account, count_generations, facts, legs, play, workload
 from pte.profiler.prompt import Evidence
 from pte.schema import InputError, Items, View, visible_view
 
@@ -150,3 +150,13 @@ def test_auto_follows_a_fixed_rule():
     assert resolve_auto(10**9, accelerator=True, limit=100).option == "transformers"
     assert "NO LANGUAGE MODEL" in resolve_auto(101, accelerator=False, limit=100).sentence
     assert count_generations(19_412, 11_924, 4, 2) == 11_924 + 4 * (19_412 + 11_924)
+
+
+def test_nothing_usable_is_refused_with_the_first_completion(view):
+    with pytest.raises(InputError, match=r"none of 26 completions was usable; the first: \"I'm sorry"):
+        play(make_loop(), view, lambda asks: ["I'm sorry, but no."] * len(asks), print)
+
+
+def test_the_unusable_share_is_counted(view):
+    found = make_loop().run(view, lambda asks: ["I'm sorry, but no.", *[" a good thing."] * (len(asks) - 1)])
+    assert facts(found) == {"completions": 26, "unusable": 3, "refused": 3, "unusable_share": 3 / 26}

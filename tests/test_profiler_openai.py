@@ -1,5 +1,6 @@
 """The served engine against a stub on the loopback: requests, retries, keys, failures."""
 
+import asyncio
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,9 +9,22 @@ import pytest
 
 from pte.artifact import RecordLog
 from pte.profiler import openai
+from pte.profiler.chat import read_answer
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
 from pte.schema import InputError, visible_view
+
+REAL_SLEEP = asyncio.sleep
+
+
+def quick(waits: list):
+    """A sleep that notes what it was asked for and yields at once."""
+
+    async def sleep(seconds):
+        waits.append(seconds)
+        await REAL_SLEEP(0)
+
+    return sleep
 
 
 class Stub(BaseHTTPRequestHandler):
@@ -24,9 +38,11 @@ class Stub(BaseHTTPRequestHandler):
         lead = body["messages"][0]["content"].rsplit("Begin your answer with: ", 1)[-1]
         content = f"{lead} quiet trains and {len(body['messages'][0]['content'])} more."
         answer = {"choices": [{"message": {"content": content}}], "usage": {"completion_tokens": 7}}
-        data = json.dumps({"error": "no"} if failing else self.server.answer or answer).encode()
+        data = json.dumps(self.server.fault if failing else self.server.answer or answer).encode()
         self.send_response(self.server.code if failing else 200)
         self.send_header("Content-Length", str(len(data)))
+        if failing and self.server.after:
+            self.send_header("Retry-After", self.server.after)
         self.send_header("Location", "http://127.0.0.1:9/elsewhere")
         self.end_headers()
         self.wfile.write(data)
@@ -37,10 +53,11 @@ class Stub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch):
-    monkeypatch.setattr(openai.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(openai.asyncio, "sleep", quick(waits := []))
     monkeypatch.delenv("PTE_TEST_KEY", raising=False)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     server.seen, server.fail, server.code, server.answer = [], 0, 503, None
+    server.waits, server.after, server.fault = waits, None, {"error": "no"}
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
@@ -111,7 +128,7 @@ def test_a_key_does_not_travel_in_the_open(server, view, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "hint"), [(401, "Set the environment variable PTE_TEST_KEY"), (404, "HTTP 404"), (302, "HTTP 302")]
+    ("code", "hint"), [(401, "set the environment variable PTE_TEST_KEY"), (404, "HTTP 404"), (302, "HTTP 302")]
 )
 def test_what_does_not_pass_ends_the_run(server, view, tmp_path, code, hint):
     server.fail, server.code = 10**6, code
@@ -121,7 +138,7 @@ def test_what_does_not_pass_ends_the_run(server, view, tmp_path, code, hint):
 
 
 def test_no_server_is_told(server, view, tmp_path):
-    with pytest.raises(InputError, match="does not answer"):
+    with pytest.raises(InputError, match="gave no answer"):
         profiler(server, base_url="http://127.0.0.1:9/v1").profile(view, log=RecordLog(tmp_path), say=print)
 
 
@@ -137,3 +154,106 @@ def test_another_kind_of_server_is_told(server, view, tmp_path):
 def test_settings_that_cannot_be_are_refused(server, wrong):
     with pytest.raises(InputError, match="profiler"):
         profiler(server, **wrong)
+
+
+def test_retry_after_is_obeyed(server, view, tmp_path):
+    server.fail, server.code, server.after = 1, 429, "20"
+    profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+    assert len(server.waits) == 1
+    assert 20 <= server.waits[0] <= 22
+
+
+@pytest.mark.parametrize("field", ["seed", "max_tokens", "temperature", "top_p"])
+def test_a_refused_field_is_left_out(server, view, tmp_path, field):
+    server.fail, server.code = 1, 400
+    server.fault = {"error": {"message": f"Unsupported parameter: '{field}'", "param": field}}
+    found = profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+    assert all(g.parsed for g in found.generations)
+    assert field in server.seen[0][0]
+    assert all(field not in body for body, _ in server.seen[1:])
+    assert (server.seen[1][0].get("max_completion_tokens") == 30) == (field == "max_tokens")
+
+
+def test_one_filtered_prompt_is_one_unusable_answer(server, view, tmp_path):
+    server.fail, server.code = 1, 400
+    server.fault = {"error": {"code": "content_filter", "message": "filtered"}}
+    found = profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+    assert sum(not g.parsed for g in found.generations) == 1
+    asked = len(server.seen)
+    profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    assert len(server.seen) == asked
+
+
+def test_an_error_in_a_200_is_tried_again_and_told(server, view, tmp_path):
+    server.answer = {"error": {"message": "model is loading"}}
+    with pytest.raises(InputError, match="model is loading"):
+        profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+    assert len(server.seen) == openai.TRIES
+
+
+def test_a_budget_stops_and_goes_on(server, view, tmp_path):
+    with pytest.raises(InputError, match="budget_tokens=14 is spent"):
+        profiler(server, parallel=1, budget_tokens=14).profile(view, log=RecordLog(tmp_path), say=print)
+    assert len(server.seen) == len(RecordLog(tmp_path)) == 2
+    profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    assert len(server.seen) == len(RecordLog(tmp_path))
+
+
+def test_a_key_with_a_line_break_is_sent_without_it(server, view, tmp_path, monkeypatch):
+    monkeypatch.setenv("PTE_TEST_KEY", "sk-secret\n")
+    profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    assert server.seen[0][1] == "Bearer sk-secret"
+
+
+@pytest.mark.parametrize("key", ["sk-sec\nret", "sk-sec ret", "sk-sécret"])
+def test_a_key_that_cannot_be_is_refused_by_its_variable(server, view, tmp_path, monkeypatch, key):
+    monkeypatch.setenv("PTE_TEST_KEY", key)
+    with pytest.raises(InputError, match="PTE_TEST_KEY") as caught:
+        profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    assert "ret" not in str(caught.value).replace("secret", "ret").split("PTE_TEST_KEY")[0]
+    assert not server.seen
+
+
+def test_a_key_that_the_server_repeats_is_masked(server, view, tmp_path, monkeypatch):
+    monkeypatch.setenv("PTE_TEST_KEY", "plainsecret")
+    server.fail, server.code, server.fault = 9, 401, {"error": "plainsecret and sk-abcdefghijklmnop are wrong"}
+    with pytest.raises(InputError, match="not accepted") as caught:
+        profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    assert "plainsecret" not in str(caught.value)
+    assert "abcdefgh" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"base_url": "http://me:hunter2@host/v1"},
+        {"base_url": "http://host/v1?api_key=hunter2"},
+        {"key_variable": "sk-hunter2"},
+        {"key_variable": "hf_hunter2hunter2hunter2"},
+        {"key_variable": "hunter2hunter2hunter2"},
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(server, wrong):
+    with pytest.raises(InputError, match="profiler") as caught:
+        profiler(server, **wrong)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "finish"),
+    [
+        ({"content": None, "reasoning_content": "hm"}, "empty"),
+        ({"content": [{"type": "thinking", "thinking": "hm"}]}, "empty"),
+        ({"content": None, "refusal": "no"}, "refusal"),
+    ],
+)
+def test_answers_without_text_are_failures_with_a_name(message, finish):
+    found = read_answer({"choices": [{"message": message, "finish_reason": "stop"}]})
+    assert (found.completion.text, found.completion.finish) == ("", finish)
+
+
+def test_text_parts_alone_are_read():
+    parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "love trains."}]
+    found = read_answer({"choices": [{"message": {"content": parts}, "finish_reason": "length"}]})
+    assert (found.completion.text, found.completion.finish) == ("love trains.", "length")
+    assert read_answer({"choices": []}).completion.finish == "content_filter"

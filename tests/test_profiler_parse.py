@@ -2,7 +2,7 @@
 
 import pytest
 
-from pte.profiler.parse import read
+from pte.profiler.parse import read, refuses
 from pte.profiler.prompt import JSON_LEAD
 
 LEAD = "It suits people who"
@@ -61,3 +61,99 @@ def test_broken_json_gives_its_summary():
 @pytest.mark.parametrize("tags", ['"rail"', "3", "null", '{"a": 1}'])
 def test_tags_that_are_no_list_are_left_out(tags):
     assert read(JSON_LEAD, f'Loves quiet trains.", "tags": {tags}}}') == "Loves quiet trains."
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        f"<think>\n\n</think>\n\n{LEAD} love trains.",
+        f"<think>They like trains. It suits them.</think> {LEAD} love trains.",
+        f"They like trains.\n</think>\n{LEAD} love trains.",  # a template opened the block
+        f"<THINKING>a\nb</THINKING>\n{LEAD} love trains.",
+        f"[THINK]Trains, I guess.[/THINK]{LEAD} love trains.",
+        f"Sure! Here is the profile:\n\n{LEAD} love trains.",
+        f"Here's the description: {LEAD} love trains.",
+        f"Certainly.\n{LEAD} love trains.",
+        f"The profile you wanted:\n\n{LEAD} love trains.",
+        f"**{LEAD}** love trains.",
+        f"**{LEAD} love trains.**",
+        f"_{LEAD}_ love trains.",
+        "it suits people who love trains.",
+        f'"{LEAD} love trains."',
+        f"### Answer: {LEAD} love trains.",
+        f"<|channel|>analysis<|message|>Trains.<|end|><|start|>assistant<|channel|>final<|message|>{LEAD} love trains.",
+        f"<|channel|>final<|message|>{LEAD} love trains.<|return|>",
+    ],
+)
+def test_what_stands_around_an_answer_goes(completion):
+    assert read(LEAD, completion) == f"{LEAD} love trains."
+
+
+@pytest.mark.parametrize(
+    "completion", ["<think>They like trains and", "<|channel|>analysis<|message|>They like trains.", "<think></think>"]
+)
+def test_reasoning_alone_is_unusable(completion):
+    assert read(LEAD, completion) is None
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "I'm sorry, but I can't help with that.",
+        "I’m sorry, but I cannot describe this item.",
+        " I cannot assist with this request.",
+        f"{LEAD} I'm sorry, but I can't help with that.",
+        "As an AI language model, I have no opinion.",
+        "Unfortunately, I cannot tell from the data.",
+        "<think>hm</think>Sorry, there is too little here.",
+        "There is not enough information to describe this item.",
+    ],
+)
+def test_a_refusal_is_no_profile(completion):
+    assert read(LEAD, completion) is None
+    assert refuses(LEAD, completion)
+
+
+def test_a_refusal_in_json_is_no_profile():
+    assert read(JSON_LEAD, JSON_LEAD + 'I\'m sorry, but I cannot do this.", "tags": []}') is None
+    assert refuses(JSON_LEAD, "I'm sorry, but I can't help with that.")
+
+
+def test_an_apology_inside_an_answer_is_no_refusal():
+    assert read(LEAD, " feel sorry for lost toys.") == f"{LEAD} feel sorry for lost toys."
+    assert not refuses(LEAD, " love trains.")
+
+
+@pytest.mark.parametrize(
+    ("completion", "expected"),
+    [
+        (" love trains and quiet", None),
+        (" love trains. They also love old", f"{LEAD} love trains."),
+        (" love films with John C.", None),
+        (" love trains. They like John C.", f"{LEAD} love trains."),
+        (" love trains. They love cars.", f"{LEAD} love trains. They love cars."),
+    ],
+)
+def test_a_cut_answer_ends_at_its_last_whole_sentence(completion, expected):
+    assert read(LEAD, completion, "length") == expected
+
+
+def test_a_cut_json_answer_keeps_a_summary_that_is_whole():
+    assert read(JSON_LEAD, 'Loves quiet trains", "tags": ["rail", "st', "length") == "Loves quiet trains."
+    assert read(JSON_LEAD, "Loves quiet trains and", "length") is None
+    assert read(JSON_LEAD, "Loves quiet trains. And", "length") == "Loves quiet trains."
+
+
+@pytest.mark.parametrize(
+    "name", ["John C. Reilly", "Dr. No", "J. R. R. Tolkien", "Mrs. Doubtfire", "the U.S. Marshals"]
+)
+def test_an_initial_ends_no_sentence(name):
+    text = f" love {name} a lot. They love him. They laugh. They cry."
+    assert read(LEAD, text) == f"{LEAD} love {name} a lot. They love him. They laugh."
+
+
+def test_a_list_as_summary_is_joined_and_other_types_are_unusable():
+    assert read(JSON_LEAD, '{"summary": ["Loves trains.", "Loves cars."], "tags": []}') == "Loves trains. Loves cars."
+    assert read(JSON_LEAD, '{"summary": {"a": 1}}') is None
+    assert read(JSON_LEAD, '{"summary": [1, 2]}') is None
+    assert read(JSON_LEAD, '{"summary": null, "tags": ["a"]}') is None

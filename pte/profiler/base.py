@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,7 +47,26 @@ class Completion:
     """What came back, and how many tokens it took."""
 
     text: str
-    tokens: int
+    tokens: int  # new ones
+    finish: str = ""  # stop, length, content_filter, refusal, empty, error, unreachable; "" where it is not known
+    prompt_tokens: int = 0
+    detail: str = ""  # a failure's words
+
+
+@dataclass(frozen=True)
+class Request:
+    """A completion that is missing; `key` is the content key it is logged under."""
+
+    key: str
+    ask: Ask
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a request."""
+
+    key: str
+    completion: Completion
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,12 @@ class Rate:
     new_tokens: float  # at most
     prompt_seconds: float
     completion_seconds: float
+
+
+class Generator(Protocol):
+    """Yields every result as it arrives, in any order."""
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Result]: ...
 
 
 class Engine(Protocol):

@@ -18,7 +18,7 @@ from itertools import zip_longest
 import numpy as np
 
 from pte.profiler.base import Answer, Ask, Say
-from pte.profiler.parse import read
+from pte.profiler.parse import read, refuses
 from pte.profiler.prompt import FORMS, JSON_LEAD, Evidence, Witness, forms_named
 from pte.profiler.record import Workload
 from pte.schema import Generation, InputError, Profiles, View
@@ -149,6 +149,29 @@ class _Play:
         return "; ".join(part for part in (", ".join(kinds), said.strip(" :")) if part)
 
 
+def facts(profiles: Profiles) -> dict[str, float]:
+    """Counts for a manifest or report: completions asked for, unusable and refused ones, and the unusable share."""
+    asked = [g for g in profiles.generations if g.prompt]
+    unusable = sum(not g.parsed for g in asked)
+    refused = sum(refuses(FORMS[g.side][g.form].lead, g.completion) for g in asked if not g.parsed)
+    return {
+        "completions": len(asked),
+        "unusable": unusable,
+        "refused": refused,
+        "unusable_share": unusable / max(len(asked), 1),
+    }
+
+
+def refuse_unusable(profiles: Profiles) -> None:
+    """InputError where not one completion could be used."""
+    asked = [g for g in profiles.generations if g.prompt]
+    if asked and not any(g.parsed for g in asked):
+        raise InputError(
+            f"profiles: none of {len(asked):,} completions was usable; the first: {asked[0].completion[:200]!r}."
+            " Try another profiler.model or more new tokens, or type profiler=template"
+        )
+
+
 def account(profiles: Profiles) -> list[str]:
     """Lines on what came out: unusable completions, and candidates that repeat another of the same entity."""
     asked = [g for g in profiles.generations if g.prompt]
@@ -165,6 +188,7 @@ def account(profiles: Profiles) -> list[str]:
 def play(loop: Loop, view: View, answer: Answer, say: Say) -> Profiles:
     """Run the loop and say what came out."""
     profiles = loop.run(view, answer)
+    refuse_unusable(profiles)
     for line in account(profiles):
         say(line)
     return profiles

@@ -1,7 +1,8 @@
 """From a raw completion to a profile: whole sentences, one paragraph, no list, no link, nothing said twice.
 
 The prompt's lead is part of the answer ("It suits people who" + " love trains."). A JSON answer gives its summary and
-tags alone: reasoning or contrast blur an embedding (RLMRec, arXiv 2310.15950, embeds the summary only).
+tags alone: reasoning or contrast blur an embedding (RLMRec, arXiv 2310.15950, embeds the summary only). What a chat
+model writes around its answer goes: reasoning, channel markers, a preamble, bold type, a repetition of the lead.
 """
 
 from __future__ import annotations
@@ -15,50 +16,143 @@ from pte.profiler.text import clean
 SENTENCES = 3
 LENGTH = 400  # characters of a profile, never cut by a default of max_new_tokens
 MIN_WORDS = 2  # beyond the lead
+CUT = "length"  # the finish reason of an answer that reached its limit of tokens
 
 _END = re.compile(r"(?<=[.!?])['’)]?\s+(?=[A-Z0-9'(])")
+_SHORT = re.compile(r"(?:^|[\s(.'])(?:[A-Z]|Dr|Mr|Mrs|Ms|St|Jr|Sr|Prof|Lt|Sgt|Capt|Col|Gen|Rev|Vol|No|vs|feat)\.$")
 _LIST = re.compile(r"(?:^|\s)(?:[-*•#]+|\(?\d{1,2}[.)])\s")
 _LINK = re.compile(r"https?:|www\.|\.com\b", re.IGNORECASE)
 _LABEL = re.compile(
-    r"^(?:answer|assistant|description|summary|profile|sure|here (?:is|are)[^:]*)[:!,]\s*", re.IGNORECASE
+    r"^(?:(?:answer|assistant|description|summary|profile|sure|certainly|of course|okay|ok|absolutely)(?:[:!,.]|\s+-)"
+    r"|(?:here(?:'s| is| are)|below is)\b[^:\n]{0,80}:)\s*",
+    re.IGNORECASE,
+)
+_EMPHASIS = re.compile(r"(?<![\w*_])[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?![\w*_])|`+|^#+\s+", re.MULTILINE)
+_THINK = r"(?:think|thinking|thought|reasoning|analysis)"
+_BLOCK = re.compile(rf"<{_THINK}>.*?</{_THINK}>|\[THINK\].*?\[/THINK\]", re.IGNORECASE | re.DOTALL)
+_OPEN, _CLOSE = (re.compile(p, re.IGNORECASE) for p in (rf"<{_THINK}>|\[THINK\]", rf"</{_THINK}>|\[/THINK\]"))
+_FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
+_REFUSAL = re.compile(
+    r"(?:i'm|i am|we're|we are)? ?(?:very |so |really )?sorry\b|(?:i|my) apolog|as an? (?:ai|language model|assistant)\b"
+    r"|(?:unfortunately,? )?(?:i|we) (?:can(?:not|'t| not)|won't|will not|(?:am|are|'m) (?:not able|unable)"
+    r"|do(?: not|n't) have)\b|(?:i'm|we're) (?:not able|unable|an ai|a language model|just an? )"
+    r"|(?:there is|there's) (?:not enough|insufficient|no) (?:information|data)"
+    r"|(?:this|the|your) (?:request|prompt|content) (?:violates|cannot|can't|was flagged|is against)",
+    re.IGNORECASE,
 )
 
 
-def read(lead: str, completion: str) -> str | None:
-    """The profile in lead + completion, or None where there is none to use."""
+def read(lead: str, completion: str, finish: str = "") -> str | None:
+    """The profile in lead + completion, or None where there is none to use.
+
+    `finish` is the server's finish reason: with "length" the answer was cut and ends at its last whole sentence.
+    """
+    text = answer(completion)
     if lead == JSON_LEAD:
-        return _read_json(completion)
-    said = completion.strip()
-    if said.startswith(lead):  # a served chat model repeats the words it was told to begin with
-        said = said.removeprefix(lead)
-    paragraph = said.strip().split("\n", 1)[0]
-    paragraph = _LABEL.sub("", paragraph.strip())
+        return _read_json(text, cut=finish == CUT)
+    paragraph = _after_lead(lead, text)
+    if _REFUSAL.match(_plain(paragraph)) or _REFUSAL.match(_plain(text)):
+        return None
     glue = "" if paragraph[:1] in tuple(",:;.!?'") else " "
-    return _sentences(lead + glue + paragraph, given=len(lead.split()))
+    return _sentences(lead + glue + paragraph, given=len(lead.split()), cut=finish == CUT)
 
 
-def _sentences(text: str, given: int) -> str | None:
-    """The first whole sentences; what breaks off in the middle stays only where nothing else is there."""
+def refuses(lead: str, completion: str) -> bool:
+    """Whether a model declines to answer ("I'm sorry, but ...") instead of writing a profile."""
+    text = answer(completion)
+    if lead == JSON_LEAD:
+        return bool(_REFUSAL.match(_plain(text)) or _REFUSAL.match(_plain(_summary(text)[0])))
+    return bool(_REFUSAL.match(_plain(_after_lead(lead, text))) or _REFUSAL.match(_plain(text)))
+
+
+def answer(completion: str) -> str:
+    """A completion without its reasoning: think blocks, also unopened or unclosed ones, and Harmony's channels."""
+    final = list(_FINAL.finditer(completion))
+    if final:
+        completion = completion[final[-1].end() :]
+        completion = re.split(r"<\|(?:return|end|start|channel)\|>", completion, maxsplit=1)[0]
+    elif "<|channel|>" in completion:
+        return ""  # an analysis or commentary alone
+    text = _BLOCK.sub(" ", completion)
+    closed = list(_CLOSE.finditer(text))
+    text = text[closed[-1].end() :] if closed else text
+    opened = _OPEN.search(text)
+    return (text[: opened.start()] if opened else text).strip()
+
+
+def _after_lead(lead: str, text: str) -> str:
+    """The line that answers, without preamble, label, bold type, quotes and a repetition of the lead."""
+    lines = [line.strip() for line in _EMPHASIS.sub("", text).split("\n") if line.strip()]
+    lines = [_unlabelled(line) for line in lines]
+    begins = [_begins(line, lead) for line in lines]
+    while len(lines) > 1 and (not lines[0] or (lines[0].endswith(":") and any(begins[1:]))):
+        lines, begins = lines[1:], begins[1:]
+    line = lines[0] if lines else ""
+    return line[begins[0] :].strip() if lines else ""
+
+
+def _unlabelled(line: str) -> str:
+    """A line without the words before an answer, as `Sure! Here is the profile:`."""
+    before = None
+    while line != before:
+        before, line = line, _LABEL.sub("", line.strip())
+    return line.removeprefix('"').removesuffix('"') if line[:1] == line[-1:] == '"' and len(line) > 1 else line
+
+
+def _begins(line: str, lead: str) -> int:
+    """Characters of a line's beginning that repeat the lead, in whatever case; 0 where none do."""
+    found = re.match(r"[\"'“‘]?" + r"\s+".join(map(re.escape, lead.split())) + r"(?!\w)", line, re.IGNORECASE)
+    return found.end() if found else 0
+
+
+def _plain(text: str) -> str:
+    return text.replace("’", "'").strip(" \"'*“”\n")
+
+
+def _split(text: str) -> list[str]:
+    """Sentences; the full stop of an initial or a title ("John C. Reilly", "Dr. No") ends none."""
+    parts, start = [], 0
+    for found in _END.finditer(text):
+        if not _SHORT.search(text[start : found.start()]):
+            parts.append(text[start : found.end()].strip())
+            start = found.end()
+    return [*parts, text[start:].strip()]
+
+
+def _sentences(text: str, given: int, cut: bool) -> str | None:
+    """The first whole sentences; what breaks off stays only where nothing else is there and the answer was not cut."""
     text = _LIST.split(clean(text, LENGTH), maxsplit=1)[0].replace("…", "").rstrip(" ,;:-–(")
-    parts = [part.strip() for part in _END.split(text) if not _LINK.search(part)]
+    parts = [part for part in _split(text) if not _LINK.search(part)]
     whole = [part for part in dict.fromkeys(parts) if part[-1:] in tuple(".!?'")]
-    chosen = whole[:SENTENCES] or [f"{part}." for part in parts[:1]]
+    if cut and whole and whole[-1] == parts[-1] and _SHORT.search(whole[-1]):
+        whole = whole[:-1]
+    chosen = whole[:SENTENCES] or [f"{part}." for part in parts[:1] if not cut]
     if not chosen or len(" ".join(chosen).split()) < given + MIN_WORDS:
         return None
     return " ".join(chosen)
 
 
-def _read_json(completion: str) -> str | None:
+def _read_json(text: str, cut: bool) -> str | None:
     """summary and tags of {"summary": ..., "tags": [...]}; a broken object gives its summary alone."""
-    text = completion.strip()
+    summary, tags, whole = _summary(text)
+    if _REFUSAL.match(_plain(summary)) or _REFUSAL.match(_plain(text)):
+        return None
+    profile = _sentences(summary, given=0, cut=cut and not whole)
+    words = [clean(tag, 30) for tag in tags[:8]]
+    return profile and " ".join([profile, *([", ".join(words) + "."] if words else [])])
+
+
+def _summary(text: str) -> tuple[str, list[str], bool]:
+    """The summary, the tags, and whether the summary's closing quote is there; other types than asked are left out."""
     before, named, _ = text.partition('"summary"')
     text = text[before.index("{") :] if named and "{" in before else JSON_LEAD + text
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
-        summary, tags = str(value.get("summary", "")), value.get("tags", [])
+        summary, tags = value.get("summary", ""), value.get("tags", [])
     except (ValueError, AttributeError):
-        found = re.search(r'"summary":\s*"((?:[^"\\]|\\.)*)', text)
-        summary, tags = (found[1] if found else ""), []
-    profile = _sentences(summary, given=0)
-    words = [clean(str(tag), 30) for tag in tags[:8]] if isinstance(tags, list) else []
-    return profile and " ".join([profile, *([", ".join(words) + "."] if words else [])])
+        found = re.search(r'"summary":\s*"((?:[^"\\]|\\.)*)("?)', text)
+        return (found[1], [], bool(found[2])) if found else ("", [], False)
+    if isinstance(summary, list) and all(isinstance(part, str) for part in summary):
+        summary = " ".join(summary)
+    tags = [tag for tag in tags if isinstance(tag, str | int)] if isinstance(tags, list) else []
+    return (summary if isinstance(summary, str) else ""), [str(tag) for tag in tags], True

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pte.artifact import digest
-from pte.profiler.base import Ask, Engine, Log, Rate, Say
+from pte.profiler.base import Ask, Engine, Generator, Log, Rate, Request, Say
 
 PLAIN_SECONDS = 15.0  # between progress lines where there is no terminal
 
@@ -34,6 +34,7 @@ class Recorded:
     """Answers questions from the log, else from the engine; says before it starts what this will cost."""
 
     def __init__(self, engine: Engine, log: Log, say: Say, workload: Workload, *, noun: str) -> None:
+        self.generator: Generator | None = None  # where set, results come one by one instead of in batches
         self.engine, self.log, self.say, self.workload, self.noun = engine, log, say, workload, noun
         self.done = 0
         self._announced = False
@@ -58,6 +59,9 @@ class Recorded:
             self._announce(len(missing))
         wanted = Counter(keys)
         with _Meter(self.say, self.workload.completions, self.done) as meter:
+            if self.generator is not None:
+                self._arrivals(self.generator, dict(zip(keys, asks, strict=True)), missing, wanted, meter)
+                return
             for batch in self.engine.batches(asks):
                 todo = list({keys[i]: i for i in batch if keys[i] in missing}.values())
                 if not todo:
@@ -71,6 +75,19 @@ class Recorded:
                 answered = sum(wanted[keys[i]] for i in todo)  # equal questions are asked once
                 self.done += answered
                 meter.advance(answered, sum(c.tokens for c in completions))
+
+    def _arrivals(
+        self, generator: Generator, asks: dict[str, Ask], missing: set[str], wanted: Counter[str], meter: _Meter
+    ) -> None:
+        """Log every result as it arrives; failures of single requests are results too."""
+        for result in generator.generate([Request(key, ask) for key, ask in asks.items() if key in missing]):
+            c = result.completion
+            self.log.extend(
+                [{"key": result.key, "model": self.noun, "completion": c.text, "tokens": c.tokens,
+                  "finish": c.finish, "prompt_tokens": c.prompt_tokens, "detail": c.detail}]
+            )  # fmt: skip
+            self.done += wanted[result.key]
+            meter.advance(wanted[result.key], c.tokens)
 
     def _announce(self, missing: int) -> None:
         """How many generations, tokens and minutes this will be."""

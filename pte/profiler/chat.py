@@ -1,0 +1,103 @@
+"""Bodies and answers of the OpenAI chat protocol, for requests one by one and for batch files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pte.profiler.base import Ask, Completion
+from pte.profiler.prompt import JSON_LEAD, Prompt
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "summary": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "contrast": {"type": "string"},
+    },
+    "required": ["summary", "tags", "contrast"],
+    "additionalProperties": False,
+}
+FILTERED = re.compile(r"content_filter|content management policy|content_policy|safety system", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"unsupported|not supported|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|instead|only the default",
+    re.IGNORECASE,
+)
+_OPTIONAL = ("max_tokens", "seed", "response_format", "top_p", "temperature")
+
+
+def message_text(prompt: Prompt) -> str:
+    """The prompt as one message; how to begin is said in words."""
+    rule = "" if prompt.lead == JSON_LEAD else f"\n\nBegin your answer with: {prompt.lead}"
+    return f"{prompt.instruction}\n\n{prompt.data}{rule}"
+
+
+def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any], without: frozenset[str]) -> dict[str, Any]:
+    """One request; `without` names fields that the server has refused."""
+    found: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": "user", "content": message_text(ask.prompt)}],
+        "temperature": ask.temperature,
+        "seed": int(key[:7], 16),
+        **decoding,
+    }
+    if ask.prompt.lead == JSON_LEAD:
+        schema = {"name": "profile", "strict": True, "schema": SCHEMA}
+        found["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if "max_tokens" in without and "max_tokens" in found:
+        found["max_completion_tokens"] = found["max_tokens"]
+    return {name: value for name, value in found.items() if name not in without}
+
+
+def refused_field(answer: Any, sent: Mapping[str, Any]) -> str | None:
+    """The optional field of a request that a 400 or 422 complains of, by name or in words; None where it is another."""
+    error = answer.get("error", answer) if isinstance(answer, dict) else {}
+    error = error if isinstance(error, dict) else {"message": str(error)}
+    named = [str(error.get("param"))]
+    detail = answer.get("detail") if isinstance(answer, dict) else None
+    for entry in detail if isinstance(detail, list) else []:
+        named += [str(part) for part in entry.get("loc", ())] if isinstance(entry, dict) else []
+    words = str(error.get("message", ""))
+    for field in _OPTIONAL:
+        said = re.search(rf"\b{field}\b", words) and _REFUSED.search(words)
+        if field in sent and (field in named or said):
+            return field
+    return None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A completion, and what is known beside it."""
+
+    completion: Completion
+    fingerprint: str
+
+
+def read_answer(answer: Any) -> Answer | None:
+    """The completion of a server's JSON; None where it is no chat answer. No choice or no text is a failure."""
+    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
+        return None
+    usage = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
+    choice = answer["choices"][0] if answer["choices"] else {"message": {}, "finish_reason": "content_filter"}
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        return None
+    text = _text(message.get("content"))
+    finish = str(choice.get("finish_reason") or "")
+    if finish == "content_filter":
+        text = ""
+    elif not text.strip() and finish != "length":
+        finish = "refusal" if message.get("refusal") else "empty"  # empty: reasoning alone, or nothing
+    tokens = int(usage.get("completion_tokens") or len(text.split()))
+    done = Completion(text, tokens, finish, int(usage.get("prompt_tokens") or 0))
+    return Answer(done, str(answer.get("system_fingerprint") or ""))
+
+
+def _text(content: Any) -> str:
+    """A string, or the text parts alone of a list of parts."""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        return "".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else ""
