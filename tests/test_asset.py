@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import http.server
 import multiprocessing
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pte.asset import cache, derive, fetch, origin
+from pte.paths import CONF_DIR
 from pte.schema import InputError
 
 
@@ -317,3 +319,10 @@ def test_the_real_index_has_the_film_ratings(monkeypatch):
         "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
         "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
     }
+
+
+def test_no_module_of_the_package_imports_the_package():
+    """`from pte.asset import ...` inside pte/asset would be an import circle through __init__."""
+    for path in (CONF_DIR.parent / "pte" / "asset").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.ImportFrom) and node.module == "pte.asset"), path

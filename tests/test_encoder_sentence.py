@@ -80,6 +80,7 @@ def test_bfloat16_stays_close(folder, encoder):
 @pytest.mark.parametrize(
     ("knobs", "word"),
     [
+        ({"model": None}, "encoder.model is missing"),
         ({"model": "nowhere"}, "neither a folder"),
         ({"model": "x/y", "dtype": "int8"}, "encoder.dtype=int8"),
         ({"model": "x/y", "max_tokens": 2}, "max_tokens=2"),
@@ -104,3 +105,9 @@ def test_the_default_encoder_knows_toys_from_crime():
     assert toy @ puzzle > 0.4 > 0.2 > toy @ crime
     fast = SentenceEncoder(**{**knobs, "device": "cpu", "dtype": "bfloat16"})
     assert fast.encode(["A toy train for children"])[0] @ toy > 0.999
+
+
+def test_auto_names_the_dtype_that_is_used():
+    encoder = SentenceEncoder(model="x/y", device="cpu", dtype="auto")
+    assert encoder.identity() == {"dtype": str(encoder.dtype).removeprefix("torch.")}
+    assert SentenceEncoder(model="x/y", device="cpu", dtype="float16").identity() == {"dtype": "float16"}

@@ -175,3 +175,11 @@ def test_shared_length_leaves_every_row_a_token():
 def test_decoding_that_cannot_be_is_refused(wrong):
     with pytest.raises(InputError, match=r"profiler\.decoding"):
         decoding(**wrong)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_logits_that_are_no_numbers_stop(value):
+    logits = torch.zeros(2, VOCABULARY)
+    logits[1, 30] = value
+    with pytest.raises(InputError, match="not finite"):
+        draw(logits, decoding(), temperature=torch.ones(2), uniform=torch.full((2,), 0.5))

