@@ -5,30 +5,33 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.nn.attention import Encoder, block_causal
+from pte.nn.attention import block_causal
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Representation
 from pte.nn.kernel.chunked_scoring import encoded
+from pte.nn.sequence import SequenceEncoder
 
 
-def states(encoder: Encoder, representation: Representation, table: Tensor, batch: PackedBatch) -> Tensor:
+def states(encoder: SequenceEncoder, representation: Representation, table: Tensor, batch: PackedBatch) -> Tensor:
     """The encoder's state at every place of a training step, (R, L, D)."""
     item = F.embedding(batch.item, representation.inputs(table), padding_idx=0, sparse=representation.sparse)
     return encoder(item, batch.position, block_causal(batch.segment), representation.mix)
 
 
-def last(encoder: Encoder, representation: Representation, table: Tensor, item: Tensor, length: Tensor) -> Tensor:
+def last(
+    encoder: SequenceEncoder, representation: Representation, table: Tensor, item: Tensor, length: Tensor
+) -> Tensor:
     """The state after the last item of right-padded histories (B, L) of lengths (B,): (B, D)."""
     return encoder.last(F.embedding(item, table, padding_idx=0), length, representation.mix)
 
 
-def read(encoder: Encoder, representation: Representation, table: Tensor, history: History) -> Tensor:
+def read(encoder: SequenceEncoder, representation: Representation, table: Tensor, history: History) -> Tensor:
     """`last` of many histories, (B, D), a part of them at a time."""
     return encoded(lambda item, length: last(encoder, representation, table, item, length), history)
 
 
 def extras(
-    encoder: Encoder, representation: Representation, table: Tensor, batch: PackedBatch, state: Tensor
+    encoder: SequenceEncoder, representation: Representation, table: Tensor, batch: PackedBatch, state: Tensor
 ) -> Tensor:
     """The representation's own losses, weighted already: a scalar to add to the backbone's."""
     of_states = representation.sequence_auxiliary(

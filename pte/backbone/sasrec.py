@@ -8,28 +8,15 @@ GELU and a wider feed-forward part, as in BERT (see nn/attention).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from pte.backbone import history as reading
+from pte.backbone.next_item import NextItem
 from pte.nn.attention import Encoder
-from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Representation
-from pte.nn.kernel.chunked_scoring import products
-from pte.nn.loss.catalogue import inner
-from pte.nn.loss.negative import Met
-from pte.nn.loss.objective import objective
-from pte.nn.noise import Source
 
 
-class SASRec(nn.Module):
-    """score_j = h . e_j (or their cosine, where the loss has it), h the state after the last item of the history."""
-
-    uses_text = False
-    trained = True
+class SASRec(NextItem):
+    """The next-item model over a causal transformer; `objective`: product, loss and loss_knobs of NextItem."""
 
     def __init__(
         self,
@@ -42,38 +29,12 @@ class SASRec(nn.Module):
         heads: int,
         dropout: float,
         attention_dropout: float,
-        product: str,
-        loss: str = "ce",
-        loss_knobs: Mapping[str, Any] | None = None,
+        **objective: Any,
     ) -> None:
-        super().__init__()
-        self.representation, self.num_items, self.length = representation, num_items, length
-        self.objective = objective(
-            loss, product=getattr(torch, product), sparse=representation.sparse, **(loss_knobs or {})
-        )
-        self.encoder = Encoder(
+        encoder = Encoder(
             width=representation.width, views=representation.views, inner=inner, layers=layers, heads=heads,
             length=length, dropout=dropout, attention_dropout=attention_dropout,
         )  # fmt: skip
-
-    def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
-        table = self.representation.table()
-        hidden = reading.states(self.encoder, self.representation, table, batch)
-        asked = batch.target > 0
-        met = Met.histories(batch.item, batch.segment, batch.target) if self.objective.excludes_history else None
-        loss = self.objective(hidden[asked], table, batch.target[asked], total=batch.total, met=met)
-        return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, hidden)}
-
-    @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
-        """(B, N), column j is item j+1. Nothing is drawn."""
-        return inner(*self._vectors(history))
-
-    @torch.no_grad()
-    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
-        return products(*self._vectors(history))
-
-    def _vectors(self, history: History) -> tuple[Tensor, Tensor]:
-        """(B, D) and (N, D), whose inner products are the scores."""
-        table = self.representation.table()
-        return self.objective.vectors(reading.read(self.encoder, self.representation, table, history), table)
+        super().__init__(
+            representation=representation, num_items=num_items, length=length, encoder=encoder, **objective
+        )

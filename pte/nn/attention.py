@@ -102,7 +102,8 @@ class Encoder(nn.Module):
     """Item vectors plus learned positions, normalised and dropped out, through a stack of blocks.
 
     views: the width is that many blocks of columns, each encoded by itself with the same weights, side by side again
-    at the end; a `mix` lets them read each other first.
+    at the end; a `mix` lets them read each other first. block: what makes one layer, from width, inner, heads and
+    the two dropouts (see nn/frequency for another).
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Encoder(nn.Module):
         attention_dropout: float,
         std: float = 0.02,
         views: int = 1,
+        block: Callable[..., Block] = Block,
     ) -> None:
         super().__init__()
         if layers < 1:
@@ -127,7 +129,7 @@ class Encoder(nn.Module):
         self.position = nn.Embedding(length, width)
         self.norm, self.drop = nn.LayerNorm(width), Dropout(dropout)
         self.blocks = nn.ModuleList(
-            Block(width=width, inner=inner, heads=heads, dropout=dropout, attention_dropout=attention_dropout)
+            block(width=width, inner=inner, heads=heads, dropout=dropout, attention_dropout=attention_dropout)
             for _ in range(layers)
         )
         self.apply(lambda module: normal_weights(module, std))

@@ -33,7 +33,8 @@ _BLOCK = re.compile(rf"<{_THINK}>.*?</{_THINK}>|\[THINK\].*?\[/THINK\]", re.IGNO
 _OPEN, _CLOSE = (re.compile(p, re.IGNORECASE) for p in (rf"<{_THINK}>|\[THINK\]", rf"</{_THINK}>|\[/THINK\]"))
 _FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
 _REFUSAL = re.compile(
-    r"(?:i'm|i am|we're|we are)? ?(?:very |so |really )?sorry\b|(?:i|my) apolog|as an? (?:ai|language model|assistant)\b"
+    r"(?:i'm|i am|we're|we are)? ?(?:very |so |really )?sorry\b|(?:i|my) apolog"
+    r"|as an? (?:ai|language model|assistant)\b"
     r"|(?:unfortunately,? )?(?:i|we) (?:can(?:not|'t| not)|won't|will not|(?:am|are|'m) (?:not able|unable)"
     r"|do(?: not|n't) have)\b|(?:i'm|we're) (?:not able|unable|an ai|a language model|just an? )"
     r"|(?:there is|there's) (?:not enough|insufficient|no) (?:information|data)"

@@ -1,0 +1,74 @@
+"""One next-item model over any causal sequence encoder: SASRec, BSARec and GRU4Rec differ in the encoder alone.
+
+The next item is asked for at every place of a history, so the encoder must be causal: the state at a place depends on
+that place and earlier ones of the same history. One item table serves as input and as output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pte.backbone import history as reading
+from pte.nn.batch import History, PackedBatch
+from pte.nn.contract import Representation
+from pte.nn.kernel.chunked_scoring import products
+from pte.nn.loss.catalogue import inner
+from pte.nn.loss.negative import Met
+from pte.nn.loss.objective import objective
+from pte.nn.noise import Source
+from pte.nn.sequence import SequenceEncoder
+
+
+class NextItem(nn.Module):
+    """score_j = h . e_j (or their cosine, where the loss has it), h the state after the last item of the history.
+
+    encoder: an nn.Module as nn/sequence describes it. product: name of a torch dtype, of the inputs of the loss's
+    matrix products. loss, loss_knobs: see nn/objective, which raises InputError on what it does not know.
+    """
+
+    uses_text = False
+    trained = True
+
+    def __init__(
+        self,
+        *,
+        representation: Representation,
+        num_items: int,
+        length: int,
+        encoder: SequenceEncoder,
+        product: str,
+        loss: str = "ce",
+        loss_knobs: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.representation, self.num_items, self.length = representation, num_items, length
+        self.objective = objective(
+            loss, product=getattr(torch, product), sparse=representation.sparse, **(loss_knobs or {})
+        )
+        self.encoder = encoder
+
+    def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
+        table = self.representation.table()
+        hidden = reading.states(self.encoder, self.representation, table, batch)
+        asked = batch.target > 0
+        met = Met.histories(batch.item, batch.segment, batch.target) if self.objective.excludes_history else None
+        loss = self.objective(hidden[asked], table, batch.target[asked], total=batch.total, met=met)
+        return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, hidden)}
+
+    @torch.no_grad()
+    def score(self, history: History, *, noise: Source = None) -> Tensor:
+        """(B, N), column j is item j+1. Nothing is drawn."""
+        return inner(*self._vectors(history))
+
+    @torch.no_grad()
+    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+        return products(*self._vectors(history))
+
+    def _vectors(self, history: History) -> tuple[Tensor, Tensor]:
+        """(B, D) and (N, D), whose inner products are the scores."""
+        table = self.representation.table()
+        return self.objective.vectors(reading.read(self.encoder, self.representation, table, history), table)
