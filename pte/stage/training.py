@@ -24,9 +24,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pte.artifact import write_atomic
+from pte.backbone.fused import Fused
 from pte.lit.data import EvaluationLoader, TrainingLoader
 from pte.schema import InputError, Interactions, Selection, Split
-from pte.stage import counting, sparse
+from pte.stage import counting, fusion, sparse
 from pte.stage import interactions as interactions_stage
 from pte.stage import split as split_stage
 from pte.stage.context import Context
@@ -53,7 +54,9 @@ def run(context: Context) -> None:
     split = split_stage.load(context.parents["split"])
     torch.manual_seed(int(context.config["seed"]))
     backbone = assemble(context.build, interactions, chosen(context.parents.get("selection")))
-    if backbone.trained:
+    if isinstance(backbone, Fused):
+        fusion.run(context, backbone, interactions, split, fit, device_of(context.config["trainer"]["accelerator"]))
+    elif backbone.trained:
         fit(context, backbone, interactions, split)
     elif _first():
         facts = counting.keep(interactions, split, context.out)
@@ -123,7 +126,10 @@ def assemble(build: Callable[..., Any], interactions: Interactions, selection: S
     """Representation and backbone as the config describes them, untrained."""
     vectors = None if selection is None else torch.from_numpy(selection.item)
     representation = build("representation", num_items=interactions.num_items, vectors=vectors)
-    return build("backbone", representation=representation, num_items=interactions.num_items)
+    backbone = build("backbone", representation=representation, num_items=interactions.num_items)
+    if isinstance(backbone, Fused):
+        backbone.attach(vectors)
+    return backbone
 
 
 def restore(
@@ -131,7 +137,9 @@ def restore(
 ) -> nn.Module:
     """The trained backbone of a finished training artefact, in evaluation mode, on the device `accelerator` names."""
     backbone = assemble(build, interactions, selection).to(device_of(accelerator))
-    if backbone.trained:
+    if isinstance(backbone, Fused):
+        fusion.restore(backbone, path)
+    elif backbone.trained:
         backbone.load_state_dict(load(path))
     else:
         counting.count(backbone, path)
