@@ -33,7 +33,7 @@ class Reader(nn.Module):
 
 
 def fused(experts=EXPERTS, vectors=VECTORS, **knobs) -> Fused:
-    usual = {"neighbors": 2, "holdout": 5, "history_gate": True, "ridge": 1e-3}
+    usual = {"neighbors": 2, "holdout": 5, "candidates": N, "history_gate": True, "ridge": 1e-3}
     model = Fused(
         representation=nn.Module(), num_items=N, length=50, experts=experts, reader=Reader,
         memory=functools.partial(Markov, length=50, **MEMORY),
@@ -44,13 +44,13 @@ def fused(experts=EXPERTS, vectors=VECTORS, **knobs) -> Fused:
     return model.eval()
 
 
-def questions(model: Fused):
+def questions():
     target, seen = torch.tensor([3, 4, 5]), HISTORY.item
     yield HISTORY, target, seen
 
 
 def gated(model: Fused) -> Fused:
-    model.fit_gates(lambda: questions(model))
+    model.fit_gates(questions())
     return model
 
 
@@ -106,7 +106,7 @@ def test_another_numbering_of_the_items_renumbers_the_scores():
     other = fused(experts=["likeness", "memory"], vectors=VECTORS[order])
     other.fit(new.numpy()[ITEM], START)
     history = History(new[HISTORY.item], HISTORY.length)
-    other.fit_gates(lambda: [(history, new[torch.tensor([3, 4, 5])], history.item)])
+    other.fit_gates([(history, new[torch.tensor([3, 4, 5])], history.item)])
     torch.testing.assert_close(other.gate, model.gate, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(other.score(history), model.score(HISTORY)[:, order[1:] - 1], rtol=1e-4, atol=1e-4)
 
@@ -133,19 +133,31 @@ def test_gates_are_those_of_the_largest_likelihood():
 def test_a_target_of_the_history_is_no_question():
     model = fused(experts=["likeness"])
     seen = HISTORY.item
-    facts = model.fit_gates(lambda: [(HISTORY, torch.tensor([2, 4, 5]), seen)])  # 2 stands in the first history
-    assert facts["gate_rows"] == 2
+    facts = model.fit_gates([(HISTORY, torch.tensor([2, 4, 5]), seen)])  # 2 stands in the first history
+    assert (facts["gate_rows"], facts["gate_choices"]) == (3, 2)
+
+
+def test_only_questions_that_an_expert_answers_among_its_best_count():
+    model = fused(experts=["likeness", "memory"], candidates=1)
+    best = []
+    for score in model._experts(HISTORY, None):
+        seen = torch.zeros(3, N + 1, dtype=torch.bool).scatter(1, HISTORY.item, True)[:, 1:]
+        best.append(score.masked_fill(seen, -torch.inf).argmax(dim=1) + 1)
+    both = torch.stack(best, dim=1)
+    other = next(i for i in range(1, N + 1) if i not in both[0] and i not in HISTORY.item[0])
+    target = torch.tensor([other, int(both[1, 0]), int(both[2, 1])])
+    assert model.fit_gates([(HISTORY, target, HISTORY.item)])["gate_choices"] == 2
 
 
 def test_gates_need_a_row():
     with pytest.raises(InputError, match="no training row"):
-        fused().fit_gates(lambda: [])
+        fused().fit_gates([])
 
 
 @pytest.mark.parametrize(
     ("knobs", "word"),
     [({"experts": ["oracle"]}, "oracle"), ({"experts": []}, "empty"), ({"holdout": 0}, "holdout"),
-     ({"ridge": 0}, "ridge"), ({"neighbors": 0}, "neighbors")],
+     ({"ridge": 0}, "ridge"), ({"neighbors": 0}, "neighbors"), ({"candidates": 0}, "candidates")],
 )  # fmt: skip
 def test_mistakes_are_named(knobs, word):
     with pytest.raises(InputError, match=word):
@@ -160,7 +172,8 @@ def test_likeness_needs_vectors():
 def test_nothing_scores_before_it_is_counted():
     model = Fused(
         representation=nn.Module(), num_items=N, length=50, experts=["memory"], reader=None, likeness={},
-        memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, holdout=1, history_gate=False, ridge=1e-3,
+        memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, holdout=1, candidates=1,
+        history_gate=False, ridge=1e-3,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="fit comes before score"):
         model.score(HISTORY)

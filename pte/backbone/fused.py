@@ -9,9 +9,10 @@ z are unit whitened text vectors, M is backbone=markov's similarity (its recency
 `neighbors` nearest texts: through X an item that nobody has bought inherits what is bought before those like it.
 
 Gates of an expert e, g_e(h) = a_e + b_e log(length of h), are a conditional logit's weights (nn/logit): they maximise
-the likelihood, in the softmax over all unseen items, of training rows that neither the reader nor the counts have seen
-(protocol/holdout; "Stacked generalization", Wolpert, 1992). They are a handful of numbers, none of which belongs to an
-item or a user. Afterwards M counts these rows as well.
+the likelihood of training rows that neither the reader nor the counts have seen (protocol/holdout; "Stacked
+generalization", Wolpert, 1992) in the softmax over each expert's best unseen `candidates`. Over the whole catalogue the
+likelihood is that of thousands of items that no list would show, and the gates serve these. A handful of numbers, none
+of which belongs to an item or a user. Afterwards M counts the rows as well.
 
 `experts: [reader, likeness]` counts nothing, and with a reader of text alone nothing belongs to one item: that is the
 claim "text only". Without the reader nothing is trained but the gates.
@@ -19,7 +20,7 @@ claim "text only". Without the reader nothing is trained but the gates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,7 @@ class Fused(nn.Module):
         memory: Make | None,
         neighbors: int,
         holdout: int,
+        candidates: int,
         history_gate: bool,
         ridge: float,
     ) -> None:
@@ -94,12 +96,14 @@ class Fused(nn.Module):
             raise InputError(f"backbone.experts={list(experts)}: {unknown[0]} is none of {', '.join(EXPERTS)}")
         if not experts:
             raise InputError(f"backbone.experts is empty: name some of {', '.join(EXPERTS)}")
-        if holdout < 1 or neighbors < 1 or ridge <= 0:
-            raise InputError(
-                f"backbone: holdout={holdout} and neighbors={neighbors} must be at least 1, ridge={ridge} more than 0"
-            )
+        least = {"holdout": holdout, "candidates": candidates, "neighbors": neighbors}
+        for name, value in least.items():
+            if value < 1:
+                raise InputError(f"backbone.{name}={value}: give a whole number, 1 or more")
+        if ridge <= 0:
+            raise InputError(f"backbone.ridge={ridge}: give a number above 0, such as 1e-6")
         self.experts = [name for name in EXPERTS if name in experts]
-        self.num_items, self.length, self.holdout = num_items, length, holdout
+        self.num_items, self.length, self.holdout, self.candidates = num_items, length, holdout, candidates
         self.neighbors, self.history_gate, self.ridge = neighbors, history_gate, ridge
         self.knobs = dict(likeness)
         shared = {"representation": representation, "num_items": num_items}
@@ -138,38 +142,44 @@ class Fused(nn.Module):
             alike = neighbor_matrix(_ready(self.likeness, "attach").direction[1:], self.neighbors)
             self.carried = ItemMatrix((self.memory.similarity.matrix() @ alike).tocsr()).to(self.gate.device)
 
-    def fit_gates(self, questions: Callable[[], Iterator[tuple[History, Tensor, Tensor]]]) -> dict[str, Any]:
-        """Fit the gates to `questions()`, each call all (history, target (B,), seen (B, S)) of rows no expert has seen.
+    def fit_gates(self, questions: Iterable[tuple[History, Tensor, Tensor]]) -> dict[str, Any]:
+        """Fit the gates to questions (history, target (B,), seen (B, S)) on rows no expert has seen.
 
-        What it returns describes the fit. A case whose target the history holds is no candidate and left out.
+        What it returns describes the fit. A question whose target is among no expert's best candidates teaches nothing
+        of their order, and is left out.
         """
-        size = len(self.experts) * (2 if self.history_gate else 1)
-        count = 0
-
-        def choices() -> Iterator[logit.Choices]:
-            nonlocal count
-            count = 0
-            for history, target, seen in questions():
-                for rows in torch.arange(len(target)).split(rows_a_part(self.num_items, target.device)):
-                    new = rows[~(seen[rows] == target[rows, None]).any(dim=1)]
-                    if len(new):
-                        count += len(new)
-                        yield self._choices(History(history.item[new], history.length[new]), target[new], seen[new])
-
-        theta, value = logit.fit(choices, size, ridge=self.ridge)
+        choices, rows = [], 0
+        for history, target, seen in questions:
+            for part in torch.arange(len(target)).split(rows_a_part(self.num_items, target.device)):
+                rows += len(part)
+                some = History(history.item[part], history.length[part])
+                choices.append(self._choices(some, target[part], seen[part]))
+        count = sum(len(choice.target) for choice in choices)
         if count == 0:
             raise InputError("backbone=fused: no training row is left to fit its gates on; take another backbone")
+        size = len(self.experts) * (2 if self.history_gate else 1)
+        theta, value = logit.fit(lambda: choices, size, ridge=self.ridge)
         self.gate.zero_()
         self.gate[:, : size // len(self.experts)] = theta.view(-1, len(self.experts)).T.to(self.gate)
         named = {name: [round(float(g), 4) for g in row] for name, row in zip(self.experts, self.gate, strict=True)}
-        return {"gates": named, "gate_rows": count, "gate_log_likelihood": round(value, 5)}
+        return {"gates": named, "gate_rows": rows, "gate_choices": count, "gate_log_likelihood": round(value, 5)}
 
+    @torch.no_grad()
     def _choices(self, history: History, target: Tensor, seen: Tensor) -> logit.Choices:
-        features = torch.stack(list(self._experts(history, None)))
+        """The experts' scores of the best candidates of each, (experts, B, C), where the target is one of them."""
+        known = torch.zeros(len(target), self.num_items + 1, dtype=torch.bool, device=target.device)
+        known = known.scatter_(1, seen, True)[:, 1:]
+        scores = [score.masked_fill(known, -torch.inf) for score in self._experts(history, None)]
+        best = min(self.candidates, self.num_items)
+        column = torch.cat([score.topk(best, dim=1).indices for score in scores], dim=1).sort(dim=1).values
+        absent = known.gather(1, column)
+        absent[:, 1:] |= column[:, 1:] == column[:, :-1]  # several experts' candidate is one candidate
+        own = (column == target[:, None] - 1) & ~absent
+        row = own.any(dim=1).nonzero()[:, 0]
+        features = torch.stack([score[row].gather(1, column[row]).masked_fill(absent[row], 0.0) for score in scores])
         if self.history_gate:
-            features = torch.cat([features, features * log_length(history)[:, None]])
-        absent = torch.zeros(len(target), self.num_items + 1, dtype=torch.bool, device=target.device)
-        return logit.Choices(features, target - 1, absent.scatter_(1, seen, True)[:, 1:])
+            features = torch.cat([features, features * log_length(history)[row, None]])
+        return logit.Choices(features, own[row].int().argmax(dim=1), absent[row])
 
     def _experts(self, history: History, noise: Source) -> Iterator[Tensor]:
         """Each expert's (B, N), in the order of `experts`."""

@@ -54,7 +54,7 @@ def run(
         for question in EvaluationLoader(interactions, cases, row_length=backbone.length, device=device):
             yield question.history, question.target, question.seen
 
-    gates = backbone.fit_gates(questions)
+    gates = backbone.fit_gates(questions())
     facts |= {**gates, "gate_seconds": round(time.perf_counter() - began, 2)}
     if backbone.counts:
         facts |= counting.write(interactions, split, context.out)
