@@ -15,4 +15,6 @@ class Encoder(Protocol):
 
     def encode(self, texts: list[str]) -> np.ndarray: ...  # (n, d) float32, unit rows; a blank text is a row of zeros
 
+    def identity(self) -> dict[str, str]: ...  # what of the machine decides the vectors (dtype); loads nothing
+
     def card(self) -> dict[str, Any]: ...  # what was used, for the record: model, dtype, device, token limit

@@ -40,10 +40,15 @@ def _targets(value: Any) -> Iterator[str]:
             yield from _targets(part)
 
 
+def _knobs(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without what it tells other groups (`fit`), however deep a part with a `fit` of its own may lie."""
+    return {k: _knobs(v) if isinstance(v, Mapping) else v for k, v in values.items() if k != "fit"}
+
+
 def builder(config: Mapping[str, Any]) -> Any:
     """`build(group, **facts)`: the object that a config group describes."""
 
     def build(group: str, **facts: Any) -> Any:
-        return construct({k: v for k, v in config[group].items() if k != "fit"}, f"conf/{group}", **facts)
+        return construct(_knobs(config[group]), f"conf/{group}", **facts)
 
     return build

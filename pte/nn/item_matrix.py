@@ -44,6 +44,11 @@ class ItemMatrix(nn.Module):
     def num_items(self) -> int:
         return len(self.start) - 1
 
+    def matrix(self) -> sparse.csr_array:
+        """(N, N) on the CPU."""
+        parts = (self.value.cpu().numpy(), self.column.cpu().numpy(), self.start.cpu().numpy())
+        return sparse.csr_array(parts, shape=(self.num_items, self.num_items))
+
     @torch.no_grad()
     def forward(self, item: Tensor, weight: Tensor) -> Tensor:
         """sum_l weight_bl M[item_bl] for `item`, `weight` (B, L), 0 = padding: (B, N) float32."""

@@ -79,7 +79,8 @@ def read_answer(answer: Any) -> Answer | None:
     """The completion of a server's JSON; None where it is no chat answer. No choice or no text is a failure."""
     if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
         return None
-    usage = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
+    usage = answer.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
     choice = answer["choices"][0] if answer["choices"] else {"message": {}, "finish_reason": "content_filter"}
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):

@@ -21,7 +21,7 @@ def check_variable(name: str) -> None:
     if not _NAME.fullmatch(name) or _KEY.match(name) or mixed:
         raise InputError(
             "profiler.key_variable must be the NAME of an environment variable, as OPENAI_API_KEY; what was typed is"
-            " not one and is not repeated here. If it was the key itself, it may stand in your shell's history: revoke it"
+            " not one and is not repeated here. If it was the key itself, your shell's history may hold it: revoke it"
         )
 
 

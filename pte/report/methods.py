@@ -24,7 +24,16 @@ COUNTING = {"Popularity", "Markov", "ItemKNN", "EASE"}  # backbones that take no
 COUNT_MODEL = "Markov"  # the one to beat: counts what follows what
 # Where and how fast a run ran, not what it computed: the knobs the stages call idle.
 TECHNICAL = {
-    "profiler": {"batch_size", "device", "base_url", "parallel", "key_variable", "timeout_seconds"},
+    "profiler": {
+        "batch_size",
+        "device",
+        "base_url",
+        "parallel",
+        "key_variable",
+        "timeout_seconds",
+        "budget_tokens",
+        "failure_share",
+    },
     "encoder": {"batch_size", "device"},
     "trainer": {"accelerator", "devices", "strategy", "compile", "scores_mib"},
 }

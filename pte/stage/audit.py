@@ -30,8 +30,8 @@ NAME = "audit"
 VERSION = 1
 READS = ("profiler",)
 IDLE = (
-    "profiler.batch_size", "profiler.device", "profiler.base_url", "profiler.parallel", "profiler.key_variable",
-    "profiler.timeout_seconds",
+    "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
+    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "profiles")
 LISTED = 100  # findings written out in full; all are counted

@@ -26,7 +26,7 @@ from pte.schema.context import Context
 NAME = "embeddings"
 VERSION = 1
 READS = ("encoder",)
-IDLE = ("encoder.batch_size", "encoder.device")
+IDLE = ("encoder.batch_size", "encoder.device", "encoder.dtype")  # dtype: as resolved, in the key by identity()
 PARENTS = ("interactions", "profiles")
 
 BLOCK = 1024  # texts between two saves: some ten seconds of a CPU

@@ -6,19 +6,21 @@ model, decoding and prompt, so another K, another cut of the data or a killed ru
 
 from __future__ import annotations
 
+import json
+
 from pte.artifact import RecordLog
+from pte.profiler.loop import facts
 from pte.schema import Interactions, Split, visible_view
 from pte.schema.context import Context
 
 NAME = "profiles"
-VERSION = 1
+VERSION = 2  # 2: refusals and reasoning are no profiles; the server is part of the key
 READS = ("profiler",)
 IDLE = (
-    "profiler.batch_size", "profiler.device", "profiler.base_url", "profiler.parallel", "profiler.key_variable",
-    "profiler.timeout_seconds",
+    "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
+    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share",
 )  # fmt: skip
 PARENTS = ("interactions", "split")
-FILE = "generations.jsonl.gz"
 
 
 def run(context: Context) -> None:
@@ -28,6 +30,7 @@ def run(context: Context) -> None:
     log = RecordLog(context.work.parent.parent / "generation")
     profiles = context.build("profiler").profile(view, log=log, say=context.say)
     profiles.save(context.out)
+    (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")
     for side, entity in (("item", 1), ("user", 0)):
         texts = {"item": profiles.item, "user": profiles.user}[side]
         if len(texts) > entity:

@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 
+from pte.backbone.fused import Fused
+from pte.nn.device import device_of
 from pte.schema import Interactions, Selection, Split
 from pte.schema.context import Context
-from pte.train import counting
-from pte.train.restore import BestWeights, assemble, first_process
+from pte.train import counting, fusion
+from pte.train.restore import BestWeights, assemble
 
 NAME = "training"
 VERSION = 2  # 2: validated by the masked rule of metrics 2, DreamRec with the weights it has
@@ -34,9 +36,11 @@ def run(context: Context) -> None:
     torch.manual_seed(int(context.config["seed"]))
     selection = Selection.load(context.parents["selection"]) if "selection" in context.parents else None
     backbone = assemble(context.build, interactions, selection)
-    if backbone.trained:
+    if isinstance(backbone, Fused):
+        fusion.run(context, backbone, interactions, split, fit, device_of(context.config["trainer"]["accelerator"]))
+    elif backbone.trained:
         fit(context, backbone, interactions, split)
-    elif first_process():
+    elif counting.first():
         facts = counting.keep(interactions, split, context.out)
         context.say(f"  nothing to train: counted from {facts['sequences']:,} training histories where it is used")
 

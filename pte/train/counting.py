@@ -7,6 +7,7 @@ larger than the sequences, so these are what is kept.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,33 @@ from pte.schema import Interactions, Split
 SEQUENCES = "sequences.npz"
 
 
-def keep(interactions: Interactions, split: Split, out: Path) -> dict[str, Any]:
-    """Write sequences.npz: the training rows' items, and where each user's begin; and facts.json, which it returns."""
+def first() -> bool:
+    """Whether this is the process that writes, of a group or alone."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def sequences(interactions: Interactions, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """The training rows' items (R,), and where each user's begin, (S+1,); users without any have none."""
     item = interactions.item[split.train].astype(np.int64)
-    count = np.bincount(interactions.user[split.train], minlength=interactions.num_users)
-    start = np.concatenate([[0], np.cumsum(count[count > 0])]).astype(np.int64)
+    size = np.bincount(interactions.user[split.train], minlength=interactions.num_users)
+    return item, np.concatenate([[0], np.cumsum(size[size > 0])]).astype(np.int64)
+
+
+def write(interactions: Interactions, split: Split, out: Path) -> dict[str, int]:
+    """Write sequences.npz; returns how many sequences and rows are in it."""
+    item, start = sequences(interactions, split)
     np.savez(out / SEQUENCES, item=item, start=start)
-    facts = {"trained": False, "parameters": 0, "sequences": len(start) - 1, "rows": len(item)}
+    return {"sequences": len(start) - 1, "rows": len(item)}
+
+
+def keep(interactions: Interactions, split: Split, out: Path) -> dict[str, Any]:
+    """Write sequences.npz and facts.json, which it returns."""
+    facts = {"trained": False, "parameters": 0, **write(interactions, split, out)}
     (out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     return facts
 
 
 def count(backbone: Any, path: Path) -> None:
     """Fit a backbone to the sequences kept in `path`, on the device it lies on."""
-    with np.load(path / SEQUENCES, allow_pickle=False) as kept:
-        backbone.fit(kept["item"], kept["start"])
+    with np.load(path / SEQUENCES, allow_pickle=False) as file:
+        backbone.fit(file["item"], file["start"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pte.artifact import write_atomic
+from pte.backbone.fused import Fused
 from pte.nn.device import device_of
 from pte.schema import Interactions, Selection
-from pte.train import counting
+from pte.train import counting, fusion
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, and a counted backbone does without
     from pte.train.early_stopping import EarlyStopping
@@ -28,7 +28,10 @@ def assemble(build: Callable[..., Any], interactions: Interactions, selection: S
     """Representation and backbone as the config describes them, untrained."""
     vectors = None if selection is None else torch.from_numpy(selection.item)
     representation = build("representation", num_items=interactions.num_items, vectors=vectors)
-    return build("backbone", representation=representation, num_items=interactions.num_items)
+    backbone = build("backbone", representation=representation, num_items=interactions.num_items)
+    if isinstance(backbone, Fused):
+        backbone.attach(vectors)
+    return backbone
 
 
 def restore(
@@ -36,7 +39,9 @@ def restore(
 ) -> nn.Module:
     """The trained backbone of a finished training artefact, in evaluation mode, on the device `accelerator` names."""
     backbone = assemble(build, interactions, selection).to(device_of(accelerator))
-    if backbone.trained:
+    if isinstance(backbone, Fused):
+        fusion.restore(backbone, path)
+    elif backbone.trained:
         backbone.load_state_dict(load_weights(path))
     else:
         counting.count(backbone, path)
@@ -55,7 +60,7 @@ class BestWeights:
         self.file = work / "best.safetensors"
 
     def save(self, state: dict[str, Tensor]) -> None:
-        if first_process():
+        if counting.first():
             weights = {k.removeprefix("backbone."): v.detach().cpu().contiguous() for k, v in state.items()}
             scratch = self.file.with_suffix(".tmp")
             save_file(weights, scratch)
@@ -72,8 +77,3 @@ class BestWeights:
         facts = {"monitor": stopping.monitor, "best": stopping.best, "best_epoch": stopping.best_epoch, **facts}
         facts["epochs"] = len(stopping.rows)
         write_atomic(out / "facts.json", json.dumps(facts, indent=1))
-
-
-def first_process() -> bool:
-    """Whether this is the process that writes, of a group or alone."""
-    return os.environ.get("RANK", "0") == "0"

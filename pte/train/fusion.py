@@ -1,0 +1,78 @@
+"""The training stage of backbone=fused: train the reader, count, fit the gates on rows neither has seen, count again.
+
+Leaves weights.safetensors (reader.* and gate), sequences.npz where an expert counts, and facts.json with the gates.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pte.artifact import write_atomic
+from pte.backbone.fused import Fused
+from pte.nn.batch import History
+from pte.protocol.holdout import holdout_cases, holdout_rows
+from pte.schema import Interactions, Split
+from pte.schema.context import Context
+from pte.train import counting
+from pte.train.loader import EvaluationLoader
+
+WEIGHTS = "weights.safetensors"
+FitReader = Callable[[Context, Any, Interactions, Split], None]  # trains and leaves WEIGHTS and facts.json
+
+
+def run(
+    context: Context, backbone: Fused, interactions: Interactions, split: Split, fit: FitReader, device: torch.device
+) -> None:
+    """Fill the artefact's folder. In a process group all train, and the first alone does the rest."""
+    # The same rows for every seed, so that texts written without them serve all seeds of a table.
+    rows = holdout_rows(interactions, split, count=backbone.holdout, seed=0)
+    train = split.train.copy()
+    train[rows] = False
+    rest = replace(split, train=train)
+    if backbone.trained:
+        fit(context, backbone.reader, interactions, rest)
+    if not counting.first():
+        return
+    facts: dict[str, Any] = {"trained": False, "parameters": 0, "free_per_item": 0}
+    if backbone.trained:
+        backbone.reader.load_state_dict(load_file(context.out / WEIGHTS))
+        facts = json.loads((context.out / "facts.json").read_text(encoding="utf-8"))
+    began = time.perf_counter()
+    backbone.to(device).eval()
+    backbone.fit(*counting.sequences(interactions, rest))
+    cases = holdout_cases(interactions, split, rows)
+
+    def questions() -> Iterator[tuple[History, Tensor, Tensor]]:
+        for question in EvaluationLoader(interactions, cases, row_length=backbone.length, device=device):
+            yield question.history, question.target, question.seen
+
+    gates = backbone.fit_gates(questions())
+    facts |= {**gates, "gate_seconds": round(time.perf_counter() - began, 2)}
+    if backbone.counts:
+        facts |= counting.write(interactions, split, context.out)
+    save_file({k: v.cpu().contiguous() for k, v in backbone.state_dict().items()}, context.out / WEIGHTS)
+    write_atomic(context.out / "facts.json", json.dumps(facts, indent=1))
+    context.say(f"  score = {formula(gates['gates'])}; fitted on {gates['gate_rows']:,} rows no expert had seen")
+
+
+def restore(backbone: Fused, path: Path) -> None:
+    """What `run` left in `path`, into a backbone on its device."""
+    backbone.load_state_dict(load_file(path / WEIGHTS))
+    if backbone.counts:
+        counting.count(backbone, path)
+
+
+def formula(gates: dict[str, list[float]]) -> str:
+    """One line: what is added up, and how much of it."""
+    return " + ".join(
+        f"{a:.2f} {name}" if not b else f"({a:.2f} {b:+.2f} log length) {name}" for name, (a, b) in gates.items()
+    )

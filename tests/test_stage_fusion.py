@@ -1,0 +1,118 @@
+"""backbone=fused through the training stage: what the reader sees, what is kept, what comes back."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from pte.backbone.fused import Fused
+from pte.backbone.markov import Markov
+from pte.nn.batch import History
+from pte.protocol.holdout import holdout_rows
+from pte.protocol.leave_one_out import LeaveOneOut
+from pte.schema import Interactions, Items, Selection
+from pte.schema.context import Context
+from pte.stage import training
+from pte.train import counting, fusion
+from pte.train.loader import TrainingLoader
+
+N, U, L = 12, 30, 8
+PLANTED = 12  # an item of held-out rows alone
+MEMORY = {"window": 2, "distance_power": 1.0, "backward": 0.5, "shrink": 1.0, "recency": 0.5, "fallback": 0.01}
+
+
+class Reader(nn.Module):
+    def __init__(self, *, representation: nn.Module, num_items: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.arange(num_items, dtype=torch.float32) / num_items)
+
+    def score(self, history: History, *, noise=None) -> torch.Tensor:
+        return self.weight.expand(len(history.item), -1)
+
+
+@pytest.fixture
+def data():
+    """The last training row of every user whose it is not shown to prompts is PLANTED, and no other row is."""
+    item = np.random.default_rng(0).integers(1, PLANTED, (U, L)).astype(np.int32).ravel()
+    user = np.repeat(np.arange(U, dtype=np.int32), L)
+    items = Items([str(i) for i in range(N + 1)], [""] * (N + 1), {})
+    interactions = Interactions(user, item, np.arange(U * L), [str(u) for u in range(U)], items, {})
+    split = LeaveOneOut()(interactions)
+    item[holdout_rows(interactions, split, count=1000, seed=0)] = PLANTED
+    return interactions, split
+
+
+def build(group, **facts):
+    if group == "representation":
+        return nn.Module()
+    return Fused(
+        **facts, length=50, experts=["reader", "likeness", "memory"], reader=Reader,
+        memory=functools.partial(Markov, length=50, **MEMORY), neighbors=2,
+        likeness={"recency": 0.5, "components": None, "eps": 1e-5},
+        holdout=1000, candidates=5, history_gate=True, ridge=1e-3,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(data, tmp_path):
+    """The stage on the planted rows, with a reader that is handed its weights; what was counted, call by call."""
+    for name in ("out", "work"):
+        (tmp_path / name).mkdir()
+    context = Context({"seed": 0}, {}, tmp_path / "out", tmp_path / "work", build, [], lambda line: None)
+    vectors = torch.randn(N + 1, 4, generator=torch.Generator().manual_seed(1)).numpy()
+    selection = Selection(np.zeros((U, 4)), vectors, np.zeros(U, np.int16), np.zeros(N + 1, np.int16))
+    backbone = training.assemble(build, data[0], selection)
+    read, counted = [], []
+    count = backbone.fit
+    backbone.fit = lambda item, start: (counted.append(item), count(item, start))
+
+    def fit(context, reader, interactions, split):
+        loader = TrainingLoader(interactions, split, row_length=50, batch_size=64, seed=0)
+        read.extend(batch.item for batch in loader)
+        read.extend(batch.target for batch in loader)
+        save_file({"weight": torch.linspace(0, 1, N)}, context.out / fusion.WEIGHTS)
+        (context.out / "facts.json").write_text('{"parameters": 12, "free_per_item": 0}')
+
+    fusion.run(context, backbone, *data, fit, torch.device("cpu"))
+    return context.out, read, counted, backbone, selection
+
+
+def test_the_reader_and_the_gates_counts_never_see_a_held_out_row(run):
+    _, read, counted, *_ = run
+    assert read
+    assert not any((part == PLANTED).any() for part in read)
+    assert len(counted) == 1
+    assert PLANTED not in counted[0]
+
+
+def test_memory_counts_them_afterwards(run, data):
+    with np.load(run[0] / counting.SEQUENCES) as file:
+        assert (file["item"] == PLANTED).sum() == (data[0].item == PLANTED).sum() > 0
+        assert len(file["item"]) == data[1].train.sum()
+
+
+def test_what_comes_back_scores_equal(run, data):
+    out, _, _, backbone, selection = run
+    restored = training.restore(build, out, data[0], selection, "cpu")
+    backbone.fit(*counting.sequences(*data))
+    history = History(torch.tensor([[1, 2], [3, 0]]), torch.tensor([2, 1]))
+    assert torch.equal(restored.score(history), backbone.score(history))
+    assert torch.equal(restored.reader.weight, torch.linspace(0, 1, N))
+    assert restored.gate.any()
+
+
+def test_facts_say_what_the_method_consists_of(run):
+    facts = json.loads((run[0] / "facts.json").read_text())
+    assert list(facts["gates"]) == ["reader", "likeness", "memory"]
+    assert facts["parameters"] == 12
+    assert facts["gate_rows"] >= facts["gate_choices"] > 0
+
+
+def test_the_formula_is_one_line():
+    assert (
+        fusion.formula({"reader": [1.0, 0.0], "memory": [2.0, -0.5]}) == "1.00 reader + (2.00 -0.50 log length) memory"
+    )
