@@ -19,6 +19,7 @@ from pte.schema.context import Context
 from pte.stage import training
 from pte.train import counting, fusion
 from pte.train.loader import TrainingLoader
+from pte.train.restore import restore
 
 N, U, L = 12, 30, 8
 PLANTED = 12  # an item of held-out rows alone
@@ -97,7 +98,7 @@ def test_memory_counts_them_afterwards(run, data):
 
 def test_what_comes_back_scores_equal(run, data):
     out, _, _, backbone, selection = run
-    restored = training.restore(build, out, data[0], selection, "cpu")
+    restored = restore(build, out, data[0], selection, "cpu")
     backbone.fit(*counting.sequences(*data))
     history = History(torch.tensor([[1, 2], [3, 0]]), torch.tensor([2, 1]))
     assert torch.equal(restored.score(history), backbone.score(history))

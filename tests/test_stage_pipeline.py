@@ -33,7 +33,7 @@ def modules(monkeypatch):
         "split": stage("split", ("protocol",), ("interactions",), idle=("protocol.workers",)),
     }
     monkeypatch.setattr(plan, "stage_module", made.__getitem__)
-    monkeypatch.setattr(plan, "builder", lambda config: lambda group, **facts: None)
+    monkeypatch.setattr(plan, "builder", lambda config: lambda group, **facts: SimpleNamespace(identity=dict))
     return made
 
 

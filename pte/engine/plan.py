@@ -83,7 +83,7 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
         if name == "interactions":
             facts["roots"] = module.roots(builder(config)("dataset"))
-        if "encoder" in module.READS:
+        if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
         if held := local_models(knobs):
             facts["models"] = held

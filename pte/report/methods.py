@@ -27,14 +27,13 @@ TECHNICAL = {
     "profiler": {
         "batch_size",
         "device",
-        "base_url",
         "parallel",
         "key_variable",
         "timeout_seconds",
         "budget_tokens",
         "failure_share",
     },
-    "encoder": {"batch_size", "device"},
+    "encoder": {"batch_size", "device", "dtype"},
     "trainer": {"accelerator", "devices", "strategy", "compile", "scores_mib"},
 }
 
