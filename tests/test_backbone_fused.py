@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from pte.backbone import fused as module
 from pte.backbone.fused import EXPERTS, Fused, neighbor_matrix
 from pte.backbone.markov import Markov
 from pte.nn.batch import History
@@ -111,7 +112,10 @@ def test_another_numbering_of_the_items_renumbers_the_scores():
     torch.testing.assert_close(other.score(history), model.score(HISTORY)[:, order[1:] - 1], rtol=1e-4, atol=1e-4)
 
 
-def test_gates_are_those_of_the_largest_likelihood():
+def test_gates_are_those_of_the_largest_likelihood(monkeypatch):
+    monkeypatch.setattr(module, "SLOPE_CHOICES", 0)
+    monkeypatch.setattr(module, "PRIOR_WEIGHT", 0.0)
+    prior = torch.tensor([[6.0, 0.0], [6.0, 0.0]])
     model = gated(fused(experts=["likeness", "memory"]))
 
     def value(gate: torch.Tensor) -> float:
@@ -119,7 +123,7 @@ def test_gates_are_those_of_the_largest_likelihood():
         score = model.score(HISTORY).double()
         score[torch.zeros(3, N + 1, dtype=torch.bool).scatter(1, HISTORY.item, True)[:, 1:]] = -torch.inf
         likelihood = score.log_softmax(1)[torch.arange(3), torch.tensor([2, 3, 4])].mean()
-        return float(likelihood) - 1e-3 * float(gate.square().sum()) / 2
+        return float(likelihood) - 1e-3 * float((gate - prior).square().sum()) / 2
 
     best = model.gate.clone()
     top = value(best)
@@ -128,6 +132,13 @@ def test_gates_are_those_of_the_largest_likelihood():
             moved = best.clone()
             moved[place] += step
             assert value(moved) < top
+
+
+def test_few_questions_leave_the_gates_near_fixed_ones():
+    facts = fused().fit_gates(questions())
+    for name, (constant, slope) in facts["gates"].items():
+        assert slope == 0
+        assert abs(constant - module.PRIOR[name]) < 2.5
 
 
 def test_a_target_of_the_history_is_no_question():

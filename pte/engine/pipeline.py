@@ -19,7 +19,7 @@ from pte.artifact import Store
 from pte.engine import launch, plan, provenance, run_folder
 from pte.engine.build import builder, construct
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
-from pte.schema import InputError
+from pte.schema import InputError, Interactions
 from pte.schema.context import Context
 
 AUTO = "pte.profiler.auto"  # the marker of profiler=auto
@@ -105,7 +105,7 @@ class Run:
         from pte.profiler.auto import count_generations, resolve_auto
 
         path = self.make(plan.steps(self.config, self.store, ["interactions"])[0])
-        data = plan.stage_module("interactions").load(path)
+        data = Interactions.load(path)
         wanted = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
         choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler

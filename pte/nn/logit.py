@@ -2,8 +2,9 @@
 
     P(j | case) = exp(theta . phi_j) / sum_i exp(theta . phi_i)        McFadden, 1974; i over the candidates left
 
-The log-likelihood is concave, so Newton's steps from zero reach its one maximum in a handful of passes, without a
-learning rate and without chance. A ridge of `ridge` per case keeps it there where features depend on each other.
+The log-likelihood is concave, so Newton's steps reach its one maximum in a handful of passes, without a
+learning rate and without chance. A ridge of `ridge` per case towards `prior` keeps it there where features depend on
+each other, and keeps it near `prior` where cases are few.
 """
 
 from __future__ import annotations
@@ -24,16 +25,22 @@ class Choices:
     absent: Tensor  # (B, N) bool: no candidate, such as what a masked ranking leaves out; never the target
 
 
-def fit(cases: Callable[[], Iterable[Choices]], size: int, *, ridge: float, steps: int = 25) -> tuple[Tensor, float]:
-    """theta (K,) float64 and the mean log-likelihood; `cases()` gives all of them anew at every call."""
-    theta = torch.zeros(size, dtype=torch.float64)
-    value, gradient, curvature = likelihood(cases(), theta, ridge)
+def fit(
+    cases: Callable[[], Iterable[Choices]], size: int, *, ridge: float, prior: Tensor | None = None, steps: int = 25
+) -> tuple[Tensor, float]:
+    """theta (K,) float64 and the mean log-likelihood; `cases()` gives all of them anew at every call.
+
+    prior: (K,), what the ridge pulls to; None: zeros.
+    """
+    prior = torch.zeros(size, dtype=torch.float64) if prior is None else prior.double()
+    theta = prior.clone()
+    value, gradient, curvature = likelihood(cases(), theta, ridge, prior)
     for _ in range(steps):
         step = torch.linalg.solve(curvature, gradient)
         if float(step @ gradient) < 1e-9:  # twice what is still to be gained per case
             break
         while True:  # half as far until it gains: far from the maximum the parabola may overshoot
-            found = likelihood(cases(), theta + step, ridge)
+            found = likelihood(cases(), theta + step, ridge, prior)
             if found[0] >= value or float(step.abs().max()) < 1e-9:
                 break
             step = step / 2
@@ -41,8 +48,10 @@ def fit(cases: Callable[[], Iterable[Choices]], size: int, *, ridge: float, step
     return theta, value
 
 
-def likelihood(cases: Iterable[Choices], theta: Tensor, ridge: float) -> tuple[float, Tensor, Tensor]:
-    """Mean of log P less ridge |theta|^2 / 2, its gradient (K,), and minus its second derivatives (K, K); float64."""
+def likelihood(
+    cases: Iterable[Choices], theta: Tensor, ridge: float, prior: Tensor | float = 0.0
+) -> tuple[float, Tensor, Tensor]:
+    """Mean of log P less ridge |theta - prior|^2 / 2, its gradient (K,), minus its second derivatives (K, K)."""
     size = len(theta)
     value, gradient = 0.0, torch.zeros(size, dtype=torch.float64)
     curvature, count = torch.zeros(size, size, dtype=torch.float64), 0
@@ -62,7 +71,7 @@ def likelihood(cases: Iterable[Choices], theta: Tensor, ridge: float) -> tuple[f
     count = max(1, count)
     eye = torch.eye(size, dtype=torch.float64)
     return (
-        value / count - ridge * float(theta @ theta) / 2,
-        gradient / count - ridge * theta,
+        value / count - ridge * float((theta - prior).square().sum()) / 2,
+        gradient / count - ridge * (theta - prior),
         curvature / count + ridge * eye,
     )
