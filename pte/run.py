@@ -19,9 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.paths import CONF_DIR
+from pte.profiler.secret import check_variable
 from pte.schema import InputError
 
 SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
+USERINFO = re.compile(r"\w+://[^/@\s]+@")
 _failed: list[str] = []
 
 
@@ -30,6 +32,13 @@ def refuse_secrets(arguments: list[str]) -> None:
     for argument in arguments:
         key, found, value = argument.lstrip("+").partition("=")
         given = value.strip("'\"")
+        name = key.lstrip("~")
+        if found and USERINFO.search(value):
+            raise InputError(
+                f"{name}: a URL with a user name or password would be recorded in the run folder: leave them out"
+            )
+        if found and name == "profiler.key_variable" and given not in ("", "null"):
+            check_variable(given)
         if found and SECRET.search(key) and given not in ("", "null") and not given.startswith("${oc.env:"):
             raise InputError(
                 f"{key}=... would be recorded in the run folder: export it as NAME and give '{key}=${{oc.env:NAME}}'"

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pte.run import refuse_secrets
+from pte.schema import InputError
+
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
     "representation=id", "backbone.layers=1", "backbone.fit.width=8", "backbone.inner=16", "backbone.heads=1",
@@ -189,3 +192,15 @@ def test_a_users_own_options_come_from_config_dir(finished):
     done = pte("--config-dir", str(folder / "mine"), *arguments[:-1], "protocol=short", "plan=true", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith("split") and line.endswith("miss")]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["profiler.base_url=http://user:pw-hidden@host/v1", "logger.wandb.base_url='https://u:pw-hidden@host'",
+     "+profiler.base_url=https://pw-hidden@host", "profiler.key_variable=sk-pwhidden0123456789",
+     "dataset.licence=https://token:pw-hidden@host/x"],
+)  # fmt: skip
+def test_addresses_and_variables_that_hold_a_secret_are_refused_unrepeated(word):
+    with pytest.raises(InputError) as refusal:
+        refuse_secrets([word])
+    assert "hidden" not in str(refusal.value)
