@@ -6,9 +6,11 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
+from pte.protocol.facts import require_cases
 from pte.protocol.leave_one_out import LeaveOneOut
-from pte.schema import Split
+from pte.schema import Cases, InputError, Split
 from pte.schema.context import Context
 from pte.stage import split as stage
 
@@ -56,3 +58,16 @@ def test_run_applies_the_protocol(tmp_path, twelve):
     assert_same_split(Split.load(out), protocol(twelve))
     assert json.loads((out / "facts.json").read_text())["train_rows"] == 8
     assert "8 train rows (1 withheld" in said[0]
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_a_split_without_cases_is_refused(twelve, twelve_split, part):
+    none = Cases(user=np.zeros(0, np.int32), target=np.zeros(0, np.int64), tied=np.zeros(0, bool))
+    with pytest.raises(InputError, match=r"no (validation|test) case: 4 users, the longest history has 5 rows"):
+        require_cases(twelve, replace(twelve_split, **{part: none}))
+    require_cases(twelve, twelve_split)
+
+
+def test_a_split_without_training_rows_is_refused(twelve, twelve_split):
+    with pytest.raises(InputError, match="no training row"):
+        require_cases(twelve, replace(twelve_split, train=np.zeros(12, bool)))

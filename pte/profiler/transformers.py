@@ -75,7 +75,8 @@ class TransformersEngine:
 
     @cached_property
     def _identity(self) -> Mapping[str, Any]:
-        return {"model": model_identity(self.causal), "decoding": self.decoding.identity()}
+        dtype = str(self.causal.dtype).removeprefix("torch.")  # as auto resolves here: it decides the completions
+        return {"model": model_identity(self.causal), "decoding": self.decoding.identity(), "dtype": dtype}
 
     def identity(self) -> Mapping[str, Any]:
         return self._identity

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pte.schema import Cases, Interactions, Split
+from pte.schema import Cases, InputError, Interactions, Split
 
 
 def describe(interactions: Interactions, split: Split) -> dict[str, Any]:
@@ -59,6 +59,20 @@ def check(interactions: Interactions, split: Split) -> None:
     both = last[split.test.user]
     if (both >= split.test.target).any():
         raise AssertionError("a user's validation target must come before the test target")
+
+
+def require_cases(interactions: Interactions, split: Split) -> None:
+    """Refuse a split with nothing to learn from or to ask, which would fail or print an empty table stages later."""
+    for part, count in (("validation", len(split.valid.target)), ("test", len(split.test.target))):
+        if not count:
+            longest = int(np.bincount(interactions.user, minlength=1).max()) if len(interactions.user) else 0
+            raise InputError(
+                f"the protocol leaves no {part} case: {interactions.num_users:,} users, the longest history has"
+                f" {longest} rows. A user is asked about the last rows and needs earlier ones to be asked from"
+                " (leave-one-out: three rows): give more data, keep longer histories, or take another protocol"
+            )
+    if not split.train.any():
+        raise InputError("the protocol leaves no training row: give more data, or take another protocol")
 
 
 def _check_cases(interactions: Interactions, split: Split, part: Cases) -> None:

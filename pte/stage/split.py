@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pte.protocol.facts import check, describe
+from pte.protocol.facts import check, describe, require_cases
 from pte.schema import Interactions
 from pte.schema.context import Context
 
@@ -20,6 +20,7 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     split = context.build("protocol")(interactions)
     check(interactions, split)
+    require_cases(interactions, split)
     facts = describe(interactions, split)
     split.save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
