@@ -48,7 +48,7 @@ WAYS = {
     "bf16-mixed": Way("bfloat16", autocast=True),
     "bf16-mixed, compiled": Way("bfloat16", autocast=True, compiled=True),
 }
-MATMUL = {"bfloat16": "medium", "float32": "highest"}  # as pte/lit/recommender.py sets it
+MATMUL = {"bfloat16": "medium", "float32": "highest"}  # as pte/train/recommender.py sets it
 
 
 def prepare(interactions: Path, shape: str, way: Way, device: str) -> Callable[[int], float]:

@@ -20,7 +20,7 @@ from pte.train.loader import TrainingLoader
 
 SEED = 0
 PUBLISHED = ("backbone.target_gradient=true", "backbone.sphere=false")  # DreamRec's own loss, as the plain port has it
-PRECISION = {"bfloat16": "medium", "float32": "highest"}  # as pte/lit/recommender.py sets it
+PRECISION = {"bfloat16": "medium", "float32": "highest"}  # as pte/train/recommender.py sets it
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class NextItem(nn.Module):
     """score_j = h . e_j (or their cosine, where the loss has it), h the state after the last item of the history.
 
     encoder: an nn.Module as nn/sequence describes it. product: name of a torch dtype, of the inputs of the loss's
-    matrix products. loss, loss_knobs: see nn/objective, which raises InputError on what it does not know.
+    matrix products. loss, loss_knobs: see nn/loss/objective, which raises InputError on what it does not know.
     """
 
     uses_text = False

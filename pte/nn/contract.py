@@ -1,6 +1,6 @@
 """What a backbone is made on, and what it must offer: two verbs, and nobody inherits.
 
-One that shares work between histories may score them in parts as well (see nn/part):
+One that shares work between histories may score them in parts as well (see nn/kernel/chunked_scoring):
 
     score_parts(history, *, noise) -> Iterator[Tensor]    the rows of `score`, the next few histories at a time
 

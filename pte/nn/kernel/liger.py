@@ -1,4 +1,4 @@
-"""Liger Kernel's fused linear cross-entropy as a way to make nn/cross_entropy's loss and gradients on a GPU.
+"""Liger Kernel's fused linear cross-entropy as a way to make kernel/cross_entropy's loss and gradients on a GPU.
 
 Hsu et al., 2024 (arXiv 2410.10989), `liger_kernel` on PyPI, by its public functional form. Per chunk of rows: a product
 of states and items, one Triton kernel that turns the logits where they lie into (p_ti - [i = y_t]) and a loss, and two
