@@ -1,4 +1,4 @@
-"""The two ways over a catalogue's logits that nn/kernel/cross_entropy takes: blocks of rows, or tiles of rows and items.
+"""The two ways over a catalogue's logits that kernel/cross_entropy takes: blocks of rows, or tiles of rows and items.
 
 Both give the sum over targets and its gradients, with h_t the states, e_i the items, y_t the targets:
 
