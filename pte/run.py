@@ -23,7 +23,9 @@ from pte.profiler.secret import check_variable
 from pte.schema import InputError
 
 SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
-USERINFO = re.compile(r"\w+://[^/@\s]+@")
+URL_SECRET = re.compile(  # a user name, or a parameter that is named like a secret
+    r"\w+://(?:[^/@\s]+@|\S*[?&][\w-]*(?:key|token|secret|passw(?:or)?d|credential)s?=)", re.IGNORECASE
+)
 _failed: list[str] = []
 
 
@@ -33,9 +35,9 @@ def refuse_secrets(arguments: list[str]) -> None:
         key, found, value = argument.lstrip("+").partition("=")
         given = value.strip("'\"")
         name = key.lstrip("~")
-        if found and USERINFO.search(value):
+        if found and URL_SECRET.search(value):
             raise InputError(
-                f"{name}: a URL with a user name or password would be recorded in the run folder: leave them out"
+                f"{name}: a URL with a user name or a secret would be recorded in the run folder: leave it out"
             )
         if found and name == "profiler.key_variable" and given not in ("", "null"):
             check_variable(given)

@@ -198,7 +198,8 @@ def test_a_users_own_options_come_from_config_dir(finished):
     "word",
     ["profiler.base_url=http://user:pw-hidden@host/v1", "logger.wandb.base_url='https://u:pw-hidden@host'",
      "+profiler.base_url=https://pw-hidden@host", "profiler.key_variable=sk-pwhidden0123456789",
-     "dataset.licence=https://token:pw-hidden@host/x"],
+     "dataset.licence=https://token:pw-hidden@host/x", "profiler.base_url=https://host/v1?api_key=pw-hidden",
+     "dataset.licence=https://host/x?a=1&access_token=pw-hidden"],
 )  # fmt: skip
 def test_addresses_and_variables_that_hold_a_secret_are_refused_unrepeated(word):
     with pytest.raises(InputError) as refusal:
