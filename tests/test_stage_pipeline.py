@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from pte.artifact import Store
+from pte.asset import knob_content
 from pte.engine import pipeline, plan, run_folder
 from pte.engine.build import construct
 from pte.engine.launch import process_count
@@ -71,9 +72,10 @@ def test_a_model_folder_of_ones_own_is_known_by_its_content(modules, tmp_path):
     assert keys(config, tmp_path) == before
     (folder / "weights").write_text("tuned")
     assert keys(config, tmp_path)[1] != before[1]
-    assert list(plan.local_models({"encoder": {"model": f"file:{folder}"}})) == ["encoder"]
+    assert list(knob_content({"encoder": {"model": f"file:{folder}"}})) == ["encoder"]
+    assert list(knob_content({"profiler": {"file": str(folder / "weights")}})) == ["profiler.file"]
     for elsewhere in ("owner/name", "pypi:pack==1/file", "", None):
-        assert plan.local_models({"encoder": {"model": elsewhere}}) == {}
+        assert knob_content({"encoder": {"model": elsewhere}}) == {}
 
 
 def test_keys_do_not_depend_on_the_hash_seed():
@@ -148,3 +150,31 @@ def test_process_count():
     assert process_count({"devices": "auto", "accelerator": "cpu"}) == 1
     with pytest.raises(InputError, match="devices=0"):
         process_count({"devices": 0, "accelerator": "cpu"})
+
+
+@pytest.mark.parametrize(
+    ("selector", "candidates", "asked", "encoded"),
+    [("grpo", 4, "auto", True), ("best_of_k", 4, "auto", True), ("mean", 4, "auto", False), ("first", 4, "auto", False),
+     ("random", 4, "auto", False), ("permuted", 4, "auto", False), ("grpo", 1, "auto", False),
+     ("mean", 4, True, True), ("mean", 4, False, False)],
+)  # fmt: skip
+def test_users_texts_are_encoded_where_a_selector_judges_them(selector, candidates, asked, encoded):
+    target = {"grpo": "grpo.GRPO", "best_of_k": "best_of_k.BestOfK"}.get(selector, f"{selector}.{selector.title()}")
+    config = {
+        "user_texts": asked, "selector": {"_target_": f"pte.selector.{target}"},
+        "profiler": {"num_candidates": candidates},
+    }  # fmt: skip
+    assert plan.user_texts(config) is encoded
+
+
+@pytest.mark.parametrize(("asked", "words"), [(False, "selector=mean"), ("some", "auto, true or false")])
+def test_users_texts_cannot_be_left_out_where_they_are_judged(asked, words):
+    selector = {"_target_": "pte.selector.grpo.GRPO"}
+    with pytest.raises(InputError, match=words):
+        plan.user_texts({"user_texts": asked, "selector": selector, "profiler": {"num_candidates": 2}})
+
+
+def test_the_key_says_which_sides_were_encoded():
+    module = plan.stage_module("embeddings")
+    keys = [plan.knobs_of(module, {"encoder": {"dtype": "x"}, "user_texts": read}) for read in (True, False)]
+    assert keys == [{"encoder": {}, "user_texts": True}, {"encoder": {}, "user_texts": False}]

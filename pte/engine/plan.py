@@ -18,7 +18,7 @@ from typing import Any
 from hydra.utils import get_class
 
 from pte.artifact import Store, digest
-from pte.asset import content
+from pte.asset import knob_content
 from pte.engine.build import builder
 from pte.schema import InputError
 
@@ -63,14 +63,19 @@ def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
     return knobs
 
 
-def local_models(knobs: Mapping[str, Any]) -> dict[str, str]:
-    """A hash of what lies where a stage's model is a folder or file of one's own, which may be written anew."""
-    found = {}
-    for group, value in knobs.items():
-        model = value.get("model") if isinstance(value, Mapping) else None
-        if isinstance(model, str) and model and (path := Path(model.removeprefix("file:")).expanduser()).exists():
-            found[group] = content(path)
-    return found
+def user_texts(config: Mapping[str, Any]) -> bool:
+    """Whether users' texts are encoded: where the selector judges several of them. No model takes users' vectors."""
+    asked = config["user_texts"]
+    if asked not in ("auto", True, False):
+        raise InputError(f"user_texts={asked}: give auto, true or false")
+    candidates = config["profiler"].get("num_candidates")
+    read = bool(get_class(config["selector"]["_target_"]).reads_reward) and candidates != 1
+    if asked is False and read:
+        raise InputError(
+            "user_texts=false: this selector judges the texts of users by the reward; type selector=mean or"
+            " selector=first with it, or user_texts=auto"
+        )
+    return read if asked == "auto" else bool(asked)
 
 
 def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Step]:
@@ -85,7 +90,7 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
             facts["roots"] = module.roots(builder(config)("dataset"))
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
-        if held := local_models(knobs):
+        if held := knob_content(knobs):
             facts["models"] = held
         key = digest(facts)
         made[name] = Step(name, key, parents, knobs, store.find(name, key))

@@ -54,11 +54,13 @@ def reward_data(
     device: torch.device,
 ) -> RewardData:
     """Gather what rewards read. parsed: (U, K) and (N+1, K) bool."""
-    train = split.train
+    train, items = split.train, embeddings.item
+    blank = torch.zeros(1, 1, 1).expand(interactions.num_users, *items.shape[1:])  # users not encoded: no memory
+    user = blank if embeddings.user is None else torch.from_numpy(embeddings.user)
     visible = torch.from_numpy(split.visible[train]).to(device)
     return RewardData(
-        user=torch.from_numpy(embeddings.user).to(device),
-        item=torch.from_numpy(embeddings.item).to(device),
+        user=user.to(device),
+        item=torch.from_numpy(items).to(device),
         metadata=torch.from_numpy(embeddings.metadata).to(device),
         user_texts=Texts(profiles.user, parsed[0]),
         item_texts=Texts(profiles.item, parsed[1]),

@@ -12,16 +12,20 @@ import numpy as np
 class Embeddings:
     """Unit vectors (float32) of the candidates and of the plain metadata."""
 
-    user: np.ndarray  # (U, K, d)
+    user: np.ndarray | None  # (U, K, d); None where nothing reads users' texts, so that they were not encoded
     item: np.ndarray  # (N+1, K, d), row 0 zeros
     metadata: np.ndarray  # (N+1, d), row 0 zeros: title and text columns, no profile
 
     def save(self, out: Path) -> None:
-        """Write user.npy, item.npy and metadata.npy into the folder `out`."""
+        """Write user.npy (where users were encoded), item.npy and metadata.npy into the folder `out`."""
         for name, table in vars(self).items():
-            np.save(out / f"{name}.npy", table)
+            if table is not None:
+                np.save(out / f"{name}.npy", table)
 
     @classmethod
     def load(cls, path: Path) -> Embeddings:
         """Read back what `save` wrote."""
-        return cls(*(np.load(path / f"{name}.npy", allow_pickle=False) for name in ("user", "item", "metadata")))
+        sides = {name: path / f"{name}.npy" for name in ("user", "item", "metadata")}
+        if not sides["user"].exists():
+            del sides["user"]
+        return cls(**{"user": None, **{name: np.load(file, allow_pickle=False) for name, file in sides.items()}})
