@@ -50,9 +50,9 @@ def world(tmp_path, twelve):
     twelve.save(folders["interactions"])
     Profiles([], [], generations).save(folders["profiles"])
 
-    def context(encoder, name="out", users=True, **knobs):
+    def context(encoder, name="out", sides=("item", "metadata", "user"), **knobs):
         (tmp_path / name).mkdir()
-        config = {"encoder": knobs, "user_texts": users}
+        config = {"encoder": knobs, "encoded": sides}
         work = tmp_path / "work" / "embeddings" / name  # of this key alone; vectors are kept beside it
         return Context(config, folders, tmp_path / name, work, lambda group: encoder, [], lambda line: None)
 
@@ -111,15 +111,15 @@ def test_a_damaged_block_is_encoded_again(world, monkeypatch, damage):
     assert np.array_equal(Embeddings.load(again.out).user, Embeddings.load(made.out).user)
 
 
-def test_users_are_left_out_where_nothing_reads_them_and_later_cost_themselves_alone(world):
+def test_sides_that_nothing_reads_are_left_out_and_later_cost_themselves_alone(world):
     first = Hashed()
-    items = world(first, "items", users=False)
+    items = world(first, "items", sides=["item"])
     embeddings.run(items)
-    assert Embeddings.load(items.out).user is None
-    assert json.loads((items.out / "facts.json").read_text())["sides"] == ["item", "metadata"]
-    assert not [text for text in first.asked if text.startswith("user")]
+    assert Embeddings.load(items.out).user is Embeddings.load(items.out).metadata is None
+    assert json.loads((items.out / "facts.json").read_text())["encoded"] == ["item"]
+    assert sorted(first.asked) == [*(f"item {i}" for i in range(1, 7)), "shared"]
     second = Hashed()
-    both = world(second, "both", users=True)
+    both = world(second, "both", sides=["item", "user"])
     embeddings.run(both)
     assert sorted(second.asked) == [f"user {u}" for u in range(4)]
     assert np.array_equal(Embeddings.load(both.out).item, Embeddings.load(items.out).item)

@@ -152,29 +152,37 @@ def test_process_count():
         process_count({"devices": 0, "accelerator": "cpu"})
 
 
+ALL = ["item", "metadata", "user"]
+
+
 @pytest.mark.parametrize(
     ("selector", "candidates", "asked", "encoded"),
-    [("grpo", 4, "auto", True), ("best_of_k", 4, "auto", True), ("mean", 4, "auto", False), ("first", 4, "auto", False),
-     ("random", 4, "auto", False), ("permuted", 4, "auto", False), ("grpo", 1, "auto", False),
-     ("mean", 4, True, True), ("mean", 4, False, False)],
+    [("grpo", 4, "auto", ALL), ("best_of_k", 4, "auto", ALL), ("mean", 4, "auto", ALL[:2]),
+     ("first", 4, "auto", ALL[:2]),
+     ("random", 4, "auto", ALL[:2]), ("permuted", 4, "auto", ALL[:2]), ("grpo", 1, "auto", ["item"]),
+     ("mean", 1, "auto", ["item"]), ("mean", 4, ["user", "metadata", "item"], ALL)],
 )  # fmt: skip
-def test_users_texts_are_encoded_where_a_selector_judges_them(selector, candidates, asked, encoded):
+def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
     target = {"grpo": "grpo.GRPO", "best_of_k": "best_of_k.BestOfK"}.get(selector, f"{selector}.{selector.title()}")
     config = {
-        "user_texts": asked, "selector": {"_target_": f"pte.selector.{target}"},
+        "encoded": asked, "selector": {"_target_": f"pte.selector.{target}"},
         "profiler": {"num_candidates": candidates},
     }  # fmt: skip
-    assert plan.user_texts(config) is encoded
+    assert plan.encoded(config) == encoded
 
 
-@pytest.mark.parametrize(("asked", "words"), [(False, "selector=mean"), ("some", "auto, true or false")])
-def test_users_texts_cannot_be_left_out_where_they_are_judged(asked, words):
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [(["item", "metadata"], "reads user too"), (["user"], "item and metadata too"), ("some", "a list out of"),
+     (["item", "users"], "a list out of"), (True, "a list out of"), (None, "a list out of")],
+)  # fmt: skip
+def test_what_is_read_cannot_be_left_out(asked, words):
     selector = {"_target_": "pte.selector.grpo.GRPO"}
     with pytest.raises(InputError, match=words):
-        plan.user_texts({"user_texts": asked, "selector": selector, "profiler": {"num_candidates": 2}})
+        plan.encoded({"encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}})
 
 
 def test_the_key_says_which_sides_were_encoded():
     module = plan.stage_module("embeddings")
-    keys = [plan.knobs_of(module, {"encoder": {"dtype": "x"}, "user_texts": read}) for read in (True, False)]
-    assert keys == [{"encoder": {}, "user_texts": True}, {"encoder": {}, "user_texts": False}]
+    knobs = plan.knobs_of(module, {"encoder": {"dtype": "x"}, "encoded": ["item"]})
+    assert knobs == {"encoder": {}, "encoded": ["item"]}

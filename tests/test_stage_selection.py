@@ -26,7 +26,7 @@ def unit(*shape, seed):
 def make(tmp_path, twelve, twelve_split):
     """Runs the stage with a selector on K candidates and gives its folder and the lines it said."""
 
-    def run(selector, choices=3, name="out", users=True):
+    def run(selector, choices=3, name="out", sides=("user", "item", "metadata")):
         K = choices
         folders = {n: tmp_path / f"{name}-{n}" for n in selection.PARENTS}
         out = tmp_path / name
@@ -47,8 +47,8 @@ def make(tmp_path, twelve, twelve_split):
         Profiles([], [], generations).save(folders["profiles"])
         tables = {"user": unit(4, K, D, seed=0), "item": unit(7, K, D, seed=1), "metadata": unit(7, D, seed=2)}
         tables["item"][0] = tables["metadata"][0] = 0
-        for n, table in tables.items() if users else [*tables.items()][1:]:
-            np.save(folders["embeddings"] / f"{n}.npy", table)
+        for n in sides:
+            np.save(folders["embeddings"] / f"{n}.npy", tables[n])
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             config = OmegaConf.to_container(compose(overrides=["+reward=pte", f"+selector={selector}"]))
         lines = []
@@ -145,7 +145,7 @@ def test_half_of_the_withheld_rows_judge_the_choice(make):
 @pytest.mark.parametrize("selector", ["first", "random", "mean", "permuted"])
 def test_items_are_chosen_alike_without_users_texts(make, selector):
     """Vectors, choices, rewards and facts of items: bit for bit."""
-    (whole, _, _), (part, said, tables) = make(selector), make(selector, name="items", users=False)
+    (whole, _, _), (part, said, tables) = make(selector), make(selector, name="items", sides=("item", "metadata"))
     assert tables.user is None
     assert np.array_equal(Selection.load(whole).item, Selection.load(part).item)
     assert not Selection.load(part).user.any()
@@ -156,3 +156,12 @@ def test_items_are_chosen_alike_without_users_texts(make, selector):
     assert one["item"] == two["item"]
     assert (one["users_encoded"], two["users_encoded"]) == (True, False)
     assert not [line for line in said if "users" in line]
+
+
+@pytest.mark.parametrize("selector", ["first", "random", "mean", "best_of_k_half", "grpo"])
+def test_one_candidate_is_taken_unjudged(make, selector):
+    (whole, _, _), (part, said, _) = make(selector, 1), make(selector, 1, name="items", sides=("item",))
+    assert np.array_equal(Selection.load(whole).item, Selection.load(part).item)
+    assert Selection.load(part).item.any()
+    assert json.loads((part / "facts.json").read_text())["item"]["known"] == 0
+    assert len(said) >= 1

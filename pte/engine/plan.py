@@ -63,19 +63,22 @@ def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
     return knobs
 
 
-def user_texts(config: Mapping[str, Any]) -> bool:
-    """Whether users' texts are encoded: where the selector judges several of them. No model takes users' vectors."""
-    asked = config["user_texts"]
-    if asked not in ("auto", True, False):
-        raise InputError(f"user_texts={asked}: give auto, true or false")
-    candidates = config["profiler"].get("num_candidates")
-    read = bool(get_class(config["selector"]["_target_"]).reads_reward) and candidates != 1
-    if asked is False and read:
-        raise InputError(
-            "user_texts=false: this selector judges the texts of users by the reward; type selector=mean or"
-            " selector=first with it, or user_texts=auto"
-        )
-    return read if asked == "auto" else bool(asked)
+def encoded(config: Mapping[str, Any]) -> list[str]:
+    """Whose texts are encoded: what selection reads, for no model takes users' vectors.
+
+    One candidate leaves nothing to judge, so items' alone; several are judged beside metadata, and a selector that
+    reads the reward chooses for users too.
+    """
+    judged = config["profiler"].get("num_candidates") != 1
+    read = ["item"] + ["metadata"] * judged
+    if judged and get_class(config["selector"]["_target_"]).reads_reward:
+        read.append("user")
+    asked = read if config["encoded"] == "auto" else config["encoded"]
+    if not isinstance(asked, list) or not set(asked) <= {"item", "metadata", "user"}:
+        raise InputError(f"encoded={asked}: give auto, or a list out of item, metadata and user: encoded=[item,user]")
+    if missing := [side for side in read if side not in asked]:
+        raise InputError(f"encoded=[{','.join(asked)}]: selection reads {' and '.join(missing)} too; type encoded=auto")
+    return sorted(set(asked))
 
 
 def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Step]:

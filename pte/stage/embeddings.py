@@ -1,6 +1,6 @@
 """Texts -> unit vectors of every candidate profile and of the plain metadata. Equal texts are encoded once.
 
-Users' texts are encoded only where something reads them. Encoding goes in blocks, longest texts first (so that a batch
+Only sides that something reads are encoded. Encoding goes in blocks, longest texts first (so that a batch
 that does not fit in memory shows at once), and every finished block is kept by its texts' hashes in store/work/vector,
 a folder per encoder: a killed run loses at most the block in flight, and a run with other texts finds the common ones.
 """
@@ -27,8 +27,8 @@ from pte.schema import Interactions, Profiles
 from pte.schema.context import Context
 
 NAME = "embeddings"
-VERSION = 2  # 2: users' texts only where they are read
-READS = ("encoder", "user_texts")
+VERSION = 2  # 2: only what is read
+READS = ("encoder", "encoded")
 IDLE = ("encoder.batch_size", "encoder.device", "encoder.dtype")  # dtype: as resolved, in the key by identity()
 PARENTS = ("interactions", "profiles")
 
@@ -41,14 +41,14 @@ def run(context: Context) -> None:
     items = Interactions.load(context.parents["interactions"]).items
     profiles = Profiles.load(context.parents["profiles"])
     metadata = metadata_text(items)
-    sides = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
-    if not context.config["user_texts"]:
-        del sides["user"]
-        context.say(f"embeddings: the texts of {len(profiles.user):,} users are read by nothing and are not encoded")
+    every = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
+    sides = {name: side for name, side in every.items() if name in context.config["encoded"]}
+    if left := sorted(every.keys() - sides.keys()):
+        context.say(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
     encoder: Encoder = context.build("encoder")
     texts = dict.fromkeys(text for side in sides.values() for candidates in side for text in candidates)
     vector = encode(texts, encoder, Blocks(folder(context, encoder), texts), context.say)
-    facts: dict[str, object] = {"sides": list(sides), "distinct_texts": sum(bool(text.strip()) for text in texts)}
+    facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": sum(bool(text.strip()) for text in texts)}
     for name, side in sides.items():
         table = np.stack([np.stack([vector(text) for text in candidates]) for candidates in side])
         facts[name] = spread(table if name == "user" else table[1:])  # row 0 of items is padding

@@ -71,7 +71,10 @@ def run(context: Context) -> None:
 
 
 def verdict(reward: Reward, data: RewardData, embeddings: Embeddings) -> RewardParts:
-    """The reward's scores; none of users whose texts were not encoded. Items' never depend on users' texts."""
+    """The reward's scores; none of users without vectors, on whose texts items' never depend; none without metadata."""
+    if embeddings.metadata is None:
+        user, item = (torch.zeros(vectors.shape[:2], device=vectors.device) for vectors in (data.user, data.item))
+        return RewardParts({}, PartScore(user, item, user[:, 0].bool(), item[:, 0].bool()))
 
     def silent(score: PartScore) -> PartScore:
         return replace(score, user=torch.zeros_like(score.user), user_known=torch.zeros_like(score.user_known))
