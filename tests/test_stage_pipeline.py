@@ -153,6 +153,7 @@ def test_process_count():
 
 
 ALL = ["item", "metadata", "user"]
+ENCODER = {"_target_": "pte.encoder.sentence.SentenceEncoder"}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,8 @@ def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
     target = {"grpo": "grpo.GRPO", "best_of_k": "best_of_k.BestOfK"}.get(selector, f"{selector}.{selector.title()}")
     config = {
         "encoded": asked, "selector": {"_target_": f"pte.selector.{target}"},
-        "profiler": {"num_candidates": candidates},
+        "profiler": {"_target_": "pte.profiler.template.TemplateProfiler", "num_candidates": candidates},
+        "encoder": ENCODER,
     }  # fmt: skip
     assert plan.encoded(config) == encoded
 
@@ -179,7 +181,7 @@ def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
 def test_what_is_read_cannot_be_left_out(asked, words):
     selector = {"_target_": "pte.selector.grpo.GRPO"}
     with pytest.raises(InputError, match=words):
-        plan.encoded({"encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}})
+        plan.encoded({"encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}, "encoder": ENCODER})
 
 
 def test_the_key_says_which_sides_were_encoded():
