@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pte.dataset.text import metadata_text
+from pte.dataset.table.text import metadata_text
 from pte.encoder.base import Encoder
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.schema import Interactions, Profiles
