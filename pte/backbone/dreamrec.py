@@ -13,8 +13,8 @@ f is one linear layer on [x_t; c; tau(t)] ("mlp1", depth 1), for which the whole
 tells users apart then grows by 1 + w beside the noise, so that guidance w hardly changes a ranking.
 
 Departures: every prefix of a history is a training case in the same pass; the encoder is SASRec's, of
-nn/sequence/attention; dropout is off at evaluation (the published code leaves it on); a time index always goes with its own alpha_bar; padding
-is never scored.
+nn/sequence/attention; dropout is off at evaluation (the published code leaves it on); a time index always goes with its
+own alpha_bar; padding is never scored.
 
 The published loss moves x_0 as well, and so a space that trains shrinks, which makes the loss small and, on Toys, the
 ranking a chance one. A space that trains is therefore held on a sphere, e_i <- sqrt(D) e_i / |e_i|
