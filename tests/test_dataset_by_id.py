@@ -2,7 +2,7 @@
 
 import pytest
 
-from pte.dataset.by_id import Tolerance, match
+from pte.dataset.table.by_id import Tolerance, match
 from pte.schema import InputError
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 
 from pte.artifact import file_sha256
-from pte.dataset.by_id import Tolerance, match
-from pte.dataset.source import read_frame, require, text
+from pte.dataset.reader.source import read_frame, require, text
+from pte.dataset.table.by_id import Tolerance, match
 from pte.schema import InputError
 
 

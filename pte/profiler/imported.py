@@ -13,8 +13,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pte.dataset.by_id import Tolerance, match
-from pte.dataset.source import read_frame, require, text
+from pte.dataset.reader.source import read_frame, require, text
+from pte.dataset.table.by_id import Tolerance, match
 from pte.profiler.base import Log, Say
 from pte.profiler.none import MetadataProfiler
 from pte.schema import IMPORTED, Generation, InputError, Profiles, View
