@@ -35,6 +35,7 @@ VERSION = 2  # 2: a repeated target is a miss where seen items are masked; noise
 READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking", "llm_esr_groups")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
+    "trainer.oversubscribe",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection", "training")
 
