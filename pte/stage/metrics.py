@@ -28,13 +28,14 @@ from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_gr
 from pte.schema import Cases, InputError, Interactions, Selection, Split
 from pte.schema.context import Context
 from pte.train.loader import EvaluationLoader
-from pte.train.restore import restore
+from pte.train.state.restore import restore
 
 NAME = "metrics"
 VERSION = 2  # 2: a repeated target is a miss where seen items are masked; noise by case
 READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking", "llm_esr_groups")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
+    "trainer.oversubscribe",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection", "training")
 
