@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from pte.dataset.text import metadata_text
+from pte.dataset.table.text import metadata_text
 from pte.schema import Embeddings, Generation, Profiles
 from pte.schema.context import Context
 from pte.stage import embeddings

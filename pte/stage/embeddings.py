@@ -20,7 +20,7 @@ import numpy as np
 
 from pte.artifact import digest
 from pte.asset import knob_content
-from pte.dataset.text import metadata_text
+from pte.dataset.table.text import metadata_text
 from pte.encoder.base import Encoder
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.schema import Interactions, Profiles
