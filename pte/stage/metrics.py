@@ -37,6 +37,7 @@ VERSION = 3  # 3: lists of the ten best. 2: a repeated target is a miss where se
 READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking", "llm_esr_groups")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
+    "trainer.oversubscribe",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection", "training")
 
