@@ -88,7 +88,7 @@ def summarise_lists(
         found["VectorDiversity"] = beyond.diversity_by_vector(lists, vectors)
     if categories is not None and categories.any():
         found["CategoryDiversity"] = beyond.diversity_by_category(lists, categories)
-        told: np.ndarray = categories.any(axis=1)
+        told = np.asarray(categories.any(axis=1))
         if any(told[h - 1].any() and told[r - 1].any() for h, r in zip(histories, lists, strict=True)):
             found["CategoryCalibration"] = beyond.calibration(lists, list(histories), categories)
     return {f"masked/all/{name}@{k}": value for name, value in found.items()}
