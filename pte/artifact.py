@@ -16,7 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pte.schema.error import InputError
+
 MANIFEST = "manifest.json"
+PLACES = "artefacts.json"  # of a run folder: where its artefacts are, seen from there
 
 
 def digest(value: Any) -> str:
@@ -103,6 +106,23 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
+
+
+def artefacts_of(run: Path) -> dict[str, Path]:
+    """The artefact folders that a finished run was made from, by stage; its artefacts.json names them beside it."""
+    try:
+        places = json.loads((run / PLACES).read_text(encoding="utf-8"))
+        found = {str(stage): run / place for stage, place in places.items()}
+    except (OSError, ValueError, AttributeError):
+        raise InputError(
+            f"{run}: no {PLACES}, so this is no folder of a finished run. Give the folder that a run ends by naming."
+        ) from None
+    for stage, path in found.items():
+        if read_manifest(path) is None:
+            raise InputError(
+                f"{run}: its {stage} artefact is gone ({path.resolve()}). Run the command in report.json again"
+            )
+    return found
 
 
 class RecordLog:

@@ -63,6 +63,7 @@ def job(cfg: DictConfig) -> float | None:
     from rich.console import Console
 
     from pte.engine import pipeline
+    from pte.engine.plan import LAST
     from pte.report import single
 
     run_dir = Path(HydraConfig.get().runtime.output_dir)
@@ -74,6 +75,10 @@ def job(cfg: DictConfig) -> float | None:
         if metrics is None:
             return None
         single.show(run_dir, Console())
+        if cfg.stage == LAST:
+            from pte.report import run_page
+
+            print(f"one page with everything: {run_page.write(run_dir)}", flush=True)
         return metrics[f"valid/{cfg.trainer.monitor}"]
     except (InputError, OmegaConfBaseException) as error:
         print(f"\nERROR: {error}\n", file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from pte.artifact import read_manifest, write_atomic
+from pte.artifact import PLACES, read_manifest, write_atomic
 from pte.engine import provenance
 
 SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
@@ -108,6 +109,8 @@ def deliver(
         **provenance.facts(),
         "metrics": metrics,
     }
+    places = {name: os.path.relpath(path, run_dir.resolve()) for name, path in done.items()}
+    write_atomic(run_dir / PLACES, json.dumps(places, indent=1))
     write_atomic(run_dir / "report.json", json.dumps(report, indent=1, ensure_ascii=False))
     if loggers:  # Lightning and W&B take seconds to import
         from pte.train import logger
