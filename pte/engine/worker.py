@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
-import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from pte.engine.run_log import run_log
 from pte.schema import InputError
 from pte.schema.context import Context
+
+logger = logging.getLogger("pte.engine.worker")  # this module runs as __main__
 
 
 def _terminate(signum: int, frame: Any) -> None:
@@ -27,12 +31,6 @@ def main() -> None:
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     first = os.environ.get("RANK", "0") == "0"
 
-    def say(line: str) -> None:
-        if first:
-            print(line, flush=True)
-            with Path(order["log"]).open("a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-
     module = stage_module(order["stage"])
     context = Context(
         config={name: order["config"][name] for name in module.READS},
@@ -41,18 +39,18 @@ def main() -> None:
         work=Path(order["work"]),
         build=builder(order["config"]),
         loggers=[],  # the run that started the group logs the curve when it is whole
-        say=say,
     )
-    try:
-        module.run(context)
-    except InputError as error:
-        if first:
-            print(f"\nERROR: {error}\n", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        _leave()
+    with run_log(Path(order["log"])) if first else nullcontext():
+        try:
+            module.run(context)
+        except InputError as error:
+            if first:
+                logger.error(error)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        finally:
+            _leave()
 
 
 def _leave() -> None:

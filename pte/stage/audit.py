@@ -11,6 +11,7 @@ report counts those.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ from pte.profiler.template import RECENT
 from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Interactions, Profiles, Split, View
 from pte.schema.context import Context
+
+logger = logging.getLogger(__name__)
 
 NAME = "audit"
 VERSION = 1
@@ -72,7 +75,7 @@ def run(context: Context) -> None:
             f" All of them: {context.work / 'audit.json'}. Do not use these profiles: remove"
             f" {context.parents['profiles']} and make them again"
         )
-    context.say(
+    logger.info(
         f"audit: clean. {report['generations']:,} prompts and texts rebuilt from visible rows alone are identical;"
         f" {report['titles_read_back']:,} titles of people's own choices read back, all visible"
     )

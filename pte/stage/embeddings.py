@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import time
 import uuid
@@ -25,6 +26,8 @@ from pte.encoder.base import Encoder
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.schema import Interactions, Profiles
 from pte.schema.context import Context
+
+logger = logging.getLogger(__name__)
 
 NAME = "embeddings"
 VERSION = 2  # 2: only what is read
@@ -44,10 +47,10 @@ def run(context: Context) -> None:
     every = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
     sides = {name: side for name, side in every.items() if name in context.config["encoded"]}
     if left := sorted(every.keys() - sides.keys()):
-        context.say(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
+        logger.info(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
     encoder: Encoder = context.build("encoder")
     texts = dict.fromkeys(text for side in sides.values() for candidates in side for text in candidates)
-    vector = encode(texts, encoder, Blocks(folder(context, encoder), texts), context.say)
+    vector = encode(texts, encoder, Blocks(folder(context, encoder), texts))
     facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": sum(bool(text.strip()) for text in texts)}
     for name, side in sides.items():
         table = np.stack([np.stack([vector(text) for text in candidates]) for candidates in side])
@@ -111,14 +114,12 @@ def text_hash(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def encode(
-    texts: Iterable[str], encoder: Encoder, blocks: Blocks, say: Callable[[str], None]
-) -> Callable[[str], np.ndarray]:
+def encode(texts: Iterable[str], encoder: Encoder, blocks: Blocks) -> Callable[[str], np.ndarray]:
     """Encode every distinct text that `blocks` does not hold; the returned function gives a text's vector (d,)."""
     distinct = dict.fromkeys(text for text in texts if text.strip())
     todo = sorted((t for t in distinct if text_hash(t) not in blocks.known), key=lambda t: (-len(t), t))
     held = f", {len(distinct) - len(todo):,} found" if len(todo) < len(distinct) else ""
-    say(f"embeddings: {len(distinct):,} distinct texts{held}, {len(todo):,} to encode")
+    logger.info(f"embeddings: {len(distinct):,} distinct texts{held}, {len(todo):,} to encode")
     letters, done, count = sum(map(len, todo)), 0, 0
     began = told = time.monotonic()
     for first in range(0, len(todo), BLOCK):
@@ -128,7 +129,7 @@ def encode(
         if now - told >= TELL_SECONDS or (count == len(todo) and count > BLOCK):
             spent = now - began
             left = spent * (letters - done) / done
-            say(f"embeddings: {count:,} of {len(todo):,}, {count / spent:,.0f} texts/s, {left:,.0f} s left")
+            logger.info(f"embeddings: {count:,} of {len(todo):,}, {count / spent:,.0f} texts/s, {left:,.0f} s left")
             told = now
     blank = np.zeros(encoder.width, np.float32)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 
 from pte.protocol.facts import check, describe, require_cases
 from pte.schema import Interactions
 from pte.schema.context import Context
+
+logger = logging.getLogger(__name__)
 
 NAME = "split"
 VERSION = 2  # 2: tied with the row after, too
@@ -26,7 +29,7 @@ def run(context: Context) -> None:
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     share = facts["test_tied_share"]
     tied = "" if share is None else f" ({share:.1%} ordered by convention: same time as an item beside)"
-    context.say(
+    logger.info(
         f"split: {facts['train_rows']:,} train rows ({facts['withheld_rows']:,} withheld from prompts) of"
         f" {facts['train_users']:,} users; {facts['valid_cases']:,} valid and {facts['test_cases']:,} test cases"
         f"{tied}; {facts['rows'] - facts['rows_used']:,} rows set aside"
