@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from pte.nn.device import device_of
 from pte.schema import Interactions, Selection, Split
 from pte.schema.context import Context
 from pte.train import counting, fusion
+from pte.train.curve import log_row
 from pte.train.state.restore import BestWeights, assemble
 
 logger = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ VERSION = 2  # 2: validated by the masked rule of metrics 2, DreamRec with the w
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
+    "trainer.oversubscribe",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection")
 
@@ -61,10 +64,13 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     if backbone.representation.sparse:
         check_sparse(knobs, context.config["optimizer"]["_target_"])
     best = BestWeights(context.work)
-    stopping = EarlyStopping(monitor=knobs["monitor"], patience=knobs["patience"], save_best=best.save)
+    stopping = EarlyStopping(
+        monitor=knobs["monitor"], patience=knobs["patience"], save_best=best.save,
+        log_row=partial(log_row, context.loggers, NAME),
+    )  # fmt: skip
     checkpoint = Checkpoint(context.work / "last.ckpt")
     with quiet(), checkpoint.interruptible():
-        trainer = make_trainer(knobs, [stopping, checkpoint], context.loggers, context.work)
+        trainer = make_trainer(knobs, [stopping, checkpoint], context.work)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
         recommender = Recommender(
             backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"],
