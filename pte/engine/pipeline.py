@@ -168,6 +168,7 @@ def run(
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
+    run_folder.save_keys(this.store.root, {step.name: step.key for step in steps}, run_dir)
     if this.config["plan"]:
         for step in steps:
             this.say(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
