@@ -106,7 +106,8 @@ class TrainingLoader(Place):
         if not enough.any():
             raise InputError("no user has two training interactions, so there is nothing to learn from")
         self.begin, self.length = rows[first[enough]], count[enough]
-        self.row_length, self.batch_size, self.seed = row_length, batch_size, seed
+        self.row_length, self.seed = row_length, seed
+        self.batch_size = min(batch_size, len(self.begin))  # one step: room for more would be empty
         self.rank, self.world, self.device = rank, world, torch.device(device)
 
     def __len__(self) -> int:
