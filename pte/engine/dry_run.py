@@ -23,7 +23,7 @@ from pte.metric.sampled import NEGATIVES
 from pte.schema import InputError, Interactions, Split
 from pte.stage.metrics import RANKINGS
 from pte.train import check
-from pte.train.restore import network
+from pte.train.state.restore import network
 
 STAND_IN = 1000  # items, where their number is not known
 WIDTHS = (

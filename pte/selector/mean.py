@@ -12,6 +12,7 @@ class Mean:
     """v = sum_k e_k / |sum_k e_k|."""
 
     withheld_share = 1.0
+    reads_reward = False
 
     def select(self, candidates: Candidates, *, fit: Fit) -> Choice:
         K = candidates.num_candidates

@@ -14,6 +14,7 @@ class Permuted:
     """The first candidates, dealt out anew among the users and among the items."""
 
     withheld_share = 1.0
+    reads_reward = False
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed

@@ -11,6 +11,7 @@ class Random:
     """Uniform over the K candidates."""
 
     withheld_share = 1.0
+    reads_reward = False
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
