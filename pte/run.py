@@ -28,11 +28,7 @@ SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGN
 URL_SECRET = re.compile(  # a user name, or a parameter that is named like a secret
     r"\w+://(?:[^/@\s]+@|\S*[?&][\w-]*(?:key|token|secret|passw(?:or)?d|credential)s?=)", re.IGNORECASE
 )
-READERS = {
-    "compare": "pte.report.command",
-    "show": "pte.report.inspect.show",
-    "export": "pte.report.inspect.export",
-}
+READERS = {"show": "pte.report.inspect.show", "export": "pte.report.inspect.export"}  # of one run
 _failed: list[str] = []
 
 
@@ -100,7 +96,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, _terminate)  # a shell's background job would ignore it otherwise
     code: int | str | None = 0
     try:
-        if sys.argv[1:2] and sys.argv[1] in READERS:  # reads finished runs: nothing to compose
+        if sys.argv[1:2] == ["compare"]:  # reads finished runs: nothing to compose
+            from pte.engine import provenance
+            from pte.report import command
+
+            command.main(sys.argv[2:], provenance.commit())
+        elif sys.argv[1:2] and sys.argv[1] in READERS:
             importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
         else:
             refuse_secrets(sys.argv[1:])

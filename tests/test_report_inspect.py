@@ -1,6 +1,7 @@
 """One run looked into: everything by the data's own ids; what is taken out comes in again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -99,14 +100,14 @@ def test_a_whole_title_wins_over_a_part_and_many_are_named(run):
             shown(run, side, name)
 
 
-def test_prompts_where_asked_and_no_control_characters(run, capsys, twelve):
+def test_prompts_where_asked_and_no_control_characters(run, capsys):
     show.main([str(run), "item", "m1", "--prompts"])
     assert "  | prompt of item 1" in capsys.readouterr().out
-    twelve.items.title[1] = "Toy\x1b[2J\u202e Story"
-    with Store(run.parent / "store").publish("interactions", "9" * 20, {}) as out:
-        twelve.save(out)
+    before = Profiles.load(Stored(run).path("profiles")).generations
+    with Store(run.parent / "store").publish("profiles", "9" * 20, {}) as out:
+        Profiles([], [], [replace(g, text=f"{g.text} \x1b[2J \u202e") for g in before]).save(out)
     keys = json.loads((run / "keys.json").read_text())
-    save_keys(run.parent / "store", {**keys["keys"], "interactions": "9" * 20}, run)
+    save_keys(run.parent / "store", {**keys["keys"], "profiles": "9" * 20}, run)
     show.main([str(run), "item", "m1"])
     assert not {"\x1b", "\u202e"} & set(capsys.readouterr().out)
 
