@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pte.profiler.account import account, facts
 from pte.profiler.auto import resolve_auto
 from pte.profiler.base import Completion
 from pte.profiler.loop import NOBODY, Leg, Loop, Stored, count_generations, legs, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.text.account import account, facts
 from pte.schema import InputError, Items, View, visible_view
 
 SORRY = Completion("I'm sorry, but no.", 5)

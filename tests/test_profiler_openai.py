@@ -9,10 +9,10 @@ import pytest
 
 from pte.artifact import RecordLog
 from pte.profiler import openai
-from pte.profiler.account import facts
-from pte.profiler.chat import read_answer
+from pte.profiler.engine.chat import read_answer
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
+from pte.profiler.text.account import facts
 from pte.schema import InputError, visible_view
 
 REAL_SLEEP = asyncio.sleep

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from pte.dataset.text import metadata_text
+from pte.dataset.table.text import metadata_text
 from pte.schema import Embeddings, Generation, Profiles
 from pte.schema.context import Context
 from pte.stage import embeddings
@@ -16,6 +16,7 @@ class Hashed:
     """A text's vector is a function of its letters."""
 
     width = 8
+    reads_ids = False
 
     def __init__(self, die_after=10**9):
         self.asked, self.die_after = [], die_after

@@ -25,6 +25,7 @@ from pte.schema import InputError
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table
 LAST = "report"
+METADATA = "pte.profiler.none.MetadataProfiler"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def encoded(config: Mapping[str, Any]) -> list[str]:
     One candidate leaves nothing to judge, so items' alone; several are judged beside metadata, and a selector that
     reads the reward chooses for users too.
     """
+    if get_class(config["encoder"]["_target_"]).reads_ids and config["profiler"]["_target_"] != METADATA:
+        raise InputError("encoder=imported brings vectors by id and reads no profile: type profiler=none with it")
     judged = config["profiler"].get("num_candidates") != 1
     read = ["item"] + ["metadata"] * judged
     if judged and get_class(config["selector"]["_target_"]).reads_reward:
@@ -93,7 +96,7 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
             facts["roots"] = module.roots(builder(config)("dataset"))
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
-        if held := knob_content(knobs):
+        if held := knob_content({group: config[group] for group in module.READS}):
             facts["models"] = held
         key = digest(facts)
         made[name] = Step(name, key, parents, knobs, store.find(name, key))

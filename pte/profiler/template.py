@@ -13,11 +13,11 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from pte.profiler.account import account
 from pte.profiler.base import Log, Say
 from pte.profiler.loop import NOBODY
 from pte.profiler.neighbor import Neighbors, incidence, item_neighbors, next_items, shifted_ppmi, top, user_neighbors
-from pte.profiler.text import Catalogue
+from pte.profiler.text.account import account
+from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, View
 
 RECENT = "Recently chose:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +66,7 @@ class View:
     item: np.ndarray  # (V,) int32, oldest first within a user
     num_users: int
     items: Items
+    user_id: Sequence[str] = ()  # (U,) external ids, for profiles that come by them
 
     @property
     def num_items(self) -> int:
@@ -79,4 +81,5 @@ class View:
 def visible_view(interactions: Interactions, split: Split) -> View:
     """The part of the interactions that prompts may be written from."""
     rows = split.visible
-    return View(interactions.user[rows], interactions.item[rows], interactions.num_users, interactions.items)
+    users, items = interactions.num_users, interactions.items
+    return View(interactions.user[rows], interactions.item[rows], users, items, interactions.user_id)

@@ -9,6 +9,7 @@ in a torchrun process group it runs on all its processes, of which only the firs
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,13 +19,15 @@ from pte.nn.device import device_of
 from pte.schema import Interactions, Selection, Split
 from pte.schema.context import Context
 from pte.train import counting, fusion
-from pte.train.restore import BestWeights, assemble
+from pte.train.curve import log_row
+from pte.train.state.restore import BestWeights, assemble
 
 NAME = "training"
 VERSION = 2  # 2: validated by the masked rule of metrics 2, DreamRec with the weights it has
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
+    "trainer.oversubscribe",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection")
 
@@ -48,9 +51,9 @@ def run(context: Context) -> None:
 def fit(context: Context, backbone: Any, interactions: Interactions, split: Split) -> None:
     """Train until validation no longer improves."""
     from pte.nn.kernel.allocation import keep_freed_memory
-    from pte.train.checkpoint import Checkpoint
     from pte.train.early_stopping import EarlyStopping
     from pte.train.recommender import Recommender
+    from pte.train.state.checkpoint import Checkpoint
     from pte.train.trainer import check_sparse, make_loaders, make_trainer, quiet
 
     keep_freed_memory()
@@ -58,10 +61,13 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     if backbone.representation.sparse:
         check_sparse(knobs, context.config["optimizer"]["_target_"])
     best = BestWeights(context.work)
-    stopping = EarlyStopping(monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, save_best=best.save)
+    stopping = EarlyStopping(
+        monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, save_best=best.save,
+        log_row=partial(log_row, context.loggers, NAME),
+    )  # fmt: skip
     checkpoint = Checkpoint(context.work / "last.ckpt", say=context.say)
     with quiet(), checkpoint.interruptible():
-        trainer = make_trainer(knobs, [stopping, checkpoint], context.loggers, context.work)
+        trainer = make_trainer(knobs, [stopping, checkpoint], context.work)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
         recommender = Recommender(
             backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"],

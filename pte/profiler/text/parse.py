@@ -12,7 +12,7 @@ import re
 
 from pte.profiler.base import CUT
 from pte.profiler.prompt import JSON_LEAD
-from pte.profiler.text import clean
+from pte.profiler.text.clean import clean
 
 SENTENCES = 3
 LENGTH = 400  # characters of a profile, never cut by a default of max_new_tokens

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pte.profiler.base import CUT
-from pte.profiler.parse import refuses
 from pte.profiler.prompt import FORMS
+from pte.profiler.text.parse import refuses
 from pte.schema import Generation, InputError, Profiles
 
 REFUSED = ("refusal", "content_filter")  # finish reasons of an answer that was declined or taken away
