@@ -112,6 +112,7 @@ def deliver(
             for name, m in manifests.items()
         },
         **provenance.facts(),
+        "completions": manifests.get("profiles", {}).get("facts"),  # of a language model: unusable, refused, cut ...
         "metrics": metrics,
     }
     write_atomic(run_dir / "report.json", json.dumps(report, indent=1, ensure_ascii=False))
