@@ -44,7 +44,7 @@ def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path, caplog):
     engine = Counting()
     answers = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcab"])
     assert engine.answered == ["a", "b", "c"]
-    assert answers == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
+    assert [a.text for a in answers] == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
     assert caplog.messages[-1].startswith("  5 of 8 generations")
 
 
@@ -65,7 +65,7 @@ def test_nothing_missing_says_nothing(tmp_path, caplog):
     Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask("a")])
     caplog.clear()
     engine = Counting()
-    assert Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask("a")]) == ["answer 0"]
+    assert Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask("a")]) == [Completion("answer 0", 10)]
     assert (engine.answered, caplog.messages) == ([], [])
 
 

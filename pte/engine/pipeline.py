@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import logging
 import os
 import shutil
@@ -17,7 +18,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
-from pte.engine import launch, plan, provenance, run_folder
+from pte.engine import dry_run, launch, plan, provenance, run_folder
 from pte.engine.build import builder, construct
 from pte.engine.device import process_count
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
@@ -42,6 +43,8 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             launch.launch(step.name, context, config, processes, log, lock)
         else:
             step.module().run(context)
+        if (found := out / "facts.json").is_file():
+            facts["facts"] = json.loads(found.read_text(encoding="utf-8"))
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
             "peak_memory_mib": provenance.peak_memory_mib(),
@@ -106,7 +109,9 @@ class Run:
 
         from pte.profiler.auto import count_generations, resolve_auto
 
-        path = self.make(plan.steps(self.config, self.store, ["interactions"])[0])
+        first = plan.steps(self.config, self.store, ["interactions"])
+        self.rehearse(first)
+        path = self.make(first[0])
         data = Interactions.load(path)
         wanted = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
         choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
@@ -140,13 +145,30 @@ class Run:
             logger.info(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
         return self.done[step.name]
 
+    def rehearse(self, steps: list[Step]) -> None:
+        """Build and check the whole configuration, against the data as far as they have been read."""
+        found = {step.name: step.path for step in steps if step.path} | self.done
+        missing = any(step.name == "embeddings" and step.path is None for step in steps)
+        dry_run.run(
+            self.config,
+            plan.names_to(self.target, self.config),
+            dry_run.Known.of(found),
+            download=missing and not self.config["plan"],
+        )
+
+    def make_all(self, steps: list[Step]) -> None:
+        """The steps' artefacts in order; what the data decide is checked as soon as they have been read."""
+        for step in steps:
+            self.make(step)
+            if step.name == "split" and step.path is None:
+                self.rehearse(steps)
+
     def to_the_end(self, steps: list[Step]) -> dict[str, float]:
         """All stages under open loggers, then the run folder's files."""
         self.loggers = run_folder.open_loggers(self.config, construct, self.run_dir, self.group)
         try:
             run_folder.record_keys(self.loggers, {step.name: step.key for step in steps})
-            for step in steps:
-                self.make(step)
+            self.make_all(steps)
             return run_folder.deliver(self.done, self.config, self.options, self.loggers, self.run_dir)
         finally:
             run_folder.finish(self.loggers)
@@ -171,6 +193,8 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
+    run_folder.save_keys(this.store.root, {step.name: step.key for step in steps}, run_dir)
+    this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:
             logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
@@ -180,7 +204,6 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     if any(step.name == "training" and step.path is None for step in steps):
         process_count(this.config["trainer"])  # refused before anything is made
     if target != LAST:
-        for step in steps:
-            this.make(step)
+        this.make_all(steps)
         return None
     return this.to_the_end(steps)

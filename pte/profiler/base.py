@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from pte.profiler.prompt import Prompt
 from pte.schema import Generation, Profiles, View
 
+CUT = "length"  # the finish reason of an answer that reached its limit of tokens
+
 
 class Log(Protocol):
     """Records by key, kept as they arrive (pte.artifact.RecordLog)."""
@@ -37,9 +39,6 @@ class Ask:
     temperature: float
 
 
-Answer = Callable[[Sequence[Ask]], list[str]]  # a language model behind its log, or stored completions
-
-
 @dataclass(frozen=True)
 class Completion:
     """What came back, and how many tokens it took."""
@@ -49,6 +48,9 @@ class Completion:
     finish: str = ""  # stop, length, content_filter, refusal, empty, error, unreachable; "" where it is not known
     prompt_tokens: int = 0
     detail: str = ""  # a failure's words
+
+
+Answer = Callable[[Sequence[Ask]], list[Completion]]  # a language model behind its log, or stored completions
 
 
 @dataclass(frozen=True)

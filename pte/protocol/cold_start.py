@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pte.protocol.leave_one_out import cases
-from pte.protocol.withhold import visible_rows
+from pte.protocol.withhold import check_knobs, visible_rows
 from pte.schema import Cases, InputError, Interactions, Split
 
 SCORING = ("every_prefix", "last")
@@ -42,6 +42,7 @@ class ColdStart:
         if max_interactions is not None and max_interactions < 2:
             raise InputError(f"protocol.max_interactions={max_interactions}: a history and a target take at least 2")
         self.shares, self.scoring, self.max_interactions = tuple(shares), scoring, max_interactions
+        check_knobs(withhold, min_visible)
         self.withhold, self.min_visible, self.seed = withhold, min_visible, seed
 
     def __call__(self, interactions: Interactions) -> Split:

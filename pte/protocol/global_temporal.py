@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pte.protocol.leave_one_out import cases
-from pte.protocol.withhold import visible_rows
+from pte.protocol.withhold import check_knobs, visible_rows
 from pte.schema import Cases, InputError, Interactions, Split
 
 SCORING = ("last", "every_prefix")
@@ -43,6 +43,7 @@ class GlobalTemporal:
             raise InputError("protocol.valid_from and protocol.test_from: give both dates, or neither")
         self.shares, self.scoring = tuple(shares), scoring
         self.dates = {"valid_from": _second("valid_from", valid_from), "test_from": _second("test_from", test_from)}
+        check_knobs(withhold, min_visible)
         self.withhold, self.min_visible, self.seed = withhold, min_visible, seed
 
     def __call__(self, interactions: Interactions) -> Split:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pte.protocol.withhold import visible_rows
+from pte.protocol.withhold import check_knobs, visible_rows
 from pte.schema import Cases, InputError, Interactions, Split
 
 
@@ -21,6 +21,7 @@ class LeaveOneOut:
                 f"protocol.min_length={min_length}: train, validation and test take at least 3 interactions"
             )
         self.min_length = min_length
+        check_knobs(withhold, min_visible)
         self.withhold, self.min_visible, self.seed = withhold, min_visible, seed
 
     def __call__(self, interactions: Interactions) -> Split:

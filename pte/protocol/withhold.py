@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from pte.schema import InputError, Interactions
+from pte.schema import Interactions, require
+
+
+def check_knobs(withhold: int, min_visible: int) -> None:
+    """Refuse numbers that cannot be, before there are data."""
+    require(withhold >= 0, "protocol.withhold", withhold, "give a whole number, 0 or more")
+    require(min_visible >= 1, "protocol.min_visible", min_visible, "give a whole number, 1 or more")
 
 
 def visible_rows(
     interactions: Interactions, train: np.ndarray, *, withhold: int, min_visible: int, seed: int
 ) -> np.ndarray:
     """(M,) bool: the train rows that prompts may show; at least min(n, min_visible) of each user's n."""
-    if withhold < 0 or min_visible < 1:
-        raise InputError(f"protocol: withhold={withhold} must be >= 0 and min_visible={min_visible} >= 1")
+    check_knobs(withhold, min_visible)
     rows = np.flatnonzero(train)  # (R,), sorted by user, oldest first
     user = interactions.user[rows]
     count = np.bincount(user, minlength=interactions.num_users)
