@@ -55,7 +55,9 @@ def reward_data(
 ) -> RewardData:
     """Gather what rewards read. parsed: (U, K) and (N+1, K) bool."""
     train = split.train
-    visible = torch.from_numpy(split.visible[train]).to(device)
+    judge = split.rest & ~split.visible
+    if not judge.any():  # nothing was withheld for a choice: rows held out can still say what one would have been worth
+        judge = train & ~split.rest
     return RewardData(
         user=torch.from_numpy(embeddings.user).to(device),
         item=torch.from_numpy(embeddings.item).to(device),
@@ -64,8 +66,8 @@ def reward_data(
         item_texts=Texts(profiles.item, parsed[1]),
         row_user=torch.from_numpy(interactions.user[train]).long().to(device),
         row_item=torch.from_numpy(interactions.item[train]).long().to(device),
-        visible=visible,
-        withheld=~visible,
+        visible=torch.from_numpy(split.visible[train]).to(device),
+        withheld=torch.from_numpy(judge[train]).to(device),
         title=interactions.items.title,
     )
 

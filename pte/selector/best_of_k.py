@@ -13,6 +13,8 @@ from pte.selector.base import Candidates, Choice, Fit, certain
 class BestOfK:
     """argmax_k of the reward, the first of equals."""
 
+    reads_reward = True
+
     def __init__(self, *, withheld_share: float = 1.0) -> None:
         if not 0 < withheld_share <= 1:
             raise InputError(f"selector.withheld_share={withheld_share} must be above 0 and at most 1")

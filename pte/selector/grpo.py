@@ -26,6 +26,8 @@ CHUNK = 4096  # entities scored at a time
 class GRPO:
     """The knobs of the policy and of its training."""
 
+    reads_reward = True
+
     def __init__(
         self,
         *,

@@ -11,7 +11,7 @@ from pte.selector.base import Candidates, Choice, Fit
 class Mean:
     """v = sum_k e_k / |sum_k e_k|."""
 
-    withheld_share = 1.0
+    reads_reward, withheld_share = False, 1.0
 
     def select(self, candidates: Candidates, *, fit: Fit) -> Choice:
         K = candidates.num_candidates

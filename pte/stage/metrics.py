@@ -36,7 +36,7 @@ READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking"
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
 )  # fmt: skip
-PARENTS = ("interactions", "split", "selection", "training")
+PARENTS = ("interactions", "split", "selection", "refit", "training")
 
 RANKINGS = ("full", "sampled")
 TELL_SECONDS = 20.0
@@ -53,7 +53,7 @@ def run(context: Context) -> None:
         context.build,
         context.parents["training"],
         interactions,
-        Selection.load(context.parents["selection"]) if "selection" in context.parents else None,
+        Selection.of(context.parents),
         knobs["accelerator"],
     )
     device = device_of(knobs["accelerator"])

@@ -22,7 +22,7 @@ from pte.train.selection_record import describe, joined, joined_known, lines, re
 from pte.train.trainer import quiet
 
 NAME = "selection"
-VERSION = 2  # 2: halves of the reward data share no row; dropout below 1/512
+VERSION = 3  # 3: permuted deals out means; the reward judges by no row held out
 READS = ("reward", "selector")
 IDLE = ()
 PARENTS = ("interactions", "split", "profiles", "embeddings")
