@@ -27,6 +27,9 @@ class Hashed:
         rows = [np.frombuffer(hashlib.sha256(t.encode()).digest(), np.uint8)[:8] - 128.0 for t in texts]
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
 
+    def identity(self):
+        return {"dtype": "hashed"}
+
     def card(self):
         return {"model": "hashed"}
 
@@ -47,9 +50,11 @@ def world(tmp_path, twelve):
     twelve.save(folders["interactions"])
     Profiles([], [], generations).save(folders["profiles"])
 
-    def context(encoder, name="out"):
+    def context(encoder, name="out", sides=("item", "metadata", "user"), **knobs):
         (tmp_path / name).mkdir()
-        return Context({}, folders, tmp_path / name, tmp_path / "work", lambda group: encoder, [], lambda line: None)
+        config = {"encoder": knobs, "encoded": sides}
+        work = tmp_path / "work" / "embeddings" / name  # of this key alone; vectors are kept beside it
+        return Context(config, folders, tmp_path / name, work, lambda group: encoder, [], lambda line: None)
 
     return context
 
@@ -97,10 +102,41 @@ def test_a_damaged_block_is_encoded_again(world, monkeypatch, damage):
     monkeypatch.setattr(embeddings, "BLOCK", 3)
     made = world(Hashed(), "first")
     embeddings.run(made)
-    block = sorted(made.work.glob("block-*.npz"))[2]
+    block = sorted(made.work.parent.parent.glob("vector/*/block-*.npz"))[2]
     block.write_bytes(damage(block.read_bytes()))
     after = Hashed()
     again = world(after, "again")
     embeddings.run(again)
     assert 2 <= len(after.asked) <= 3
     assert np.array_equal(Embeddings.load(again.out).user, Embeddings.load(made.out).user)
+
+
+def test_sides_that_nothing_reads_are_left_out_and_later_cost_themselves_alone(world):
+    first = Hashed()
+    items = world(first, "items", sides=["item"])
+    embeddings.run(items)
+    assert Embeddings.load(items.out).user is Embeddings.load(items.out).metadata is None
+    assert json.loads((items.out / "facts.json").read_text())["encoded"] == ["item"]
+    assert sorted(first.asked) == [*(f"item {i}" for i in range(1, 7)), "shared"]
+    second = Hashed()
+    both = world(second, "both", sides=["item", "user"])
+    embeddings.run(both)
+    assert sorted(second.asked) == [f"user {u}" for u in range(4)]
+    assert np.array_equal(Embeddings.load(both.out).item, Embeddings.load(items.out).item)
+
+
+def test_another_encoder_finds_no_vectors_and_other_speed_does(world):
+    embeddings.run(world(Hashed(), "one", model="a", batch_size=1))
+    same, other = Hashed(), Hashed()
+    embeddings.run(world(same, "two", model="a", batch_size=64))
+    embeddings.run(world(other, "three", model="b", batch_size=1))
+    assert (len(same.asked), len(other.asked)) == (0, 17)
+
+
+def test_a_model_folder_written_anew_finds_no_vectors(world, tmp_path):
+    (tmp_path / "model").mkdir()
+    for words, asked in (("first", 17), ("first", 0), ("tuned", 17)):
+        (tmp_path / "model" / "weights").write_text(words)
+        encoder = Hashed()
+        embeddings.run(world(encoder, f"{words}{asked}", model=str(tmp_path / "model")))
+        assert len(encoder.asked) == asked

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from pte.artifact import Store
+from pte.asset import knob_content
 from pte.engine import pipeline, plan, run_folder
 from pte.engine.build import construct
 from pte.engine.launch import process_count
@@ -71,9 +72,10 @@ def test_a_model_folder_of_ones_own_is_known_by_its_content(modules, tmp_path):
     assert keys(config, tmp_path) == before
     (folder / "weights").write_text("tuned")
     assert keys(config, tmp_path)[1] != before[1]
-    assert list(plan.local_models({"encoder": {"model": f"file:{folder}"}})) == ["encoder"]
+    assert list(knob_content({"encoder": {"model": f"file:{folder}"}})) == ["encoder"]
+    assert list(knob_content({"profiler": {"file": str(folder / "weights")}})) == ["profiler.file"]
     for elsewhere in ("owner/name", "pypi:pack==1/file", "", None):
-        assert plan.local_models({"encoder": {"model": elsewhere}}) == {}
+        assert knob_content({"encoder": {"model": elsewhere}}) == {}
 
 
 def test_keys_do_not_depend_on_the_hash_seed():
@@ -148,3 +150,39 @@ def test_process_count():
     assert process_count({"devices": "auto", "accelerator": "cpu"}) == 1
     with pytest.raises(InputError, match="devices=0"):
         process_count({"devices": 0, "accelerator": "cpu"})
+
+
+ALL = ["item", "metadata", "user"]
+
+
+@pytest.mark.parametrize(
+    ("selector", "candidates", "asked", "encoded"),
+    [("grpo", 4, "auto", ALL), ("best_of_k", 4, "auto", ALL), ("mean", 4, "auto", ALL[:2]),
+     ("first", 4, "auto", ALL[:2]),
+     ("random", 4, "auto", ALL[:2]), ("permuted", 4, "auto", ALL[:2]), ("grpo", 1, "auto", ["item"]),
+     ("mean", 1, "auto", ["item"]), ("mean", 4, ["user", "metadata", "item"], ALL)],
+)  # fmt: skip
+def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
+    target = {"grpo": "grpo.GRPO", "best_of_k": "best_of_k.BestOfK"}.get(selector, f"{selector}.{selector.title()}")
+    config = {
+        "encoded": asked, "selector": {"_target_": f"pte.selector.{target}"},
+        "profiler": {"num_candidates": candidates},
+    }  # fmt: skip
+    assert plan.encoded(config) == encoded
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [(["item", "metadata"], "reads user too"), (["user"], "item and metadata too"), ("some", "a list out of"),
+     (["item", "users"], "a list out of"), (True, "a list out of"), (None, "a list out of")],
+)  # fmt: skip
+def test_what_is_read_cannot_be_left_out(asked, words):
+    selector = {"_target_": "pte.selector.grpo.GRPO"}
+    with pytest.raises(InputError, match=words):
+        plan.encoded({"encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}})
+
+
+def test_the_key_says_which_sides_were_encoded():
+    module = plan.stage_module("embeddings")
+    knobs = plan.knobs_of(module, {"encoder": {"dtype": "x"}, "encoded": ["item"]})
+    assert knobs == {"encoder": {}, "encoded": ["item"]}

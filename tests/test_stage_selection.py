@@ -26,7 +26,7 @@ def unit(*shape, seed):
 def make(tmp_path, twelve, twelve_split):
     """Runs the stage with a selector on K candidates and gives its folder and the lines it said."""
 
-    def run(selector, choices=3, name="out"):
+    def run(selector, choices=3, name="out", sides=("user", "item", "metadata")):
         K = choices
         folders = {n: tmp_path / f"{name}-{n}" for n in selection.PARENTS}
         out = tmp_path / name
@@ -47,8 +47,8 @@ def make(tmp_path, twelve, twelve_split):
         Profiles([], [], generations).save(folders["profiles"])
         tables = {"user": unit(4, K, D, seed=0), "item": unit(7, K, D, seed=1), "metadata": unit(7, D, seed=2)}
         tables["item"][0] = tables["metadata"][0] = 0
-        for n, table in tables.items():
-            np.save(folders["embeddings"] / f"{n}.npy", table)
+        for n in sides:
+            np.save(folders["embeddings"] / f"{n}.npy", tables[n])
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             config = OmegaConf.to_container(compose(overrides=["+reward=pte", f"+selector={selector}"]))
         lines = []
@@ -140,3 +140,28 @@ def test_half_of_the_withheld_rows_judge_the_choice(make):
     out, _, _ = make("best_of_k_half")
     facts = json.loads((out / "facts.json").read_text())
     assert "judged_by_the_rest" in facts
+
+
+@pytest.mark.parametrize("selector", ["first", "random", "mean", "permuted"])
+def test_items_are_chosen_alike_without_users_texts(make, selector):
+    """Vectors, choices, rewards and facts of items: bit for bit."""
+    (whole, _, _), (part, said, tables) = make(selector), make(selector, name="items", sides=("item", "metadata"))
+    assert tables.user is None
+    assert np.array_equal(Selection.load(whole).item, Selection.load(part).item)
+    assert not Selection.load(part).user.any()
+    with np.load(whole / "reward.npz") as one, np.load(part / "reward.npz") as two:
+        assert all(np.array_equal(one[name], two[name]) for name in one.files if name.startswith("item"))
+        assert not two["user_total_known"].any()
+    one, two = (json.loads((out / "facts.json").read_text()) for out in (whole, part))
+    assert one["item"] == two["item"]
+    assert (one["users_encoded"], two["users_encoded"]) == (True, False)
+    assert not [line for line in said if "users" in line]
+
+
+@pytest.mark.parametrize("selector", ["first", "random", "mean", "best_of_k_half", "grpo"])
+def test_one_candidate_is_taken_unjudged(make, selector):
+    (whole, _, _), (part, said, _) = make(selector, 1), make(selector, 1, name="items", sides=("item",))
+    assert np.array_equal(Selection.load(whole).item, Selection.load(part).item)
+    assert Selection.load(part).item.any()
+    assert json.loads((part / "facts.json").read_text())["item"]["known"] == 0
+    assert len(said) >= 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pte.asset.cache as cache
 from pte.artifact import digest
@@ -51,6 +52,17 @@ def derive(source: Path, name: str, build: Callable[[Path], None]) -> Path:
                 build(scratch)
                 cache.publish(scratch, target, None)
     return target
+
+
+def knob_content(knobs: Mapping[str, Any]) -> dict[str, str]:
+    """A hash of what lies where a group's `model` or `file` is of one's own, which may be written anew."""
+    found = {}
+    for group, value in knobs.items():
+        for knob in ("model", "file"):
+            given = value.get(knob) if isinstance(value, Mapping) else None
+            if isinstance(given, str) and given and (path := Path(given.removeprefix("file:")).expanduser()).exists():
+                found[group if knob == "model" else f"{group}.{knob}"] = content(path)
+    return found
 
 
 def _remote(uri: str) -> Remote | None:

@@ -1,6 +1,7 @@
-"""Vectors by text, kept block by block: equal texts are encoded once, and a killed run loses the block in flight.
+"""Vectors by text, kept block by block in a folder per encoder: equal texts are encoded once, in whatever run.
 
-Blocks are encoded longest texts first, so that a batch that does not fit in memory shows at once.
+Blocks are encoded longest texts first, so that a batch that does not fit in memory shows at once; a killed run loses at
+most the block in flight.
 """
 
 from __future__ import annotations
@@ -15,22 +16,35 @@ from pathlib import Path
 
 import numpy as np
 
+from pte.artifact import digest
+from pte.asset import knob_content
 from pte.encoder.base import Encoder
+from pte.schema.context import Context
 
 BLOCK = 1024  # texts between two saves: some ten seconds of a CPU
 TELL_SECONDS = 20.0
+MACHINE = ("batch_size", "device", "dtype")  # knobs that vectors depend on as resolved alone, by identity()
+
+
+def folder(context: Context, encoder: Encoder) -> Path:
+    """Where the vectors of this very encoder are kept, whatever run they were made in."""
+    knobs = {k: v for k, v in context.config["encoder"].items() if k not in MACHINE}
+    identity = {"knobs": knobs, "encoder": encoder.identity(), "models": knob_content({"encoder": knobs})}
+    return context.work.parent.parent / "vector" / digest(identity)[:16]
 
 
 class Blocks:
-    """Vectors by text hash in files of one folder, each written whole or not at all."""
+    """Vectors by text hash in files of one folder, each written whole or not at all; in memory those of `texts`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, texts: Iterable[str]) -> None:
         self.folder = folder
         self.known: dict[bytes, np.ndarray] = {}
+        wanted = {text_hash(text) for text in texts}
         for file in sorted(folder.glob("block-*.npz")):
             try:
                 with np.load(file, allow_pickle=False) as arrays:
-                    self.known.update(zip(map(bytes, arrays["hash"]), arrays["vector"], strict=True))
+                    pairs = zip(map(bytes, arrays["hash"]), arrays["vector"], strict=True)
+                    self.known.update((key, vector) for key, vector in pairs if key in wanted)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 file.unlink()  # damaged: encoded again
 

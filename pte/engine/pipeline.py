@@ -160,6 +160,7 @@ def run(
     target = this.target
     this.say(f"run folder    {run_dir}")
     this.resolve()
+    this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
     if this.config["plan"]:

@@ -18,7 +18,7 @@ from typing import Any
 from hydra.utils import get_class
 
 from pte.artifact import Store, digest
-from pte.asset import content
+from pte.asset import knob_content
 from pte.engine.build import builder
 from pte.schema import InputError
 
@@ -67,14 +67,22 @@ def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
     return knobs
 
 
-def local_models(knobs: Mapping[str, Any]) -> dict[str, str]:
-    """A hash of what lies where a stage's model is a folder or file of one's own, which may be written anew."""
-    found = {}
-    for group, value in knobs.items():
-        model = value.get("model") if isinstance(value, Mapping) else None
-        if isinstance(model, str) and model and (path := Path(model.removeprefix("file:")).expanduser()).exists():
-            found[group] = content(path)
-    return found
+def encoded(config: Mapping[str, Any]) -> list[str]:
+    """Whose texts are encoded: what selection reads, for no model takes users' vectors.
+
+    One candidate leaves nothing to judge, so items' alone; several are judged beside metadata, and a selector that
+    reads the reward chooses for users too.
+    """
+    judged = config["profiler"].get("num_candidates") != 1
+    read = ["item"] + ["metadata"] * judged
+    if judged and get_class(config["selector"]["_target_"]).reads_reward:
+        read.append("user")
+    asked = read if config["encoded"] == "auto" else config["encoded"]
+    if not isinstance(asked, list) or not set(asked) <= {"item", "metadata", "user"}:
+        raise InputError(f"encoded={asked}: give auto, or a list out of item, metadata and user: encoded=[item,user]")
+    if missing := [side for side in read if side not in asked]:
+        raise InputError(f"encoded=[{','.join(asked)}]: selection reads {' and '.join(missing)} too; type encoded=auto")
+    return sorted(set(asked))
 
 
 def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Step]:
@@ -89,7 +97,7 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
             facts["roots"] = module.roots(builder(config)("dataset"))
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
-        if held := local_models(knobs):
+        if held := knob_content(knobs):
             facts["models"] = held
         key = digest(facts)
         made[name] = Step(name, key, parents, knobs, store.find(name, key))

@@ -53,15 +53,18 @@ def reward_data(
     parsed: tuple[Tensor, Tensor],
     device: torch.device,
 ) -> RewardData:
-    """Gather what rewards read. parsed: (U, K) and (N+1, K) bool."""
-    train = split.train
+    """Gather what rewards read, zeros for sides without vectors. parsed: (U, K) and (N+1, K) bool."""
+    train, item = split.train, torch.from_numpy(embeddings.item)
+    blank = torch.zeros(1, 1, 1).expand(interactions.num_users, *item.shape[1:])  # in no memory
+    user = blank if embeddings.user is None else torch.from_numpy(embeddings.user)
+    metadata = torch.zeros_like(item[:, 0]) if embeddings.metadata is None else torch.from_numpy(embeddings.metadata)
     judge = split.rest & ~split.visible
     if not judge.any():  # nothing was withheld for a choice: rows held out can still say what one would have been worth
         judge = train & ~split.rest
     return RewardData(
-        user=torch.from_numpy(embeddings.user).to(device),
-        item=torch.from_numpy(embeddings.item).to(device),
-        metadata=torch.from_numpy(embeddings.metadata).to(device),
+        user=user.to(device),
+        item=item.to(device),
+        metadata=metadata.to(device),
         user_texts=Texts(profiles.user, parsed[0]),
         item_texts=Texts(profiles.item, parsed[1]),
         row_user=torch.from_numpy(interactions.user[train]).long().to(device),

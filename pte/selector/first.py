@@ -10,7 +10,8 @@ from pte.selector.base import Candidates, Choice, Fit, certain
 class First:
     """Candidate 0."""
 
-    reads_reward, withheld_share = False, 1.0
+    withheld_share = 1.0
+    reads_reward = False
 
     def select(self, candidates: Candidates, *, fit: Fit) -> Choice:
         return certain(candidates, torch.zeros(len(candidates), dtype=torch.int64, device=candidates.vector.device))

@@ -11,7 +11,8 @@ from pte.selector.base import Candidates, Choice, Fit
 class Mean:
     """v = sum_k e_k / |sum_k e_k|."""
 
-    reads_reward, withheld_share = False, 1.0
+    withheld_share = 1.0
+    reads_reward = False
 
     def select(self, candidates: Candidates, *, fit: Fit) -> Choice:
         K = candidates.num_candidates

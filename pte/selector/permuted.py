@@ -14,7 +14,8 @@ from pte.selector.base import Candidates, Choice, Fit
 class Permuted:
     """The means of the candidates (selector=mean), dealt out anew among the users and among the items."""
 
-    reads_reward, withheld_share = False, 1.0
+    withheld_share = 1.0
+    reads_reward = False
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed

@@ -10,7 +10,8 @@ from pte.selector.base import Candidates, Choice, Fit, certain
 class Random:
     """Uniform over the K candidates."""
 
-    reads_reward, withheld_share = False, 1.0
+    withheld_share = 1.0
+    reads_reward = False
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed

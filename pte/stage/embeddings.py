@@ -1,4 +1,4 @@
-"""Texts -> unit vectors of every candidate profile and of the plain metadata. Equal texts are encoded once."""
+"""Texts -> unit vectors of every candidate profile and of the plain metadata; only of sides that something reads."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 
 import numpy as np
 
-from pte.dataset.text import metadata_text
+from pte.dataset.table.text import metadata_text
 from pte.encoder.base import Encoder
-from pte.encoder.blocks import Blocks, encode
+from pte.encoder.blocks import MACHINE, Blocks, encode, folder
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.schema import Interactions, Profiles
 from pte.schema.context import Context
 
 NAME = "embeddings"
-VERSION = 1
-READS = ("encoder",)
-IDLE = ("encoder.batch_size", "encoder.device", "encoder.dtype")  # dtype: as resolved, in the key by identity()
+VERSION = 2  # 2: only what is read
+READS = ("encoder", "encoded")
+IDLE = tuple(f"encoder.{knob}" for knob in MACHINE)
 PARENTS = ("interactions", "profiles")
 
 
@@ -25,11 +25,19 @@ def run(context: Context) -> None:
     items = Interactions.load(context.parents["interactions"]).items
     profiles = Profiles.load(context.parents["profiles"])
     metadata = metadata_text(items)
-    sides = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
+    every = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
+    sides = {name: side for name, side in every.items() if name in context.config["encoded"]}
+    if left := sorted(every.keys() - sides.keys()):
+        context.say(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
     encoder: Encoder = context.build("encoder")
-    texts = (text for side in sides.values() for candidates in side for text in candidates)
-    vector = encode(texts, encoder, Blocks(context.work), context.say)
-    facts: dict[str, object] = {}
+    texts = dict.fromkeys(text for side in sides.values() for candidates in side for text in candidates)
+    vector = encode(
+        texts,
+        encoder,
+        Blocks(folder(context, encoder), texts),
+        context.say,
+    )
+    facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": sum(bool(text.strip()) for text in texts)}
     for name, side in sides.items():
         table = np.stack([np.stack([vector(text) for text in candidates]) for candidates in side])
         facts[name] = spread(table if name == "user" else table[1:])  # row 0 of items is padding

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from pte.artifact import RecordLog
-from pte.encoder.blocks import Blocks, encode
+from pte.encoder.blocks import MACHINE, Blocks, encode, folder
 from pte.profiler.loop import facts
 from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
@@ -25,7 +25,7 @@ READS = ("profiler", "encoder")
 IDLE = (
     "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
     "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share",
-    "encoder.batch_size", "encoder.device", "encoder.dtype",
+    *(f"encoder.{knob}" for knob in MACHINE),
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection")
 
@@ -38,8 +38,10 @@ def run(context: Context) -> None:
     log = RecordLog(context.work.parent.parent / "generation")
     profiles = context.build("profiler").profile(view, log=log, say=context.say)
     profiles.save(context.out)
-    texts = [text for candidates in profiles.item for text in candidates]
-    vector = encode(texts, context.build("encoder"), Blocks(context.work), context.say)
+    texts = dict.fromkeys(text for candidates in profiles.item for text in candidates)
+    encoder = context.build("encoder")
+    blocks = Blocks(folder(context, encoder), texts)
+    vector = encode(texts, encoder, blocks, context.say)
     item = np.stack([np.stack([vector(text) for text in candidates]) for candidates in profiles.item])
     replace(selection, item=taken(item, selection.item_choice)).save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")

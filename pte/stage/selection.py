@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pte.reward.base import RewardParts
+from pte.reward.base import PartScore, Reward, RewardParts
 from pte.reward.data import RewardData, reward_data, visible_mean
 from pte.schema import Embeddings, Interactions, Profiles, Split
 from pte.schema.context import Context
@@ -22,7 +22,7 @@ from pte.train.selection_record import describe, joined, joined_known, lines, re
 from pte.train.trainer import quiet
 
 NAME = "selection"
-VERSION = 3  # 3: permuted deals out means; the reward judges by no row held out
+VERSION = 4  # 4: permuted deals out means; the reward judges by no row held out. 3: users may be without vectors
 READS = ("reward", "selector")
 IDLE = ()
 PARENTS = ("interactions", "split", "profiles", "embeddings")
@@ -41,7 +41,7 @@ def run(context: Context) -> None:
     parsed = (torch.from_numpy(told.parsed["user"]), torch.from_numpy(told.parsed["item"]))
     data = reward_data(interactions, split, profiles, embeddings, parsed=parsed, device=device)
     judged, rest = data.parted(selector.withheld_share, torch.Generator().manual_seed(0))
-    scores = reward.score(judged)
+    scores = verdict(reward, judged, embeddings)
     candidates = table(judged, scores, told)
     parts = {name: joined(score) for name, score in {**scores.part, "total": scores.total}.items()}
     curve: list[dict[str, float]] = []
@@ -57,9 +57,10 @@ def run(context: Context) -> None:
 
     choice = selector.select(candidates, fit=fit)
     facts = describe(candidates, choice, parts, told.forms)
+    facts["users_encoded"] = embeddings.user is not None
     facts["unseen"] = {k: v for k, v in curve[-1].items() if k.startswith("unseen_")} if curve else {}
     if selector.withheld_share < 1:
-        later = reward.score(rest)
+        later = verdict(reward, rest, embeddings)
         facts["judged_by_the_rest"] = rewards_of(choice, joined(later.total), joined_known(later.total))
     write(context.out, interactions.num_users, choice, scores, curve)
     rows = samples(data, told.forms, candidates, choice, parts)
@@ -67,6 +68,21 @@ def run(context: Context) -> None:
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     for line in lines(facts):
         context.say(line)
+
+
+def verdict(reward: Reward, data: RewardData, embeddings: Embeddings) -> RewardParts:
+    """The reward's scores; none of users without vectors, on whose texts items' never depend; none without metadata."""
+    if embeddings.metadata is None:
+        user, item = (torch.zeros(vectors.shape[:2], device=vectors.device) for vectors in (data.user, data.item))
+        return RewardParts({}, PartScore(user, item, user[:, 0].bool(), item[:, 0].bool()))
+
+    def silent(score: PartScore) -> PartScore:
+        return replace(score, user=torch.zeros_like(score.user), user_known=torch.zeros_like(score.user_known))
+
+    scores = reward.score(data)
+    if embeddings.user is not None:
+        return scores
+    return RewardParts({name: silent(score) for name, score in scores.part.items()}, silent(scores.total))
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def describe(candidates: Candidates, choice: Choice, parts: Mapping[str, Tensor]
 def lines(facts: Mapping[str, Any]) -> list[str]:
     """The facts for the person watching."""
     told = []
-    for side in ("user", "item"):
+    for side in ("user", "item") if facts["users_encoded"] else ("item",):
         mine = facts[side]
         total = mine["reward"]["total"]
         words = f"selection: {mine['entities']:,} {side}s, reward known for {mine['known']:,}"
