@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.paths import CONF_DIR
-from pte.profiler.secret import check_variable
+from pte.profiler.engine.secret import check_variable
 from pte.schema import InputError
 
 SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)

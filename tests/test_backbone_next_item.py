@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from pte.backbone.bsarec import BSARec
 from pte.backbone.gru4rec import GRU4Rec
 from pte.nn.batch import History, PackedBatch, pack
-from pte.nn.frequency import CausalRescaler
+from pte.nn.sequence.frequency import CausalRescaler
 from pte.representation.id import Id
 from pte.schema import InputError
 

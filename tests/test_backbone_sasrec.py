@@ -6,9 +6,9 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pte.backbone.sasrec import SASRec
-from pte.nn.attention import block_causal
 from pte.nn.batch import History, PackedBatch
 from pte.nn.kernel.lazy_adam import LazyAdam
+from pte.nn.sequence.attention import block_causal
 from pte.representation.id import Id
 from pte.schema import InputError
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from pte.dataset.amazon import Amazon, literal
 from pte.dataset.events import Choice
-from pte.dataset.record import lines
+from pte.dataset.reader.record import lines
 from pte.dataset.rules import Rules
 from pte.engine.build import construct
 from pte.paths import CONF_DIR

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from pte.dataset.amazon import Amazon
-from pte.dataset.card import row_losses
 from pte.dataset.custom import Custom
 from pte.dataset.events import Choice
-from pte.dataset.record import Records
+from pte.dataset.reader.record import Records
 from pte.dataset.rules import Rules
+from pte.dataset.table.card import row_losses
 from pte.dataset.yelp import review
 from pte.schema import InputError
 

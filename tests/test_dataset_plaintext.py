@@ -2,7 +2,7 @@
 
 import pytest
 
-from pte.dataset.plaintext import category_path, category_paths, plain, price_bucket, shortened, title_text
+from pte.dataset.reader.plaintext import category_path, category_paths, plain, price_bucket, shortened, title_text
 
 
 @pytest.mark.parametrize(

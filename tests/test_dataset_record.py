@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pte.dataset.record import Records, about, lines, locate, text_of
+from pte.dataset.reader.record import Records, about, lines, locate, text_of
 from pte.schema import InputError
 
 TEN = "".join(json.dumps({"id": n}) + "\n" for n in range(10)).encode()

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pte.dataset.delimited import Table
-from pte.dataset.moment import microseconds, seconds
-from pte.dataset.source import interaction_rows, item_rows, read_frame, require
+from pte.dataset.reader.delimited import Table
+from pte.dataset.reader.moment import microseconds, seconds
+from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require
 from pte.schema import InputError
 
 NEW_YEAR = 1577836800  # 2020-01-01 00:00:00 UTC

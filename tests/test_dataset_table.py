@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pte.dataset.filter import cut, k_core
+from pte.dataset.reader.source import interaction_rows, item_rows
 from pte.dataset.rules import Rules
-from pte.dataset.source import interaction_rows, item_rows
-from pte.dataset.table import UNTITLED, Source, build
+from pte.dataset.table.build import UNTITLED, Source, build
+from pte.dataset.table.filter import cut, k_core
 from pte.schema import InputError
 
 SOURCE = Source(name="toy", licence="none", sha256={"interactions": "0" * 64})

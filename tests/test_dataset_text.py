@@ -1,6 +1,6 @@
 """What an encoder is given where there is no profile."""
 
-from pte.dataset.text import metadata_text
+from pte.dataset.table.text import metadata_text
 from pte.schema import Items
 
 

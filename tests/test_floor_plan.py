@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,9 @@ def test_light_modules_import_no_torch(module):
 def test_files_keep_to_their_room():
     long = {p.relative_to(ROOT).as_posix(): n for p in FILES if (n := len(p.read_text().splitlines())) > 300}
     assert not long, "split these files"
+
+
+def test_no_folder_is_crowded():
+    """A dozen modules at one level; `__init__.py` says what the folder holds and is not counted."""
+    rooms = Counter(p.parent.relative_to(ROOT).as_posix() for p in FILES if p.name != "__init__.py")
+    assert not {folder: n for folder, n in rooms.items() if n > 12}, "split these folders by what they hold"

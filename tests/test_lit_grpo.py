@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, all_logits
-from pte.train.checkpoint import Checkpoint
 from pte.train.policy import GRPOModule, Shuffled, rivals, train
+from pte.train.state.checkpoint import Checkpoint
 
 E, K, D = 600, 4, 8
 
@@ -148,7 +148,7 @@ class Dying(Checkpoint):
 
 @pytest.mark.parametrize("at", [1, 9, 10, 13, 29])  # ten steps an epoch
 def test_a_killed_training_goes_on_at_the_step_where_it_was(tmp_path, monkeypatch, at):
-    monkeypatch.setattr("pte.train.checkpoint.SHARE", 1e9)  # the state is kept after every step
+    monkeypatch.setattr("pte.train.state.checkpoint.SHARE", 1e9)  # the state is kept after every step
     candidates = table(lambda e, h: (e * h[:, None]).sum(2))
     every = torch.ones(E, dtype=torch.bool)
     ends = []

@@ -7,8 +7,8 @@ from collections import OrderedDict
 import pytest
 import torch
 
-from pte.train import snapshot
-from pte.train.snapshot import SnapshotIO, forget
+from pte.train.state import snapshot
+from pte.train.state.snapshot import SnapshotIO, forget
 
 
 def state(number=0):

@@ -2,7 +2,7 @@
 
 import torch
 
-from pte.nn.logit import Choices, fit, likelihood
+from pte.nn.statistic.logit import Choices, fit, likelihood
 
 GENERATOR = torch.Generator().manual_seed(0)
 FEATURE = torch.randn(3, 40, 7, generator=GENERATOR)

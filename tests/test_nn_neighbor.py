@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pte.nn.neighbor import mean_by_sequence, nearest
+from pte.nn.statistic.neighbor import mean_by_sequence, nearest
 
 
 def test_means_by_hand():
@@ -30,7 +30,7 @@ def test_nearest_is_brute_force_without_oneself():
 def test_blocks_do_not_show(monkeypatch):
     x = torch.randn(50, 4, generator=torch.Generator().manual_seed(0))
     whole = nearest(x, 3, pool=50)
-    monkeypatch.setattr("pte.nn.neighbor._BLOCK", 120)
+    monkeypatch.setattr("pte.nn.statistic.neighbor._BLOCK", 120)
     assert torch.equal(nearest(x, 3, pool=50), whole)
 
 

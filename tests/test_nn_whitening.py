@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pte.nn.whitening import axes, whitened, zca_whitened
+from pte.nn.statistic.whitening import axes, whitened, zca_whitened
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from pte.artifact import RecordLog
 from pte.profiler import openai
-from pte.profiler.chat import read_answer
+from pte.profiler.engine.chat import read_answer
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
 from pte.schema import InputError, visible_view

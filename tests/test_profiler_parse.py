@@ -2,8 +2,8 @@
 
 import pytest
 
-from pte.profiler.parse import read, refuses
 from pte.profiler.prompt import JSON_LEAD
+from pte.profiler.text.parse import read, refuses
 
 LEAD = "It suits people who"
 

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from pte.artifact import RecordLog
-from pte.profiler import record
 from pte.profiler.base import Ask, Completion, Rate
+from pte.profiler.engine import record
+from pte.profiler.engine.record import Recorded, Workload, forecast
 from pte.profiler.prompt import Prompt
-from pte.profiler.record import Recorded, Workload, forecast
 
 
 class Counting:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pte.profiler.text import NAME_LENGTH, UNKNOWN, Catalogue, clean, label
+from pte.profiler.text.clean import NAME_LENGTH, UNKNOWN, Catalogue, clean, label
 from pte.schema import Items
 
 HOSTILE = [

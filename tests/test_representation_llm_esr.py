@@ -8,8 +8,8 @@ import pytest
 import torch
 from representations import made, vectors
 
-from pte.nn.attention import block_causal
 from pte.nn.batch import PackedBatch, pack
+from pte.nn.sequence.attention import block_causal
 from pte.schema import InputError
 
 HISTORIES = [[1, 2, 3, 4], [5, 6, 7], [8, 9, 10, 11, 12], [3, 2, 1, 6]]

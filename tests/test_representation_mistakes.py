@@ -4,7 +4,7 @@ import pytest
 import torch
 from representations import made, vectors
 
-from pte.nn.attention import Attention
+from pte.nn.sequence.attention import Attention
 from pte.schema import InputError
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from representations import made, vectors
 
-from pte.nn.whitening import zca_whitened
+from pte.nn.statistic.whitening import zca_whitened
 from pte.schema import InputError
 
 

@@ -11,7 +11,7 @@ from pte.nn.batch import History
 from pte.schema.context import Context
 from pte.stage import training
 from pte.train import counting
-from pte.train.restore import restore
+from pte.train.state.restore import restore
 
 KNOBS = {"window": 2, "distance_power": 1.0, "backward": 0.5, "shrink": 1.0, "recency": 0.5, "fallback": 0.01}
 

@@ -18,7 +18,7 @@ from pte.schema.context import Context
 from pte.stage import training
 from pte.train import counting, fusion
 from pte.train.loader import TrainingLoader
-from pte.train.restore import restore
+from pte.train.state.restore import restore
 
 N, U, L = 12, 30, 8
 PLANTED = 12  # an item of held-out rows alone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pte.dataset.card import card
+from pte.dataset.table.card import card
 from pte.schema import Interactions
 from pte.schema.context import Context
 from pte.stage import interactions as stage

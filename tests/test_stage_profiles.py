@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pte.profiler.base import Ask, Completion
+from pte.profiler.engine.record import Recorded
 from pte.profiler.loop import Loop, Stored, play, workload
 from pte.profiler.prompt import Evidence
-from pte.profiler.record import Recorded
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
 from pte.schema import InputError, Profiles, visible_view
 from pte.schema.context import Context

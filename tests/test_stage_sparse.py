@@ -11,7 +11,7 @@ from test_stage_training import ITEMS, KilledError, changed, context, parents, s
 from pte.schema import InputError
 from pte.stage import training
 from pte.train import trainer
-from pte.train.restore import load_weights
+from pte.train.state.restore import load_weights
 
 __all__ = ["parents"]  # a fixture
 LAZY = {"_target_": "pte.nn.kernel.lazy_adam.LazyAdam"}

@@ -20,9 +20,9 @@ from pte.engine.build import builder
 from pte.schema import Cases, InputError, Interactions, Items, Split
 from pte.schema.context import Context
 from pte.stage import training
-from pte.train.checkpoint import Checkpoint
 from pte.train.loader import EvaluationLoader
-from pte.train.restore import WEIGHTS, restore
+from pte.train.state.checkpoint import Checkpoint
+from pte.train.state.restore import WEIGHTS, restore
 
 ITEMS = 25
 CONFIG = {
@@ -177,7 +177,7 @@ def at_step(monkeypatch, number, act):
 
 @pytest.mark.parametrize("at", [1, 3, 5, 6, 8, 23])  # six steps an epoch, four epochs
 def test_a_run_killed_inside_an_epoch_goes_on_at_the_step_where_it_was(tmp_path, parents, monkeypatch, at):
-    monkeypatch.setattr("pte.train.checkpoint.SHARE", 1e9)  # the state is kept after every step
+    monkeypatch.setattr("pte.train.state.checkpoint.SHARE", 1e9)  # the state is kept after every step
     whole = context(tmp_path, parents, work="w1", out="o1")
     training.run(whole)
 
@@ -199,7 +199,7 @@ def test_a_run_killed_inside_an_epoch_goes_on_at_the_step_where_it_was(tmp_path,
 
 def test_ctrl_c_inside_an_epoch_loses_nothing(tmp_path, parents, monkeypatch):
     """However seldom the state is kept, it is kept after the step in which the signal came."""
-    monkeypatch.setattr("pte.train.checkpoint.SHARE", 1e-9)
+    monkeypatch.setattr("pte.train.state.checkpoint.SHARE", 1e-9)
     whole = context(tmp_path, parents, work="w1", out="o1")
     training.run(whole)
     lines = []

@@ -13,7 +13,7 @@ from pte.paths import CONF_DIR
 from pte.schema import Interactions, Selection, Split
 from pte.stage import training
 from pte.train.loader import EvaluationLoader
-from pte.train.restore import restore
+from pte.train.state.restore import restore
 
 TEXT = [name for name in SMALL if name != "id"]
 

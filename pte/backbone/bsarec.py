@@ -1,7 +1,7 @@
 """BSARec: SASRec whose layers blend attention with a frequency rescaler (Shin et al., AAAI 2024, arXiv 2312.10325).
 
-The rescaler is causal, so that the next item can be asked for at every place; nn/frequency says how this relates to the
-published filter, which reads the whole window and is trained at the last place of every prefix.
+The rescaler is causal, so that the next item can be asked for at every place; nn/sequence/frequency says how this
+relates to the published filter, which reads the whole window and is trained at the last place of every prefix.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from pte.backbone.next_item import NextItem
-from pte.nn.attention import Encoder
+from pte.backbone.sequence.next_item import NextItem
 from pte.nn.contract import Representation
-from pte.nn.frequency import FrequencyBlock
+from pte.nn.sequence.attention import Encoder
+from pte.nn.sequence.frequency import FrequencyBlock
 
 
 class BSARec(NextItem):

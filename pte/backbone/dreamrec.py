@@ -12,9 +12,9 @@ f is one linear layer on [x_t; c; tau(t)] ("mlp1", depth 1), for which the whole
 (`sampler: exact`, the same law as DDPM's), or two layers with GELU ("mlp2", depth 2). Of one layer c is a summand: what
 tells users apart then grows by 1 + w beside the noise, so that guidance w hardly changes a ranking.
 
-Departures: every prefix of a history is a training case in the same pass; the encoder is SASRec's of nn/attention;
-dropout is off at evaluation (the published code leaves it on); a time index always goes with its own alpha_bar; padding
-is never scored.
+Departures: every prefix of a history is a training case in the same pass; the encoder is SASRec's, of
+nn/sequence/attention; dropout is off at evaluation (the published code leaves it on); a time index always goes with its
+own alpha_bar; padding is never scored.
 
 The published loss moves x_0 as well, and so a space that trains shrinks, which makes the loss small and, on Toys, the
 ranking a chance one. A space that trains is therefore held on a sphere, e_i <- sqrt(D) e_i / |e_i|
@@ -31,14 +31,14 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.backbone import history as reading
+from pte.backbone.sequence import history as reading
 from pte.nn import diffusion
-from pte.nn.attention import Encoder
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Representation
 from pte.nn.kernel.chunked_scoring import products
 from pte.nn.loss.catalogue import inner
 from pte.nn.noise import Source, standard_normal
+from pte.nn.sequence.attention import Encoder
 from pte.schema import InputError
 
 SAMPLERS = ("exact", "ddpm", "ddim")

@@ -8,8 +8,8 @@
 z are unit whitened text vectors, M is backbone=markov's similarity (its recency in h too), X the cosines of each item's
 `neighbors` nearest texts: through X an item that nobody has bought inherits what is bought before those like it.
 
-Gates of an expert e, g_e(h) = a_e + b_e log(length of h), are a conditional logit's weights (nn/logit): they maximise
-the likelihood of training rows that neither the reader nor the counts have seen (protocol/withhold; "Stacked
+Gates of an expert e, g_e(h) = a_e + b_e log(length of h), are a conditional logit's weights (nn/statistic/logit): they
+maximise the likelihood of training rows that neither the reader nor the counts have seen (protocol/withhold; "Stacked
 generalization", Wolpert, 1992) in the softmax over each expert's best unseen `candidates`. Over the whole catalogue the
 likelihood is that of thousands of items that no list would show, and the gates serve these. A handful of numbers, none
 of which belongs to an item or a user; where rows are few they stay near fixed ones. Afterwards M counts all rows.
@@ -30,14 +30,14 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.nn import logit
 from pte.nn.batch import History
 from pte.nn.item_matrix import ItemMatrix, recency
 from pte.nn.item_table import item_rows, padded
 from pte.nn.kernel.chunked_scoring import rows_a_part
-from pte.nn.neighbor import nearest
 from pte.nn.noise import Source
-from pte.nn.whitening import whitened
+from pte.nn.statistic import logit
+from pte.nn.statistic.neighbor import nearest
+from pte.nn.statistic.whitening import whitened
 from pte.schema import InputError
 
 EXPERTS = ("reader", "likeness", "memory", "carried")

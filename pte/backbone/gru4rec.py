@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pte.backbone.next_item import NextItem
+from pte.backbone.sequence.next_item import NextItem
 from pte.nn.contract import Representation
-from pte.nn.recurrent import GRUEncoder
+from pte.nn.sequence.recurrent import GRUEncoder
 
 
 class GRU4Rec(NextItem):

@@ -3,16 +3,16 @@
 Kang & McAuley, ICDM 2018 (arXiv 1808.09781), with the loss that later work found to matter most: full cross-entropy
 instead of one sampled negative (Klenitskiy & Vasilev, RecSys 2023, "Turning Dross Into Gold Loss"); nn/loss has that
 one and others, each of which scores as it trains. One item table serves as input and as output. Departures: post-LN,
-GELU and a wider feed-forward part, as in BERT (see nn/attention).
+GELU and a wider feed-forward part, as in BERT (see nn/sequence/attention).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pte.backbone.next_item import NextItem
-from pte.nn.attention import Encoder
+from pte.backbone.sequence.next_item import NextItem
 from pte.nn.contract import Representation
+from pte.nn.sequence.attention import Encoder
 
 
 class SASRec(NextItem):

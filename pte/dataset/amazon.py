@@ -25,10 +25,10 @@ import polars as pl
 
 from pte.artifact import file_sha256
 from pte.dataset.events import Choice, Events, core, items_table, with_counts
-from pte.dataset.plaintext import category_path, category_paths, plain, price_bucket, title_text
-from pte.dataset.record import MAX_TIME, Records, about, locate, rating_of, text_of
+from pte.dataset.reader.plaintext import category_path, category_paths, plain, price_bucket, title_text
+from pte.dataset.reader.record import MAX_TIME, Records, about, locate, rating_of, text_of
 from pte.dataset.rules import Rules
-from pte.dataset.table import Source, build
+from pte.dataset.table.build import Source, build
 from pte.schema import InputError, Interactions
 
 TEXTS = ("brand", "categories", "price", "features", "description")

@@ -17,12 +17,12 @@ import polars as pl
 
 from pte.asset import fetch
 from pte.asset.cache import checksum
-from pte.dataset.column import text_columns
-from pte.dataset.delimited import Form, Table
-from pte.dataset.moment import time_format, units_mixed
+from pte.dataset.reader.delimited import Form, Table
+from pte.dataset.reader.moment import time_format, units_mixed
+from pte.dataset.reader.source import interaction_rows, item_rows, placed, read_frame, require, suffix, text
 from pte.dataset.rules import Rules
-from pte.dataset.source import interaction_rows, item_rows, placed, read_frame, require, suffix, text
-from pte.dataset.table import Source, build
+from pte.dataset.table.build import Source, build
+from pte.dataset.table.column import text_columns
 from pte.schema import InputError, Interactions
 
 

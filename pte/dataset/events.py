@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
-from pte.dataset.card import row_losses
-from pte.dataset.filter import k_core
 from pte.dataset.rules import Rules
+from pte.dataset.table.card import row_losses
+from pte.dataset.table.filter import k_core
 from pte.schema import InputError, Interactions
 
 

@@ -26,10 +26,10 @@ import polars as pl
 
 from pte.artifact import digest, file_sha256
 from pte.dataset.events import Choice, Coded, chosen, core, items_table, with_counts
-from pte.dataset.plaintext import plain
-from pte.dataset.record import locate
+from pte.dataset.reader.plaintext import plain
+from pte.dataset.reader.record import locate
 from pte.dataset.rules import Rules
-from pte.dataset.table import Source, build
+from pte.dataset.table.build import Source, build
 from pte.schema import InputError, Interactions
 
 NAMES = {

@@ -14,10 +14,10 @@ import polars as pl
 
 from pte.asset import fetch
 from pte.asset.cache import checksum
-from pte.dataset.delimited import Form
+from pte.dataset.reader.delimited import Form
+from pte.dataset.reader.source import interaction_rows, item_rows, placed, read_frame, require
 from pte.dataset.rules import Rules
-from pte.dataset.source import interaction_rows, item_rows, placed, read_frame, require
-from pte.dataset.table import Source, build
+from pte.dataset.table.build import Source, build
 from pte.schema import InputError, Interactions
 
 FILES = ("ml-100k.inter", "ml-100k.item")

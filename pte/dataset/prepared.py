@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pte.artifact import file_sha256
-from pte.dataset.column import is_index
+from pte.dataset.reader.source import interaction_rows, item_rows, placed, read_frame, require
 from pte.dataset.rules import Rules
-from pte.dataset.source import interaction_rows, item_rows, placed, read_frame, require
-from pte.dataset.table import Source, build
+from pte.dataset.table.build import Source, build
+from pte.dataset.table.column import is_index
 from pte.schema import InputError, Interactions
 
 FILES = {"interactions": "interactions.csv.gz", "items": "items.csv.gz"}

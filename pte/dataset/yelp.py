@@ -19,10 +19,10 @@ import polars as pl
 
 from pte.artifact import file_sha256
 from pte.dataset.events import Choice, Events, core, items_table, with_counts
-from pte.dataset.plaintext import plain
-from pte.dataset.record import Records, about, locate, rating_of, text_of
+from pte.dataset.reader.plaintext import plain
+from pte.dataset.reader.record import Records, about, locate, rating_of, text_of
 from pte.dataset.rules import Rules
-from pte.dataset.table import Source, build
+from pte.dataset.table.build import Source, build
 from pte.schema import InputError, Interactions
 
 FILES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pte.nn.attention import normal_weights
 from pte.nn.kernel.dropout import Dropout
+from pte.nn.sequence.attention import normal_weights
 from pte.schema import InputError
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}

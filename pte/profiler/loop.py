@@ -18,9 +18,9 @@ from itertools import zip_longest
 import numpy as np
 
 from pte.profiler.base import Answer, Ask, Say
-from pte.profiler.parse import read, refuses
+from pte.profiler.engine.record import Workload
 from pte.profiler.prompt import FORMS, JSON_LEAD, Evidence, Witness, forms_named
-from pte.profiler.record import Workload
+from pte.profiler.text.parse import read, refuses
 from pte.schema import Generation, InputError, Profiles, View
 
 NOBODY = "A person whose choices are not known yet."

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pte.profiler.base import Log, Say
 from pte.profiler.loop import NOBODY
 from pte.profiler.template import RECENT
-from pte.profiler.text import Catalogue
+from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, View
 
 

@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 
 from pte.profiler.base import Ask, Completion, Log, Rate, Request, Result, Say
-from pte.profiler.chat import FILTERED, body, read_answer, refused_field
+from pte.profiler.engine.chat import FILTERED, body, read_answer, refused_field
+from pte.profiler.engine.record import Recorded
+from pte.profiler.engine.secret import LOCAL, check_url, check_variable, mask, read_key
 from pte.profiler.loop import Loop, Stored, play, workload
 from pte.profiler.prompt import Evidence
-from pte.profiler.record import Recorded
-from pte.profiler.secret import LOCAL, check_url, check_variable, mask, read_key
 from pte.schema import Generation, InputError, Profiles, View
 
 LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # worth another try

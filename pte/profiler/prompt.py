@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pte.profiler.neighbor import Neighbors, item_neighbors, rows_by_item, user_neighbors
-from pte.profiler.text import Catalogue, clean
+from pte.profiler.text.clean import Catalogue, clean
 from pte.schema import InputError, View
 
 HISTORY = "Chosen by this person, latest first:"

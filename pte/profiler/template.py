@@ -16,7 +16,7 @@ from scipy import sparse
 from pte.profiler.base import Log, Say
 from pte.profiler.loop import NOBODY, account
 from pte.profiler.neighbor import Neighbors, incidence, item_neighbors, next_items, shifted_ppmi, top, user_neighbors
-from pte.profiler.text import Catalogue
+from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, View
 
 RECENT = "Recently chose:"

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from pte.profiler.base import Ask, Completion, Log, Rate, Say
-from pte.profiler.causal import Causal, model_identity
 from pte.profiler.decode import Decoding, Rows, continue_rows
+from pte.profiler.engine.causal import Causal, model_identity
+from pte.profiler.engine.record import Recorded
 from pte.profiler.loop import Loop, Stored, play, workload
 from pte.profiler.prompt import JSON_LEAD, Evidence, Prompt
-from pte.profiler.record import Recorded
 from pte.schema import Generation, InputError, Profiles, View
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pte.nn.item_table import ItemTable, fitting, item_rows, padded
-from pte.nn.whitening import axes
+from pte.nn.statistic.whitening import axes
 from pte.schema import InputError
 
 

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.nn.batch import PackedBatch
-from pte.nn.cross_attention import CrossAttention
 from pte.nn.item_table import ItemTable, Last, fitting, item_rows, padded
-from pte.nn.neighbor import mean_by_sequence, nearest
-from pte.nn.whitening import axes
+from pte.nn.sequence.cross_attention import CrossAttention
+from pte.nn.statistic.neighbor import mean_by_sequence, nearest
+from pte.nn.statistic.whitening import axes
 from pte.schema import InputError
 
 _GROUPS = 8  # padded to one length, the teachers of a step are mostly padding; ours: 8 take a quarter of the time of 1

@@ -11,7 +11,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from pte.nn.item_table import ItemTable, fitting, item_rows, padded
-from pte.nn.whitening import axes
+from pte.nn.statistic.whitening import axes
 from pte.schema import InputError
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pte.nn.item_table import ItemTable, padded
 from pte.nn.kernel.dropout import Dropout
-from pte.nn.whitening import whitened
+from pte.nn.statistic.whitening import whitened
 from pte.schema import InputError
 
 HEADS = ("none", "linear", "mlp")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pte.nn.head import mlp
 from pte.nn.item_table import ItemTable, item_rows, padded
-from pte.nn.whitening import zca_whitened
+from pte.nn.statistic.whitening import zca_whitened
 from pte.schema import InputError
 
 

@@ -22,7 +22,7 @@ from pte.profiler.base import Profiler
 from pte.profiler.loop import NOBODY
 from pte.profiler.prompt import HISTORY
 from pte.profiler.template import RECENT
-from pte.profiler.text import Catalogue
+from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Interactions, Profiles, Split, View
 from pte.schema.context import Context
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pte.dataset.card import card_lines
+from pte.dataset.table.card import card_lines
 from pte.schema import Interactions
 from pte.schema.context import Context
 

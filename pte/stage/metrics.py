@@ -28,7 +28,7 @@ from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_gr
 from pte.schema import Cases, InputError, Interactions, Selection, Split
 from pte.schema.context import Context
 from pte.train.loader import EvaluationLoader
-from pte.train.restore import restore
+from pte.train.state.restore import restore
 
 NAME = "metrics"
 VERSION = 2  # 2: a repeated target is a miss where seen items are masked; noise by case

@@ -16,9 +16,9 @@ from pte.schema import Embeddings, Interactions, Profiles, Split
 from pte.schema.context import Context
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO
-from pte.train.checkpoint import Checkpoint
 from pte.train.policy import GRPOModule, train
 from pte.train.selection_record import describe, joined, joined_known, lines, rewards_of, samples, write
+from pte.train.state.checkpoint import Checkpoint
 from pte.train.trainer import quiet
 
 NAME = "selection"

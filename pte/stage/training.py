@@ -18,7 +18,7 @@ from pte.nn.device import device_of
 from pte.schema import Interactions, Selection, Split
 from pte.schema.context import Context
 from pte.train import counting, fusion
-from pte.train.restore import BestWeights, assemble
+from pte.train.state.restore import BestWeights, assemble
 
 NAME = "training"
 VERSION = 3  # 3: rows held out by the protocol
@@ -47,9 +47,9 @@ def run(context: Context) -> None:
 def fit(context: Context, backbone: Any, interactions: Interactions, split: Split) -> None:
     """Train until validation no longer improves."""
     from pte.nn.kernel.allocation import keep_freed_memory
-    from pte.train.checkpoint import Checkpoint
     from pte.train.early_stopping import EarlyStopping
     from pte.train.recommender import Recommender
+    from pte.train.state.checkpoint import Checkpoint
     from pte.train.trainer import check_sparse, make_loaders, make_trainer, quiet
 
     keep_freed_memory()

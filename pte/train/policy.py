@@ -20,8 +20,8 @@ from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.rl.grpo import categorical_kl, clip_fraction, clipped_objective, entropy, group_advantage, zero_std
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, all_logits
-from pte.train.checkpoint import Checkpoint
 from pte.train.loader import Place, step_seed
+from pte.train.state.checkpoint import Checkpoint
 
 GRADIENT_NORM = 1.0
 PROBED = 4096  # entities on which the curve's figures are computed

@@ -6,10 +6,10 @@ For targets t = 1..T with hidden states h_t and item vectors e_i:
     d loss / d h_t = 1/total ( sum_i p_ti e_i - e_{y_t} )
     d loss / d e_i = 1/total sum_t ( p_ti - [i = y_t] ) h_t,        p_t = softmax(h_t E^T)
 
-A chunk is multiplied out, normalised and used for both gradients while it lies in the cache (nn/sweep has the ways over
-them); memory is bounded whatever T and N, and nothing is computed twice. Gradients in the forward pass, by chunks of
-rows, are Liger Kernel's idea (Hsu et al., 2024, arXiv 2410.10989); ours is a way with torch's own operators on any
-device. `kernel="liger"` takes Liger's own Triton kernel on a GPU instead (nn/liger).
+A chunk is multiplied out, normalised and used for both gradients while it lies in the cache (nn/kernel/catalogue_pass
+has the ways over them); memory is bounded whatever T and N, and nothing is computed twice. Gradients in the forward
+pass, by chunks of rows, are Liger Kernel's idea (Hsu et al., 2024, arXiv 2410.10989); ours is a way with torch's own
+operators on any device. `kernel="liger"` takes Liger's own Triton kernel on a GPU instead (nn/kernel/liger).
 
 With `product_dtype=torch.bfloat16` the three products take inputs rounded to bf16 and add up in fp32; the logits are
 rounded too, the softmax, the target's share and the sums over chunks stay fp32. A processor without fast bf16 products

@@ -25,7 +25,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from pte.train.loader import Place
-from pte.train.snapshot import SUFFIX, SnapshotIO, forget
+from pte.train.state.snapshot import SUFFIX, SnapshotIO, forget
 
 SHARE = 0.1  # of the fit's time, at most, to be spent on keeping its state between epochs
 

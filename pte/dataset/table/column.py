@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from pte.dataset.delimited import Table
-from pte.dataset.source import text
+from pte.dataset.reader.delimited import Table
+from pte.dataset.reader.source import text
 
 INDEX = re.compile(r"|unnamed: ?\d+|index|level_\d+|__index_level_\d+__")  # what pandas writes beside the data
 BEHAVIOUR = {

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import polars as pl
 
-from pte.dataset.card import card
-from pte.dataset.filter import kept
-from pte.dataset.moment import FORMS
+from pte.dataset.reader.moment import FORMS
+from pte.dataset.reader.source import OWN_COLUMNS
 from pte.dataset.rules import Rules
-from pte.dataset.source import OWN_COLUMNS
+from pte.dataset.table.card import card
+from pte.dataset.table.filter import kept
 from pte.schema import InputError, Interactions, Items
 
 UNTITLED = "Untitled item"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.nn.attention import block_causal
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Representation
 from pte.nn.kernel.chunked_scoring import encoded
-from pte.nn.sequence import SequenceEncoder
+from pte.nn.sequence.attention import block_causal
+from pte.nn.sequence.encoder import SequenceEncoder
 
 
 def states(encoder: SequenceEncoder, representation: Representation, table: Tensor, batch: PackedBatch) -> Tensor:

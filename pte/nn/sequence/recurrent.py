@@ -6,9 +6,9 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from pte.nn.attention import Mix
 from pte.nn.kernel.dropout import Dropout
-from pte.nn.sequence import rows_of, unpacked
+from pte.nn.sequence.attention import Mix
+from pte.nn.sequence.encoder import rows_of, unpacked
 from pte.schema import InputError
 
 

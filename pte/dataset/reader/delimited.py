@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pte.dataset.content import text_bytes
-from pte.dataset.structure import Records, blank_records, looks_like_row, records_of, row_inside
+from pte.dataset.reader.content import text_bytes
+from pte.dataset.reader.structure import Records, blank_records, looks_like_row, records_of, row_inside
 from pte.schema import InputError
 
 NAMES = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " ", "comma_space": ", "}

@@ -6,7 +6,7 @@ from __future__ import annotations
 from einops import rearrange
 from torch import Tensor, nn
 
-from pte.nn.attention import attend
+from pte.nn.sequence.attention import attend
 
 
 class CrossAttention(nn.Module):

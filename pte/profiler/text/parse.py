@@ -11,7 +11,7 @@ import json
 import re
 
 from pte.profiler.prompt import JSON_LEAD
-from pte.profiler.text import clean
+from pte.profiler.text.clean import clean
 
 SENTENCES = 3
 LENGTH = 400  # characters of a profile, never cut by a default of max_new_tokens

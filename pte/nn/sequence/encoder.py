@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pte.nn.attention import Mix
+from pte.nn.sequence.attention import Mix
 
 
 class SequenceEncoder(Protocol):

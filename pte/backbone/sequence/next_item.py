@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pte.backbone import history as reading
+from pte.backbone.sequence import history as reading
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Representation
 from pte.nn.kernel.chunked_scoring import products
@@ -20,14 +20,14 @@ from pte.nn.loss.catalogue import inner
 from pte.nn.loss.negative import Met
 from pte.nn.loss.objective import objective
 from pte.nn.noise import Source
-from pte.nn.sequence import SequenceEncoder
+from pte.nn.sequence.encoder import SequenceEncoder
 
 
 class NextItem(nn.Module):
     """score_j = h . e_j (or their cosine, where the loss has it), h the state after the last item of the history.
 
-    encoder: an nn.Module as nn/sequence describes it. product: name of a torch dtype, of the inputs of the loss's
-    matrix products. loss, loss_knobs: see nn/loss/objective, which raises InputError on what it does not know.
+    encoder: an nn.Module as nn/sequence/encoder describes it. product: name of a torch dtype, of the inputs of the
+    loss's matrix products. loss, loss_knobs: see nn/loss/objective, which raises InputError on what it does not know.
     """
 
     uses_text = False

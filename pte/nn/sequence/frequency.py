@@ -21,7 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pte.nn.attention import Block
+from pte.nn.sequence.attention import Block
 from pte.schema import InputError
 
 

@@ -103,7 +103,7 @@ class Encoder(nn.Module):
 
     views: the width is that many blocks of columns, each encoded by itself with the same weights, side by side again
     at the end; a `mix` lets them read each other first. block: what makes one layer, from width, inner, heads and
-    the two dropouts (see nn/frequency for another).
+    the two dropouts (see nn/sequence/frequency for another).
     """
 
     def __init__(

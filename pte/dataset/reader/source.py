@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pte.dataset.delimited import NAMES, Form, Table, read_delimited
-from pte.dataset.moment import microseconds
+from pte.dataset.reader.delimited import NAMES, Form, Table, read_delimited
+from pte.dataset.reader.moment import microseconds
 from pte.schema import InputError
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".item": "\t"}

@@ -1,0 +1,1 @@
+"""What sequence backbones share: reading histories through a representation, next-item losses on every state."""

@@ -1,0 +1,1 @@
+"""Tables -> Interactions: which rows and columns stay, the card that counts what was left out, metadata as text."""

@@ -1,0 +1,1 @@
+"""What is computed from data without gradient steps: principal axes, nearest neighbours, a conditional logit."""

@@ -1,0 +1,1 @@
+"""The state of a fit in and out of files: checkpoints, snapshots, best weights."""
