@@ -94,9 +94,10 @@ def main() -> None:
     code: int | str | None = 0
     try:
         if sys.argv[1:2] == ["compare"]:  # reads finished runs: nothing to compose
+            from pte.engine import provenance
             from pte.report import command
 
-            command.main(sys.argv[2:])
+            command.main(sys.argv[2:], provenance.commit())
         else:
             refuse_secrets(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()

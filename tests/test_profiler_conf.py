@@ -16,13 +16,13 @@ OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 def values(option: str) -> dict:
     found = OmegaConf.to_container(OmegaConf.load(CONF / f"{option}.yaml"), resolve=True)
-    return found | {"model": "served"} if option == "openai" else found
+    return found | {"openai": {"model": "served"}, "imported": {"file": "profiles.csv"}}.get(option, {})
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o != "auto"])
 def test_an_option_builds_a_profiler_without_touching_a_model(option):
     profiler = instantiate(values(option), _convert_="all")
-    assert profiler.num_candidates == (1 if option == "none" else 4)
+    assert profiler.num_candidates == (1 if option in ("none", "imported") else 4)
 
 
 def test_auto_knows_what_its_rule_needs():

@@ -17,6 +17,7 @@ class Hashed:
     """A text's vector is a function of its letters."""
 
     width = 8
+    reads_ids = False
 
     def __init__(self, die_after=10**9):
         self.asked, self.die_after = [], die_after

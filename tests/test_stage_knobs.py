@@ -118,7 +118,7 @@ def test_what_lightning_refuses_is_told_in_its_words(tmp_path):
     from pte.train.trainer import make_trainer
 
     with pytest.raises(InputError, match="trainer: Precision 'bf17' is invalid"):
-        make_trainer(knobs, [], [], tmp_path)
+        make_trainer(knobs, [], tmp_path)
 
 
 @pytest.mark.parametrize("value", ["true", "false", "residual"])

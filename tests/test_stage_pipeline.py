@@ -14,7 +14,7 @@ from pte.artifact import Store
 from pte.asset import knob_content
 from pte.engine import pipeline, plan, run_folder
 from pte.engine.build import construct
-from pte.engine.launch import process_count
+from pte.engine.device import process_count
 from pte.schema import InputError
 from pte.schema.context import Context
 
@@ -145,14 +145,31 @@ def test_a_report_names_no_folder_of_this_machine():
     assert run_folder.command_line(words) == ["python", "-m", "pte.run", "dataset=Toys", "seed=1"]
 
 
-def test_process_count():
-    assert process_count({"devices": 3, "accelerator": "cpu"}) == 3
-    assert process_count({"devices": "auto", "accelerator": "cpu"}) == 1
-    with pytest.raises(InputError, match="devices=0"):
-        process_count({"devices": 0, "accelerator": "cpu"})
+def test_process_count(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    asked = {"devices": 2, "accelerator": "cpu", "oversubscribe": False}
+    assert process_count(asked) == 2
+    assert process_count({**asked, "devices": "auto"}) == 1
+    assert process_count({**asked, "devices": -1}) == 1
+    for devices in (0, True, "two", 2.0):
+        with pytest.raises(InputError, match=r"trainer\.devices=.*: give a positive number"):
+            process_count({**asked, "devices": devices})
+    with pytest.raises(InputError, match=r"trainer\.devices=64: this machine has 2 cores.*trainer\.oversubscribe=true"):
+        process_count({**asked, "devices": 64})
+    assert process_count({**asked, "devices": 3, "oversubscribe": True}) == 3
+
+
+def test_more_devices_than_accelerators_cannot_be_forced(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    asked = {"devices": "auto", "accelerator": "auto", "oversubscribe": True}
+    assert process_count(asked) == 2
+    with pytest.raises(InputError, match="this machine has 2 accelerators"):
+        process_count({**asked, "devices": 3})
 
 
 ALL = ["item", "metadata", "user"]
+ENCODER = {"_target_": "pte.encoder.sentence.SentenceEncoder"}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +183,8 @@ def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
     target = {"grpo": "grpo.GRPO", "best_of_k": "best_of_k.BestOfK"}.get(selector, f"{selector}.{selector.title()}")
     config = {
         "encoded": asked, "selector": {"_target_": f"pte.selector.{target}"},
-        "profiler": {"num_candidates": candidates},
+        "profiler": {"_target_": "pte.profiler.template.TemplateProfiler", "num_candidates": candidates},
+        "encoder": ENCODER,
     }  # fmt: skip
     assert plan.encoded(config) == encoded
 
@@ -179,7 +197,7 @@ def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
 def test_what_is_read_cannot_be_left_out(asked, words):
     selector = {"_target_": "pte.selector.grpo.GRPO"}
     with pytest.raises(InputError, match=words):
-        plan.encoded({"encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}})
+        plan.encoded({"encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}, "encoder": ENCODER})
 
 
 def test_the_key_says_which_sides_were_encoded():

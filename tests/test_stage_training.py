@@ -38,6 +38,7 @@ CONFIG = {
         "warmup": 0.2, "decay": "cosine",
         "monitor": "masked/all/NDCG@10", "products": "float32", "precision": "32-true", "accelerator": "cpu",
         "devices": 1, "strategy": "auto", "compile": False, "scores_mib": 1,
+        "oversubscribe": False,
     },
 }  # fmt: skip
 
@@ -350,14 +351,34 @@ t.training.run(t.context(Path(order["tmp"]), folders, order["config"], work=orde
 """
 
 
-def run_processes(tmp_path, parents, config, world, name):
+BROKEN = """
+class Killed(Exception):
+    pass
+
+def die(self, trainer, pl_module, batch, batch_idx):
+    if trainer.fit_loop.epoch_loop.total_batch_idx == 8:  # the third step of the second epoch
+        raise Killed
+
+begin, t.Checkpoint.on_train_batch_start = t.Checkpoint.on_train_batch_start, die
+import pte.train.state.checkpoint
+pte.train.state.checkpoint.SHARE = 1e9  # the state is kept after every step
+where = Path(order["tmp"]), folders, order["config"]
+try:
+    t.training.run(t.context(*where, work="broken", out="broken_out"))
+except Killed:
+    t.Checkpoint.on_train_batch_start = begin
+    t.training.run(t.context(*where, work="broken", out="broken_out"))
+"""
+
+
+def run_processes(tmp_path, parents, config, world, name, script=WORKER):
     """`world` processes in one gloo group, as torchrun would start them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     order = {"parents": {k: str(v) for k, v in parents.items()}, "tmp": str(tmp_path), "config": config}
     order |= {"work": f"w{name}", "out": f"o{name}"}
-    command = [sys.executable, "-c", WORKER, json.dumps(order), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", script, json.dumps(order), str(Path(__file__).parent)]
     common = {
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world), "OMP_NUM_THREADS": "1",
         "LOCAL_WORLD_SIZE": str(world), "TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0",
@@ -395,3 +416,19 @@ def test_two_processes_equal_one(tmp_path, parents, batch_size):
             curves.append([[float(v) for k, v in row.items() if k != "seconds"] for row in csv.DictReader(file)])
     np.testing.assert_allclose(*curves, rtol=2e-3, atol=1e-4)
     assert json.loads((together / "facts.json").read_text())["processes"] == 2
+
+
+@pytest.mark.slow
+def test_two_processes_resume_in_the_middle_of_an_epoch(tmp_path, parents):
+    """Their weights and the loss they tell are those of an unbroken run, though one of them alone kept the state."""
+    config = changed(trainer={"strategy": "ddp", "devices": 2})
+    whole = run_processes(tmp_path, parents, config, 2, "whole", WORKER + BROKEN)
+    broken = tmp_path / "broken_out"
+    assert json.loads((broken / "facts.json").read_text())["resumed"]
+    one, two = (load_file(out / WEIGHTS) for out in (whole, broken))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    losses = []
+    for out in (whole, broken):
+        with (out / "curve.csv").open() as file:
+            losses.append([float(row["train/loss"]) for row in csv.DictReader(file)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)  # a sum of means against a mean of sums

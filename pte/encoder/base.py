@@ -10,6 +10,8 @@ import numpy as np
 class Encoder(Protocol):
     """Text -> unit vectors."""
 
+    reads_ids: bool  # False; True of ImportedVectors, which has vectors by item id instead of `encode`
+
     @property
     def width(self) -> int: ...  # d
 

@@ -23,7 +23,7 @@ from pte.schema.context import Context
 
 BLOCK = 1024  # texts between two saves: some ten seconds of a CPU
 TELL_SECONDS = 20.0
-MACHINE = ("batch_size", "device", "dtype")  # knobs that vectors depend on as resolved alone, by identity()
+MACHINE = ("batch_size", "device", "dtype", "file")  # told apart by what they come to: identity(), a file's content
 
 
 def folder(context: Context, encoder: Encoder) -> Path:

@@ -30,6 +30,8 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 class SentenceEncoder:
     """A model by URI (a folder, verified by `sha256`), by local folder, or by hub name (pinned by `revision`)."""
 
+    reads_ids = False
+
     def __init__(
         self,
         *,

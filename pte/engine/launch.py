@@ -1,7 +1,9 @@
-"""One stage on several devices: a torchrun process group of its own, started and ended by the run that wants it.
+"""One stage on several devices: a process group of its own, started, watched and ended by the run that wants it.
 
 Every job of a sweep gets a fresh group from its saved, resolved config. (Letting Lightning re-run the command line for
-the other ranks repeats the whole sweep in each of them: lightning#18175, hydra#2070.)
+the other ranks repeats the whole sweep in each of them: lightning#18175, hydra#2070.) The processes are started as
+torchrun would, but by the run itself: no process stands between them, so none can leave the others behind, and nothing
+but them imports torch.
 """
 
 from __future__ import annotations
@@ -11,9 +13,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +28,21 @@ from pte.schema.context import Context
 PER_RANK = re.compile(
     r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|GROUP_RANK|MASTER_\w+|PL_\w+|TORCHELASTIC_\w+)$"
 )
-GRACE_SECONDS = 15
+GRACE_SECONDS = 4
+POLL_SECONDS = 0.05
+ERROR = "error.{}"  # in the work folder: why the process of that rank failed
+Group = Sequence[subprocess.Popen[bytes]]
 
 
-def process_count(trainer: Mapping[str, Any]) -> int:
-    """How many processes a trainer config asks for: `devices`, or all accelerators where it says auto or -1."""
-    devices = trainer["devices"]
-    if isinstance(devices, int) and devices > 0:
-        return devices
-    if devices in ("auto", -1):
-        import torch
+def launch(stage: str, context: Context, config: Mapping[str, Any], processes: int, log: Path, lock: int) -> None:
+    """Run `stage` in `processes` processes that fill `context.out`; ends them all when one fails or on interruption.
 
-        return max(1, torch.cuda.device_count()) if trainer["accelerator"] in ("auto", "gpu", "cuda") else 1
-    raise InputError(f"trainer.devices={devices}: give a positive number, or auto for all accelerators")
-
-
-def launch(stage: str, context: Context, config: Mapping[str, Any], processes: int, log: Path) -> None:
-    """Run `stage` in `processes` processes that fill `context.out`; ends them all when interrupted.
-
-    Raises InputError when the group fails; the processes have then said why.
+    lock: a file descriptor that every process keeps open, so that what it locks stays so until the last one is gone.
+    Raises InputError, with the reason of the process that failed first.
     """
+    for rank in range(processes):
+        (context.work / ERROR.format(rank)).unlink(missing_ok=True)
+    read, write = os.pipe()
     order = {
         "stage": stage,
         "config": dict(config),
@@ -50,30 +50,88 @@ def launch(stage: str, context: Context, config: Mapping[str, Any], processes: i
         "out": str(context.out),
         "work": str(context.work),
         "log": str(log),
+        "parent": os.getpid(),
+        "rows": write if context.loggers else None,
     }
     file = context.work / "order.json"
     file.write_text(json.dumps(order), encoding="utf-8")
-    environ = {k: v for k, v in os.environ.items() if not PER_RANK.match(k)}
-    environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command += ["--max-restarts=0", "-m", "pte.engine.worker", str(file)]
-    group = subprocess.Popen(command, env=environ, start_new_session=True)
+    relay = threading.Thread(target=_relay, args=(read, context.loggers))
+    relay.start()
+    group: list[subprocess.Popen[bytes]] = []
     try:
-        code = group.wait()
-    except BaseException:
+        with _environments(processes) as environments:
+            try:
+                for rank, environ in enumerate(environments):
+                    group.append(
+                        subprocess.Popen(
+                            [sys.executable, "-m", "pte.engine.worker", str(file)], env=environ, start_new_session=True,
+                            pass_fds=[lock] if rank else [lock, write],
+                        )
+                    )  # fmt: skip
+            finally:
+                os.close(write)  # the first process holds it now, and closes it with its end
+            failed = _wait(group)
+    finally:
         _end(group)
-        raise
-    if code != 0:
-        raise InputError(
-            f"{stage} failed in its group of {processes} processes (exit status {code}): the reason is above"
-        )
+        relay.join()
+    if failed is not None:
+        raise InputError(f"{stage} failed in {_reason(context.work, group, failed)}")
 
 
-def _end(group: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to the whole group, then SIGKILL for who is left."""
+@contextlib.contextmanager
+def _environments(processes: int) -> Iterator[list[dict[str, str]]]:
+    """What each process finds in its environment, as torchrun sets it. The port is held until the group has ended."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the first process may bind it as well
+        held.bind(("127.0.0.1", 0))
+        common = {k: v for k, v in os.environ.items() if not PER_RANK.match(k)}
+        common |= {
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(held.getsockname()[1]), "WORLD_SIZE": str(processes),
+            "LOCAL_WORLD_SIZE": str(processes), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "pte",
+        }  # fmt: skip
+        common.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
+        yield [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
+
+
+def _relay(read: int, loggers: Sequence[Any]) -> None:
+    """Hand what the first process logs to this run's loggers, as it comes."""
+    with os.fdopen(read, encoding="utf-8") as rows:
+        for row in rows:
+            metrics, step = json.loads(row)
+            for logger in loggers:
+                logger.log_metrics(metrics, step=step)
+
+
+def _wait(group: Group) -> int | None:
+    """Until all are done: None. Or until one has failed: its rank."""
+    while True:
+        codes = [process.poll() for process in group]
+        failed = [rank for rank, code in enumerate(codes) if code]
+        if failed:
+            return failed[0]
+        if None not in codes:
+            return None
+        time.sleep(POLL_SECONDS)
+
+
+def _end(group: Group) -> None:
+    """SIGTERM to all, then SIGKILL for who is left."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group.pid, signum)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            group.wait(GRACE_SECONDS)
-            return
+        for process in group:
+            process.send_signal(signum)  # nothing where it has ended
+        deadline = time.monotonic() + GRACE_SECONDS
+        for process in group:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0, deadline - time.monotonic()))
+
+
+def _reason(work: Path, group: Group, failed: int) -> str:
+    """Which process failed and why. The others lose their connection to it and fail as well: the first one counts."""
+    told = [file for rank in range(len(group)) if (file := work / ERROR.format(rank)).is_file()]
+    code = group[failed].returncode
+    if code < 0:
+        return f"process {failed} of {len(group)}: ended by {signal.Signals(-code).name}"
+    if not told:
+        return f"process {failed} of {len(group)} (exit status {code}): the reason is above"
+    first = min(told, key=lambda file: file.stat().st_mtime_ns)
+    return f"process {first.suffix[1:]} of {len(group)}: {first.read_text(encoding='utf-8')}"

@@ -18,22 +18,24 @@ from omegaconf import DictConfig, OmegaConf
 from pte.artifact import Store
 from pte.engine import launch, plan, provenance, run_folder
 from pte.engine.build import builder, construct
+from pte.engine.device import process_count
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
 from pte.schema import InputError, Interactions
 from pte.schema.context import Context
+from pte.train.curve import log_found
 
 AUTO = "pte.profiler.auto"  # the marker of profiler=auto
 
 
-def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path) -> Path:
+def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path, lock: int) -> Path:
     """Run one stage and publish what it made; training on several devices goes to a process group of its own."""
-    processes = launch.process_count(config["trainer"]) if step.name == "training" else 1
+    processes = process_count(config["trainer"]) if step.name == "training" else 1
     facts: dict[str, Any] = {"parents": step.parents, "knobs": step.knobs, **provenance.facts()}
     began = time.perf_counter()
     with store.publish(step.name, step.key, facts) as out:
         context = replace(context, out=out)
         if processes > 1:
-            launch.launch(step.name, context, config, processes, log)
+            launch.launch(step.name, context, config, processes, log, lock)
         else:
             step.module().run(context)
         facts |= {
@@ -46,8 +48,10 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
 
 
 @contextmanager
-def alone(context: Context, step: Step) -> Iterator[None]:
-    """Until no other process makes the same artefact. The lock ends with its process, however that ends."""
+def alone(context: Context, step: Step) -> Iterator[int]:
+    """Until no other process makes the same artefact. The lock, a file descriptor, ends with its process, however that
+    ends, and with the last process that was handed it.
+    """
     held = os.open(context.work, os.O_RDONLY)
     try:
         try:
@@ -56,7 +60,7 @@ def alone(context: Context, step: Step) -> Iterator[None]:
             context.say(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
             fcntl.flock(held, fcntl.LOCK_EX)
         context.work.mkdir(parents=True, exist_ok=True)  # the other one has removed it
-        yield
+        yield held
     finally:
         os.close(held)
 
@@ -121,11 +125,11 @@ class Run:
         if step.path is not None:
             self.say(f"{step.name:<13} {step.key[:16]}  found")
             self.done[step.name] = step.path
-            run_folder.log_curve(self.loggers, step.name, step.path)
+            log_found(self.loggers, step.name, step.path)
             return step.path
         if self.store.exists(step.name, step.key):
             self.say(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
-        with alone(context := self.context(step), step):
+        with alone(context := self.context(step), step) as lock:
             path = self.store.find(step.name, step.key)
             if path is not None:  # another process has made it meanwhile
                 self.say(f"{step.name:<13} {step.key[:16]}  found")
@@ -133,7 +137,8 @@ class Run:
                 return path
             self.say(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
-            self.done[step.name] = execute(step, context, self.store, self.config, self.run_dir / "run.log")
+            log = self.run_dir / "run.log"
+            self.done[step.name] = execute(step, context, self.store, self.config, log, lock)
             self.say(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
         return self.done[step.name]
 
@@ -169,6 +174,8 @@ def run(
         return None
     if this.config["stage"]:
         plan.require_parents(steps, target)
+    if any(step.name == "training" and step.path is None for step in steps):
+        process_count(this.config["trainer"])  # refused before anything is made
     if target != LAST:
         for step in steps:
             this.make(step)

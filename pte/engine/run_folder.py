@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import shutil
@@ -74,19 +73,6 @@ def record_keys(loggers: Sequence[Any], keys: Mapping[str, str]) -> None:
     """The stage keys, so that a logged number can be traced to its artefacts."""
     for each in loggers:
         each.log_hyperparams({"stage_key": dict(keys)})
-
-
-def log_curve(loggers: Sequence[Any], stage: str, path: Path) -> None:
-    """Learning curves of a stage that was found rather than made: the loggers get them all the same."""
-    file = path / "curve.csv"
-    if not loggers or not file.is_file():
-        return
-    with file.open(encoding="utf-8", newline="") as handle:
-        for number, row in enumerate(csv.DictReader(handle)):
-            values = {k: float(v) for k, v in row.items() if v not in ("", None) and k not in ("epoch", "step")}
-            step = int(float(row.get("step") or row.get("epoch") or number))
-            for each in loggers:
-                each.log_metrics({f"{stage}/{k}" if "/" not in k else k: v for k, v in values.items()}, step=step)
 
 
 def sample_profiles(path: Path) -> list[dict[str, Any]]:

@@ -7,11 +7,25 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pte.artifact import write_atomic
+from pte.engine.launch import ERROR
+from pte.engine.parent_death import end_with
 from pte.schema import InputError
 from pte.schema.context import Context
+
+
+class Relay:
+    """A logger whose rows go to the run that started the group, which holds the loggers of the configuration."""
+
+    def __init__(self, file: int) -> None:
+        self.rows = os.fdopen(file, "w", encoding="utf-8", buffering=1)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self.rows.write(json.dumps([dict(metrics), step]) + "\n")
 
 
 def _terminate(signum: int, frame: Any) -> None:
@@ -19,13 +33,15 @@ def _terminate(signum: int, frame: Any) -> None:
 
 
 def main() -> None:
-    """Exit status 0, or 2 with the reason printed by the first process."""
+    """Exit status 0, or another with the reason in the work folder."""
+    order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    end_with(order["parent"])
+    signal.signal(signal.SIGTERM, _terminate)
     from pte.engine.build import builder
     from pte.engine.plan import stage_module
 
-    signal.signal(signal.SIGTERM, _terminate)
-    order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    first = os.environ.get("RANK", "0") == "0"
+    rank = os.environ["RANK"]
+    first = rank == "0"
 
     def say(line: str) -> None:
         if first:
@@ -40,25 +56,27 @@ def main() -> None:
         out=Path(order["out"]),
         work=Path(order["work"]),
         build=builder(order["config"]),
-        loggers=[],  # the run that started the group logs the curve when it is whole
+        loggers=[Relay(order["rows"])] if first and order["rows"] is not None else [],
         say=say,
     )
     try:
         module.run(context)
-    except InputError as error:
-        if first:
-            print(f"\nERROR: {error}\n", file=sys.stderr)
-        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        known = isinstance(error, InputError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        write_atomic(context.work / ERROR.format(rank), reason)
+        if known:
+            sys.exit(2)
+        raise
     finally:
         _leave()
 
 
 def _leave() -> None:
-    from torch import distributed
-
-    if distributed.is_available() and distributed.is_initialized():
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
 

@@ -3,11 +3,11 @@
 from pte.schema.embeddings import Embeddings
 from pte.schema.error import InputError
 from pte.schema.interactions import Interactions, Items
-from pte.schema.profiles import Generation, Profiles
+from pte.schema.profiles import IMPORTED, Generation, Profiles
 from pte.schema.selection import Selection
 from pte.schema.split import Cases, Split, View, training_view, visible_view
 
 __all__ = [
-    "Cases", "Embeddings", "Generation", "InputError", "Interactions", "Items", "Profiles", "Selection", "Split",
-    "View", "training_view", "visible_view",
+    "IMPORTED", "Cases", "Embeddings", "Generation", "InputError", "Interactions", "Items", "Profiles", "Selection",
+    "Split", "View", "training_view", "visible_view",
 ]  # fmt: skip

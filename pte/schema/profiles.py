@@ -11,6 +11,7 @@ from pathlib import Path
 from pte.schema.error import InputError
 
 GENERATIONS = "generations.jsonl.gz"
+IMPORTED = "imported"  # the form of a text that was written elsewhere, so that nothing is known of what its writer saw
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,6 +74,7 @@ class View:
     item: np.ndarray  # (V,) int32, oldest first within a user
     num_users: int
     items: Items
+    user_id: Sequence[str] = ()  # (U,) external ids, for profiles that come by them
 
     @property
     def num_items(self) -> int:
@@ -95,4 +97,5 @@ def training_view(interactions: Interactions, split: Split) -> View:
 
 
 def _view(interactions: Interactions, rows: np.ndarray) -> View:
-    return View(interactions.user[rows], interactions.item[rows], interactions.num_users, interactions.items)
+    users, items = interactions.num_users, interactions.items
+    return View(interactions.user[rows], interactions.item[rows], users, items, interactions.user_id)

@@ -7,10 +7,10 @@ import json
 import numpy as np
 
 from pte.dataset.table.text import metadata_text
-from pte.encoder.base import Encoder
 from pte.encoder.blocks import MACHINE, Blocks, encode, folder
+from pte.encoder.imported import ImportedVectors
 from pte.metric.collapse import effective_rank, pairwise_cosine
-from pte.schema import Interactions, Profiles
+from pte.schema import Interactions, Items, Profiles
 from pte.schema.context import Context
 
 NAME = "embeddings"
@@ -23,20 +23,18 @@ PARENTS = ("interactions", "profiles")
 def run(context: Context) -> None:
     """Encode what is not yet encoded, then lay the vectors out by entity and candidate."""
     items = Interactions.load(context.parents["interactions"]).items
+    encoder = context.build("encoder")
+    if encoder.reads_ids:
+        imported(context, encoder, items)
+        return
     profiles = Profiles.load(context.parents["profiles"])
     metadata = metadata_text(items)
     every = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
     sides = {name: side for name, side in every.items() if name in context.config["encoded"]}
     if left := sorted(every.keys() - sides.keys()):
         context.say(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
-    encoder: Encoder = context.build("encoder")
     texts = dict.fromkeys(text for side in sides.values() for candidates in side for text in candidates)
-    vector = encode(
-        texts,
-        encoder,
-        Blocks(folder(context, encoder), texts),
-        context.say,
-    )
+    vector = encode(texts, encoder, Blocks(folder(context, encoder), texts), context.say)
     facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": sum(bool(text.strip()) for text in texts)}
     for name, side in sides.items():
         table = np.stack([np.stack([vector(text) for text in candidates]) for candidates in side])
@@ -44,6 +42,18 @@ def run(context: Context) -> None:
         np.save(context.out / f"{name}.npy", table[:, 0] if name == "metadata" else table)
     facts["encoder"] = encoder.card()
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def imported(context: Context, encoder: ImportedVectors, items: Items) -> None:
+    """Vectors by id instead of texts; the items' alone, for one candidate leaves nothing to judge."""
+    table = encoder.vectors(items.item_id[1:])[:, None]
+    np.save(context.out / "item.npy", table)
+    facts = {"encoded": ["item"], "item": spread(table[1:]), "encoder": encoder.card()}
+    (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    context.say(
+        f"embeddings: MADE ELSEWHERE ({encoder.card()['matched']}). That they know nothing of held-out interactions"
+        " cannot be proven here: figures made with them rest on whoever made the file"
+    )
 
 
 def spread(table: np.ndarray) -> dict[str, float | int]:

@@ -2,7 +2,8 @@
 
 Every case is ranked once, from its own history and without padding; the model reads the last `length` items of it, the
 mask leaves out all of it. The ranks are kept, so that other cut-offs, groups and tests need no model; each question's
-are in the work folder as soon as they are known, so that a stopped run goes on at the question where it was.
+are in the work folder as soon as they are known, so that a stopped run goes on at the question where it was. With them
+are kept the ten best items of every test case (lists.npy): coverage, diversity and calibration are figures of those.
 
 ranking=sampled adds the ranks among 100 drawn negatives, under names that no full ranking shares: NDCG@10|100neg.
 """
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pte.metric.lists import K, best_items, category_table, summarise_lists
 from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
@@ -31,10 +33,11 @@ from pte.train.loader import EvaluationLoader
 from pte.train.state.restore import restore
 
 NAME = "metrics"
-VERSION = 2  # 2: a repeated target is a miss where seen items are masked; noise by case
+VERSION = 3  # 3: lists of the ten best. 2: a repeated target is a miss where seen items are masked; noise by case
 READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking", "llm_esr_groups")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
+    "trainer.oversubscribe",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection", "refit", "training")
 
@@ -49,13 +52,8 @@ def run(context: Context) -> None:
         raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
-    backbone = restore(
-        context.build,
-        context.parents["training"],
-        interactions,
-        Selection.of(context.parents),
-        knobs["accelerator"],
-    )
+    selection = Selection.of(context.parents)
+    backbone = restore(context.build, context.parents["training"], interactions, selection, knobs["accelerator"])
     device = device_of(knobs["accelerator"])
     arrays: dict[str, np.ndarray] = {}
     flat: dict[str, float] = {}
@@ -68,8 +66,15 @@ def run(context: Context) -> None:
         draw = draws(len(cases.target), seed=seed) if ranking == "sampled" else None
         kinds = ("masked", "unmasked") if draw is None else ("masked", "unmasked", "sampled")
         found = {kind: kept(context.work / f"{part}_{kind}.npy", len(cases.target)) for kind in kinds}
+        if part == "test":
+            found["best"] = kept(context.work / "best.npy", len(cases.target), K)
         rank = rank_cases(backbone, loader, found, seed=seed, say=context.say, part=part, draw=draw)
         facts[f"{part}_seconds"] = round(time.perf_counter() - began, 2)
+        if (best := rank.pop("best", None)) is not None:
+            np.save(context.out / "lists.npy", best)
+            flat |= {
+                f"{part}/{key}": value for key, value in beyond_ranks(best, interactions, split, selection).items()
+            }
         told = about(interactions, split, cases, **context.config["llm_esr_groups"])
         flat |= {f"{part}/{key}": value for key, value in figures(rank, groups(told)).items()}
         arrays |= {f"{part}_{name}": values for name, values in {**rank, **told}.items()}
@@ -83,6 +88,21 @@ def figures(rank: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]) ->
     flat = summarise({kind: values for kind, values in rank.items() if kind != "sampled"}, groups)
     check_invariants(flat)
     return flat | summarise_sampled(rank["sampled"], groups) if "sampled" in rank else flat
+
+
+def beyond_ranks(
+    lists: np.ndarray, interactions: Interactions, split: Split, selection: Selection | None
+) -> dict[str, float]:
+    """What the lists of the test cases are like: covered, diverse, calibrated."""
+    cases, size = split.test, interactions.num_items + 1
+    rows = zip(cases.history_begin(interactions).tolist(), cases.target.tolist(), strict=True)
+    return summarise_lists(
+        lists,
+        [interactions.item[begin:end] for begin, end in rows],
+        np.bincount(interactions.item[split.train], minlength=size)[1:],
+        vectors=None if selection is None else selection.item[1:],
+        categories=category_table(interactions.items.text),
+    )
 
 
 def load(path: Path) -> dict[str, float]:
@@ -101,7 +121,8 @@ def rank_cases(
     part: str,
     draw: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """`found` filled: (C,) int32 ranks "masked" and "unmasked", and with `draw` (C, K) "sampled", by case.
+    """`found` filled: (C,) int32 ranks "masked" and "unmasked", and with `draw` (C, K) "sampled", by case; where it
+    holds "best" (C, k), the best items too.
 
     A rank of -1 is unknown; a question without any is not asked again.
 
@@ -119,6 +140,8 @@ def rank_cases(
         for some, scores in question.scored(scored(backbone, question.history, CaseNoise(seed, asked))):
             rank, case = ranks(scores, some.target, some.seen), some.case.cpu().numpy()
             found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
+            if "best" in found:
+                found["best"][case] = best_items(scores, some.seen, found["best"].shape[1]).cpu().numpy()
             if draw is not None:
                 own = torch.from_numpy(draw[case]).to(scores.device)
                 found["sampled"][case] = sampled_ranks(scores, some.target, some.seen, own).cpu().numpy()
@@ -132,15 +155,15 @@ def rank_cases(
     return found
 
 
-def kept(file: Path, count: int) -> np.ndarray:
-    """(C,) int32 in a mapped file, which outlives the process: as it was left, or all -1."""
+def kept(file: Path, *shape: int) -> np.ndarray:
+    """int32 of this shape in a mapped file, which outlives the process: as it was left, or all -1."""
     try:
         held = np.load(file, mmap_mode="r+", allow_pickle=False)
-        if held.shape == (count,) and held.dtype == np.int32:
+        if held.shape == shape and held.dtype == np.int32:
             return held
     except (OSError, ValueError, EOFError):
         pass
-    np.save(file.with_suffix(".tmp.npy"), np.full(count, -1, np.int32))
+    np.save(file.with_suffix(".tmp.npy"), np.full(shape, -1, np.int32))
     file.with_suffix(".tmp.npy").replace(file)
     return np.load(file, mmap_mode="r+", allow_pickle=False)
 

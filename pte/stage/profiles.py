@@ -10,15 +10,15 @@ import json
 
 from pte.artifact import RecordLog
 from pte.profiler.loop import facts
-from pte.schema import Interactions, Split, visible_view
+from pte.schema import IMPORTED, Interactions, Split, visible_view
 from pte.schema.context import Context
 
 NAME = "profiles"
 VERSION = 2  # 2: refusals and reasoning are no profiles; the server is part of the key
 READS = ("profiler",)
-IDLE = (
+IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
-    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share",
+    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share", "profiler.file",
 )  # fmt: skip
 PARENTS = ("interactions", "split")
 
@@ -30,7 +30,8 @@ def run(context: Context) -> None:
     log = RecordLog(context.work.parent.parent / "generation")
     profiles = context.build("profiler").profile(view, log=log, say=context.say)
     profiles.save(context.out)
-    (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")
+    told = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
+    (context.out / "facts.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
     for side, entity in (("item", 1), ("user", 0)):
         texts = {"item": profiles.item, "user": profiles.user}[side]
         if len(texts) > entity:

@@ -9,6 +9,7 @@ in a torchrun process group it runs on all its processes, of which only the firs
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from pte.nn.device import device_of
 from pte.schema import Interactions, Selection, Split
 from pte.schema.context import Context
 from pte.train import counting, fusion
+from pte.train.curve import log_row
 from pte.train.state.restore import BestWeights, assemble
 
 NAME = "training"
@@ -25,6 +27,7 @@ VERSION = 3  # 3: rows held out by the protocol
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
+    "trainer.oversubscribe",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection", "refit")
 
@@ -57,10 +60,13 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     if backbone.representation.sparse:
         check_sparse(knobs, context.config["optimizer"]["_target_"])
     best = BestWeights(context.work)
-    stopping = EarlyStopping(monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, save_best=best.save)
+    stopping = EarlyStopping(
+        monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, save_best=best.save,
+        log_row=partial(log_row, context.loggers, NAME),
+    )  # fmt: skip
     checkpoint = Checkpoint(context.work / "last.ckpt", say=context.say)
     with quiet(), checkpoint.interruptible():
-        trainer = make_trainer(knobs, [stopping, checkpoint], context.loggers, context.work)
+        trainer = make_trainer(knobs, [stopping, checkpoint], context.work)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
         recommender = Recommender(
             backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"],

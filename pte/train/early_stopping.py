@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
-    """`patience`: validations without a better figure before the end. `rows`: what was logged, one dict per epoch."""
+    """`patience`: validations without a better figure before the end. `rows`: a dict an epoch, handed to `log_row`."""
 
     def __init__(
         self,
@@ -25,9 +25,10 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
         patience: int,
         say: Callable[[str], None],
         save_best: Callable[[dict[str, Tensor]], None],
+        log_row: Callable[[dict[str, float]], None] = lambda row: None,
     ) -> None:
         self.monitor, self.patience, self.say = monitor, patience, say
-        self.save_best = save_best
+        self.save_best, self.log_row = save_best, log_row
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch, self.stale = -1.0, -1, 0
         self.validated, self.began, self.before = False, 0.0, 0.0
@@ -51,6 +52,8 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         trainer.should_stop = self.done
+        for row in self.rows:  # of the epochs before this fit was stopped: the curve begins at its beginning
+            self.log_row(row)
         self.began = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -65,6 +68,7 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
         seconds = round(self.seconds, 3)
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "seconds": seconds, **logged}
         self.rows.append(row)
+        self.log_row(row)
         if self.validated:
             self._judge(trainer, row)
 

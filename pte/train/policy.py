@@ -20,6 +20,7 @@ from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.rl.grpo import categorical_kl, clip_fraction, clipped_objective, entropy, group_advantage, zero_std
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, all_logits
+from pte.train.curve import log_row
 from pte.train.loader import Place, step_seed
 from pte.train.state.checkpoint import Checkpoint
 
@@ -86,6 +87,10 @@ class GRPOModule(LightningModule):
         self.curve, so_far = checkpoint["curve"], checkpoint["epoch_so_far"]
         self._steps, self._told = so_far["steps"], so_far["told"]
 
+    def on_train_start(self) -> None:
+        for row in self.curve:  # of the epochs before this fit was stopped
+            log_row(self.trackers, "selection", row)
+
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         s = self.settings
         self.generator.manual_seed(step_seed(s.seed, self.current_epoch, 1 + batch_idx))
@@ -123,8 +128,7 @@ class GRPOModule(LightningModule):
         self._told.clear()
         row |= self.figures()
         self.curve.append({"epoch": self.current_epoch, "step": self.global_step, **row})
-        for logger in self.trackers:
-            logger.log_metrics({f"selection/{name}": value for name, value in row.items()}, step=self.global_step)
+        log_row(self.trackers, "selection", self.curve[-1])
 
     def figures(self) -> dict[str, float]:
         """Rewards under the policy and its rivals, on training and on unseen entities; collapse of what is chosen."""

@@ -74,10 +74,12 @@ class Recommender(LightningModule):
         self.log("train/loss", self.loss_sum / max(self.target_sum, 1), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["epoch_loss"] = {"sum": float(self.loss_sum), "targets": self.target_sum}
+        # The mean over the processes, which all of them take as theirs: each holds its own share of every step.
+        loss_sum = self.trainer.strategy.reduce(self.loss_sum.clone(), reduce_op="mean")
+        checkpoint["epoch_loss"] = {"sum": float(loss_sum), "targets": self.target_sum}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        so_far = checkpoint["epoch_loss"]  # the first process's, which the others take as theirs
+        so_far = checkpoint["epoch_loss"]
         self.loss_sum, self.target_sum = torch.tensor(so_far["sum"]), so_far["targets"]
 
     def on_validation_epoch_start(self) -> None:

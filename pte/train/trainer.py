@@ -20,8 +20,8 @@ TAKE_SPARSE = ("pte.nn.kernel.lazy_adam.LazyAdam", "torch.optim.SGD")  # optimiz
 WHOLE_WEIGHTS = ("32-true", "bf16-mixed")  # precisions that keep fp32 weights and scale no gradients
 
 
-def make_trainer(knobs: Mapping[str, Any], callbacks: Sequence[Any], loggers: Sequence[Any], work: Path) -> Trainer:
-    """Lightning's Trainer, which writes nothing by itself."""
+def make_trainer(knobs: Mapping[str, Any], callbacks: Sequence[Any], work: Path) -> Trainer:
+    """Lightning's Trainer, which writes and logs nothing by itself."""
     local = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("WORLD_SIZE", "1")))
     nodes = int(os.environ.get("WORLD_SIZE", "1")) // local
     if knobs["devices"] not in (1, "auto") and "WORLD_SIZE" not in os.environ:
@@ -38,7 +38,7 @@ def make_trainer(knobs: Mapping[str, Any], callbacks: Sequence[Any], loggers: Se
             gradient_clip_val=knobs["gradient_clip"],
             callbacks=list(callbacks),
             plugins=[plugin for callback in callbacks for plugin in getattr(callback, "plugins", [])],
-            logger=list(loggers) or False,
+            logger=False,
             default_root_dir=work,
             use_distributed_sampler=False,
             num_sanity_val_steps=0,

@@ -1,0 +1,29 @@
+"""A stage's learning curve in its run's loggers: one row an epoch, each stage on a step axis of its own.
+
+The rows are those of curve.csv, whether the stage trains in this process, in a group of processes, or was found; so a
+curve looks the same in all three.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+FILE = "curve.csv"
+
+
+def log_row(loggers: Iterable[Any], stage: str, row: Mapping[str, float]) -> None:
+    """One epoch of a stage, at the number of steps taken so far: NAME, or STAGE/NAME where it names no part itself."""
+    values = {name if "/" in name else f"{stage}/{name}": float(value) for name, value in row.items()}
+    for logger in loggers:
+        logger.log_metrics(values, step=int(row["step"]))
+
+
+def log_found(loggers: Iterable[Any], stage: str, path: Path) -> None:
+    """The curve of a stage that was found rather than made, if it has one."""
+    if (path / FILE).is_file():
+        with (path / FILE).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                log_row(loggers, stage, {name: float(value) for name, value in row.items() if value})
