@@ -10,7 +10,7 @@ from test_stage_training import ITEMS, KilledError, changed, context, parents, s
 
 from pte.schema import InputError
 from pte.stage import training
-from pte.train import trainer
+from pte.train import check
 from pte.train.state.restore import load_weights
 
 __all__ = ["parents"]  # a fixture
@@ -62,15 +62,15 @@ def test_bf16_activations_leave_fp32_weights(tmp_path, parents):
 )
 def test_what_does_not_go_together_is_refused(optimizer, knobs, says):
     good = {"gradient_clip": None, "strategy": "auto", "precision": "32-true"}
-    trainer.check_sparse(good, LAZY["_target_"])
+    check.sparse(good, LAZY["_target_"])
     with pytest.raises(InputError, match=says):
-        trainer.check_sparse({**good, **knobs}, optimizer)
+        check.sparse({**good, **knobs}, optimizer)
 
 
 def test_several_processes_are_refused_whatever_the_strategy_is_called(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"trainer\.devices=1"):
-        trainer.check_sparse({"gradient_clip": None, "strategy": "auto", "precision": "32-true"}, LAZY["_target_"])
+        check.sparse({"gradient_clip": None, "strategy": "auto", "precision": "32-true"}, LAZY["_target_"])
 
 
 def test_the_stage_asks_before_it_trains(tmp_path, parents):

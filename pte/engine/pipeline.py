@@ -16,7 +16,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
-from pte.engine import launch, plan, provenance, run_folder
+from pte.engine import dry_run, launch, plan, provenance, run_folder
 from pte.engine.build import builder, construct
 from pte.engine.device import process_count
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
@@ -108,7 +108,9 @@ class Run:
 
         from pte.profiler.auto import count_generations, resolve_auto
 
-        path = self.make(plan.steps(self.config, self.store, ["interactions"])[0])
+        first = plan.steps(self.config, self.store, ["interactions"])
+        self.rehearse(first)
+        path = self.make(first[0])
         data = Interactions.load(path)
         wanted = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
         choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
@@ -142,13 +144,30 @@ class Run:
             self.say(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
         return self.done[step.name]
 
+    def rehearse(self, steps: list[Step]) -> None:
+        """Build and check the whole configuration, against the data as far as they have been read."""
+        found = {step.name: step.path for step in steps if step.path} | self.done
+        missing = any(step.name == "embeddings" and step.path is None for step in steps)
+        dry_run.run(
+            self.config,
+            plan.names_to(self.target, self.config),
+            dry_run.Known.of(found),
+            download=missing and not self.config["plan"],
+        )
+
+    def make_all(self, steps: list[Step]) -> None:
+        """The steps' artefacts in order; what the data decide is checked as soon as they have been read."""
+        for step in steps:
+            self.make(step)
+            if step.name == "split" and step.path is None:
+                self.rehearse(steps)
+
     def to_the_end(self, steps: list[Step]) -> dict[str, float]:
         """All stages under open loggers, then the run folder's files."""
         self.loggers = run_folder.open_loggers(self.config, construct, self.run_dir, self.group)
         try:
             run_folder.record_keys(self.loggers, {step.name: step.key for step in steps})
-            for step in steps:
-                self.make(step)
+            self.make_all(steps)
             return run_folder.deliver(self.done, self.config, self.options, self.loggers, self.run_dir)
         finally:
             run_folder.finish(self.loggers)
@@ -168,6 +187,7 @@ def run(
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
+    this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:
             this.say(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
@@ -177,7 +197,6 @@ def run(
     if any(step.name == "training" and step.path is None for step in steps):
         process_count(this.config["trainer"])  # refused before anything is made
     if target != LAST:
-        for step in steps:
-            this.make(step)
+        this.make_all(steps)
         return None
     return this.to_the_end(steps)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pte.schema import Cases, InputError, Interactions, Split
+from pte.schema import Cases, Interactions, Split, require
 
 HOLDOUT_SHARE = 0.25  # ours: of the users who could give a row, at most; small data keep most of their last rows
 
@@ -30,10 +30,9 @@ class Withheld:
     seed: int
 
     def __post_init__(self) -> None:
-        if self.withhold < 0 or self.min_visible < 1:
-            raise InputError(f"protocol: withhold={self.withhold} must be >= 0 and min_visible={self.min_visible} >= 1")
-        if self.holdout < 0:
-            raise InputError(f"protocol.holdout={self.holdout}: give a number of rows, 0 or more")
+        require(self.withhold >= 0, "protocol.withhold", self.withhold, "give a whole number, 0 or more")
+        require(self.min_visible >= 1, "protocol.min_visible", self.min_visible, "give a whole number, 1 or more")
+        require(self.holdout >= 0, "protocol.holdout", self.holdout, "give a whole number, 0 or more")
 
     def split(self, interactions: Interactions, train: np.ndarray, valid: Cases, test: Cases) -> Split:
         """The split with these training rows (M,) bool and cases."""

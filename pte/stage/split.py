@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+
 from pte.protocol.facts import check, describe, require_cases
 from pte.schema import Interactions
 from pte.schema.context import Context
@@ -24,6 +26,9 @@ def run(context: Context) -> None:
     facts = describe(interactions, split)
     split.save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    most = int(np.bincount(interactions.user[split.train & ~split.visible], minlength=1).max())
+    if most < (asked := context.config["protocol"].get("withhold", 0)):
+        context.say(f"  protocol.withhold={asked}: no user has so many rows to spare, at most {most} are withheld")
     share = facts["test_tied_share"]
     tied = "" if share is None else f" ({share:.1%} ordered by convention: same time as an item beside)"
     context.say(

@@ -18,7 +18,7 @@ from pte.backbone.fused import Fused
 from pte.nn.device import device_of
 from pte.schema import Interactions, Selection, Split
 from pte.schema.context import Context
-from pte.train import counting, fusion
+from pte.train import check, counting, fusion
 from pte.train.curve import log_row
 from pte.train.state.restore import BestWeights, assemble
 
@@ -53,12 +53,12 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     from pte.train.early_stopping import EarlyStopping
     from pte.train.recommender import Recommender
     from pte.train.state.checkpoint import Checkpoint
-    from pte.train.trainer import check_sparse, make_loaders, make_trainer, quiet
+    from pte.train.trainer import make_loaders, make_trainer, quiet
 
     keep_freed_memory()
     knobs, seed = context.config["trainer"], int(context.config["seed"])
     if backbone.representation.sparse:
-        check_sparse(knobs, context.config["optimizer"]["_target_"])
+        check.sparse(knobs, context.config["optimizer"]["_target_"])
     best = BestWeights(context.work)
     stopping = EarlyStopping(
         monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, save_best=best.save,
