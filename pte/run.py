@@ -1,11 +1,13 @@
 """The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
-`pte compare RUN RUN ...` tells finished runs apart.
+`pte compare RUN RUN ...` tells finished runs apart, `pte show RUN user|item NAME` looks into one, `pte export
+profiles|vectors RUN` takes texts and vectors out.
 
 Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 import signal
 import sys
@@ -26,6 +28,7 @@ SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGN
 URL_SECRET = re.compile(  # a user name, or a parameter that is named like a secret
     r"\w+://(?:[^/@\s]+@|\S*[?&][\w-]*(?:key|token|secret|passw(?:or)?d|credential)s?=)", re.IGNORECASE
 )
+READERS = {"show": "pte.report.inspect.show", "export": "pte.report.inspect.export"}  # of one run
 _failed: list[str] = []
 
 
@@ -98,6 +101,8 @@ def main() -> None:
             from pte.report import command
 
             command.main(sys.argv[2:], provenance.commit())
+        elif sys.argv[1:2] and sys.argv[1] in READERS:
+            importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
         else:
             refuse_secrets(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()

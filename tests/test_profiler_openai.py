@@ -12,6 +12,7 @@ from pte.profiler import openai
 from pte.profiler.engine.chat import read_answer
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
+from pte.profiler.text.account import facts
 from pte.schema import InputError, visible_view
 
 REAL_SLEEP = asyncio.sleep
@@ -250,6 +251,17 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(server, wrong):
 def test_answers_without_text_are_failures_with_a_name(message, finish):
     found = read_answer({"choices": [{"message": message, "finish_reason": "stop"}]})
     assert (found.completion.text, found.completion.finish) == ("", finish)
+
+
+def test_a_cut_answer_ends_at_a_whole_sentence_and_is_counted(server, view, tmp_path):
+    message = {"content": "This is a slow film. It may well be that"}
+    server.answer = {"choices": [{"message": message, "finish_reason": "length"}]}
+    found = profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    assert found.item[3][0].endswith("This is a slow film.")
+    assert facts(found)["cut_share"] == 1
+    again = profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    assert again == found, "the finish reason comes back from the log"
+    assert profiler(server).rebuild(view, found.generations) == found, "and from what is stored"
 
 
 def test_text_parts_alone_are_read():

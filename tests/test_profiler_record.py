@@ -44,7 +44,7 @@ def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path):
     engine, said = Counting(), []
     answers = Recorded(engine, RecordLog(tmp_path), said.append, WORK, noun="model")([ask(d) for d in "abcab"])
     assert engine.answered == ["a", "b", "c"]
-    assert answers == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
+    assert [a.text for a in answers] == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
     assert said[-1].startswith("  5 of 8 generations")
 
 
@@ -64,7 +64,9 @@ def test_known_answers_leave_the_batches_as_they_were(tmp_path):
 def test_nothing_missing_says_nothing(tmp_path):
     Recorded(Counting(), RecordLog(tmp_path), print, WORK, noun="model")([ask("a")])
     engine, said = Counting(), []
-    assert Recorded(engine, RecordLog(tmp_path), said.append, WORK, noun="model")([ask("a")]) == ["answer 0"]
+    assert Recorded(engine, RecordLog(tmp_path), said.append, WORK, noun="model")([ask("a")]) == [
+        Completion("answer 0", 10)
+    ]
     assert (engine.answered, said) == ([], [])
 
 

@@ -126,7 +126,9 @@ def test_shape_and_generations(folder, view, tmp_path):
     assert {g.temperature for g in found.generations if g.candidate == 1} == {1.0}
     assert {g.form for g in found.generations if g.side == "item" and g.candidate == 1} == {"alone"}
     assert len({g.completion for g in found.generations}) > 20, "candidates differ"
-    assert sum(g.parsed for g in found.generations) > 30
+    cut = [g for g in found.generations if g.finish == "length"]
+    assert cut, "eight tokens are few"
+    assert all(not g.parsed or g.text[-1] in ".!?'" for g in cut)
 
 
 def test_batch_size_changes_no_text(folder, view, tmp_path):
@@ -144,6 +146,17 @@ def test_more_candidates_reuse_what_was_generated(folder, view, tmp_path):
     two = profiler(folder, num_candidates=2).profile(view, log=RecordLog(tmp_path), say=said.append)
     assert [texts[0] for texts in two.user] == [texts[0] for texts in one.user]
     assert "26 generations from 22 prompts (10 are recorded already, 3 to do in this round)" in said[0]
+
+
+def test_a_completion_that_fills_its_tokens_is_cut(folder, tmp_path):
+    """One that stops before says so; both are whole in the log."""
+    engine = profiler(folder).engine
+    asks = [Ask(Prompt("what", "Do.", f"data {i}", "This is"), 0, 1.0) for i in range(12)]
+    found = engine.complete(asks, [f"{i:064x}" for i in range(12)])
+    assert {c.finish for c in found if c.tokens < 8} <= {"stop"}
+    cut = [c for c in found if c.finish == "length"]
+    assert cut
+    assert all(c.tokens == 8 for c in cut)
 
 
 def changed_decoding(**changes) -> Decoding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import time
@@ -38,6 +39,8 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             launch.launch(step.name, context, config, processes, log, lock)
         else:
             step.module().run(context)
+        if (found := out / "facts.json").is_file():
+            facts["facts"] = json.loads(found.read_text(encoding="utf-8"))
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
             "peak_memory_mib": provenance.peak_memory_mib(),
@@ -187,6 +190,7 @@ def run(
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
+    run_folder.save_keys(this.store.root, {step.name: step.key for step in steps}, run_dir)
     this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:

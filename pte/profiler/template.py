@@ -14,8 +14,9 @@ import numpy as np
 from scipy import sparse
 
 from pte.profiler.base import Log, Say
-from pte.profiler.loop import NOBODY, account
+from pte.profiler.loop import NOBODY
 from pte.profiler.neighbor import Neighbors, incidence, item_neighbors, next_items, shifted_ppmi, top, user_neighbors
+from pte.profiler.text.account import account
 from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, View
 

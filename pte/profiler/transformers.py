@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pte.profiler.base import Ask, Completion, Log, Rate, Say
+from pte.profiler.base import CUT, Ask, Completion, Log, Rate, Say
 from pte.profiler.decode import Decoding, Rows, continue_rows
 from pte.profiler.engine.causal import Causal, model_identity
 from pte.profiler.engine.record import Recorded
@@ -104,7 +104,11 @@ class TransformersEngine:
             torch.from_numpy(uniform).float(),
             lambda row, token: self.causal.ends(token, one_line=one_line[row]),
         )
-        return [Completion(self.causal.text(tokens), len(tokens)) for tokens in new]
+        ended = [self.causal.ends(t[-1], one_line=line) for t, line in zip(new, one_line, strict=True)]
+        return [
+            Completion(self.causal.text(tokens), len(tokens), "stop" if whole else CUT)
+            for tokens, whole in zip(new, ended, strict=True)
+        ]
 
     def rate(self, asks: Sequence[Ask]) -> Rate | None:
         """Seconds of one batch's prompts and of some steps after them; a small batch before lets kernels be chosen."""

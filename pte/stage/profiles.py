@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 
 from pte.artifact import RecordLog
-from pte.profiler.loop import facts
+from pte.profiler.text.account import facts
 from pte.schema import IMPORTED, Interactions, Split, visible_view
 from pte.schema.context import Context
 
 NAME = "profiles"
-VERSION = 2  # 2: refusals and reasoning are no profiles; the server is part of the key
+VERSION = 3  # 3: answers cut at the token limit end at a whole sentence
 READS = ("profiler",)
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pte.artifact import digest
-from pte.profiler.base import Ask, Engine, Generator, Log, Rate, Request, Say
+from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Request, Say
 
 PLAIN_SECONDS = 15.0  # between progress lines where there is no terminal
 
@@ -40,7 +40,7 @@ class Recorded:
         self._announced = False
         self._meter: _Meter | None = None
 
-    def __call__(self, asks: Sequence[Ask]) -> list[str]:
+    def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
         identity = dict(self.engine.identity())
         keys = [
             digest({**identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
@@ -51,7 +51,11 @@ class Recorded:
         if missing:
             self._generate(asks, keys, missing)
         records = [self.log.get(key) for key in keys]
-        return [str(record["completion"]) for record in records if record is not None]
+        return [
+            Completion(str(record["completion"]), int(record["tokens"]), str(record.get("finish", "")))
+            for record in records
+            if record is not None
+        ]
 
     def _generate(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> None:
         if not self._announced:
@@ -67,10 +71,7 @@ class Recorded:
                 if not todo:
                     continue
                 completions = self.engine.complete([asks[i] for i in todo], [keys[i] for i in todo])
-                self.log.extend(
-                    {"key": keys[i], "model": self.noun, "completion": c.text, "tokens": c.tokens}
-                    for i, c in zip(todo, completions, strict=True)
-                )
+                self._keep([keys[i] for i in todo], completions)
                 missing -= {keys[i] for i in todo}
                 answered = sum(wanted[keys[i]] for i in todo)  # equal questions are asked once
                 self.done += answered
@@ -81,13 +82,16 @@ class Recorded:
     ) -> None:
         """Log every result as it arrives; failures of single requests are results too."""
         for result in generator.generate([Request(key, ask) for key, ask in asks.items() if key in missing]):
-            c = result.completion
-            self.log.extend(
-                [{"key": result.key, "model": self.noun, "completion": c.text, "tokens": c.tokens,
-                  "finish": c.finish, "prompt_tokens": c.prompt_tokens, "detail": c.detail}]
-            )  # fmt: skip
+            self._keep([result.key], [result.completion])
             self.done += wanted[result.key]
-            meter.advance(wanted[result.key], c.tokens)
+            meter.advance(wanted[result.key], result.completion.tokens)
+
+    def _keep(self, keys: Sequence[str], completions: Sequence[Completion]) -> None:
+        self.log.extend(
+            {"key": key, "model": self.noun, "completion": c.text, "tokens": c.tokens,
+             "finish": c.finish, "prompt_tokens": c.prompt_tokens, "detail": c.detail}
+            for key, c in zip(keys, completions, strict=True)
+        )  # fmt: skip
 
     def _announce(self, missing: int) -> None:
         """How many generations, tokens and minutes this will be."""
