@@ -42,7 +42,7 @@ IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
     "trainer.oversubscribe",
 )  # fmt: skip
-PARENTS = ("interactions", "split", "selection", "training")
+PARENTS = ("interactions", "split", "selection", "refit", "training")
 
 RANKINGS = ("full", "sampled")
 TELL_SECONDS = 20.0
@@ -55,7 +55,7 @@ def run(context: Context) -> None:
         raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
-    selection = Selection.load(context.parents["selection"]) if "selection" in context.parents else None
+    selection = Selection.of(context.parents)
     backbone = restore(context.build, context.parents["training"], interactions, selection, knobs["accelerator"])
     device = device_of(knobs["accelerator"])
     arrays: dict[str, np.ndarray] = {}

@@ -25,7 +25,7 @@ from pte.train.trainer import quiet
 logger = logging.getLogger(__name__)
 
 NAME = "selection"
-VERSION = 3  # 2: halves of the reward data share no row; dropout below 1/512. 3: users may be without vectors
+VERSION = 4  # 4: permuted deals out means; the reward judges by no row held out. 3: users may be without vectors
 READS = ("reward", "selector")
 IDLE = ()
 PARENTS = ("interactions", "split", "profiles", "embeddings")

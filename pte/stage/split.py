@@ -14,7 +14,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "split"
-VERSION = 2  # 2: tied with the row after, too
+VERSION = 3  # 3: rows held out for gates
 READS = ("protocol",)
 IDLE = ()
 PARENTS = ("interactions",)
@@ -35,7 +35,8 @@ def run(context: Context) -> None:
     share = facts["test_tied_share"]
     tied = "" if share is None else f" ({share:.1%} ordered by convention: same time as an item beside)"
     logger.info(
-        f"split: {facts['train_rows']:,} train rows ({facts['withheld_rows']:,} withheld from prompts) of"
-        f" {facts['train_users']:,} users; {facts['valid_cases']:,} valid and {facts['test_cases']:,} test cases"
+        f"split: {facts['train_rows']:,} train rows ({facts['withheld_rows']:,} withheld from prompts,"
+        f" {facts['holdout_rows']:,} held out) of {facts['train_users']:,} users;"
+        f" {facts['valid_cases']:,} valid and {facts['test_cases']:,} test cases"
         f"{tied}; {facts['rows'] - facts['rows_used']:,} rows set aside"
     )

@@ -26,13 +26,13 @@ from pte.train.state.restore import BestWeights, assemble
 logger = logging.getLogger(__name__)
 
 NAME = "training"
-VERSION = 2  # 2: validated by the masked rule of metrics 2, DreamRec with the weights it has
+VERSION = 3  # 3: rows held out by the protocol
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
     "trainer.oversubscribe",
 )  # fmt: skip
-PARENTS = ("interactions", "split", "selection")
+PARENTS = ("interactions", "split", "selection", "refit")
 
 
 def run(context: Context) -> None:
@@ -40,8 +40,7 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
     torch.manual_seed(int(context.config["seed"]))
-    selection = Selection.load(context.parents["selection"]) if "selection" in context.parents else None
-    backbone = assemble(context.build, interactions, selection)
+    backbone = assemble(context.build, interactions, Selection.of(context.parents))
     if isinstance(backbone, Fused):
         fusion.run(context, backbone, interactions, split, fit, device_of(context.config["trainer"]["accelerator"]))
     elif backbone.trained:

@@ -20,8 +20,8 @@ from torch import Tensor
 from pte.artifact import write_atomic
 from pte.backbone.fused import Fused
 from pte.nn.batch import History
-from pte.protocol.holdout import holdout_cases, holdout_rows
-from pte.schema import Interactions, Split
+from pte.protocol.withhold import holdout_cases
+from pte.schema import InputError, Interactions, Split
 from pte.schema.context import Context
 from pte.train import counting
 from pte.train.loader import EvaluationLoader
@@ -36,11 +36,13 @@ def run(
     context: Context, backbone: Fused, interactions: Interactions, split: Split, fit: FitReader, device: torch.device
 ) -> None:
     """Fill the artefact's folder. In a process group all train, and the first alone does the rest."""
-    # The same rows for every seed, so that texts written without them serve all seeds of a table.
-    rows = holdout_rows(interactions, split, count=backbone.holdout, seed=0)
-    train = split.train.copy()
-    train[rows] = False
-    rest = replace(split, train=train)
+    cases = holdout_cases(interactions, split)
+    if not len(cases.target):
+        raise InputError(
+            "backbone=fused fits its gates on training rows held out, and there are none: type protocol.holdout=3000,"
+            " give more data, or take another backbone"
+        )
+    rest = replace(split, train=split.rest)
     if backbone.trained:
         fit(context, backbone.reader, interactions, rest)
     if not counting.first():
@@ -52,7 +54,6 @@ def run(
     began = time.perf_counter()
     backbone.to(device).eval()
     backbone.fit(*counting.sequences(interactions, rest))
-    cases = holdout_cases(interactions, split, rows)
 
     def questions() -> Iterator[tuple[History, Tensor, Tensor]]:
         for question in EvaluationLoader(interactions, cases, row_length=backbone.length, device=device):
