@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pte.paths import RUN_KEYS
 from pte.schema.error import InputError
 
 MANIFEST = "manifest.json"
-PLACES = "artefacts.json"  # of a run folder: where its artefacts are, seen from there
 
 
 def digest(value: Any) -> str:
@@ -108,21 +108,34 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
 
 
-def artefacts_of(run: Path) -> dict[str, Path]:
-    """The artefact folders that a finished run was made from, by stage; its artefacts.json names them beside it."""
-    try:
-        places = json.loads((run / PLACES).read_text(encoding="utf-8"))
-        found = {str(stage): run / place for stage, place in places.items()}
-    except (OSError, ValueError, AttributeError):
-        raise InputError(
-            f"{run}: no {PLACES}, so this is no folder of a finished run. Give the folder that a run ends by naming."
-        ) from None
-    for stage, path in found.items():
-        if read_manifest(path) is None:
+class Stored:
+    """The artefacts a run was made of, found by the keys in its folder."""
+
+    def __init__(self, run: Path) -> None:
+        file = run / RUN_KEYS
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            self.run, self.store, self.keys = run, Store(Path(found["store"])), dict(found["keys"])
+        except (OSError, ValueError, KeyError, TypeError):
             raise InputError(
-                f"{run}: its {stage} artefact is gone ({path.resolve()}). Run the command in report.json again"
+                f"{run}: no {RUN_KEYS} in it, so it is no run folder: give the one that a run names in its"
+                " first line (run folder ...)"
+            ) from None
+
+    def path(self, stage: str) -> Path:
+        """The folder of a stage's artefact; InputError where the run never made it, or it is gone or damaged."""
+        if stage not in self.keys:
+            raise InputError(f"{self.run}: this run has no {stage}: its models read no text, or it stopped before")
+        found = self.store.find(stage, self.keys[stage])
+        if found is None:
+            place = self.store.path(stage, self.keys[stage])
+            raise InputError(
+                f"{self.run}: its {stage} are not in the store ({place}), or damaged: run its command again"
             )
-    return found
+        return found
+
+    def has(self, stage: str) -> bool:
+        return stage in self.keys and self.store.find(stage, self.keys[stage]) is not None
 
 
 class RecordLog:

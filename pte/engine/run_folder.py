@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sys
@@ -13,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from pte.artifact import PLACES, read_manifest, write_atomic
+from pte.artifact import read_manifest, write_atomic
 from pte.engine import provenance
+from pte.paths import RUN_KEYS
 
 SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
 USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
@@ -54,6 +54,11 @@ def save_config(config: Mapping[str, Any], run_dir: Path) -> None:
     write_atomic(
         run_dir / "config.resolved.yaml", yaml.safe_dump(redacted(config), sort_keys=False, allow_unicode=True)
     )
+
+
+def save_keys(store: Path, keys: Mapping[str, str], run_dir: Path) -> None:
+    """keys.json: where this run's artefacts are, for `pte show` and `pte export`."""
+    write_atomic(run_dir / RUN_KEYS, json.dumps({"store": str(store), "keys": dict(keys)}, indent=1))
 
 
 def open_loggers(config: Mapping[str, Any], construct: Any, run_dir: Path, group: str | None) -> list[Any]:
@@ -107,10 +112,9 @@ def deliver(
             for name, m in manifests.items()
         },
         **provenance.facts(),
+        "completions": manifests.get("profiles", {}).get("facts"),  # of a language model: unusable, refused, cut ...
         "metrics": metrics,
     }
-    places = {name: os.path.relpath(path, run_dir.resolve()) for name, path in done.items()}
-    write_atomic(run_dir / PLACES, json.dumps(places, indent=1))
     write_atomic(run_dir / "report.json", json.dumps(report, indent=1, ensure_ascii=False))
     if loggers:  # Lightning and W&B take seconds to import
         from pte.train import logger

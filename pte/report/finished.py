@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pte.artifact import artefacts_of
+from pte.artifact import Stored
 from pte.report import runs
 from pte.report.runs import Ranked, Run
 from pte.schema import Interactions, Selection, Split
@@ -24,7 +24,8 @@ class Finished:
 
     @classmethod
     def read(cls, folder: Path) -> Finished:
-        return cls(runs.read(folder), artefacts_of(folder))
+        run, stored = runs.read(folder), Stored(folder)
+        return cls(run, {stage: stored.path(stage) for stage in run.report["stages"]})
 
     @cached_property
     def interactions(self) -> Interactions:
