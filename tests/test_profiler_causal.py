@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from test_profiler_transformers import CHAT, make_tokenizer, profiler
 from tokenizers import processors
 from transformers import AutoModelForCausalLM, BloomConfig, MambaConfig, MptConfig
 
@@ -9,7 +10,6 @@ from pte.profiler.base import Ask
 from pte.profiler.engine.causal import Causal
 from pte.profiler.prompt import Prompt
 from pte.schema import InputError
-from tests.test_profiler_transformers import CHAT, make_tokenizer, profiler
 
 
 def causal_with(tokenizer) -> Causal:
@@ -65,9 +65,8 @@ def test_models_that_state_no_positions_write_what_they_write_alone(kind, tmp_pa
     tokenizer = make_tokenizer(chat=True)
     sizes = {"vocab_size": len(tokenizer), "hidden_size": 32, "eos_token_id": tokenizer.eos_token_id}
     torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(kind(**sizes, num_hidden_layers=1, num_attention_heads=2)).save_pretrained(
-        tmp_path
-    )
+    model = AutoModelForCausalLM.from_config(kind(**sizes, num_hidden_layers=1, num_attention_heads=2))
+    model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     engine = profiler(tmp_path).engine
     leads = ("This is", "It")
