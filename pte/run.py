@@ -1,16 +1,17 @@
 """The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
-`pte compare RUN RUN ...` tells finished runs apart.
+`pte compare RUN RUN ...` tells finished runs apart, `pte show RUN user|item NAME` looks into one, `pte export
+profiles|vectors RUN` takes texts and vectors out.
 
 Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import signal
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGN
 URL_SECRET = re.compile(  # a user name, or a parameter that is named like a secret
     r"\w+://(?:[^/@\s]+@|\S*[?&][\w-]*(?:key|token|secret|passw(?:or)?d|credential)s?=)", re.IGNORECASE
 )
+READERS = {"show": "pte.report.inspect.show", "export": "pte.report.inspect.export"}  # of one run
 _main = 0  # the process whose command line this is
 
 
@@ -68,6 +70,7 @@ def job(cfg: DictConfig) -> float | None:
     A job of a sweep that fails raises JobError: the launcher goes on with the others, and the sweeper knows.
     """
     from pte.engine import sweep
+    from pte.engine.run_log import run_log
 
     hydra_config = HydraConfig.get()
     run_dir, sweeping = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.MULTIRUN
@@ -75,12 +78,11 @@ def job(cfg: DictConfig) -> float | None:
         end_with(os.getppid())
     sweep.forget_reason(run_dir)
     try:
-        return _measured(cfg, run_dir, hydra_config)
+        with run_log(run_dir / "run.log"):
+            return _measured(cfg, run_dir, hydra_config)
     except Exception as error:
         known = isinstance(error, InputError | OmegaConfBaseException)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        with (run_dir / "run.log").open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%H:%M:%S')} ERROR: {reason}\n")
         if known:
             print(f"\nERROR: {reason}\n", file=sys.stderr)
         if not sweeping:
@@ -129,9 +131,12 @@ def main() -> None:
     code: int | str | None = 0
     try:
         if sys.argv[1:2] == ["compare"]:  # reads finished runs: nothing to compose
+            from pte.engine import provenance
             from pte.report import command
 
-            command.main(sys.argv[2:])
+            command.main(sys.argv[2:], provenance.commit())
+        elif sys.argv[1:2] and sys.argv[1] in READERS:
+            importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
         else:
             refuse_secrets(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()

@@ -49,6 +49,7 @@ def write_run(
     knobs: Mapping[str, Mapping[str, Any]] | None = None,
     metrics: Mapping[str, float] | None = None,
     gpu: str | None = None,
+    commit: str | None = "abc",
 ) -> Path:
     """One finished run; `metrics` overrules single figures, `knobs` adds to config groups."""
     test = part_of(test) if isinstance(test, list) else dict(test)
@@ -73,8 +74,11 @@ def write_run(
         "command": ["python", "-m", "pte.run", f"seed={seed}"],
         "config": config,
         "card": {"name": dataset, "users": len(test["user"]), "items": 100, "interactions": 1234},
-        "stages": {n: {"key": keys[n], "wall_seconds": stages[n], "peak_memory_mib": 100, "gpu": gpu} for n in stages},
-        "commit": "abc",
+        "stages": {
+            n: {"key": keys[n], "wall_seconds": stages[n], "peak_memory_mib": 100, "gpu": gpu, "commit": commit}
+            for n in stages
+        },
+        "commit": commit,
         "metrics": flat | dict(metrics or {}),
     }
     folder.mkdir(parents=True)

@@ -16,13 +16,13 @@ OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 def values(option: str) -> dict:
     found = OmegaConf.to_container(OmegaConf.load(CONF / f"{option}.yaml"), resolve=True)
-    return found | {"model": "served"} if option == "openai" else found
+    return found | {"openai": {"model": "served"}, "imported": {"file": "profiles.csv"}}.get(option, {})
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o != "auto"])
 def test_an_option_builds_a_profiler_without_touching_a_model(option):
     profiler = instantiate(values(option), _convert_="all")
-    assert profiler.num_candidates == (1 if option == "none" else 4)
+    assert profiler.num_candidates == (1 if option in ("none", "imported") else 4)
 
 
 def test_auto_knows_what_its_rule_needs():
@@ -44,7 +44,7 @@ def test_options_are_short():
 def test_the_default_model_writes_a_small_catalogue(twelve, twelve_split, tmp_path):
     """SmolLM2-135M-Instruct out of its wheel: unpacked once, K = 2, fluent enough that most answers are usable."""
     profiler = instantiate(values("transformers") | {"num_candidates": 2}, _convert_="all")
-    found = profiler.profile(visible_view(twelve, twelve_split), log=RecordLog(tmp_path), say=print)
+    found = profiler.profile(visible_view(twelve, twelve_split), log=RecordLog(tmp_path))
     assert sum(g.parsed for g in found.generations) >= 0.8 * len(found.generations)
     assert found.item[1][0].startswith("Toy Story (Animation). This is")
     assert profiler.engine.causal.context == 8192

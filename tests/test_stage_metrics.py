@@ -67,11 +67,12 @@ def measure(tmp_path, monkeypatch):
         replace(interactions, card={}).save(folders["interactions"])
         split.save(folders["split"])
         monkeypatch.setattr(metrics, "restore", lambda *_: backbone)
-        metrics.run(Context(KNOBS | knobs, folders, out, work, lambda *_: None, [], lambda line: None))
+        metrics.run(Context(KNOBS | knobs, folders, out, work, lambda *_: None, []))
         shutil.rmtree(work)  # as the pipeline does
         with np.load(out / "ranks.npz") as file:
             return metrics.load(out), dict(file)
 
+    run.out = tmp_path / "out"
     return run
 
 
@@ -227,3 +228,21 @@ def test_the_file_is_flat_json(measure, tmp_path):
     flat = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert all(isinstance(value, int | float) for value in flat.values())
     assert {key.split("/")[0] for key in flat} == {"valid", "test"}
+
+
+def test_the_best_items_of_every_test_case_are_kept(measure):
+    interactions, split = world()
+    flat, _ = measure(interactions, split, backbone := Table())
+    lists = np.load(measure.out / "lists.npy")
+    cases = split.test
+    histories = [interactions.item[a:b] for a, b in zip(cases.history_begin(interactions), cases.target, strict=True)]
+    for found, history in zip(lists, histories, strict=True):
+        read = history[-backbone.length :]
+        scores = backbone.by_item[int(read[-1])] + 0.1 * len(read) * torch.arange(ITEMS)
+        free = [i for i in range(1, ITEMS + 1) if i not in history]
+        best = sorted(free, key=lambda i: (-float(scores[i - 1]), i))[:10]
+        assert found.tolist() == (best if len(best) == 10 else [0] * 10)
+    full = lists[lists.min(axis=1) > 0]
+    assert 0 < len(full) < len(lists)
+    assert flat["test/masked/all/Coverage@10"] == len(np.unique(full)) / ITEMS
+    assert not any("Category" in key or "Vector" in key or key.startswith("valid/masked/all/Cov") for key in flat)

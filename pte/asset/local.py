@@ -37,6 +37,12 @@ def fetch(uri: str, *, sha256: str | None = None) -> Path:
     return remote.target
 
 
+def cached(uri: str, sha256: str | None = None) -> bool:
+    """Whether `fetch` would find the asset on this machine."""
+    remote = _remote(uri)
+    return remote is None or cache.trusted(remote.target, sha256)
+
+
 def derive(source: Path, name: str, build: Callable[[Path], None]) -> Path:
     """A folder that `build(folder)` fills from `source`, cached by the source's content and `name`.
 

@@ -10,8 +10,12 @@ import numpy as np
 class Encoder(Protocol):
     """Text -> unit vectors."""
 
+    reads_ids: bool  # False; True of ImportedVectors, which has vectors by item id instead of `encode`
+
     @property
     def width(self) -> int: ...  # d
+
+    def known_width(self, download: bool) -> int | None: ...  # d, loading no weights; None where it is not stated
 
     def encode(self, texts: list[str]) -> np.ndarray: ...  # (n, d) float32, unit rows; a blank text is a row of zeros
 

@@ -27,6 +27,8 @@ def construct(values: Mapping[str, Any], where: str, **facts: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, TypeError) and "unexpected keyword" in str(cause):
             raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
+        if isinstance(cause, TypeError | ArithmeticError):  # a value of another kind than the constructor counts with
+            raise InputError(f"{where}: {target} cannot be built with these knobs ({cause})") from cause
         raise cause or error from None
 
 

@@ -22,9 +22,10 @@ from pte.asset import knob_content
 from pte.engine.build import builder
 from pte.schema import InputError
 
-STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
+STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table
 LAST = "report"
+METADATA = "pte.profiler.none.MetadataProfiler"
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,20 @@ def stage_module(name: str) -> ModuleType:
 
 
 def stage_names(config: Mapping[str, Any]) -> list[str]:
-    """The stages a table needs: without the profile stages where neither representation nor backbone reads text."""
-    if any(get_class(config[group]["_target_"]).uses_text for group in ("representation", "backbone")):
-        return list(STAGES)
-    return [name for name in STAGES if name not in ("profiles", "embeddings", "selection")]
+    """The stages a table needs: without the profile stages where neither representation nor backbone reads text, and
+    without another writing where the texts were not written for a reward, or state no behaviour at all."""
+    left_out: tuple[str, ...] = ()
+    if not any(get_class(config[group]["_target_"]).uses_text for group in ("representation", "backbone")):
+        left_out = ("profiles", "embeddings", "selection", "refit")
+    elif not refits(config):
+        left_out = ("refit",)
+    return [name for name in STAGES if name not in left_out]
+
+
+def refits(config: Mapping[str, Any]) -> bool:
+    """Whether items' texts are written once more after the choice: not where vectors come by id."""
+    selector, encoder = (get_class(config[group]["_target_"]) for group in ("selector", "encoder"))
+    return bool(config["refit"] and selector.reads_reward and not encoder.reads_ids)
 
 
 def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +80,8 @@ def encoded(config: Mapping[str, Any]) -> list[str]:
     One candidate leaves nothing to judge, so items' alone; several are judged beside metadata, and a selector that
     reads the reward chooses for users too.
     """
+    if get_class(config["encoder"]["_target_"]).reads_ids and config["profiler"]["_target_"] != METADATA:
+        raise InputError("encoder=imported brings vectors by id and reads no profile: type profiler=none with it")
     judged = config["profiler"].get("num_candidates") != 1
     read = ["item"] + ["metadata"] * judged
     if judged and get_class(config["selector"]["_target_"]).reads_reward:
@@ -93,7 +106,7 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
             facts["roots"] = module.roots(builder(config)("dataset"))
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
-        if held := knob_content(knobs):
+        if held := knob_content({group: config[group] for group in module.READS}):
             facts["models"] = held
         key = digest(facts)
         made[name] = Step(name, key, parents, knobs, store.find(name, key))

@@ -17,19 +17,22 @@ PACKAGES = ("torch", "lightning", "transformers", "sentence-transformers", "nump
 
 
 @cache
-def _commit() -> str | None:
-    """Git commit of a checkout ("-dirty" when files differ from it), None for an installed package."""
+def commit() -> str | None:
+    """Git commit of a checkout, None for an installed package. "-dirty": code or configuration differs from it.
+
+    Files that git does not know count too, since a new module changes what a run computes; texts and evidence do not.
+    """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=root, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+        head, changed = (
+            subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=10, check=True).stdout
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "pte", "conf", "pyproject.toml"])
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip()
+    return head.strip() + ("-dirty" if changed else "")
 
 
 def facts() -> dict[str, Any]:
@@ -40,7 +43,7 @@ def facts() -> dict[str, Any]:
             versions[name] = version(name)
         except PackageNotFoundError:
             versions[name] = None
-    return {"versions": versions, "platform": platform.platform(), "commit": _commit()}
+    return {"versions": versions, "platform": platform.platform(), "commit": commit()}
 
 
 def gpu(elsewhere: bool = False) -> str | None:

@@ -13,6 +13,7 @@ import yaml
 
 from pte.artifact import read_manifest, write_atomic
 from pte.engine import provenance
+from pte.paths import RUN_KEYS
 
 SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
 USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
@@ -63,6 +64,11 @@ def finished(run_dir: Path, keys: Mapping[str, str]) -> dict[str, float] | None:
     return metrics if {name: stage["key"] for name, stage in stages.items()} == dict(keys) else None
 
 
+def save_keys(store: Path, keys: Mapping[str, str], run_dir: Path) -> None:
+    """keys.json: where this run's artefacts are, for `pte show` and `pte export`."""
+    write_atomic(run_dir / RUN_KEYS, json.dumps({"store": str(store), "keys": dict(keys)}, indent=1))
+
+
 def deliver(
     done: Mapping[str, Path],
     config: Mapping[str, Any],
@@ -88,6 +94,7 @@ def deliver(
             for name, m in manifests.items()
         },
         **provenance.facts(),
+        "completions": manifests.get("profiles", {}).get("facts"),  # of a language model: unusable, refused, cut ...
         "metrics": metrics,
     }
     write_atomic(run_dir / "report.json", json.dumps(report, indent=1, ensure_ascii=False))

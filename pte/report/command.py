@@ -1,18 +1,21 @@
-"""`pte compare RUN RUN ...`: several runs as one table, in the terminal and as md, tex, csv and html."""
+"""`pte compare RUN RUN ...`: several runs as one table, in the terminal and as md, tex, csv and html.
+
+Runs are read from their folders or from evidence, where their ranks are kept.
+"""
 
 from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from pte.artifact import write_atomic
-from pte.report import grid, honesty, methods, page, render, runs
+from pte.report import evidence, grid, honesty, methods, page, render, runs
 from pte.report.compare import Comparison, parse
+from pte.schema import InputError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,12 +48,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--draws", type=int, default=2_000, help="of the bootstrap and of the permutation test (default: 2000)"
     )
-    made.add_argument("--evidence", action="store_true", help="keep the command and every report.json beside the table")
+    made.add_argument(
+        "--evidence",
+        type=Path,
+        metavar="DIR",
+        help="keep what the table is computed from in DIR: rows.jsonl, ranks.npz, table.md (clean commits only)",
+    )
     return made  # fmt: skip
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Read, check, compare, write."""
+def main(arguments: Sequence[str], commit: str | None = None) -> None:
+    """Read, check, compare, write. commit: of this code, which evidence asks for."""
     asked = parser().parse_args(arguments)
     for metric in asked.metrics:
         parse(metric)
@@ -59,20 +67,51 @@ def main(arguments: Sequence[str]) -> None:
     found = runs.find(asked.run)
     notes = runs.unfinished(asked.run)
     with console.status(f"reading {len(found)} runs"):
-        kept = methods.where([runs.read(path) for path in found], asked.where)
-        methods.require_one_question(kept)
-        rows, repeated = methods.group(kept)
-    with console.status(f"testing {len(rows)} methods"):
-        comparison = Comparison(rows, metrics=asked.metrics, against=asked.against, part=asked.part, draws=asked.draws)
-        grids = grid.grids(comparison)
-    first: Path = asked.run[0]
-    out = asked.out or (first.resolve().parent if first.resolve() in found else first)
-    write(comparison, grids, out, command, notes + repeated)
+        comparison, repeated = compared(found, asked)
     if asked.evidence:
-        keep_evidence(comparison, out, command)
+        keep(comparison, asked, commit)
+        return
+    grids = grid.grids(comparison)
+    first: Path = asked.run[0]
+    lone = first.resolve() in found and not evidence.holds(first)
+    out = asked.out or (first.resolve().parent if lone else first)
+    write(comparison, grids, out, command, notes + repeated)
     render.show(comparison, console)
     _say(comparison, notes + repeated, console)
     console.print(f"[bold]{out}[/]: table.html, table.md, table.tex, table.csv", soft_wrap=True, highlight=False)
+
+
+def compared(found: Sequence[Path], asked: argparse.Namespace) -> tuple[Comparison, list[str]]:
+    """The comparison of the runs in these folders, and notes on runs that were counted once."""
+    known = [run for path in found for run in (evidence.read(path) if evidence.holds(path) else [runs.read(path)])]
+    kept = methods.where(known, asked.where)
+    methods.require_one_question(kept)
+    rows, repeated = methods.group(kept)
+    made = Comparison(rows, metrics=asked.metrics, against=asked.against, part=asked.part, draws=asked.draws)
+    return made, repeated
+
+
+def keep(comparison: Comparison, asked: argparse.Namespace, commit: str | None) -> None:
+    """An evidence folder: rows and ranks, read back, and the table made of what was read."""
+    folder: Path = asked.evidence
+    for metric in asked.metrics:
+        if parse(metric)[1] > evidence.CLIP:
+            raise InputError(f"--metrics {metric}: evidence keeps ranks up to {evidence.CLIP}, so no cut-off beyond it")
+    kept = [run for method in comparison.methods for run in method.runs]
+    evidence.require_clean(kept, commit)
+    evidence.write(folder, kept)
+    options = ["--metrics", *asked.metrics, f"--part={asked.part}", f"--draws={asked.draws}"]
+    options += [f"--against={asked.against}"] if asked.against else []
+    text, claim = table(folder, asked, shlex.join(["pte", "compare", evidence.place(folder), *options]))
+    write_atomic(folder / "table.md", text)
+    evidence.write_readme(folder, claim, kept)
+    Console().print(f"[bold]{folder}[/]: rows.jsonl, ranks.npz, table.md, README.md", soft_wrap=True, highlight=False)
+
+
+def table(folder: Path, asked: argparse.Namespace, command: str) -> tuple[str, str]:
+    """table.md of an evidence folder, and its finding in a sentence."""
+    comparison, notes = compared([folder], asked)
+    return render.markdown(comparison, grid.grids(comparison), command, notes), page.finding(comparison)
 
 
 def write(comparison: Comparison, grids: Sequence[grid.Grid], out: Path, command: str, notes: Sequence[str]) -> None:
@@ -81,19 +120,6 @@ def write(comparison: Comparison, grids: Sequence[grid.Grid], out: Path, command
     write_atomic(out / "table.tex", render.latex(grids, command))
     write_atomic(out / "table.csv", render.table_csv(comparison))
     write_atomic(out / "table.html", page.page(comparison, grids, command, notes))
-
-
-def keep_evidence(comparison: Comparison, out: Path, command: str) -> None:
-    """command.txt and report/<row>-seed<seed>.json: what a committed table needs beside it."""
-    folder = out / "report"
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*-seed*.json"):  # of a table with other rows
-        old.unlink()
-    for number, method in enumerate(comparison.methods, 1):
-        for run in method.runs:
-            shutil.copyfile(run.path / "report.json", folder / f"{number:02d}-seed{run.seed}.json")
-    commands = dict.fromkeys(run.command for method in comparison.methods for run in method.runs)
-    write_atomic(out / "command.txt", "\n".join([*commands, command]) + "\n")
 
 
 def _say(comparison: Comparison, notes: Sequence[str], console: Console) -> None:

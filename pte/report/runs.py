@@ -31,11 +31,22 @@ SLACK = 1e-5  # metrics.json may have gone through float32: 2**-24 relative, and
 class Ranked:
     """The cases of one part ("valid" or "test") and where their targets stood; all (C,)."""
 
-    user: np.ndarray
-    target: np.ndarray
+    case: Mapping[str, np.ndarray]  # what is known of each: user, target, and what the groups follow from
     rank: Mapping[str, np.ndarray]  # by ranking, those of RANKINGS that were made; 0-based
     group: Mapping[str, np.ndarray]  # by name, "all" first; bool
-    train_count: np.ndarray | None  # how often the target occurs in training; None in a run that did not store it
+
+    @property
+    def user(self) -> np.ndarray:
+        return self.case["user"]
+
+    @property
+    def target(self) -> np.ndarray:
+        return self.case["target"]
+
+    @property
+    def train_count(self) -> np.ndarray | None:
+        """How often the target occurs in training; None in a run that did not store it."""
+        return self.case.get("train_count")
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Run:
 
     path: Path
     report: Mapping[str, Any]  # report.json
+    parts: Mapping[str, Ranked]  # by name, "valid" and "test"
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -106,10 +118,6 @@ class Run:
         return str(stages.get("training", {}).get("gpu") or stages.get("metrics", {}).get("gpu") or "CPU")
 
     @cached_property
-    def parts(self) -> Mapping[str, Ranked]:
-        return {part: _ranked(self.path / "ranks.npz", part) for part in ("valid", "test")}
-
-    @cached_property
     def curve(self) -> Mapping[str, np.ndarray]:
         """The columns of curve.csv, missing values NaN; empty where the run left none."""
         file = self.path / "curve.csv"
@@ -126,10 +134,15 @@ def find(paths: Sequence[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         if not path.is_dir():
-            raise InputError(f"{path}: no such folder. Give run folders (they hold report.json) or folders of such.")
-        below = sorted(path.rglob("report.json"), key=_natural)
+            raise InputError(
+                f"{path}: no such folder. Give run folders (they hold report.json), evidence (rows.jsonl), or folders"
+                " of such."
+            )
+        below = sorted([*path.rglob("report.json"), *path.rglob("rows.jsonl")], key=_natural)
         if not below:
-            raise InputError(f"{path}: no report.json here or below, so no run has finished here. See its run.log.")
+            raise InputError(
+                f"{path}: no report.json or rows.jsonl here or below, so no run has finished here. See its run.log."
+            )
         found |= dict.fromkeys(file.parent.resolve() for file in below)
     return list(found)
 
@@ -158,7 +171,7 @@ def read(path: Path) -> Run:
         raise InputError(f"{path}/report.json cannot be read ({error}): run its command again") from None
     if missing:
         raise InputError(f"{path}/report.json lacks {', '.join(sorted(missing))}: run its command again")
-    run = Run(path, report)
+    run = Run(path, report, {part: _ranked(path / "ranks.npz", part) for part in ("valid", "test")})
     check(run)
     return run
 
@@ -174,14 +187,14 @@ def _ranked(file: Path, part: str) -> Ranked:
         with np.load(file, allow_pickle=False) as stored:
             names = [name for name in stored.files if name.startswith(f"{part}_")]
             arrays = {name.removeprefix(f"{part}_"): stored[name] for name in names}
-        user, target = arrays["user"], arrays["target"]
-        rank = {ranking: arrays[ranking].astype(np.int64) for ranking in RANKINGS if ranking in arrays}
-        group = groups(arrays)
+        rank = {ranking: arrays.pop(ranking).astype(np.int64) for ranking in RANKINGS if ranking in arrays}
+        ranked = Ranked(arrays, rank, groups(arrays))
+        _ = ranked.user, ranked.target
     except (OSError, ValueError, BadZipFile) as error:
         raise InputError(f"{file} cannot be read ({error}): run the command in report.json again") from None
     except KeyError as error:
         raise InputError(f"{file}: no array {part}_{error.args[0]}: run the command in report.json again") from None
-    return Ranked(user, target, rank, group, arrays.get("train_count"))
+    return ranked
 
 
 def check(run: Run) -> None:

@@ -48,6 +48,15 @@ def among_drawn(metrics: Mapping[str, float], part: str) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in quoted.items())
 
 
+def beyond(metrics: Mapping[str, float], part: str) -> str:
+    """What the lists of ten are like, whatever was bought next: "Coverage@10 .3120, ..."; "" if not measured."""
+    prefix = f"{part}/masked/all/"
+    names = ("Coverage", "Gini", "AveragePopularity", "PopularityLift", "VectorDiversity", "CategoryDiversity")
+    names += ("CategoryCalibration",)
+    found = {name: value for name in names if (value := metrics.get(f"{prefix}{name}@10")) is not None}
+    return ", ".join(f"{name}@10 {value:.4f}" for name, value in found.items())
+
+
 def headline(report: Mapping[str, Any]) -> str:
     """What was compared with what: the line every number needs beside it."""
     chosen, card = report["options"], report["card"]
@@ -92,10 +101,17 @@ def show(run_dir: Path, console: Console) -> None:
         lines.append("")
         if legacy := among_drawn(metrics, part):
             lines += [f"Among drawn negatives, not to be compared with the above: {legacy}.", ""]
+        if lists := beyond(metrics, part):
+            lines += [f"Lists, seen items left out: {lists}.", ""]
         if part == "test":
             console.print(table)
+            if lists:
+                console.print(f"lists, seen items left out: {lists}")
             if legacy:
                 console.print(f"among drawn negatives, not to be compared with the above: {legacy}")
+    if told := fmt.completions(report.get("completions")):
+        lines += [f"Profiles: {told}.", ""]
+        console.print(f"profiles: {told}")
     lines += [
         "seen items: masked = items of the history cannot be recommended, and are a miss if asked for; "
         "unmasked = the whole catalogue."

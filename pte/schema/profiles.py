@@ -11,6 +11,7 @@ from pathlib import Path
 from pte.schema.error import InputError
 
 GENERATIONS = "generations.jsonl.gz"
+IMPORTED = "imported"  # the form of a text that was written elsewhere, so that nothing is known of what its writer saw
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Generation:
     completion: str
     text: str  # the profile
     parsed: bool  # False where the completion was unusable and a fallback stands in
+    finish: str = ""  # why the completion ended: stop, length (cut at the token limit) ...; "" where it is not known
 
 
 @dataclass(frozen=True)

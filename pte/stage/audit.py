@@ -6,11 +6,13 @@ Read back: whatever wrote them, the lines of a stored prompt that tell a person'
 that person only. A held-out title in such lines is a leak unless a visible item of the person has the same title.
 A held-out title may still occur elsewhere in a prompt: other people's visible rows are collaborative evidence. The
 report counts those.
+Of texts that were written elsewhere (`profiler=imported`) neither way proves anything: the verdict says so.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,15 +25,17 @@ from pte.profiler.loop import NOBODY
 from pte.profiler.prompt import HISTORY
 from pte.profiler.template import RECENT
 from pte.profiler.text.clean import Catalogue
-from pte.schema import Generation, InputError, Interactions, Profiles, Split, View
+from pte.schema import IMPORTED, Generation, InputError, Interactions, Profiles, Split, View
 from pte.schema.context import Context
 
+logger = logging.getLogger(__name__)
+
 NAME = "audit"
-VERSION = 1
+VERSION = 2  # 2: texts written elsewhere have a verdict of their own
 READS = ("profiler",)
 IDLE = (
     "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
-    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share",
+    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share", "profiler.file",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "profiles")
 LISTED = 100  # findings written out in full; all are counted
@@ -72,7 +76,13 @@ def run(context: Context) -> None:
             f" All of them: {context.work / 'audit.json'}. Do not use these profiles: remove"
             f" {context.parents['profiles']} and make them again"
         )
-    context.say(
+    if report["imported"]:
+        logger.info(
+            f"audit: {report['imported']:,} of {report['generations']:,} texts were WRITTEN ELSEWHERE. They are"
+            " those of the file; that they tell nothing of held-out interactions CANNOT BE PROVEN"
+        )
+        return
+    logger.info(
         f"audit: clean. {report['generations']:,} prompts and texts rebuilt from visible rows alone are identical;"
         f" {report['titles_read_back']:,} titles of people's own choices read back, all visible"
     )
@@ -81,7 +91,8 @@ def run(context: Context) -> None:
 def audit(interactions: Interactions, split: Split, profiles: Profiles, profiler: Profiler) -> list[Finding]:
     """Everything that is wrong, the rebuild's findings first."""
     kept = clean_rows(interactions, split)
-    view = View(interactions.user[kept], interactions.item[kept], interactions.num_users, interactions.items)
+    users, items = interactions.num_users, interactions.items
+    view = View(interactions.user[kept], interactions.item[kept], users, items, interactions.user_id)
     bad = np.flatnonzero(split.visible & ~kept)
     findings = [
         Finding("split", "user", int(interactions.user[row]), -1, -1, f"row {row} is held out, yet visible", "")
@@ -123,7 +134,7 @@ def read_back(interactions: Interactions, split: Split, profiles: Profiles) -> l
     titles = _Titles(interactions, split)
     findings = []
     for g in profiles.generations:
-        if g.side != "user" or g.text == NOBODY:
+        if g.side != "user" or g.text == NOBODY or g.form == IMPORTED:
             continue
         cited = list(own_titles(g.prompt or g.text))
         if not cited:
@@ -177,9 +188,12 @@ def summary(
     interactions: Interactions, split: Split, profiles: Profiles, findings: Sequence[Finding]
 ) -> dict[str, object]:
     """The report: counts, verdict, and the offending prompts."""
+    imported = sum(g.form == IMPORTED for g in profiles.generations)
     asked = [g for g in profiles.generations if g.side == "user" and g.text != NOBODY]
+    unproven = "cannot be proven: texts written elsewhere" if imported else "clean"
     return {
-        "verdict": "leak or tampering" if findings else "clean",
+        "verdict": "leak or tampering" if findings else unproven,
+        "imported": imported,
         "generations": len(profiles.generations),
         "titles_read_back": sum(1 for g in asked for _ in own_titles(g.prompt or g.text)),
         "held_out_titles_told_by_others": _told_by_others(interactions, split, asked),

@@ -2,7 +2,8 @@
 
 Every case is ranked once, from its own history and without padding; the model reads the last `length` items of it, the
 mask leaves out all of it. The ranks are kept, so that other cut-offs, groups and tests need no model; each question's
-are in the work folder as soon as they are known, so that a stopped run goes on at the question where it was.
+are in the work folder as soon as they are known, so that a stopped run goes on at the question where it was. With them
+are kept the ten best items of every test case (lists.npy): coverage, diversity and calibration are figures of those.
 
 ranking=sampled adds the ranks among 100 drawn negatives, under names that no full ranking shares: NDCG@10|100neg.
 """
@@ -10,14 +11,16 @@ ranking=sampled adds the ranks among 100 drawn negatives, under names that no fu
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from pte.metric.lists import K, best_items, category_table, summarise_lists
 from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
@@ -30,14 +33,16 @@ from pte.schema.context import Context
 from pte.train.loader import EvaluationLoader
 from pte.train.state.restore import restore
 
+logger = logging.getLogger(__name__)
+
 NAME = "metrics"
-VERSION = 2  # 2: a repeated target is a miss where seen items are masked; noise by case
+VERSION = 3  # 3: lists of the ten best. 2: a repeated target is a miss where seen items are masked; noise by case
 READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking", "llm_esr_groups")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
     "trainer.oversubscribe",
 )  # fmt: skip
-PARENTS = ("interactions", "split", "selection", "training")
+PARENTS = ("interactions", "split", "selection", "refit", "training")
 
 RANKINGS = ("full", "sampled")
 TELL_SECONDS = 20.0
@@ -50,13 +55,8 @@ def run(context: Context) -> None:
         raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
-    backbone = restore(
-        context.build,
-        context.parents["training"],
-        interactions,
-        Selection.load(context.parents["selection"]) if "selection" in context.parents else None,
-        knobs["accelerator"],
-    )
+    selection = Selection.of(context.parents)
+    backbone = restore(context.build, context.parents["training"], interactions, selection, knobs["accelerator"])
     device = device_of(knobs["accelerator"])
     arrays: dict[str, np.ndarray] = {}
     flat: dict[str, float] = {}
@@ -69,8 +69,15 @@ def run(context: Context) -> None:
         draw = draws(len(cases.target), seed=seed) if ranking == "sampled" else None
         kinds = ("masked", "unmasked") if draw is None else ("masked", "unmasked", "sampled")
         found = {kind: kept(context.work / f"{part}_{kind}.npy", len(cases.target)) for kind in kinds}
-        rank = rank_cases(backbone, loader, found, seed=seed, say=context.say, part=part, draw=draw)
+        if part == "test":
+            found["best"] = kept(context.work / "best.npy", len(cases.target), K)
+        rank = rank_cases(backbone, loader, found, seed=seed, part=part, draw=draw)
         facts[f"{part}_seconds"] = round(time.perf_counter() - began, 2)
+        if (best := rank.pop("best", None)) is not None:
+            np.save(context.out / "lists.npy", best)
+            flat |= {
+                f"{part}/{key}": value for key, value in beyond_ranks(best, interactions, split, selection).items()
+            }
         told = about(interactions, split, cases, **context.config["llm_esr_groups"])
         flat |= {f"{part}/{key}": value for key, value in figures(rank, groups(told)).items()}
         arrays |= {f"{part}_{name}": values for name, values in {**rank, **told}.items()}
@@ -86,6 +93,21 @@ def figures(rank: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]) ->
     return flat | summarise_sampled(rank["sampled"], groups) if "sampled" in rank else flat
 
 
+def beyond_ranks(
+    lists: np.ndarray, interactions: Interactions, split: Split, selection: Selection | None
+) -> dict[str, float]:
+    """What the lists of the test cases are like: covered, diverse, calibrated."""
+    cases, size = split.test, interactions.num_items + 1
+    rows = zip(cases.history_begin(interactions).tolist(), cases.target.tolist(), strict=True)
+    return summarise_lists(
+        lists,
+        [interactions.item[begin:end] for begin, end in rows],
+        np.bincount(interactions.item[split.train], minlength=size)[1:],
+        vectors=None if selection is None else selection.item[1:],
+        categories=category_table(interactions.items.text),
+    )
+
+
 def load(path: Path) -> dict[str, float]:
     """The figures by their flat keys."""
     return json.loads((path / "metrics.json").read_text(encoding="utf-8"))
@@ -98,11 +120,11 @@ def rank_cases(
     found: dict[str, np.ndarray],
     *,
     seed: int,
-    say: Callable[[str], None],
     part: str,
     draw: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """`found` filled: (C,) int32 ranks "masked" and "unmasked", and with `draw` (C, K) "sampled", by case.
+    """`found` filled: (C,) int32 ranks "masked" and "unmasked", and with `draw` (C, K) "sampled", by case; where it
+    holds "best" (C, k), the best items too.
 
     A rank of -1 is unknown; a question without any is not asked again.
 
@@ -120,28 +142,30 @@ def rank_cases(
         for some, scores in question.scored(scored(backbone, question.history, CaseNoise(seed, asked))):
             rank, case = ranks(scores, some.target, some.seen), some.case.cpu().numpy()
             found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
+            if "best" in found:
+                found["best"][case] = best_items(scores, some.seen, found["best"].shape[1]).cpu().numpy()
             if draw is not None:
                 own = torch.from_numpy(draw[case]).to(scores.device)
                 found["sampled"][case] = sampled_ranks(scores, some.target, some.seen, own).cpu().numpy()
         done, now = done + len(question.case), time.monotonic()
         if now - told >= TELL_SECONDS:
             left = (now - began) * (count - done) / done
-            say(f"metrics: {part} {done:,} of {count:,} cases ranked, {left:,.0f} s left")
+            logger.info(f"metrics: {part} {done:,} of {count:,} cases ranked, {left:,.0f} s left")
             told = now
     if any((rank < 0).any() for rank in found.values()):
         raise AssertionError(f"{part}: some cases were not ranked")
     return found
 
 
-def kept(file: Path, count: int) -> np.ndarray:
-    """(C,) int32 in a mapped file, which outlives the process: as it was left, or all -1."""
+def kept(file: Path, *shape: int) -> np.ndarray:
+    """int32 of this shape in a mapped file, which outlives the process: as it was left, or all -1."""
     try:
         held = np.load(file, mmap_mode="r+", allow_pickle=False)
-        if held.shape == (count,) and held.dtype == np.int32:
+        if held.shape == shape and held.dtype == np.int32:
             return held
     except (OSError, ValueError, EOFError):
         pass
-    np.save(file.with_suffix(".tmp.npy"), np.full(count, -1, np.int32))
+    np.save(file.with_suffix(".tmp.npy"), np.full(shape, -1, np.int32))
     file.with_suffix(".tmp.npy").replace(file)
     return np.load(file, mmap_mode="r+", allow_pickle=False)
 

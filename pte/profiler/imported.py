@@ -1,0 +1,136 @@
+"""`profiler=imported`: texts written elsewhere, from a table (CSV, Parquet) of id, text and, optional, side, candidate.
+
+`id` is the data's own id, `side` is item (where there is no such column) or user, and candidates are numbered from 0;
+without numbers the rows of one id are its candidates in their order. An entity with fewer texts than candidates repeats
+them in turn, one without any is told as `profiler=none` tells it; both are counted. Whether such texts were written
+without knowledge of held-out rows cannot be proven here: it is said when they are read, recorded, and audited as such.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from pte.dataset.reader.source import read_frame, require, text
+from pte.dataset.table.by_id import Tolerance, match
+from pte.profiler.base import Log
+from pte.profiler.none import MetadataProfiler
+from pte.schema import IMPORTED, Generation, InputError, Profiles, View
+
+logger = logging.getLogger(__name__)
+
+SIDES = ("user", "item")
+STAND_IN = "metadata"  # the form of a text that the file lacks
+
+
+class ImportedProfiler:
+    """K texts per entity out of a file."""
+
+    def __init__(
+        self, *, file: str | None, num_candidates: int, missing_share: float, unknown_share: float, titles: int
+    ) -> None:
+        if not file:
+            raise InputError(
+                "profiler.file is missing: type profiler.file=PATH, a table (.csv .parquet) of id and text"
+            )
+        if num_candidates < 1:
+            raise InputError(f"profiler.num_candidates={num_candidates} must be at least 1")
+        self.file, self.num_candidates = file, num_candidates
+        self.tolerance = Tolerance(group="profiler", missing_share=missing_share, unknown_share=unknown_share)
+        self.plain = MetadataProfiler(num_candidates=1, titles=titles)
+        self._counts: list[str] = []
+
+    def profile(self, view: View, *, log: Log) -> Profiles:
+        """Read, match and count; nothing is generated."""
+        profiles = self.rebuild(view, [])
+        for line in self._counts:
+            logger.info(line)
+        logger.info(
+            "profiles: WRITTEN ELSEWHERE. That they tell nothing of held-out interactions cannot be proven here:"
+            " figures made with them rest on whoever wrote the file"
+        )
+        return profiles
+
+    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
+        """The texts of the file, and plain ones where it has none."""
+        table = self._table()
+        plain = self.plain.rebuild(view, [])
+        self._counts = []
+        texts: dict[str, list[list[str]]] = {}
+        generations: list[Generation] = []
+        for side, known, instead in (
+            ("user", view.user_id, plain.user),
+            ("item", view.items.item_id[1:], plain.item[1:]),
+        ):
+            given = self._candidates(side, known, table.filter(pl.col("side") == side))
+            texts[side] = []
+            for i, (mine, (other,)) in enumerate(zip(given, instead, strict=True)):
+                form, some = (IMPORTED, mine) if mine else (STAND_IN, [other])
+                texts[side].append([some[k % len(some)] for k in range(self.num_candidates)])
+                entity = i + (side == "item")
+                generations += [
+                    Generation(side, entity, 0, k, form, 0.0, "", "", told, parsed=bool(mine))
+                    for k, told in enumerate(texts[side][-1])
+                ]
+        return Profiles(texts["user"], [[""] * self.num_candidates, *texts["item"]], generations)
+
+    def _table(self) -> pl.DataFrame:
+        """id, text, side and candidate (null where rows are not numbered); blank texts are left out."""
+        path = Path(self.file.removeprefix("file:")).expanduser()
+        read = read_frame(path)
+        require(read, {"id": "id", "text": "text"}, path)
+        frame = read.frame
+        columns = {name: text(frame, name) for name in ("id", "text", "side", "candidate") if name in frame.columns}
+        table = pl.DataFrame(
+            {
+                "id": columns["id"],
+                "text": columns["text"].str.strip_chars(),
+                "side": columns.get("side", pl.Series(["item"] * len(frame), dtype=pl.String)),
+                "candidate": columns.get("candidate", pl.Series([None] * len(frame), dtype=pl.String)),
+            }
+        )
+        for row, (name, side, number) in enumerate(table.select("id", "side", "candidate").iter_rows(), 1):
+            if name is None or side not in SIDES:
+                raise InputError(
+                    f"{path}, row {row}: id={name}, side={side}: give an id, and user or item for the side"
+                )
+            if number is not None and not (number.isascii() and number.isdigit()):
+                raise InputError(f"{path}, row {row}: candidate={number}: give a whole number from 0 on")
+        if table["candidate"].null_count() not in (0, len(table)):
+            raise InputError(f"{path}: some rows have a candidate and some have none: number all of them, or none")
+        return table.filter((pl.col("text") != "").fill_null(False))
+
+    def _candidates(self, side: str, known: Sequence[str], table: pl.DataFrame) -> list[list[str]]:
+        """The given texts of every entity, [] where it has none; a side that the file leaves out is not missed."""
+        given: list[list[str]] = [[] for _ in known]
+        if side == "user" and not len(table):
+            self._counts.append(
+                "profiles: the file has no user texts: people are told by titles, as profiler=none does"
+            )
+            return given
+        found = match(table["id"].to_list(), known, noun=side, file=self.file, tolerance=self.tolerance)
+        numbers: list[list[int]] = [[] for _ in known]
+        for at, words, number in zip(found.place.tolist(), table["text"], table["candidate"], strict=True):
+            if at >= 0:
+                numbers[at].append(len(numbers[at]) if number is None else int(number))
+                given[at].append(words)
+        for i, mine in enumerate(numbers):
+            if len(set(mine)) < len(mine):
+                raise InputError(
+                    f"profiler.file={self.file}: {side} {known[i]!r} has two texts of one candidate number"
+                )
+            if mine and max(mine) >= self.num_candidates:
+                raise InputError(
+                    f"profiler.file={self.file}: {side} {known[i]!r} has candidate {max(mine)}, counted from 0, but"
+                    f" profiler.num_candidates={self.num_candidates}: type profiler.num_candidates="
+                    f"{max(max(each, default=0) for each in numbers) + 1}"
+                )
+            given[i] = [words for _, words in sorted(zip(mine, given[i], strict=True))]
+        short = sum(0 < len(mine) < self.num_candidates for mine in given)
+        self._counts.append(
+            f"profiles: {found.told(side, len(known))}, {short:,} with fewer than {self.num_candidates} texts"
+        )
+        return given
