@@ -17,8 +17,8 @@ from pte.schema import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
-    "representation=id", "backbone=sasrec", "backbone.layers=1", "backbone.fit.width=8", "backbone.inner=16", "backbone.heads=1",
-    "trainer.max_epochs=2", "trainer=cpu", "logger=csv",
+    "representation=id", "backbone=sasrec", "backbone.layers=1", "backbone.fit.width=8", "backbone.inner=16",
+    "backbone.heads=1", "trainer.max_epochs=2", "trainer=cpu", "logger=csv",
 ]  # fmt: skip
 
 

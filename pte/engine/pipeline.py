@@ -18,10 +18,11 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
-from pte.engine import dry_run, launch, plan, provenance, run_folder, tracking
+from pte.engine import dry_run, plan, provenance, run_folder, tracking
 from pte.engine.build import builder
-from pte.engine.device import process_count
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
+from pte.engine.process import launch
+from pte.engine.process.device import process_count
 from pte.engine.run_log import run_log
 from pte.engine.tracking import Identity
 from pte.schema import InputError, Interactions
