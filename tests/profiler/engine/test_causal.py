@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_profiler_transformers import CHAT, make_tokenizer, profiler
+from helper.transformers_profiler import CHAT, make_tokenizer, profiler
 from tokenizers import processors
 from transformers import AutoModelForCausalLM, BloomConfig, MambaConfig, MptConfig
 
