@@ -56,7 +56,7 @@ def world(tmp_path, twelve):
         (tmp_path / name).mkdir()
         config = {"encoder": knobs, "encoded": sides}
         work = tmp_path / "work" / "embeddings" / name  # of this key alone; vectors are kept beside it
-        return Context(config, folders, tmp_path / name, work, lambda group: encoder, [], lambda line: None)
+        return Context(config, folders, tmp_path / name, work, lambda group: encoder, [])
 
     return context
 

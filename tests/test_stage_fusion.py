@@ -62,7 +62,7 @@ def run(data, tmp_path):
     """The stage on the planted rows, with a reader that is handed its weights; what was counted, call by call."""
     for name in ("out", "work"):
         (tmp_path / name).mkdir()
-    context = Context({"seed": 0}, {}, tmp_path / "out", tmp_path / "work", build, [], lambda line: None)
+    context = Context({"seed": 0}, {}, tmp_path / "out", tmp_path / "work", build, [])
     vectors = torch.randn(N + 1, 4, generator=torch.Generator().manual_seed(1)).numpy()
     selection = Selection(np.zeros((U, 4)), vectors, np.zeros(U, np.int16), np.zeros(N + 1, np.int16))
     backbone = training.assemble(build, data[0], selection)

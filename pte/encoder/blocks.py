@@ -7,6 +7,7 @@ most the block in flight.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 import uuid
@@ -20,6 +21,8 @@ from pte.artifact import digest
 from pte.asset import knob_content
 from pte.encoder.base import Encoder
 from pte.schema.context import Context
+
+logger = logging.getLogger(__name__)
 
 BLOCK = 1024  # texts between two saves: some ten seconds of a CPU
 TELL_SECONDS = 20.0
@@ -66,14 +69,12 @@ def text_hash(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def encode(
-    texts: Iterable[str], encoder: Encoder, blocks: Blocks, say: Callable[[str], None]
-) -> Callable[[str], np.ndarray]:
+def encode(texts: Iterable[str], encoder: Encoder, blocks: Blocks) -> Callable[[str], np.ndarray]:
     """Encode every distinct text that `blocks` does not hold; the returned function gives a text's vector (d,)."""
     distinct = dict.fromkeys(text for text in texts if text.strip())
     todo = sorted((t for t in distinct if text_hash(t) not in blocks.known), key=lambda t: (-len(t), t))
     held = f", {len(distinct) - len(todo):,} found" if len(todo) < len(distinct) else ""
-    say(f"embeddings: {len(distinct):,} distinct texts{held}, {len(todo):,} to encode")
+    logger.info(f"embeddings: {len(distinct):,} distinct texts{held}, {len(todo):,} to encode")
     letters, done, count = sum(map(len, todo)), 0, 0
     began = told = time.monotonic()
     for first in range(0, len(todo), BLOCK):
@@ -83,7 +84,7 @@ def encode(
         if now - told >= TELL_SECONDS or (count == len(todo) and count > BLOCK):
             spent = now - began
             left = spent * (letters - done) / done
-            say(f"embeddings: {count:,} of {len(todo):,}, {count / spent:,.0f} texts/s, {left:,.0f} s left")
+            logger.info(f"embeddings: {count:,} of {len(todo):,}, {count / spent:,.0f} texts/s, {left:,.0f} s left")
             told = now
     blank = np.zeros(encoder.width, np.float32)
 

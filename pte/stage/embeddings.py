@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from pte.encoder.imported import ImportedVectors
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.schema import Interactions, Items, Profiles
 from pte.schema.context import Context
+
+logger = logging.getLogger(__name__)
 
 NAME = "embeddings"
 VERSION = 2  # 2: only what is read
@@ -32,9 +35,9 @@ def run(context: Context) -> None:
     every = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
     sides = {name: side for name, side in every.items() if name in context.config["encoded"]}
     if left := sorted(every.keys() - sides.keys()):
-        context.say(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
+        logger.info(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
     texts = dict.fromkeys(text for side in sides.values() for candidates in side for text in candidates)
-    vector = encode(texts, encoder, Blocks(folder(context, encoder), texts), context.say)
+    vector = encode(texts, encoder, Blocks(folder(context, encoder), texts))
     facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": sum(bool(text.strip()) for text in texts)}
     for name, side in sides.items():
         table = np.stack([np.stack([vector(text) for text in candidates]) for candidates in side])
@@ -50,7 +53,7 @@ def imported(context: Context, encoder: ImportedVectors, items: Items) -> None:
     np.save(context.out / "item.npy", table)
     facts = {"encoded": ["item"], "item": spread(table[1:]), "encoder": encoder.card()}
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-    context.say(
+    logger.info(
         f"embeddings: MADE ELSEWHERE ({encoder.card()['matched']}). That they know nothing of held-out interactions"
         " cannot be proven here: figures made with them rest on whoever made the file"
     )

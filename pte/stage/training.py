@@ -8,6 +8,7 @@ in a torchrun process group it runs on all its processes, of which only the firs
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 from typing import Any
@@ -21,6 +22,8 @@ from pte.schema.context import Context
 from pte.train import check, counting, fusion
 from pte.train.curve import log_row
 from pte.train.state.restore import BestWeights, assemble
+
+logger = logging.getLogger(__name__)
 
 NAME = "training"
 VERSION = 3  # 3: rows held out by the protocol
@@ -44,7 +47,7 @@ def run(context: Context) -> None:
         fit(context, backbone, interactions, split)
     elif counting.first():
         facts = counting.keep(interactions, split, context.out)
-        context.say(f"  nothing to train: counted from {facts['sequences']:,} training histories where it is used")
+        logger.info(f"  nothing to train: counted from {facts['sequences']:,} training histories where it is used")
 
 
 def fit(context: Context, backbone: Any, interactions: Interactions, split: Split) -> None:
@@ -61,10 +64,10 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
         check.sparse(knobs, context.config["optimizer"]["_target_"])
     best = BestWeights(context.work)
     stopping = EarlyStopping(
-        monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, save_best=best.save,
+        monitor=knobs["monitor"], patience=knobs["patience"], save_best=best.save,
         log_row=partial(log_row, context.loggers, NAME),
     )  # fmt: skip
-    checkpoint = Checkpoint(context.work / "last.ckpt", say=context.say)
+    checkpoint = Checkpoint(context.work / "last.ckpt")
     with quiet(), checkpoint.interruptible():
         trainer = make_trainer(knobs, [stopping, checkpoint], context.work)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
@@ -80,7 +83,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
             found = None  # it has been validated, so its best weights are lost
             checkpoint.forget()
         if found:
-            context.say(f"  continuing after epoch {found[1]}" + (f", step {found[2]}" if found[2] else ""))
+            logger.info(f"  continuing after epoch {found[1]}" + (f", step {found[2]}" if found[2] else ""))
         began, precision = time.perf_counter(), torch.get_float32_matmul_precision()
         try:
             trainer.fit(recommender, *loaders, ckpt_path=found and found[0])

@@ -6,6 +6,7 @@ Leaves weights.safetensors (reader.* and gate), sequences.npz where an expert co
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +25,8 @@ from pte.schema import InputError, Interactions, Split
 from pte.schema.context import Context
 from pte.train import counting
 from pte.train.loader import EvaluationLoader
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS = "weights.safetensors"
 FitReader = Callable[[Context, Any, Interactions, Split], None]  # trains and leaves WEIGHTS and facts.json
@@ -62,7 +65,7 @@ def run(
         facts |= counting.write(interactions, split, context.out)
     save_file({k: v.cpu().contiguous() for k, v in backbone.state_dict().items()}, context.out / WEIGHTS)
     write_atomic(context.out / "facts.json", json.dumps(facts, indent=1))
-    context.say(f"  score = {formula(gates['gates'])}; fitted on {gates['gate_rows']:,} rows no expert had seen")
+    logger.info(f"  score = {formula(gates['gates'])}; fitted on {gates['gate_rows']:,} rows no expert had seen")
 
 
 def restore(backbone: Fused, path: Path) -> None:
