@@ -8,6 +8,7 @@ Imports neither torch nor Lightning, so that composing, `--help` and mistakes an
 from __future__ import annotations
 
 import importlib
+import logging
 import re
 import signal
 import sys
@@ -30,6 +31,7 @@ URL_SECRET = re.compile(  # a user name, or a parameter that is named like a sec
 )
 READERS = {"show": "pte.report.inspect.show", "export": "pte.report.inspect.export"}  # of one run
 _failed: list[str] = []
+logger = logging.getLogger("pte.run")  # this module runs as __main__
 
 
 def refuse_secrets(arguments: list[str]) -> None:
@@ -66,24 +68,26 @@ def job(cfg: DictConfig) -> float | None:
     from rich.console import Console
 
     from pte.engine import pipeline
+    from pte.engine.run_log import run_log
     from pte.report import single
 
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    try:
-        check_knobs(cfg)
-        options = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
-        metrics = pipeline.run(cfg, run_dir, options, group=run_dir.parent.name if sweeping else None)
-        if metrics is None:
-            return None
-        single.show(run_dir, Console())
-        return metrics[f"valid/{cfg.trainer.monitor}"]
-    except (InputError, OmegaConfBaseException) as error:
-        print(f"\nERROR: {error}\n", file=sys.stderr)
-        if not sweeping:
-            raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
-        _failed.append(str(run_dir))  # a sweep goes on with its other jobs and fails at its end
-        return float("nan")
+    with run_log(run_dir / "run.log"):
+        try:
+            check_knobs(cfg)
+            options = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
+            metrics = pipeline.run(cfg, run_dir, options, group=run_dir.parent.name if sweeping else None)
+            if metrics is None:
+                return None
+            single.show(run_dir, Console())
+            return metrics[f"valid/{cfg.trainer.monitor}"]
+        except (InputError, OmegaConfBaseException) as error:
+            logger.error(error)
+            if not sweeping:
+                raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
+            _failed.append(str(run_dir))  # a sweep goes on with its other jobs and fails at its end
+            return float("nan")
 
 
 def _terminate(signum: int, frame: Any) -> None:

@@ -157,7 +157,7 @@ def test_auto_follows_a_fixed_rule():
 
 def test_nothing_usable_is_refused_with_the_first_completion(view):
     with pytest.raises(InputError, match=r"none of 26 completions was usable; the first: \"I'm sorry"):
-        play(make_loop(), view, lambda asks: [SORRY] * len(asks), print)
+        play(make_loop(), view, lambda asks: [SORRY] * len(asks))
 
 
 def test_the_unusable_share_is_counted(view):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 import time
@@ -21,9 +22,12 @@ from pte.engine import dry_run, launch, plan, provenance, run_folder
 from pte.engine.build import builder, construct
 from pte.engine.device import process_count
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
+from pte.engine.run_log import run_log
 from pte.schema import InputError, Interactions
 from pte.schema.context import Context
 from pte.train.curve import log_found
+
+logger = logging.getLogger(__name__)
 
 AUTO = "pte.profiler.auto"  # the marker of profiler=auto
 
@@ -60,7 +64,7 @@ def alone(context: Context, step: Step) -> Iterator[int]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            context.say(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
+            logger.info(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
             fcntl.flock(held, fcntl.LOCK_EX)
         context.work.mkdir(parents=True, exist_ok=True)  # the other one has removed it
         yield held
@@ -83,11 +87,6 @@ class Run:
         self.loggers: list[Any] = []
         run_dir.mkdir(parents=True, exist_ok=True)
 
-    def say(self, line: str) -> None:
-        print(line, flush=True)
-        with (self.run_dir / "run.log").open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-
     def context(self, step: Step) -> Context:
         work = self.store.root / "work" / step.name / step.key[:16]
         work.mkdir(parents=True, exist_ok=True)
@@ -99,7 +98,6 @@ class Run:
             work=work,
             build=builder(self.config),
             loggers=self.loggers,
-            say=self.say,
         )
 
     def resolve(self) -> None:
@@ -121,30 +119,30 @@ class Run:
         knobs = OmegaConf.to_container(option, resolve=True)
         self.options["profiler"] = choice.option
         self.config["profiler"] = {**knobs, **{k: auto[k] for k in ("num_candidates", "rounds") if k in knobs}}
-        self.say(f"\n{choice.sentence}\n")
+        logger.info(f"\n{choice.sentence}\n")
 
     def make(self, step: Step) -> Path:
         """The step's artefact: found, or made now."""
         if step.name in self.done:
             return self.done[step.name]
         if step.path is not None:
-            self.say(f"{step.name:<13} {step.key[:16]}  found")
+            logger.info(f"{step.name:<13} {step.key[:16]}  found")
             self.done[step.name] = step.path
             log_found(self.loggers, step.name, step.path)
             return step.path
         if self.store.exists(step.name, step.key):
-            self.say(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
+            logger.info(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
         with alone(context := self.context(step), step) as lock:
             path = self.store.find(step.name, step.key)
             if path is not None:  # another process has made it meanwhile
-                self.say(f"{step.name:<13} {step.key[:16]}  found")
+                logger.info(f"{step.name:<13} {step.key[:16]}  found")
                 self.done[step.name] = path
                 return path
-            self.say(f"{step.name:<13} {step.key[:16]}  ...")
+            logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
             log = self.run_dir / "run.log"
             self.done[step.name] = execute(step, context, self.store, self.config, log, lock)
-            self.say(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
+            logger.info(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
         return self.done[step.name]
 
     def rehearse(self, steps: list[Step]) -> None:
@@ -183,9 +181,14 @@ def run(
 
     options: which option of each config group was chosen. group: the sweep this run is a job of.
     """
-    this = Run(cfg, run_dir, options, group)
-    target = this.target
-    this.say(f"run folder    {run_dir}")
+    with run_log(run_dir / "run.log"):
+        return to_the_target(Run(cfg, run_dir, options, group))
+
+
+def to_the_target(this: Run) -> dict[str, float] | None:
+    """The stages that a run's configuration asks for, in order."""
+    target, run_dir = this.target, this.run_dir
+    logger.info(f"run folder    {run_dir}")
     this.resolve()
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
@@ -194,7 +197,7 @@ def run(
     this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:
-            this.say(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
+            logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
         return None
     if this.config["stage"]:
         plan.require_parents(steps, target)

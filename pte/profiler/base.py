@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from pte.profiler.prompt import Prompt
 from pte.schema import Generation, Profiles, View
 
-Say = Callable[[str], None]
 CUT = "length"  # the finish reason of an answer that reached its limit of tokens
 
 
@@ -26,7 +25,7 @@ class Profiler(Protocol):
 
     num_candidates: int
 
-    def profile(self, view: View, *, log: Log, say: Say) -> Profiles: ...
+    def profile(self, view: View, *, log: Log) -> Profiles: ...
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles: ...  # from stored completions, no model
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pte.profiler.base import Log, Say
+from pte.profiler.base import Log
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import OPTIONAL
 from pte.profiler.engine.record import Recorded
@@ -50,11 +50,11 @@ class BatchProfiler:
         decoding = {"top_p": top_p, "max_tokens": max_new_tokens}
         self.engine = BatchEngine(model, Path(folder).expanduser(), decoding, frozenset(without), failure_share)
 
-    def profile(self, view: View, *, log: Log, say: Say) -> Profiles:
+    def profile(self, view: View, *, log: Log) -> Profiles:
         """Play the loop as far as answers go; InputError names the files of what is missing."""
-        answer = Recorded(self.engine, log, say, workload(self.loop, view), noun=self.engine.model)
+        answer = Recorded(self.engine, log, workload(self.loop, view), noun=self.engine.model)
         answer.generator, answer.together = self.engine, TOGETHER
-        return play(self.loop, view, answer, say)
+        return play(self.loop, view, answer)
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """Play the loop on stored completions."""

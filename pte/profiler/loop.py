@@ -11,18 +11,21 @@ through item profiles. Where a completion is unusable the entity's text of the r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 
-from pte.profiler.base import Answer, Ask, Completion, Say
+from pte.profiler.base import Answer, Ask, Completion
 from pte.profiler.engine.record import Workload
 from pte.profiler.prompt import FORMS, JSON_LEAD, Evidence, Witness, forms_named
 from pte.profiler.text.account import account, refuse_unusable
 from pte.profiler.text.parse import read
 from pte.schema import Generation, InputError, Profiles, View
+
+logger = logging.getLogger(__name__)
 
 NOBODY = "A person whose choices are not known yet."
 NOTHING = Completion("", 0)
@@ -151,12 +154,12 @@ class _Play:
         return "; ".join(part for part in (", ".join(kinds), said.strip(" :")) if part)
 
 
-def play(loop: Loop, view: View, answer: Answer, say: Say) -> Profiles:
-    """Run the loop and say what came out."""
+def play(loop: Loop, view: View, answer: Answer) -> Profiles:
+    """Run the loop and log what came out."""
     profiles = loop.run(view, answer)
     refuse_unusable(profiles)
     for line in account(profiles):
-        say(line)
+        logger.info(line)
     return profiles
 
 

@@ -7,6 +7,7 @@ with the very batches it would have had, and ends with the very texts.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pte.artifact import digest
-from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Request, Say
+from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Request
+
+logger = logging.getLogger(__name__)
 
 PLAIN_SECONDS = 15.0  # between progress lines where there is no terminal
 
@@ -33,10 +36,10 @@ class Workload:
 class Recorded:
     """Answers questions from the log, else from the engine; says before it starts what this will cost."""
 
-    def __init__(self, engine: Engine, log: Log, say: Say, workload: Workload, *, noun: str) -> None:
+    def __init__(self, engine: Engine, log: Log, workload: Workload, *, noun: str) -> None:
         self.generator: Generator | None = None  # where set, results come one by one instead of in batches
         self.together = 1  # results to a write; more than one where a killed run could not lose them
-        self.engine, self.log, self.say, self.workload, self.noun = engine, log, say, workload, noun
+        self.engine, self.log, self.workload, self.noun = engine, log, workload, noun
         self.done = 0
         self._announced = False
         self._meter: _Meter | None = None
@@ -63,7 +66,7 @@ class Recorded:
             self._announced = True
             self._announce(len(missing))
         wanted = Counter(keys)
-        with _Meter(self.say, self.workload.completions, self.done) as meter:
+        with _Meter(self.workload.completions, self.done) as meter:
             if self.generator is not None:
                 self._arrivals(self.generator, dict(zip(keys, asks, strict=True)), missing, wanted, meter)
                 return
@@ -104,16 +107,16 @@ class Recorded:
     def _announce(self, missing: int) -> None:
         """How many generations, tokens and minutes this will be."""
         work = self.workload
-        self.say(
+        logger.info(
             f"{self.noun}: {work.completions:,} generations from {work.prompts:,} prompts"
             f" ({self.done:,} are recorded already, {missing:,} to do in this round)"
         )
         rate = self.engine.rate(work.sample())
         if rate is None:
-            self.say(f"{self.noun}: the minutes depend on the server; progress will tell")
+            logger.info(f"{self.noun}: the minutes depend on the server; progress will tell")
             return
         share = 1 - self.done / max(work.completions, 1)
-        self.say(f"{self.noun}: {forecast(work, rate, share)}")
+        logger.info(f"{self.noun}: {forecast(work, rate, share)}")
 
 
 def forecast(work: Workload, rate: Rate, share: float) -> str:
@@ -130,8 +133,8 @@ def forecast(work: Workload, rate: Rate, share: float) -> str:
 class _Meter:
     """Progress: a bar in a terminal, else a line now and then."""
 
-    def __init__(self, say: Say, total: int, done: int) -> None:
-        self.say, self.total, self.done, self.start = say, total, done, done
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self.done, self.start = total, done, done
         self.tokens, self.began = 0, time.monotonic()
         self.spoke, self.told = self.began, done
         console = Console(stderr=True)
@@ -151,7 +154,7 @@ class _Meter:
         if self.bar:
             self.bar.stop()
         elif self.done > self.told:
-            self.say(f"  {self._line()}")
+            logger.info(f"  {self._line()}")
 
     def advance(self, completions: int, tokens: int) -> None:
         """Some more are done and kept."""
@@ -160,7 +163,7 @@ class _Meter:
             self.bar.update(self.task, completed=self.done, speed=f"{self._speed():,.0f} tokens/s")
         elif time.monotonic() - self.spoke > PLAIN_SECONDS:
             self.spoke, self.told = time.monotonic(), self.done
-            self.say(f"  {self._line()}")
+            logger.info(f"  {self._line()}")
 
     def _speed(self) -> float:
         return self.tokens / max(time.monotonic() - self.began, 1e-9)
