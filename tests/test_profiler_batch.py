@@ -160,9 +160,7 @@ def test_a_loop_goes_on_file_by_file_and_ends_with_the_texts_of_one_piece(tmp_pa
         trips, draw = 0, random.Random(1)
         while True:
             try:
-                done = loop(tmp_path / name).profile(
-                    view, log=RecordLog(tmp_path / f"{name}-log"), say=lambda line: None
-                )
+                done = loop(tmp_path / name).profile(view, log=RecordLog(tmp_path / f"{name}-log"))
                 break
             except InputError as error:
                 file = str(error).split("asked for in ")[1].split(": send")[0]
