@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
 from pte.engine import launch, plan, provenance, run_folder
-from pte.engine.build import builder, construct
+from pte.engine.build import builder
 from pte.engine.device import process_count
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
 from pte.schema import InputError, Interactions
@@ -144,7 +144,7 @@ class Run:
 
     def to_the_end(self, steps: list[Step]) -> dict[str, float]:
         """All stages under open loggers, then the run folder's files."""
-        self.loggers = run_folder.open_loggers(self.config, construct, self.run_dir, self.group)
+        self.loggers = run_folder.open_loggers(self.config, self.run_dir, self.group)
         try:
             run_folder.record_keys(self.loggers, {step.name: step.key for step in steps})
             for step in steps:

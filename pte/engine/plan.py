@@ -15,11 +15,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hydra.utils import get_class
-
 from pte.artifact import Store, digest
 from pte.asset import knob_content
-from pte.engine.build import builder
+from pte.engine.build import builder, flag
+from pte.engine.trust import sources
 from pte.schema import InputError
 
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
@@ -48,7 +47,7 @@ def stage_module(name: str) -> ModuleType:
 
 def stage_names(config: Mapping[str, Any]) -> list[str]:
     """The stages a table needs: without the profile stages where neither representation nor backbone reads text."""
-    if any(get_class(config[group]["_target_"]).uses_text for group in ("representation", "backbone")):
+    if any(flag(config, group, "uses_text") for group in ("representation", "backbone")):
         return list(STAGES)
     return [name for name in STAGES if name not in ("profiles", "embeddings", "selection")]
 
@@ -70,11 +69,11 @@ def encoded(config: Mapping[str, Any]) -> list[str]:
     One candidate leaves nothing to judge, so items' alone; several are judged beside metadata, and a selector that
     reads the reward chooses for users too.
     """
-    if get_class(config["encoder"]["_target_"]).reads_ids and config["profiler"]["_target_"] != METADATA:
+    if flag(config, "encoder", "reads_ids") and config["profiler"]["_target_"] != METADATA:
         raise InputError("encoder=imported brings vectors by id and reads no profile: type profiler=none with it")
     judged = config["profiler"].get("num_candidates") != 1
     read = ["item"] + ["metadata"] * judged
-    if judged and get_class(config["selector"]["_target_"]).reads_reward:
+    if judged and flag(config, "selector", "reads_reward"):
         read.append("user")
     asked = read if config["encoded"] == "auto" else config["encoded"]
     if not isinstance(asked, list) or not set(asked) <= {"item", "metadata", "user"}:
@@ -98,6 +97,8 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
             facts["encoder"] = builder(config)("encoder").identity()
         if held := knob_content({group: config[group] for group in module.READS}):
             facts["models"] = held
+        if own := sources(knobs):
+            facts["code"] = own
         key = digest(facts)
         made[name] = Step(name, key, parents, knobs, store.find(name, key))
     return list(made.values())

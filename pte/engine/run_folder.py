@@ -14,6 +14,8 @@ import yaml
 
 from pte.artifact import read_manifest, write_atomic
 from pte.engine import provenance
+from pte.engine.build import construct
+from pte.engine.trust import trusted
 
 SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
 USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
@@ -55,7 +57,7 @@ def save_config(config: Mapping[str, Any], run_dir: Path) -> None:
     )
 
 
-def open_loggers(config: Mapping[str, Any], construct: Any, run_dir: Path, group: str | None) -> list[Any]:
+def open_loggers(config: Mapping[str, Any], run_dir: Path, group: str | None) -> list[Any]:
     """The loggers of conf/logger, all writing below the run folder."""
     loggers = []
     for name, knobs in config["logger"].items():
@@ -63,7 +65,7 @@ def open_loggers(config: Mapping[str, Any], construct: Any, run_dir: Path, group
         if name == "wandb":
             words = [a for a in sys.argv[1:] if "=" in a and not a.startswith(("hydra", "paths", "-"))]
             facts |= {"group": group, "name": knobs.get("name") or " ".join(words)[:120] or "default"}
-        loggers.append(construct({**knobs, **facts}, f"conf/logger.{name}"))
+        loggers.append(construct({**knobs, **facts}, f"conf/logger.{name}", trusted(config)))
     for each in loggers:
         each.log_hyperparams(redacted(config))
     return loggers
