@@ -1,11 +1,14 @@
 """The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
-`pte compare RUN RUN ...` tells finished runs apart.
+`pte compare RUN RUN ...` tells finished runs apart, `pte show RUN user|item NAME` looks into one, `pte export
+profiles|vectors RUN` takes texts and vectors out.
 
 Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
 """
 
 from __future__ import annotations
 
+import importlib
+import logging
 import re
 import signal
 import sys
@@ -26,7 +29,9 @@ SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGN
 URL_SECRET = re.compile(  # a user name, or a parameter that is named like a secret
     r"\w+://(?:[^/@\s]+@|\S*[?&][\w-]*(?:key|token|secret|passw(?:or)?d|credential)s?=)", re.IGNORECASE
 )
+READERS = {"show": "pte.report.inspect.show", "export": "pte.report.inspect.export"}  # of one run
 _failed: list[str] = []
+logger = logging.getLogger("pte.run")  # this module runs as __main__
 
 
 def refuse_secrets(arguments: list[str]) -> None:
@@ -63,24 +68,26 @@ def job(cfg: DictConfig) -> float | None:
     from rich.console import Console
 
     from pte.engine import pipeline
+    from pte.engine.run_log import run_log
     from pte.report import single
 
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    try:
-        check_knobs(cfg)
-        options = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
-        metrics = pipeline.run(cfg, run_dir, options, group=run_dir.parent.name if sweeping else None)
-        if metrics is None:
-            return None
-        single.show(run_dir, Console())
-        return metrics[f"valid/{cfg.trainer.monitor}"]
-    except (InputError, OmegaConfBaseException) as error:
-        print(f"\nERROR: {error}\n", file=sys.stderr)
-        if not sweeping:
-            raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
-        _failed.append(str(run_dir))  # a sweep goes on with its other jobs and fails at its end
-        return float("nan")
+    with run_log(run_dir / "run.log"):
+        try:
+            check_knobs(cfg)
+            options = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
+            metrics = pipeline.run(cfg, run_dir, options, group=run_dir.parent.name if sweeping else None)
+            if metrics is None:
+                return None
+            single.show(run_dir, Console())
+            return metrics[f"valid/{cfg.trainer.monitor}"]
+        except (InputError, OmegaConfBaseException) as error:
+            logger.error(error)
+            if not sweeping:
+                raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
+            _failed.append(str(run_dir))  # a sweep goes on with its other jobs and fails at its end
+            return float("nan")
 
 
 def _terminate(signum: int, frame: Any) -> None:
@@ -98,6 +105,8 @@ def main() -> None:
             from pte.report import command
 
             command.main(sys.argv[2:], provenance.commit())
+        elif sys.argv[1:2] and sys.argv[1] in READERS:
+            importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
         else:
             refuse_secrets(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()

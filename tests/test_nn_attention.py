@@ -121,7 +121,7 @@ def test_training_with_dropout_sees_no_future(encoder):
 
 
 def test_heads_must_divide_the_width():
-    with pytest.raises(ValueError, match="split among 3 heads"):
+    with pytest.raises(ValueError, match="heads=3 does not divide 16"):
         Encoder(width=16, inner=32, layers=1, heads=3, length=4, dropout=0, attention_dropout=0)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pte.asset.code import sources, targets
 from pte.engine.build import construct, flag
-from pte.engine.trust import locate, sources, targets, trusted
+from pte.engine.trust import locate, trusted
 from pte.schema import InputError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -61,7 +61,7 @@ def test_nullity_by_number_and_by_share(given, count):
     if count:
         assert made("alphafuse", **knobs).free_per_item == count
     else:
-        with pytest.raises(InputError, match="one of the three"):
+        with pytest.raises(InputError, match="give null_dim, a whole number"):
             made("alphafuse", **knobs)
 
 

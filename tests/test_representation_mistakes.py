@@ -21,7 +21,7 @@ from pte.schema import InputError
         ("unisrec", {"dropout": -0.5}, r"representation.dropout=-0.5"),
         ("whitenrec", {"groups": 2.0}, r"representation.groups=2.0"),
         ("llm_only", {"components": 0}, r"representation.components=0"),
-        ("alphafuse", {"null_dim": 3.0, "null_share": None}, r"null_dim as a whole number"),
+        ("alphafuse", {"null_dim": 3.0, "null_share": None}, r"null_dim, a whole number"),
     ],
 )
 def test_it_names_the_knob(kind, knobs, words):

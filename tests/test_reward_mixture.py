@@ -49,7 +49,7 @@ def test_names_must_agree_and_something_must_count():
     parts = {"a": Fixed([[0.0]])}
     with pytest.raises(InputError, match="must name the same"):
         Mixture(parts=parts, weights={"b": 1.0})
-    with pytest.raises(InputError, match="all weights are 0"):
+    with pytest.raises(InputError, match="weights: all are 0"):
         Mixture(parts=parts, weights={"a": 0.0})
     with pytest.raises(InputError, match="width=1"):
         Mixture(parts=parts, weights={"a": 1.0}, width=1)

@@ -181,6 +181,10 @@ def test_a_sweep_gives_every_job_its_folder_and_goes_on_after_a_failure(finished
     assert done.returncode == 1
     assert "1 job(s) of the sweep failed" in done.stderr
     assert {p.name for p in (folder / "sweep").iterdir() if p.is_dir()} == {"0", "1", "2"}
+    first, failed, last = ((folder / "sweep" / job / "run.log").read_text() for job in "012")
+    assert "  found" in first
+    assert "ERROR: until=embedings" in failed
+    assert last.count("  found") == done.stdout.count("  found") - first.count("  found")  # each line in its job's log
     assert "Traceback" not in done.stderr
 
 

@@ -54,7 +54,7 @@ def test_what_can_be_passes(name, value):
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
-    [("seed", "x", "seed=x: give a number"), ("seed", -1, "seed=-1: give a whole number, 0 or more"),
+    [("seed", "x", "seed=x: give a number"), ("seed", -1, "seed=-1: give a whole number, 0 to 4294967295"),
      ("seed", True, "seed=True"), ("trainer.max_epochs", 2.5, "max_epochs=2.5: give a whole number, 1 or more"),
      ("trainer.max_epochs", 0, "1 or more"), ("trainer.max_epochs", None, "max_epochs=null"),
      ("trainer.compile", "maybe", "compile=maybe: give true or false"), ("trainer.compile", 1, "true or false"),

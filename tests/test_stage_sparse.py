@@ -10,7 +10,7 @@ from test_stage_training import ITEMS, KilledError, changed, context, parents, s
 
 from pte.schema import InputError
 from pte.stage import training
-from pte.train import trainer
+from pte.train import check
 from pte.train.state.restore import load_weights
 
 __all__ = ["parents"]  # a fixture
@@ -27,7 +27,7 @@ def test_it_learns(tmp_path, parents):
     assert losses[-1] < losses[0] < 1.1 * np.log(ITEMS)
 
 
-def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents):
+def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents, on_line):
     whole = context(tmp_path, parents, SPARSE, work="w1", out="o1")
     training.run(whole)
 
@@ -35,8 +35,8 @@ def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents):
         if "epoch   2/" in line:
             raise KilledError
 
-    with pytest.raises(KilledError):
-        training.run(context(tmp_path, parents, SPARSE, work="w2", out="o2", say=die))
+    with on_line(die), pytest.raises(KilledError):
+        training.run(context(tmp_path, parents, SPARSE, work="w2", out="o2"))
     resumed = context(tmp_path, parents, SPARSE, work="w2", out="o2")
     training.run(resumed)
     same_ends(whole, resumed)
@@ -62,15 +62,15 @@ def test_bf16_activations_leave_fp32_weights(tmp_path, parents):
 )
 def test_what_does_not_go_together_is_refused(optimizer, knobs, says):
     good = {"gradient_clip": None, "strategy": "auto", "precision": "32-true"}
-    trainer.check_sparse(good, LAZY["_target_"])
+    check.sparse(good, LAZY["_target_"])
     with pytest.raises(InputError, match=says):
-        trainer.check_sparse({**good, **knobs}, optimizer)
+        check.sparse({**good, **knobs}, optimizer)
 
 
 def test_several_processes_are_refused_whatever_the_strategy_is_called(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match=r"trainer\.devices=1"):
-        trainer.check_sparse({"gradient_clip": None, "strategy": "auto", "precision": "32-true"}, LAZY["_target_"])
+        check.sparse({"gradient_clip": None, "strategy": "auto", "precision": "32-true"}, LAZY["_target_"])
 
 
 def test_the_stage_asks_before_it_trains(tmp_path, parents):

@@ -39,7 +39,7 @@ from pte.nn.kernel.chunked_scoring import products
 from pte.nn.loss.catalogue import inner
 from pte.nn.noise import Source, standard_normal
 from pte.nn.sequence.attention import Encoder
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 SAMPLERS = ("exact", "ddpm", "ddim")
 
@@ -50,7 +50,7 @@ class Denoiser(nn.Module):
     def __init__(self, *, width: int, depth: int) -> None:
         super().__init__()
         if depth not in (1, 2):
-            raise InputError(f"the denoiser has a depth of 1 (one linear layer) or 2, got {depth}")
+            raise InputError(f"backbone.depth={depth}: the denoiser has a depth of 1 (one linear layer) or 2")
         self.width, self.depth = width, depth
         self.time = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
         self.first = nn.Linear(3 * width, width if depth == 1 else 2 * width)
@@ -102,9 +102,14 @@ class DreamRec(nn.Module):
     ) -> None:
         super().__init__()
         if sampler not in SAMPLERS:
-            raise InputError(f"unknown sampler {sampler!r}; known: {', '.join(SAMPLERS)}")
+            raise InputError(f"backbone.sampler={sampler}: take one of {', '.join(SAMPLERS)}")
         if sampler == "exact" and depth != 1:
-            raise InputError("sampler=exact needs a denoiser of depth 1: take backbone.sampler=ddim for depth 2")
+            raise InputError(
+                f"backbone.depth={depth} does not go with backbone.sampler=exact: backbone.sampler=ddim does"
+            )
+        require(guidance >= 0, "backbone.guidance", guidance, "it pulls towards the history, so give 0 or more")
+        require(0 <= uncondition < 1, "backbone.uncondition", uncondition, "a probability, from 0 to below 1")
+        require(std > 0, "backbone.std", std, "a standard deviation is above 0")
         self.representation, self.num_items, self.length = representation, num_items, length
         width = representation.width
         self.encoder = Encoder(

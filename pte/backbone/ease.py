@@ -18,7 +18,7 @@ from pte.backbone.item_knn import ownership
 from pte.nn.batch import History
 from pte.nn.item_matrix import recency
 from pte.nn.noise import Source
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class EASE(nn.Module):
@@ -43,8 +43,8 @@ class EASE(nn.Module):
         super().__init__()
         if ridge <= 0:
             raise InputError(f"backbone.ridge={ridge}: only a positive ridge gives an inverse; type backbone.ridge=100")
-        if not 0 <= recency <= 1 or fallback < 0:
-            raise InputError(f"backbone: recency={recency} must lie in 0..1 and fallback={fallback} be at least 0")
+        require(0 <= recency <= 1, "backbone.recency", recency, "the weight of one step back, from 0 to 1")
+        require(fallback >= 0, "backbone.fallback", fallback, "give 0 or more")
         if num_items > max_items:
             memory, work = 3 * 4 * num_items**2 / 2**30, num_items**3 / 1e12
             raise InputError(

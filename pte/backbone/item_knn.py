@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pte.nn.batch import History
 from pte.nn.item_matrix import ItemMatrix, recency
 from pte.nn.noise import Source
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class ItemKNN(nn.Module):
@@ -34,8 +34,8 @@ class ItemKNN(nn.Module):
         super().__init__()
         if not 0 <= recency <= 1:
             raise InputError(f"backbone.recency={recency}: it is the weight of one step back, so from 0 to 1")
-        if shrink < 0 or fallback < 0:
-            raise InputError(f"backbone: shrink={shrink}, fallback={fallback} may not be negative")
+        for name, value in {"shrink": shrink, "fallback": fallback}.items():
+            require(value >= 0, f"backbone.{name}", value, "give 0 or more")
         self.num_items, self.length = num_items, length
         self.shrink, self.recency, self.fallback = shrink, recency, fallback
         self.similarity: ItemMatrix | None = None

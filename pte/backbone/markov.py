@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from pte.nn.batch import History
 from pte.nn.item_matrix import ItemMatrix, recency, train_counts
 from pte.nn.noise import Source
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class Markov(nn.Module):
@@ -51,8 +51,8 @@ class Markov(nn.Module):
             raise InputError(f"backbone.window={window}: a pair is at least 1 step apart; type backbone.window=10")
         if not 0 <= recency <= 1:
             raise InputError(f"backbone.recency={recency}: it is the weight of one step back, so from 0 to 1")
-        if backward < 0 or shrink < 0 or fallback < 0:
-            raise InputError(f"backbone: backward={backward}, shrink={shrink}, fallback={fallback} may not be negative")
+        for name, value in {"backward": backward, "shrink": shrink, "fallback": fallback}.items():
+            require(value >= 0, f"backbone.{name}", value, "give 0 or more")
         self.num_items, self.length = num_items, length
         self.window, self.distance_power = window, distance_power
         self.backward, self.shrink, self.recency, self.fallback = backward, shrink, recency, fallback
@@ -85,7 +85,7 @@ def pair_counts(
     """(N, N): entry [a-1, b-1] sums d^-distance_power over the pairs "a, then b d steps later", d <= window."""
     sequence = np.repeat(np.arange(len(start) - 1), np.diff(start))
     earlier, later, weight = [], [], []
-    for d in range(1, min(window, len(item) - 1) + 1):
+    for d in range(1, min(window, int(np.diff(start).max(initial=0)) - 1) + 1):  # no pair is further apart
         same = sequence[d:] == sequence[:-d]
         earlier.append(item[:-d][same] - 1)
         later.append(item[d:][same] - 1)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from pte.nn.batch import History
 from pte.nn.item_matrix import recency, train_counts
 from pte.nn.noise import Source
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class Texts(Protocol):
@@ -44,8 +44,8 @@ class TextKNN(nn.Module):
 
     def __init__(self, *, representation: Texts, num_items: int, length: int, recency: float, fallback: float) -> None:
         super().__init__()
-        if not 0 <= recency <= 1 or fallback < 0:
-            raise InputError(f"backbone: recency={recency} must lie in 0..1 and fallback={fallback} be at least 0")
+        require(0 <= recency <= 1, "backbone.recency", recency, "the weight of one step back, from 0 to 1")
+        require(fallback >= 0, "backbone.fallback", fallback, "give 0 or more")
         if not representation.uses_text:
             raise InputError("backbone=text_knn compares text vectors: type representation=llm_only")
         free = sum(p.numel() for p in representation.parameters())

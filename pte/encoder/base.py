@@ -15,6 +15,8 @@ class Encoder(Protocol):
     @property
     def width(self) -> int: ...  # d
 
+    def known_width(self, download: bool) -> int | None: ...  # d, loading no weights; None where it is not stated
+
     def encode(self, texts: list[str]) -> np.ndarray: ...  # (n, d) float32, unit rows; a blank text is a row of zeros
 
     def identity(self) -> dict[str, str]: ...  # what of the machine decides the vectors (dtype); loads nothing

@@ -6,6 +6,7 @@ unit length. A text longer than `max_tokens` is cut at its end, and `card()` say
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from pte.asset import cached
 from pte.schema import InputError
 
 if TYPE_CHECKING:
@@ -65,6 +67,15 @@ class SentenceEncoder:
     def width(self) -> int:
         """d, asked of the model itself."""
         return self._encode(["width"]).shape[1]
+
+    def known_width(self, download: bool) -> int | None:
+        """d as the model's configuration states it, loading no weights; None where it does not say.
+
+        download: what is not on this machine may be fetched; otherwise it is unknown.
+        """
+        if URI.match(self.model) and not (download or cached(self.model, self.sha256)):
+            return None
+        return stated_width(Path(self._source()))
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """(n, d) float32: unit rows, zeros where a text is blank. Equal texts are encoded once."""
@@ -138,6 +149,19 @@ class SentenceEncoder:
         if not unit.isfinite().all():
             raise InputError(f"encoder.model={self.model} gave vectors that are not finite: type encoder.dtype=float32")
         return unit.cpu().numpy()
+
+
+def stated_width(folder: Path) -> int | None:
+    """The width of the last module of modules.json that states one, or the transformer's hidden size."""
+    try:
+        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        files = [folder / module["path"] / "config.json" for module in modules]
+        stated = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    names = ("out_features", "word_embedding_dimension", "embedding_dimension", "hidden_size")
+    widths = [config[name] for config in reversed(stated) for name in names if isinstance(config.get(name), int)]
+    return widths[0] if widths else None
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from pte.engine.trust import locate, targets, trusted
+from pte.asset.code import targets
+from pte.engine.trust import locate, trusted
 from pte.schema import InputError
 
 
@@ -28,6 +29,8 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
         cause = error.__cause__
         if isinstance(cause, TypeError) and ("unexpected keyword" in str(cause) or "missing" in str(cause)):
             raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
+        if isinstance(cause, TypeError | ArithmeticError):  # a value of another kind than the constructor counts with
+            raise InputError(f"{where}: {target} cannot be built with these knobs ({cause})") from cause
         raise cause or error from None
 
 

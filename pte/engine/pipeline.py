@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import logging
 import os
 import shutil
 import time
@@ -16,13 +18,16 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
-from pte.engine import launch, plan, provenance, run_folder
+from pte.engine import dry_run, launch, plan, provenance, run_folder
 from pte.engine.build import builder
 from pte.engine.device import process_count
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
+from pte.engine.run_log import run_log
 from pte.schema import InputError, Interactions
 from pte.schema.context import Context
 from pte.train.curve import log_found
+
+logger = logging.getLogger(__name__)
 
 AUTO = "pte.profiler.auto"  # the marker of profiler=auto
 
@@ -38,6 +43,8 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             launch.launch(step.name, context, config, processes, log, lock)
         else:
             step.module().run(context)
+        if (found := out / "facts.json").is_file():
+            facts["facts"] = json.loads(found.read_text(encoding="utf-8"))
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
             "peak_memory_mib": provenance.peak_memory_mib(),
@@ -57,7 +64,7 @@ def alone(context: Context, step: Step) -> Iterator[int]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            context.say(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
+            logger.info(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
             fcntl.flock(held, fcntl.LOCK_EX)
         context.work.mkdir(parents=True, exist_ok=True)  # the other one has removed it
         yield held
@@ -80,11 +87,6 @@ class Run:
         self.loggers: list[Any] = []
         run_dir.mkdir(parents=True, exist_ok=True)
 
-    def say(self, line: str) -> None:
-        print(line, flush=True)
-        with (self.run_dir / "run.log").open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-
     def context(self, step: Step) -> Context:
         work = self.store.root / "work" / step.name / step.key[:16]
         work.mkdir(parents=True, exist_ok=True)
@@ -96,7 +98,6 @@ class Run:
             work=work,
             build=builder(self.config),
             loggers=self.loggers,
-            say=self.say,
         )
 
     def resolve(self) -> None:
@@ -108,7 +109,9 @@ class Run:
 
         from pte.profiler.auto import count_generations, resolve_auto
 
-        path = self.make(plan.steps(self.config, self.store, ["interactions"])[0])
+        first = plan.steps(self.config, self.store, ["interactions"])
+        self.rehearse(first)
+        path = self.make(first[0])
         data = Interactions.load(path)
         wanted = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
         choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
@@ -116,39 +119,56 @@ class Run:
         knobs = OmegaConf.to_container(option, resolve=True)
         self.options["profiler"] = choice.option
         self.config["profiler"] = {**knobs, **{k: auto[k] for k in ("num_candidates", "rounds") if k in knobs}}
-        self.say(f"\n{choice.sentence}\n")
+        logger.info(f"\n{choice.sentence}\n")
 
     def make(self, step: Step) -> Path:
         """The step's artefact: found, or made now."""
         if step.name in self.done:
             return self.done[step.name]
         if step.path is not None:
-            self.say(f"{step.name:<13} {step.key[:16]}  found")
+            logger.info(f"{step.name:<13} {step.key[:16]}  found")
             self.done[step.name] = step.path
             log_found(self.loggers, step.name, step.path)
             return step.path
         if self.store.exists(step.name, step.key):
-            self.say(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
+            logger.info(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
         with alone(context := self.context(step), step) as lock:
             path = self.store.find(step.name, step.key)
             if path is not None:  # another process has made it meanwhile
-                self.say(f"{step.name:<13} {step.key[:16]}  found")
+                logger.info(f"{step.name:<13} {step.key[:16]}  found")
                 self.done[step.name] = path
                 return path
-            self.say(f"{step.name:<13} {step.key[:16]}  ...")
+            logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
             log = self.run_dir / "run.log"
             self.done[step.name] = execute(step, context, self.store, self.config, log, lock)
-            self.say(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
+            logger.info(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
         return self.done[step.name]
+
+    def rehearse(self, steps: list[Step]) -> None:
+        """Build and check the whole configuration, against the data as far as they have been read."""
+        found = {step.name: step.path for step in steps if step.path} | self.done
+        missing = any(step.name == "embeddings" and step.path is None for step in steps)
+        dry_run.run(
+            self.config,
+            plan.names_to(self.target, self.config),
+            dry_run.Known.of(found),
+            download=missing and not self.config["plan"],
+        )
+
+    def make_all(self, steps: list[Step]) -> None:
+        """The steps' artefacts in order; what the data decide is checked as soon as they have been read."""
+        for step in steps:
+            self.make(step)
+            if step.name == "split" and step.path is None:
+                self.rehearse(steps)
 
     def to_the_end(self, steps: list[Step]) -> dict[str, float]:
         """All stages under open loggers, then the run folder's files."""
         self.loggers = run_folder.open_loggers(self.config, self.run_dir, self.group)
         try:
             run_folder.record_keys(self.loggers, {step.name: step.key for step in steps})
-            for step in steps:
-                self.make(step)
+            self.make_all(steps)
             return run_folder.deliver(self.done, self.config, self.options, self.loggers, self.run_dir)
         finally:
             run_folder.finish(self.loggers)
@@ -161,23 +181,29 @@ def run(
 
     options: which option of each config group was chosen. group: the sweep this run is a job of.
     """
-    this = Run(cfg, run_dir, options, group)
-    target = this.target
-    this.say(f"run folder    {run_dir}")
+    with run_log(run_dir / "run.log"):
+        return to_the_target(Run(cfg, run_dir, options, group))
+
+
+def to_the_target(this: Run) -> dict[str, float] | None:
+    """The stages that a run's configuration asks for, in order."""
+    target, run_dir = this.target, this.run_dir
+    logger.info(f"run folder    {run_dir}")
     this.resolve()
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
+    run_folder.save_keys(this.store.root, {step.name: step.key for step in steps}, run_dir)
+    this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:
-            this.say(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
+            logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
         return None
     if this.config["stage"]:
         plan.require_parents(steps, target)
     if any(step.name == "training" and step.path is None for step in steps):
         process_count(this.config["trainer"])  # refused before anything is made
     if target != LAST:
-        for step in steps:
-            this.make(step)
+        this.make_all(steps)
         return None
     return this.to_the_end(steps)

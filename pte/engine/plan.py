@@ -18,10 +18,9 @@ from typing import Any
 from pte.artifact import Store, digest
 from pte.asset import knob_content
 from pte.engine.build import builder, flag
-from pte.engine.trust import sources
 from pte.schema import InputError
 
-STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
+STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table
 LAST = "report"
 METADATA = "pte.profiler.none.MetadataProfiler"
@@ -46,10 +45,20 @@ def stage_module(name: str) -> ModuleType:
 
 
 def stage_names(config: Mapping[str, Any]) -> list[str]:
-    """The stages a table needs: without the profile stages where neither representation nor backbone reads text."""
-    if any(flag(config, group, "uses_text") for group in ("representation", "backbone")):
-        return list(STAGES)
-    return [name for name in STAGES if name not in ("profiles", "embeddings", "selection")]
+    """The stages a table needs: without the profile stages where neither representation nor backbone reads text, and
+    without another writing where the texts were not written for a reward, or state no behaviour at all."""
+    left_out: tuple[str, ...] = ()
+    if not any(flag(config, group, "uses_text") for group in ("representation", "backbone")):
+        left_out = ("profiles", "embeddings", "selection", "refit")
+    elif not refits(config):
+        left_out = ("refit",)
+    return [name for name in STAGES if name not in left_out]
+
+
+def refits(config: Mapping[str, Any]) -> bool:
+    """Whether items' texts are written once more after the choice: not where vectors come by id."""
+    judged, by_id = flag(config, "selector", "reads_reward"), flag(config, "encoder", "reads_ids")
+    return bool(config["refit"] and judged and not by_id)
 
 
 def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,8 +106,6 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
             facts["encoder"] = builder(config)("encoder").identity()
         if held := knob_content({group: config[group] for group in module.READS}):
             facts["models"] = held
-        if own := sources(knobs):
-            facts["code"] = own
         key = digest(facts)
         made[name] = Step(name, key, parents, knobs, store.find(name, key))
     return list(made.values())

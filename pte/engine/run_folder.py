@@ -16,6 +16,7 @@ from pte.artifact import read_manifest, write_atomic
 from pte.engine import provenance
 from pte.engine.build import construct
 from pte.engine.trust import trusted
+from pte.paths import RUN_KEYS
 
 SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
 USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
@@ -55,6 +56,11 @@ def save_config(config: Mapping[str, Any], run_dir: Path) -> None:
     write_atomic(
         run_dir / "config.resolved.yaml", yaml.safe_dump(redacted(config), sort_keys=False, allow_unicode=True)
     )
+
+
+def save_keys(store: Path, keys: Mapping[str, str], run_dir: Path) -> None:
+    """keys.json: where this run's artefacts are, for `pte show` and `pte export`."""
+    write_atomic(run_dir / RUN_KEYS, json.dumps({"store": str(store), "keys": dict(keys)}, indent=1))
 
 
 def open_loggers(config: Mapping[str, Any], run_dir: Path, group: str | None) -> list[Any]:
@@ -108,6 +114,7 @@ def deliver(
             for name, m in manifests.items()
         },
         **provenance.facts(),
+        "completions": manifests.get("profiles", {}).get("facts"),  # of a language model: unusable, refused, cut ...
         "metrics": metrics,
     }
     write_atomic(run_dir / "report.json", json.dumps(report, indent=1, ensure_ascii=False))

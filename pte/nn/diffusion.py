@@ -53,7 +53,7 @@ def betas(schedule: str, steps: int) -> Tensor:
             return 1 - torch.exp(-0.1 / steps - x * 0.5 * (10 - 0.1) / steps**2)
         case "sqrt":  # Li et al., Diffusion-LM, NeurIPS 2022, App. A
             return _from_alpha_bar(lambda t: 1 - math.sqrt(t + 1e-4), steps).clamp(max=0.999)
-    raise InputError(f"unknown noise schedule {schedule!r}; known: {', '.join(SCHEDULES)}")
+    raise InputError(f"backbone.schedule={schedule}: take one of {', '.join(SCHEDULES)}")
 
 
 def _from_alpha_bar(alpha_bar: Callable[[float], float], steps: int) -> Tensor:
@@ -97,8 +97,8 @@ def ddim(beta: Tensor, stride: int) -> Chain:
 
     x_s = sqrt(alpha_bar_s) xhat_0 + sqrt(1 - alpha_bar_s) (x_t - sqrt(alpha_bar_t) xhat_0) / sqrt(1 - alpha_bar_t).
     """
-    if stride < 1:
-        raise InputError(f"a stride is at least 1, got {stride}")
+    if not 1 <= stride <= len(beta):
+        raise InputError(f"backbone.stride={stride}: give 1 to backbone.steps={len(beta)}")
     time = torch.arange(len(beta) - 1, -1, -stride)
     alpha_bar = (1 - beta).cumprod(0)[time]
     after = torch.cat([alpha_bar[1:], alpha_bar.new_ones(1)])

@@ -25,7 +25,7 @@ def mlp(source: int, target: int, *, layers: int, activation: str, dropout: floa
     for layer in range(layers):
         linear = nn.Linear(target if layer else source, target)
         normal_weights(linear, std=0.02)
-        steps += [Dropout(dropout), linear]
+        steps += [Dropout(dropout, "representation.dropout"), linear]
         if layer < layers - 1 or last_active:
             steps.append(ACTIVATIONS[activation]())
     return nn.Sequential(*steps)

@@ -75,7 +75,7 @@ def item_rows(vectors: Tensor | None, num_items: int, name: str) -> Tensor:
             f"item and row 0 for padding, {num_items + 1} in all."
         )
     rows = vectors[1:].detach().float()
-    if not rows.isfinite().all():
+    if not rows.is_meta and not rows.isfinite().all():
         raise InputError(f"representation={name}: the item vectors hold values that are not finite.")
     return rows
 

@@ -20,15 +20,16 @@ from torch import Tensor, nn
 
 from pte.nn.item_table import ItemTable, fitting, item_rows, padded
 from pte.nn.statistic.whitening import axes
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class AlphaFuse(ItemTable):
     """Frozen L' plus trainable IDs on n of its d axes.
 
-    One of null_dim, null_share, null_thres is given. init: zeros, or normal. std: what a standard deviation of 1
-    becomes, in L' and in the IDs' start alike; the paper has 1, and a loss of cosines. It says how loud the frozen text
-    is beside IDs that grow at the pace of the learning rate, so it is `least_std` where a backbone starts IDs lower.
+    null_dim or null_thres, where given, takes the place of null_share. init: zeros, or normal. std: what a standard
+    deviation of 1 becomes, in L' and in the IDs' start alike; the paper has 1, and a loss of cosines. It says how loud
+    the frozen text is beside IDs that grow at the pace of the learning rate, so it is `least_std` where a backbone
+    starts IDs lower.
     """
 
     uses_text = True
@@ -54,6 +55,8 @@ class AlphaFuse(ItemTable):
         eps: float,
     ) -> None:
         super().__init__()
+        for name, value in {"std": std, "least_std": least_std, "scale": scale}.items():
+            require(value > 0, f"representation.{name}", value, "give a number above 0")
         std = max(std, least_std)
         rows = item_rows(vectors, num_items, "alphafuse") * scale
         self.width = fitting(width, rows, "alphafuse")
@@ -79,20 +82,20 @@ def nullity(
     variance: Tensor, width: int, null_dim: int | None, null_share: float | None, null_thres: float | None
 ) -> int:
     """n, how many of the d axes take an ID."""
-    said = f"null_dim={null_dim}, null_share={null_share}, null_thres={null_thres}"
+    said = f"representation.null_dim={null_dim}, null_share={null_share}, null_thres={null_thres}"
     match null_dim, null_share, null_thres:
-        case int(), None, None:
+        case int(), _, None:
             count = null_dim
         case None, float() | int(), None:
             count = round(null_share * width)
-        case None, None, float() | int():
-            count = int((variance <= null_thres).sum())
+        case None, _, float() | int():
+            count = 1 if variance.is_meta else int((variance <= null_thres).sum())  # meta: not known yet
         case _:
             raise InputError(
-                f"representation: {said}; give one of the three, null_dim as a whole number, and null for the others"
+                f"{said}: give null_dim, a whole number, or null_thres, or, with null for these two, null_share"
             )
     if not 1 <= count <= width:
-        raise InputError(f"representation: {said} gives IDs {count} of {width} axes; it must be between 1 and {width}")
+        raise InputError(f"{said} gives IDs {count} of {width} axes; it must be between 1 and {width}")
     return count
 
 

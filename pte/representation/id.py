@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pte.nn.item_table import ItemTable
+from pte.schema import require
 
 
 class Id(ItemTable):
@@ -20,6 +21,7 @@ class Id(ItemTable):
         self, *, num_items: int, vectors: Tensor | None = None, width: int, std: float, sparse: bool = False
     ) -> None:
         super().__init__()
+        require(std > 0, "representation.std", std, "a standard deviation is above 0")
         self.width, self.sparse = width, sparse
         weight = torch.randn(num_items + 1, width).mul_(std)
         weight[0] = 0

@@ -28,7 +28,7 @@ from pte.nn.item_table import ItemTable, Last, fitting, item_rows, padded
 from pte.nn.sequence.cross_attention import CrossAttention
 from pte.nn.statistic.neighbor import mean_by_sequence, nearest
 from pte.nn.statistic.whitening import axes
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 _GROUPS = 8  # padded to one length, the teachers of a step are mostly padding; ours: 8 take a quarter of the time of 1
 
@@ -71,6 +71,7 @@ class LlmEsr(ItemTable):
         half = fitting(width // 2, rows, "llm_esr")
         if heads < 1 or half % heads:
             raise InputError(f"representation.heads={heads} does not divide {half}, half of the width {width}")
+        require(alpha >= 0, "representation.alpha", alpha, "the weight of a loss, 0 or more")
         if alpha > 0 and (neighbors < 1 or pool < 2):
             raise InputError(
                 f"representation.neighbors={neighbors} of representation.pool={pool}: lessons come from at least one "

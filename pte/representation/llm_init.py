@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pte.nn.item_table import ItemTable, fitting, item_rows, padded
 from pte.nn.statistic.whitening import axes
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class LlmInit(ItemTable):
@@ -28,11 +28,12 @@ class LlmInit(ItemTable):
         self, *, num_items: int, vectors: Tensor | None, width: int, standardise: bool, std: float, eps: float
     ) -> None:
         super().__init__()
+        require(std > 0, "representation.std", std, "a standard deviation is above 0")
         rows = item_rows(vectors, num_items, "llm_init")
         self.width = fitting(width, rows, "llm_init")
         own = axes(rows)
         start = own.whiten(rows, width, eps) if standardise else own.project(rows, width)
-        if not start.any():
+        if not start.is_meta and not start.any():
             raise InputError("representation=llm_init: all item vectors are alike, so they say nothing to start from")
         self.weight = nn.Parameter((start / start.square().mean().sqrt() * std).to(rows))
 

@@ -72,7 +72,8 @@ def _head(head: str, components: int, hidden: int, width: int, dropout: float) -
         case "linear":
             return nn.Linear(components, width)
         case _:
-            return nn.Sequential(nn.Linear(components, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, width))
+            drop = Dropout(dropout, "representation.dropout")
+            return nn.Sequential(nn.Linear(components, hidden), nn.GELU(), drop, nn.Linear(hidden, width))
 
 
 def _checked(vectors: Tensor | None, num_items: int, components: int, whiten: bool) -> Tensor:
@@ -84,7 +85,7 @@ def _checked(vectors: Tensor | None, num_items: int, components: int, whiten: bo
             f"item vectors of shape {tuple(vectors.shape)} do not fit a catalogue of {num_items} items: "
             f"expected ({num_items + 1}, d), row 0 for padding"
         )
-    if not vectors.isfinite().all():
+    if not vectors.is_meta and not vectors.isfinite().all():
         raise InputError("representation=llm_only: the item vectors hold values that are not finite")
     encoded = vectors.shape[1]
     if components < 1:

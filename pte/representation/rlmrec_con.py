@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pte.nn.head import drawn, projector
 from pte.nn.item_table import ItemTable, item_rows, padded
 from pte.nn.loss.alignment import cosine_alignment, info_nce
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class RlmRecCon(ItemTable):
@@ -42,8 +42,10 @@ class RlmRecCon(ItemTable):
         super().__init__()
         if form not in ("cosine", "infonce"):
             raise InputError(f"representation.form={form}: rlmrec_con knows cosine and infonce")
-        if temperature <= 0:
-            raise InputError(f"representation.temperature={temperature}: it must be positive")
+        require(temperature > 0, "representation.temperature", temperature, "it must be positive")
+        require(weight >= 0, "representation.weight", weight, "the weight of a loss, 0 or more")
+        require(sample >= 0, "representation.sample", sample, "a number of items, or 0 for all")
+        require(std > 0, "representation.std", std, "a standard deviation is above 0")
         rows = item_rows(vectors, num_items, "rlmrec_con")
         self.width, self.form, self.share, self.temperature, self.sample = width, form, weight, temperature, sample
         self.register_buffer("text", rows, persistent=False)

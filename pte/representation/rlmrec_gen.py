@@ -22,7 +22,7 @@ from pte.nn.batch import PackedBatch
 from pte.nn.head import drawn, projector
 from pte.nn.item_table import ItemTable, Last, item_rows, padded
 from pte.nn.loss.alignment import cosine_alignment, info_nce
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class RlmRecGen(ItemTable):
@@ -49,8 +49,10 @@ class RlmRecGen(ItemTable):
             raise InputError(f"representation.form={form}: rlmrec_gen knows cosine and masked")
         if not 0 < mask < 1:
             raise InputError(f"representation.mask={mask}: the share of hidden items lies between 0 and 1")
-        if temperature <= 0:
-            raise InputError(f"representation.temperature={temperature}: it must be positive")
+        require(temperature > 0, "representation.temperature", temperature, "it must be positive")
+        require(weight >= 0, "representation.weight", weight, "the weight of a loss, 0 or more")
+        require(sample >= 0, "representation.sample", sample, "a number of items, or 0 for all")
+        require(std > 0, "representation.std", std, "a standard deviation is above 0")
         rows = item_rows(vectors, num_items, "rlmrec_gen")
         self.width, self.form, self.share, self.temperature = width, form, weight, temperature
         self.mask, self.sample = mask, sample

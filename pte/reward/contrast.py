@@ -17,6 +17,7 @@ from einops import einsum
 from torch import Tensor
 from torch.nn import functional as F
 
+MOST_NEGATIVES = 65_536  # of one comparison; more do not fit in memory
 NONE = -1  # in a list of negatives: nobody
 
 

@@ -19,15 +19,15 @@ from torch import Tensor
 from pte.reward.base import PartScore
 from pte.reward.data import RewardData, Texts
 from pte.reward.space import Space
-from pte.schema import InputError
+from pte.schema import require
 
 
 class Format:
     """Rules on length, copying and repetition."""
 
     def __init__(self, *, min_words: int = 15, max_words: int = 90) -> None:
-        if not 0 < min_words < max_words:
-            raise InputError(f"reward: min_words={min_words} must be positive and below max_words={max_words}")
+        between = f"above 0 and below reward.parts.format.max_words={max_words}"
+        require(0 < min_words < max_words, "reward.parts.format.min_words", min_words, between)
         self.min_words, self.max_words = min_words, max_words
 
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:

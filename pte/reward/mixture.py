@@ -36,12 +36,23 @@ class Mixture:
             raise InputError(
                 f"reward: parts {sorted(parts)}, weights {sorted(weights)} and raw {sorted(raw)} must name the same"
             )
+        if negative := [name for name, weight in weights.items() if weight < 0]:
+            name = negative[0]
+            raise InputError(f"reward.weights.{name}={weights[name]}: it would ask for bad candidates; give 0 or more")
         if not any(weights.values()):
-            raise InputError("reward: all weights are 0, so no candidate is better than another")
+            raise InputError("reward.weights: all are 0, so no candidate is better than another")
         if width is not None and width < 2:
             raise InputError(f"reward.width={width}: give the axes to compare in, 2 or more, or null for all of them")
         self.parts, self.weights, self.raw = dict(parts), dict(weights), set(raw)
         self.width, self.eps, self.seed = width, eps, seed
+
+    def check(self, encoder_width: int | None) -> None:
+        """Refuse more axes than the encoder's vectors have, where their width is known."""
+        if self.width is not None and encoder_width is not None and self.width > encoder_width:
+            raise InputError(
+                f"reward.width={self.width} is more than the {encoder_width} numbers the encoder gives: type"
+                f" reward.width={encoder_width} or less, or null for all of them"
+            )
 
     def score(self, data: RewardData) -> RewardParts:
         """All parts, and the mixture; the negatives are drawn from `seed`."""

@@ -17,9 +17,10 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.schema import InputError
+from pte.schema import require
 from pte.selector.base import Candidates, Choice, Fit, certain
 
+MOST_HIDDEN = 65_536
 CHUNK = 4096  # entities scored at a time
 
 
@@ -45,14 +46,16 @@ class GRPO:
         withheld_share: float = 1.0,
         seed: int = 0,
     ) -> None:
-        if group_size < 2 or inner_epochs < 1 or epochs < 1:
-            raise InputError(
-                f"selector: group_size={group_size} must be >= 2, inner_epochs={inner_epochs} and epochs={epochs} >= 1"
-            )
-        if not 0 <= held_out < 1 or not 0 < withheld_share <= 1:
-            raise InputError(
-                f"selector: held_out={held_out} must be in [0, 1), withheld_share={withheld_share} in (0, 1]"
-            )
+        require(group_size >= 2, "selector.group_size", group_size, "draws are compared with each other: 2 or more")
+        for name, value in {"epochs": epochs, "inner_epochs": inner_epochs, "batch_size": batch_size}.items():
+            require(value >= 1, f"selector.{name}", value, "give a whole number, 1 or more")
+        require(1 <= hidden <= MOST_HIDDEN, "selector.hidden", hidden, f"give 1 to {MOST_HIDDEN}")
+        require(0 <= held_out < 1, "selector.held_out", held_out, "a share, from 0 to below 1")
+        require(0 < withheld_share <= 1, "selector.withheld_share", withheld_share, "a share, above 0 and up to 1")
+        require(0 < learning_rate <= 1, "selector.learning_rate", learning_rate, "give a number above 0 and up to 1")
+        require(len(clip) == 2 and min(clip) >= 0 and clip[0] < 1, "selector.clip", list(clip), "type it as [0.2,0.2]")
+        for name, weight in {"kl": kl, "entropy": entropy}.items():
+            require(weight >= 0, f"selector.{name}", weight, "give 0 or more")
         self.epochs, self.batch_size, self.group_size, self.inner_epochs = epochs, batch_size, group_size, inner_epochs
         self.learning_rate, self.hidden, self.kl, self.entropy = learning_rate, hidden, kl, entropy
         self.eps_low, self.eps_high = clip

@@ -19,6 +19,7 @@ from torch import Tensor
 from pte.nn.batch import History, PackedBatch, pack
 from pte.schema import Cases, InputError, Interactions, Split
 
+PLACES = 512  # a row of so many is cheap to attend over, whatever the data
 _BLOCK = 256  # steps packed at a time: bounds the memory of a large epoch, and keeps the packing in long arrays
 
 
@@ -106,7 +107,9 @@ class TrainingLoader(Place):
         if not enough.any():
             raise InputError("no user has two training interactions, so there is nothing to learn from")
         self.begin, self.length = rows[first[enough]], count[enough]
-        self.row_length, self.batch_size, self.seed = row_length, batch_size, seed
+        self.row_length = min(row_length, max(PLACES, int(count.max())))  # a longer row than any history is padding
+        self.seed = seed
+        self.batch_size = min(batch_size, len(self.begin))  # one step: room for more would be empty
         self.rank, self.world, self.device = rank, world, torch.device(device)
 
     def __len__(self) -> int:

@@ -22,7 +22,7 @@ from pte.nn.batch import PackedBatch
 from pte.nn.kernel.chunked_scoring import scored
 from pte.nn.noise import CaseNoise
 from pte.schema import InputError
-from pte.train import learning_rate
+from pte.train import check, learning_rate
 from pte.train.loader import Question, step_seed
 
 
@@ -66,6 +66,11 @@ class Recommender(LightningModule):
         world = self.trainer.world_size
         share = replace(batch, total=batch.total / world, sequences=batch.sequences / world)
         loss = self.backbone.loss(share)["loss"]
+        if not loss.isfinite():
+            raise InputError(
+                f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {batch_idx + 1}: type a smaller"
+                " optimizer.lr (or trainer.gradient_clip=1 with optimizer.fused=false)"
+            )
         self.loss_sum += loss.detach() * batch.total
         self.target_sum += batch.total
         return loss
@@ -101,10 +106,7 @@ class Recommender(LightningModule):
         torch.set_float32_matmul_precision(self.training_precision)
 
     def configure_optimizers(self) -> Any:
-        try:
-            optimizer = self.optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
-        except (TypeError, ValueError) as error:  # a knob that torch refuses
-            raise InputError(f"optimizer: {error}") from None
+        optimizer = check.make_optimizer(self.optimizer, (p for p in self.parameters() if p.requires_grad))
         if not self.warmup and self.decay == "none":
             return optimizer
         # Not `trainer.estimated_stepping_batches`, which sets the loader up before a kept state has told it its place.

@@ -16,9 +16,6 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from pte.schema import InputError, Interactions, Split
 from pte.train.loader import EvaluationLoader, TrainingLoader
 
-TAKE_SPARSE = ("pte.nn.kernel.lazy_adam.LazyAdam", "torch.optim.SGD")  # optimizers that take sparse gradients
-WHOLE_WEIGHTS = ("32-true", "bf16-mixed")  # precisions that keep fp32 weights and scale no gradients
-
 
 def make_trainer(knobs: Mapping[str, Any], callbacks: Sequence[Any], work: Path) -> Trainer:
     """Lightning's Trainer, which writes and logs nothing by itself."""
@@ -75,24 +72,3 @@ def quiet() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-
-
-def check_sparse(knobs: Mapping[str, Any], optimizer: str) -> None:
-    """Refuse what would turn sparse gradients dense, or cannot take them."""
-    if optimizer not in TAKE_SPARSE:
-        raise InputError(f"representation.sparse=true and {optimizer} do not go together: take optimizer=sparse_adam")
-    if knobs["gradient_clip"] is not None:
-        raise InputError(
-            f"trainer.gradient_clip={knobs['gradient_clip']} needs dense gradients: "
-            "take trainer.gradient_clip=null, or representation.sparse=false"
-        )
-    if knobs["strategy"] != "auto" or int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError(
-            "representation.sparse=true trains in one process, its rows are not added up over several: "
-            "take trainer.devices=1 trainer.strategy=auto, or representation.sparse=false"
-        )
-    if knobs["precision"] not in WHOLE_WEIGHTS:
-        raise InputError(
-            f"trainer.precision={knobs['precision']} with representation.sparse=true: the table's weights and moments "
-            f"must be fp32, so take {' or '.join(WHOLE_WEIGHTS)}"
-        )

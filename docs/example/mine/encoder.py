@@ -16,6 +16,10 @@ class HashedWords:
     def __init__(self, *, width: int) -> None:
         self.width = width
 
+    def known_width(self, download: bool) -> int | None:
+        """The width where it is known without loading a model."""
+        return self.width
+
     def encode(self, texts: list[str]) -> np.ndarray:
         """(n, d) float32, unit rows; a blank text is a row of zeros."""
         vectors = np.zeros((len(texts), self.width), np.float32)

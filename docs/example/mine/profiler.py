@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pte.profiler.base import Ask, Completion, Log, Rate, Say
+from pte.profiler.base import Ask, Completion, Log, Rate
 from pte.profiler.engine.record import Recorded
 from pte.profiler.loop import Loop, Stored, play, workload
 from pte.profiler.prompt import Evidence
@@ -21,9 +21,9 @@ class RuleProfiler:
         self.loop = Loop(num_candidates, rounds, *forms, [0.7], Evidence())
         self.engine = RuleEngine(words)
 
-    def profile(self, view: View, *, log: Log, say: Say) -> Profiles:
-        answer = Recorded(self.engine, log, say, workload(self.loop, view), noun="rule")
-        return play(self.loop, view, answer, say)
+    def profile(self, view: View, *, log: Log) -> Profiles:
+        answer = Recorded(self.engine, log, workload(self.loop, view), noun="rule")
+        return play(self.loop, view, answer)
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """From stored completions, without the engine."""

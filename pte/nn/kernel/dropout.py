@@ -35,19 +35,19 @@ def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
     return x * kept(x.shape, probability, x)
 
 
-def probability_of(value: float, knob: str = "dropout") -> float:
+def probability_of(value: float, knob: str = "backbone.dropout") -> float:
     """A dropout probability, or an InputError that names the knob."""
     if not 0 <= value < 1:
-        raise InputError(f"a dropout probability lies in [0, 1), got {knob}={value}")
+        raise InputError(f"{knob}={value}: a dropout probability lies in 0 to below 1")
     return value
 
 
 class Dropout(nn.Module):
     """`dropout` as a module: active in training mode only."""
 
-    def __init__(self, probability: float) -> None:
+    def __init__(self, probability: float, knob: str = "backbone.dropout") -> None:
         super().__init__()
-        self.probability = probability_of(probability)
+        self.probability = probability_of(probability, knob)
 
     def forward(self, x: Tensor) -> Tensor:
         return dropout(x, self.probability, self.training)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import inspect
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from pte.nn.kernel.cross_entropy import KERNELS
 from pte.nn.loss.catalogue import BinaryCrossEntropy, CrossEntropy, InfoNCE, SampledSoftmax
 from pte.nn.loss.negative import Met
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class Objective(Protocol):
@@ -37,6 +38,13 @@ class Objective(Protocol):
         ...
 
 
+DRAWN = ("negatives", "shared", "exclude_history")
+READS: dict[str, tuple[str, ...]] = {
+    "ce": ("kernel",), "sampled": (*DRAWN, "uniform"), "bce": DRAWN, "gbce": (*DRAWN, "calibration"),
+    "infonce": (*DRAWN, "temperature"),
+}  # fmt: skip
+
+
 def objective(
     name: str,
     *,
@@ -56,18 +64,10 @@ def objective(
     sparse: the table's gradient is to hold the rows of targets and negatives alone, so that a step costs the same
     whatever the size of the catalogue.
     """
-    if negatives is not None and negatives < 1:
-        raise InputError(
-            f"backbone.loss_knobs.negatives={negatives}: give a positive number, or null for the paper's own"
-        )
-    if temperature <= 0:
-        raise InputError(
-            f"backbone.loss_knobs.temperature={temperature}: it divides the cosines, so it must be positive"
-        )
-    if not (0 <= calibration <= 1 and 0 < uniform <= 1):
-        raise InputError(
-            f"backbone.loss_knobs: calibration={calibration} lies in 0..1 and uniform={uniform} above 0, up to 1"
-        )
+    check(
+        name, negatives=negatives, temperature=temperature, calibration=calibration, uniform=uniform, shared=shared,
+        exclude_history=exclude_history, kernel=kernel,
+    )  # fmt: skip
     own: dict[str, bool] = {"sparse": sparse}  # and what differs from the class's own defaults
     if shared is not None:
         own["shared"] = shared
@@ -83,11 +83,6 @@ def objective(
             raise InputError(
                 f"backbone.loss_knobs.kernel={kernel}: there is no such kernel; take {' or '.join(KERNELS)}"
             )
-        case "ce" if idle := _given(negatives=negatives, shared=shared, exclude_history=exclude_history):
-            raise InputError(
-                f"backbone.loss=ce scores every item and draws none, so backbone.loss_knobs.{idle} does nothing: "
-                "leave it out, or take backbone.loss=sampled (or bce, gbce, infonce)"
-            )
         case "ce":
             return CrossEntropy(product=product, kernel=kernel)
         case "sampled":  # eSASRec's number
@@ -101,6 +96,25 @@ def objective(
     raise InputError(f"backbone.loss={name}: there is no such loss; take ce, sampled, bce, gbce or infonce")
 
 
-def _given(**knobs: object) -> str:
-    """The first that is not None, as it would be typed; "" where none is."""
-    return next((f"{name}={value}" for name, value in knobs.items() if value is not None), "")
+def check(name: str, **knobs: Any) -> None:
+    """Refuse values that cannot be, and knobs of another loss: they would do nothing."""
+    shipped = inspect.signature(objective).parameters
+    idle = [k for k, v in knobs.items() if name in READS and k not in READS[name] and v != shipped[k].default]
+    if idle:
+        raise InputError(
+            f"backbone.loss_knobs.{idle[0]}={knobs[idle[0]]} does nothing with backbone.loss={name}, which reads"
+            f" {', '.join(READS[name])}: leave it out, or take {_readers(idle[0])}"
+        )
+    negatives, temperature = knobs["negatives"], knobs["temperature"]
+    paper = "give a positive number, or null for the paper's own"
+    require(negatives is None or negatives >= 1, "backbone.loss_knobs.negatives", negatives, paper)
+    divides = "it divides the cosines, so it must be positive"
+    require(temperature > 0, "backbone.loss_knobs.temperature", temperature, divides)
+    calibration, uniform = knobs["calibration"], knobs["uniform"]
+    require(0 <= calibration <= 1, "backbone.loss_knobs.calibration", calibration, "from 0 to 1")
+    require(0 < uniform <= 1, "backbone.loss_knobs.uniform", uniform, "above 0, up to 1")
+
+
+def _readers(knob: str) -> str:
+    """The losses that read a knob, as they are typed."""
+    return "backbone.loss=" + " or ".join(name for name, reads in READS.items() if knob in reads)

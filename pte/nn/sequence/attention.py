@@ -53,8 +53,11 @@ class Attention(nn.Module):
     def __init__(self, *, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         if width % heads:
-            raise InputError(f"a width of {width} cannot be split among {heads} heads")
-        self.heads, self.dropout = heads, probability_of(dropout, "attention_dropout")
+            raise InputError(
+                f"backbone.heads={heads} does not divide {width}, the width of a view of an item: type a"
+                " representation.width that it divides"
+            )
+        self.heads, self.dropout = heads, probability_of(dropout, "backbone.attention_dropout")
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
@@ -122,9 +125,9 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         if layers < 1:
-            raise InputError(f"an encoder needs at least one layer, got {layers}")
+            raise InputError(f"backbone.layers={layers}: an encoder needs at least one layer")
         if width % views:
-            raise InputError(f"a width of {width} cannot be split into {views} views")
+            raise InputError(f"representation.width={width} cannot be split into {views} views")
         self.views, width = views, width // views
         self.position = nn.Embedding(length, width)
         self.norm, self.drop = nn.LayerNorm(width), Dropout(dropout)

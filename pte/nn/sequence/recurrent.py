@@ -23,7 +23,7 @@ class GRUEncoder(nn.Module):
         if layers < 1:
             raise InputError(f"backbone.layers={layers}: an encoder needs at least one layer")
         if width % views:
-            raise InputError(f"a width of {width} cannot be split into {views} views")
+            raise InputError(f"representation.width={width} cannot be split into {views} views")
         self.views, self.drop = views, Dropout(dropout)
         self.gru = nn.GRU(width // views, hidden, layers, batch_first=True)
         self.out = nn.Linear(hidden, width // views)

@@ -8,7 +8,7 @@ With mean mu and covariance Sigma = U Lambda U^T of the rows of L, each row with
 
 Directions without variance have no inverse root, so Lambda + eps mean(Lambda) takes Lambda's place in it. Eigenvectors
 have no sign of their own; the largest entry of each is made positive, so that the order of the rows does not matter.
-Worked out in fp64 on the CPU, once, when a model is made.
+Worked out in fp64 on the CPU, once, when a model is made; of vectors on the meta device only shapes are.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Axes:
 
     def project(self, vectors: Tensor, width: int) -> Tensor:
         """PCA: (n, d) -> (n, width) float64."""
-        return (vectors.cpu().double() - self.mean) @ self.basis[:, :width]
+        return (vectors.to(self.mean) - self.mean) @ self.basis[:, :width]
 
     def whiten(self, vectors: Tensor, width: int, eps: float) -> Tensor:
         """PCA whitening: (n, d) -> (n, width) float64."""
@@ -39,7 +39,7 @@ class Axes:
 
 def axes(vectors: Tensor) -> Axes:
     """Mean and principal axes of the rows of (n, d)."""
-    x = vectors.detach().cpu().double()
+    x = vectors.detach().to("meta" if vectors.is_meta else "cpu", torch.float64)
     mean = x.mean(dim=0)
     variance, basis = torch.linalg.eigh((x - mean).T @ (x - mean) / max(1, len(x)))  # rising
     variance, basis = variance.flip(0).clamp_min(0), basis.flip(1)

@@ -27,8 +27,13 @@ WEIGHTS = "weights.safetensors"
 def assemble(build: Callable[..., Any], interactions: Interactions, selection: Selection | None) -> nn.Module:
     """Representation and backbone as the config describes them, untrained."""
     vectors = None if selection is None else torch.from_numpy(selection.item)
-    representation = build("representation", num_items=interactions.num_items, vectors=vectors)
-    backbone = build("backbone", representation=representation, num_items=interactions.num_items)
+    return network(build, interactions.num_items, vectors)
+
+
+def network(build: Callable[..., Any], num_items: int, vectors: Tensor | None) -> nn.Module:
+    """The same from the number of items and their text vectors (N+1, D), which may lie on the meta device."""
+    representation = build("representation", num_items=num_items, vectors=vectors)
+    backbone = build("backbone", representation=representation, num_items=num_items)
     if isinstance(backbone, Fused):
         backbone.attach(vectors)
     return backbone

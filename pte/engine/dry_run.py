@@ -1,0 +1,154 @@
+"""A dry run: every part that a configuration names is built and checked before its first stage, plan=true included.
+
+Validation lives in the parts' constructors, so the parts themselves are made: models on torch's meta device, which
+knows shapes and holds no numbers, with a stand-in for text vectors that have not been made yet. What the data decide
+(number of items, longest history) is checked where they are known, and again once they have been read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pte.engine.build import builder
+from pte.engine.device import process_count
+from pte.metric.sampled import NEGATIVES
+from pte.schema import InputError, Interactions, Split
+from pte.stage.metrics import RANKINGS
+from pte.train import check
+from pte.train.state.restore import network
+
+STAND_IN = 1000  # items, where their number is not known
+WIDTHS = (
+    384,
+    768,
+    1024,
+    2048,
+    4096,
+)  # of usual encoders: where its width is not known, what one of these allows passes
+BYTES = 16  # of a trained fp32 number: itself, its gradient, Adam's two moments
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Known:
+    """What of the data is known before training; None: not yet."""
+
+    num_items: int | None = None
+    longest: int | None = None  # history
+    interactions: Path | None = None  # the artefacts
+    split: Path | None = None
+
+    @classmethod
+    def of(cls, artefacts: Mapping[str, Path]) -> Known:
+        """From the card of the interactions artefact, if there is one."""
+        if "interactions" not in artefacts:
+            return cls()
+        card = json.loads((artefacts["interactions"] / "card.json").read_text(encoding="utf-8"))
+        return cls(card["items"], card["length"]["max"], artefacts["interactions"], artefacts.get("split"))
+
+
+def run(config: Mapping[str, Any], stages: list[str], known: Known, *, download: bool) -> None:
+    """Raise InputError for what a stage would refuse. download: the encoder may be fetched for its width."""
+    build = builder(config)
+    if "split" in stages:
+        build("protocol")
+    if "profiles" in stages and config["profiler"]["_target_"] != "pte.profiler.auto":
+        build("profiler")
+    encoder = build("encoder") if "embeddings" in stages else None
+    width = encoder.known_width(download) if encoder else None
+    if "selection" in stages:
+        build("selector")
+        build("reward").check(width)
+    if "training" in stages:
+        _training(config, build, known, width)
+    if "metrics" in stages:
+        _metrics(config, known)
+
+
+def _training(config: Mapping[str, Any], build: Callable[..., Any], known: Known, width: int | None) -> None:
+    trainer = config["trainer"]
+    check.learning_rate(trainer["warmup"], trainer["decay"])
+    check.device(trainer, process_count(trainer))
+    check.optimizer(build("optimizer"))
+    model = _model(build, known.num_items or STAND_IN, width)
+    if not model.trained:
+        return
+    if config["representation"].get("sparse"):
+        check.sparse(trainer, config["optimizer"]["_target_"])
+    if torch.device(check.kind(trainer)).type == "cpu":
+        _memory(model, config, known)
+
+
+def _model(build: Callable[..., Any], num_items: int, width: int | None) -> Any:
+    """The untrained backbone without its numbers. Of unknown widths one that fits is enough."""
+    refused: InputError | None = None
+    for each in [width] if width else WIDTHS:
+        try:
+            with torch.device("meta"):
+                return network(build, num_items, torch.empty(num_items + 1, each))
+        except InputError as error:
+            refused = error
+    assert refused is not None
+    raise refused
+
+
+def _memory(model: nn.Module, config: Mapping[str, Any], known: Known) -> None:
+    """Refuse a model that training cannot hold in this machine's memory."""
+    need = BYTES * sum(p.numel() for p in model.parameters()) + sum(b.nbytes for b in model.buffers())
+    if known.longest is not None and "heads" in (backbone := config["backbone"]):
+        longest = min(backbone["length"], known.longest)  # a row at least; weights, their dropout and their gradients
+        need += 3 * 4 * backbone["layers"] * backbone["heads"] * longest**2
+    have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if need > have:
+        largest = max((*model.named_parameters(), *model.named_buffers()), key=lambda named: named[1].numel())
+        knobs = {k: v for k, v in config["backbone"].items() if k in ("length", "inner", "layers", "hidden")}
+        sizes = ", ".join([*(f"backbone.{k}={v}" for k, v in knobs.items()), *_width(config)])
+        raise InputError(
+            f"training this model takes about {need / GIB:,.0f} GiB of memory, and this machine has {have / GIB:,.0f}:"
+            f" most of it is {largest[0]} {tuple(largest[1].shape)}; type smaller sizes ({sizes})"
+        )
+
+
+def _width(config: Mapping[str, Any]) -> list[str]:
+    width = config["representation"].get("width")
+    return [] if width is None else [f"representation.width={width}"]
+
+
+def _metrics(config: Mapping[str, Any], known: Known) -> None:
+    ranking = config["ranking"]
+    if ranking not in RANKINGS:
+        raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
+    for name, least in config["llm_esr_groups"].items():
+        if least is not None and least < 1:
+            raise InputError(
+                f"llm_esr_groups.{name}={least}: give a whole number, 1 or more, or null for no such groups"
+            )
+    if ranking == "sampled" and known.num_items is not None and known.longest is not None:
+        left = known.num_items - known.longest
+        if left < NEGATIVES and known.interactions and known.split:
+            left = _fewest_unmet(Interactions.load(known.interactions), Split.load(known.split))
+        elif known.num_items > NEGATIVES:  # longest histories may repeat items, so this is not certain yet
+            left = NEGATIVES
+        if left < NEGATIVES:
+            raise InputError(
+                f"ranking=sampled draws {NEGATIVES} items that a user has not met, and one user has met all but {left}"
+                f" of {known.num_items}: take ranking=full"
+            )
+
+
+def _fewest_unmet(interactions: Interactions, split: Split) -> int:
+    """Of all cases, the fewest items that are neither in the history nor the target."""
+    rows = [
+        (begin, target + 1)
+        for part in (split.valid, split.test)
+        for begin, target in zip(part.history_begin(interactions), part.target, strict=True)
+    ]
+    return interactions.num_items - max(len(set(interactions.item[slice(*each)].tolist())) for each in rows)
