@@ -14,7 +14,7 @@ from pte.artifact import Store
 from pte.asset import knob_content
 from pte.engine import pipeline, plan, run_folder
 from pte.engine.build import construct
-from pte.engine.device import process_count
+from pte.engine.process.device import process_count
 from pte.schema import InputError
 from pte.schema.context import Context
 
