@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pte.artifact import digest
+from pte.asset.code import sources
 from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Request
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ class Recorded:
         self._meter: _Meter | None = None
 
     def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
-        identity = dict(self.engine.identity())
+        kind = type(self.engine)
+        identity = {**self.engine.identity(), **sources({"_target_": f"{kind.__module__}.{kind.__qualname__}"})}
         keys = [
             digest({**identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
             for a in asks
