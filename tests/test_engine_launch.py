@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pte.engine import launch
+from pte.engine.process import launch
 from pte.schema import InputError
 from pte.schema.context import Context
 
@@ -36,7 +36,7 @@ def run(context):
 PARENT = """
 import signal, sys, os
 from pathlib import Path
-from pte.engine import launch
+from pte.engine.process import launch
 from pte.schema.context import Context
 
 def leave(signum, frame):

@@ -1,4 +1,4 @@
-"""One process of a group that runs a stage: `python -m pte.engine.worker ORDER`, started by pte.engine.launch."""
+"""One process of a group that runs a stage: `python -m pte.engine.process.worker ORDER`, started by `launch`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pte.artifact import write_atomic
-from pte.engine.launch import ERROR
-from pte.engine.parent_death import end_with
+from pte.engine.process.launch import ERROR
+from pte.engine.process.parent_death import end_with
 from pte.engine.run_log import run_log
 from pte.schema import InputError
 from pte.schema.context import Context
