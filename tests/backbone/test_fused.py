@@ -59,7 +59,7 @@ def test_the_score_is_the_gated_sum_by_hand():
     model = fused()
     model.gate.copy_(torch.tensor([[0.9, 0.1], [5.0, -1.0], [3.0, 0.5], [2.0, 0.0]]))
     # History 4 alone: log length 0, so the gates are their constants.
-    reader = (VECTORS[4] @ VECTORS[1:].T).log_softmax(0)
+    reader = VECTORS[4] @ VECTORS[1:].T
     z = model.likeness.direction
     cosine = z[1:] @ z[4]
     # Sequence 2 3 4: backward pairs 4<-3 at distance 1 (.5) and 4<-2 at 2 (.25); counts n2=3, n3=2, n4=1; shrink 1.

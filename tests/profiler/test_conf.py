@@ -16,7 +16,11 @@ OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
 
 def values(option: str) -> dict:
     found = OmegaConf.to_container(OmegaConf.load(CONF / f"{option}.yaml"), resolve=True)
-    return found | {"openai": {"model": "served"}, "imported": {"file": "profiles.csv"}}.get(option, {})
+    return found | {
+        "openai": {"model": "served"},
+        "batch": {"model": "m", "folder": "f"},
+        "imported": {"file": "profiles.csv"},
+    }.get(option, {})
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o != "auto"])
