@@ -8,10 +8,11 @@ Imports neither torch nor Lightning, so that composing, `--help` and mistakes an
 from __future__ import annotations
 
 import importlib
-import logging
+import os
 import re
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
 from pte.profiler.engine.secret import check_variable
 from pte.schema import InputError
@@ -30,8 +32,7 @@ URL_SECRET = re.compile(  # a user name, or a parameter that is named like a sec
     r"\w+://(?:[^/@\s]+@|\S*[?&][\w-]*(?:key|token|secret|passw(?:or)?d|credential)s?=)", re.IGNORECASE
 )
 READERS = {"show": "pte.report.inspect.show", "export": "pte.report.inspect.export"}  # of one run
-_failed: list[str] = []
-logger = logging.getLogger("pte.run")  # this module runs as __main__
+_main = 0  # the process whose command line this is
 
 
 def refuse_secrets(arguments: list[str]) -> None:
@@ -64,33 +65,60 @@ def check_knobs(cfg: DictConfig) -> None:
 
 
 def job(cfg: DictConfig) -> float | None:
-    """One resolved configuration, run to its end. Returns the monitored validation metric for sweepers."""
+    """One resolved configuration, run to its end. Returns the monitored validation metric for sweepers.
+
+    A job of a sweep that fails raises JobError: the launcher goes on with the others, and the sweeper knows.
+    """
+    from pte.engine import sweep
+    from pte.engine.run_log import run_log
+
+    hydra_config = HydraConfig.get()
+    run_dir, sweeping = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.MULTIRUN
+    if os.getpid() != _main:  # a launcher's worker: it and its groups end with the sweep
+        end_with(os.getppid())
+    sweep.forget_reason(run_dir)
+    try:
+        with run_log(run_dir / "run.log"):
+            return _measured(cfg, run_dir, hydra_config)
+    except Exception as error:
+        known = isinstance(error, InputError | OmegaConfBaseException)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        if known:
+            print(f"\nERROR: {reason}\n", file=sys.stderr)
+        if not sweeping:
+            if known:
+                raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
+            raise
+        if not known:
+            traceback.print_exc()
+        sweep.keep_reason(run_dir, reason)
+        raise sweep.JobError(reason) from None
+
+
+def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float | None:
+    """The run, its table on the terminal, and the monitored validation metric."""
     from rich.console import Console
 
-    from pte.engine import pipeline
+    from pte.engine import pipeline, tracking
     from pte.engine.plan import LAST
-    from pte.engine.run_log import run_log
     from pte.report import run_page, single
 
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
-    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    with run_log(run_dir / "run.log"):
-        try:
-            check_knobs(cfg)
-            options = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
-            metrics = pipeline.run(cfg, run_dir, options, group=run_dir.parent.name if sweeping else None)
-            if metrics is None:
-                return None
-            single.show(run_dir, Console())
-            if cfg.stage == LAST:
-                print(f"one page with everything: {run_page.write(run_dir)}", flush=True)
-            return metrics[f"valid/{cfg.trainer.monitor}"]
-        except (InputError, OmegaConfBaseException) as error:
-            logger.error(error)
-            if not sweeping:
-                raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
-            _failed.append(str(run_dir))  # a sweep goes on with its other jobs and fails at its end
-            return float("nan")
+    check_knobs(cfg)
+    options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
+    group = run_dir.parent.name if hydra_config.mode == RunMode.MULTIRUN else None
+    metrics = pipeline.run(cfg, run_dir, tracking.Identity(options, _typed(hydra_config), group))
+    if metrics is None:
+        return None
+    single.show(run_dir, Console())
+    if cfg.stage == LAST:
+        print(f"one page with everything: {run_page.write(run_dir)}", flush=True)
+    return metrics[f"valid/{cfg.trainer.monitor}"]
+
+
+def _typed(hydra_config: DictConfig) -> list[str]:
+    """What this job would be typed as: its own overrides, of a sweep or not, and a folder of one's own options."""
+    folders = [s.path for s in hydra_config.runtime.config_sources if s.provider == "command-line"]
+    return [*(f"--config-dir={os.path.relpath(folder)}" for folder in folders), *hydra_config.overrides.task]
 
 
 def _terminate(signum: int, frame: Any) -> None:
@@ -99,6 +127,8 @@ def _terminate(signum: int, frame: Any) -> None:
 
 def main() -> None:
     """Console entry. Exit status: 0 done, 2 a user's mistake, 1 another failure, 130 interrupted."""
+    global _main
+    _main = os.getpid()
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, _terminate)  # a shell's background job would ignore it otherwise
     code: int | str | None = 0
@@ -116,12 +146,17 @@ def main() -> None:
     except InputError as error:
         code = 2
         print(f"\nERROR: {error}\n", file=sys.stderr)
+    except SystemExit as left:
+        code = left.code
     except KeyboardInterrupt:
         code = 130
         print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)
-    if _failed:
-        code = 1
-        print(f"{len(_failed)} job(s) of the sweep failed: {', '.join(_failed)}", file=sys.stderr)
+    if "pte.engine.sweep" in sys.modules:  # `--help` and mistakes answer without it
+        from pte.engine import sweep
+
+        if failed := sweep.failures():
+            code = code or 1
+            print(f"{len(failed)} job(s) of the sweep failed:", *failed, sep="\n  ", file=sys.stderr)
     sys.exit(code)
 
 

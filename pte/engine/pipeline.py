@@ -18,11 +18,13 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
-from pte.engine import dry_run, launch, plan, provenance, run_folder
-from pte.engine.build import builder, construct
-from pte.engine.device import process_count
+from pte.engine import dry_run, plan, provenance, run_folder, tracking
+from pte.engine.build import builder
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
+from pte.engine.process import launch
+from pte.engine.process.device import process_count
 from pte.engine.run_log import run_log
+from pte.engine.tracking import Identity
 from pte.schema import InputError, Interactions
 from pte.schema.context import Context
 from pte.train.curve import log_found
@@ -75,8 +77,8 @@ def alone(context: Context, step: Step) -> Iterator[int]:
 class Run:
     """One configuration on its way: what is planned, what is done, and what the person sees of it."""
 
-    def __init__(self, cfg: DictConfig, run_dir: Path, options: Mapping[str, str], group: str | None) -> None:
-        self.run_dir, self.options, self.group = run_dir, dict(options), group
+    def __init__(self, cfg: DictConfig, run_dir: Path, identity: Identity) -> None:
+        self.run_dir, self.identity = run_dir, identity
         self.config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
         self.target: str = self.config["stage"] or self.config["until"]
         if self.target not in (known := [*STAGES, *EXTRA, LAST]):
@@ -117,7 +119,7 @@ class Run:
         choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
         knobs = OmegaConf.to_container(option, resolve=True)
-        self.options["profiler"] = choice.option
+        self.identity = replace(self.identity, options={**self.identity.options, "profiler": choice.option})
         self.config["profiler"] = {**knobs, **{k: auto[k] for k in ("num_candidates", "rounds") if k in knobs}}
         logger.info(f"\n{choice.sentence}\n")
 
@@ -137,6 +139,7 @@ class Run:
             if path is not None:  # another process has made it meanwhile
                 logger.info(f"{step.name:<13} {step.key[:16]}  found")
                 self.done[step.name] = path
+                log_found(self.loggers, step.name, path)
                 return path
             logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
@@ -165,24 +168,28 @@ class Run:
 
     def to_the_end(self, steps: list[Step]) -> dict[str, float]:
         """All stages under open loggers, then the run folder's files."""
-        self.loggers = run_folder.open_loggers(self.config, construct, self.run_dir, self.group)
+        keys = {step.name: step.key for step in steps}
+        self.loggers = tracking.open_loggers(self.config, self.run_dir, self.identity, keys)
+        succeeded = False
         try:
-            run_folder.record_keys(self.loggers, {step.name: step.key for step in steps})
             self.make_all(steps)
-            return run_folder.deliver(self.done, self.config, self.options, self.loggers, self.run_dir)
+            metrics = run_folder.deliver(
+                self.done, self.config, self.identity.options, self.identity.words, self.run_dir
+            )
+            tracking.deliver(self.loggers, metrics, self.config["trainer"]["monitor"], self.done)
+            succeeded = True
+            return metrics
         finally:
-            run_folder.finish(self.loggers)
+            tracking.finish(self.loggers, succeeded)
 
 
-def run(
-    cfg: DictConfig, run_dir: Path, options: Mapping[str, str], group: str | None = None
-) -> dict[str, float] | None:
+def run(cfg: DictConfig, run_dir: Path, identity: Identity) -> dict[str, float] | None:
     """Plan, do what is missing, deliver. Returns the metrics, None where the run was asked to stop before them.
 
-    options: which option of each config group was chosen. group: the sweep this run is a job of.
+    A job of a sweep that has ended in this folder before is not repeated.
     """
     with run_log(run_dir / "run.log"):
-        return to_the_target(Run(cfg, run_dir, options, group))
+        return to_the_target(Run(cfg, run_dir, identity))
 
 
 def to_the_target(this: Run) -> dict[str, float] | None:
@@ -206,4 +213,7 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     if target != LAST:
         this.make_all(steps)
         return None
+    if this.identity.group and (metrics := run_folder.finished(run_dir, {step.name: step.key for step in steps})):
+        logger.info("finished before: nothing to do")
+        return metrics
     return this.to_the_end(steps)

@@ -74,7 +74,7 @@ class TransformersEngine:
     @cached_property
     def _identity(self) -> Mapping[str, Any]:
         dtype = str(self.causal.dtype).removeprefix("torch.")  # as auto resolves here: it decides the completions
-        return {"model": model_identity(self.causal), "decoding": self.decoding.identity(), "dtype": dtype}
+        return {"model": model_identity(self.causal), "decoding": self.decoding.identity(), "dtype": dtype, "turn": 2}
 
     def identity(self) -> Mapping[str, Any]:
         return self._identity

@@ -1,0 +1,191 @@
+"""A tiny random encoder checks the rules; the real one, where it is at hand, checks what the vectors mean."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from pte.encoder.sentence import SentenceEncoder, _limits
+from pte.paths import CONF_DIR
+from pte.schema import InputError
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "film", "about", "space", "toys", "and", "crime", "width"]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A sentence-transformers folder with a random one-layer BERT, as `save` writes it."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    base = tmp_path_factory.mktemp("bert")
+    (base / "vocab.txt").write_text("\n".join(WORDS))
+    BertTokenizerFast(vocab_file=str(base / "vocab.txt"), vocab={w: i for i, w in enumerate(WORDS)}).save_pretrained(
+        base
+    )
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(base)
+    body = Transformer(str(base), max_seq_length=32)
+    out = tmp_path_factory.mktemp("encoder")
+    SentenceTransformer(modules=[body, Pooling(16)], device="cpu").save(str(out))
+    return out
+
+
+@pytest.fixture
+def encoder(folder):
+    return SentenceEncoder(model=str(folder), max_tokens=16, device="cpu")
+
+
+def test_unit_rows_in_the_order_given(encoder):
+    texts = ["a film about space and toys and crime", "crime", "a film"]
+    got = encoder.encode(texts)
+    assert got.shape == (3, encoder.width) == (3, 16)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-6)
+    for text, row in zip(texts, got, strict=True):  # alone or padded in a batch: float32 sums in another order
+        np.testing.assert_allclose(encoder.encode([text])[0], row, atol=1e-5)
+    assert np.abs(got[0] - got[1]).max() > 1e-3
+
+
+def test_a_blank_text_is_zero_and_repeats_are_equal(encoder):
+    got = encoder.encode(["", "a film", "  ", "a film"])
+    assert not got[[0, 2]].any()
+    assert np.array_equal(got[1], got[3])
+    assert encoder.encode([]).shape == (0, 16)
+    assert not encoder.encode([""]).any()
+
+
+def test_long_texts_are_cut_and_counted(folder):
+    encoder = SentenceEncoder(model=str(folder), max_tokens=6, device="cpu")
+    got = encoder.encode(["a film about space", "a film about space and crime", "a film about space toys"])
+    np.testing.assert_allclose(got[1], got[0], atol=1e-5)  # [CLS] + 4 words + [SEP]
+    assert encoder.card()["texts_cut"] == 2
+    assert encoder.card()["max_tokens"] == 6
+
+
+def test_bfloat16_stays_close(folder, encoder):
+    texts = ["a film about space", "crime"]
+    half = SentenceEncoder(model=str(folder), max_tokens=16, device="cpu", dtype="bfloat16").encode(texts)
+    assert half.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(half, axis=1), 1, atol=1e-6)
+    # bfloat16 keeps 8 bits: relative errors of 2^-8 per step leave the cosine within about 1e-3
+    assert ((half * encoder.encode(texts)).sum(1) > 0.998).all()
+
+
+@pytest.mark.parametrize(
+    ("knobs", "word"),
+    [
+        ({"model": None}, "encoder.model is missing"),
+        ({"model": "nowhere"}, "neither a folder"),
+        ({"model": "x/y", "dtype": "int8"}, "encoder.dtype=int8"),
+        ({"model": "x/y", "max_tokens": 2}, "max_tokens=2"),
+    ],
+)
+def test_mistakes_say_what_to_type(knobs, word):
+    with pytest.raises(InputError, match=word):
+        SentenceEncoder(**knobs).encode(["a"])
+
+
+def test_a_folder_without_a_model_is_explained(tmp_path):
+    with pytest.raises(InputError, match="no sentence encoder could be loaded"):
+        SentenceEncoder(model=str(tmp_path), device="cpu").encode(["a"])
+
+
+@pytest.mark.assets
+def test_the_default_encoder_knows_toys_from_crime():
+    knobs = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "encoder" / "minilm.yaml"))
+    knobs.pop("_target_")
+    encoder = SentenceEncoder(**{**knobs, "device": "cpu", "dtype": "float32"})
+    toy, puzzle, crime = encoder.encode(["A toy train for children", "Wooden railway set, ages 3+", "A murder trial"])
+    assert toy @ puzzle > 0.4 > 0.2 > toy @ crime
+    fast = SentenceEncoder(**{**knobs, "device": "cpu", "dtype": "bfloat16"})
+    assert fast.encode(["A toy train for children"])[0] @ toy > 0.999
+
+
+def test_auto_names_the_dtype_that_is_used():
+    encoder = SentenceEncoder(model="x/y", device="cpu", dtype="auto")
+    assert encoder.identity() == {"dtype": str(encoder.dtype).removeprefix("torch.")}
+    assert SentenceEncoder(model="x/y", device="cpu", dtype="float16").identity() == {"dtype": "float16"}
+
+
+def test_a_prompt_stands_before_every_text_and_counts_as_read(folder, encoder):
+    prompted = SentenceEncoder(model=str(folder), max_tokens=6, device="cpu", prompt="a film about ")
+    np.testing.assert_allclose(
+        prompted.encode(["toys", "crime", ""]),
+        encoder.encode(["a film about toys", "a film about crime", ""]),
+        atol=1e-5,
+    )
+    assert prompted.card()["texts_cut"] == 0, "three words, one and two marks: six"
+    prompted.encode(["toys and"])
+    assert prompted.card()["texts_cut"] == 1
+    assert prompted.card()["prompt"] == "a film about "
+
+
+@pytest.fixture(scope="module")
+def prompting(folder, tmp_path_factory):
+    """The same model with prompts of its own, one of them its default."""
+    from sentence_transformers import SentenceTransformer
+
+    out = tmp_path_factory.mktemp("prompting")
+    model = SentenceTransformer(str(folder), device="cpu")
+    model.prompts, model.default_prompt_name = {"query": "a film about ", "passage": "space "}, "passage"
+    model.save(str(out))
+    return str(out)
+
+
+def test_a_models_own_prompts_are_taken_by_name_or_default(prompting, encoder):
+    values = {"model": prompting, "max_tokens": 16, "device": "cpu"}
+    for chosen, before in (({"prompt_name": "query"}, "a film about "), ({}, "space "), ({"prompt": ""}, "")):
+        got = SentenceEncoder(**values, **chosen)
+        np.testing.assert_allclose(got.encode(["toys"]), encoder.encode([before + "toys"]), atol=1e-5)
+        assert got.card()["prompt"] == before
+    default = SentenceEncoder(**values | {"max_tokens": 4})
+    default.encode(["toys and"])
+    assert default.card()["texts_cut"] == 1, "the default prompt's word counts"
+
+
+def test_prompts_that_cannot_be_are_refused(prompting):
+    with pytest.raises(InputError, match=r"encoder\.prompt_name=title: the model has .*query"):
+        SentenceEncoder(model=prompting, device="cpu", prompt_name="title").encode(["toys"])
+    with pytest.raises(InputError, match=r"encoder\.prompt and encoder\.prompt_name"):
+        SentenceEncoder(model=prompting, prompt_name="query", prompt="a")
+
+
+def test_a_table_of_token_vectors_has_no_limit(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu").save(str(tmp_path))
+    static = SentenceEncoder(model=str(tmp_path), max_tokens=3, device="cpu")
+    assert static.encode(["a film about space and toys", ""]).shape == (2, 8)
+    assert (static.card()["max_tokens"], static.card()["texts_cut"]) == (None, 0)
+
+
+def test_positions_bound_the_tokens_that_are_read(folder, tmp_path):
+    """A folder that states more tokens than its model has positions for: 32, and 30 where two are padding's."""
+    import shutil
+
+    stated = tmp_path / "stated"
+    shutil.copytree(folder, stated)
+    for file in stated.rglob("sentence_bert_config.json"):
+        file.unlink()
+    config = stated / "tokenizer_config.json"
+    found = json.loads(config.read_text()) | {"model_max_length": 512}
+    config.write_text(json.dumps(found))
+    long = SentenceEncoder(model=str(stated), max_tokens=256, device="cpu")
+    assert np.isfinite(long.encode(["film " * 100])).all()
+    assert (long.card()["max_tokens"], long.card()["texts_cut"]) == (32, 1)
+    roberta = torch.nn.Sequential()
+    roberta.add_module("position_embeddings", torch.nn.Embedding(32, 4, padding_idx=1))
+    roberta.max_seq_length = None
+    assert _limits(roberta) == [30]
