@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fabricated import part_of, write_run
+from helper.report import part_of, write_run
 
 from pte.artifact import Store, Stored
 from pte.paths import RUN_KEYS
