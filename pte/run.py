@@ -101,7 +101,7 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
 
     from pte.engine import pipeline, tracking
     from pte.engine.plan import LAST
-    from pte.report import run_page, single
+    from pte.report.run import page, single
 
     check_knobs(cfg)
     options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
@@ -111,7 +111,7 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
         return None
     single.show(run_dir, Console())
     if cfg.stage == LAST:
-        print(f"one page with everything: {run_page.write(run_dir)}", flush=True)
+        print(f"one page with everything: {page.write(run_dir)}", flush=True)
     return metrics[f"valid/{cfg.trainer.monitor}"]
 
 

@@ -14,8 +14,9 @@ from helper.report import part_of, write_run
 
 from pte.artifact import Store, Stored
 from pte.paths import RUN_KEYS
-from pte.report import explorer, run_page
-from pte.report.finished import Finished
+from pte.report.run import explorer
+from pte.report.run import page as run_page
+from pte.report.run.finished import Finished
 from pte.schema import Generation, InputError, Profiles, Selection
 
 EVIL = "Aliens </script><img src=x onerror=alert(1)>"

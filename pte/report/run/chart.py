@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from pte.metric.summary import values
 from pte.report.compare import per_user
-from pte.report.finished import Finished
+from pte.report.run.finished import Finished
 from pte.report.shell import packed
 
 LINES = ("#3b82c4", "#d9822b", "#3a9d6e", "#cf5656", "#9368b7", "#2a9fb0", "#c9679e", "#8f9a2f")

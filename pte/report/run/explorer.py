@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pte.report.finished import Finished
+from pte.report.run.finished import Finished
 from pte.report.shell import packed
 from pte.schema import Profiles
 

@@ -15,11 +15,12 @@ from pte.artifact import write_atomic
 from pte.metric.significance import paired_bootstrap
 from pte.metric.summary import values
 from pte.report import format as fmt
-from pte.report import shell, single
+from pte.report import shell
 from pte.report.compare import per_user
-from pte.report.explorer import Explorer
-from pte.report.finished import Finished
 from pte.report.grid import RANKED
+from pte.report.run import single
+from pte.report.run.explorer import Explorer
+from pte.report.run.finished import Finished
 
 METRICS = (("Hit", 10), ("NDCG", 10), ("MRR", 10), ("NDCG", 20))
 NO_FIGURES = "<p class=\"note\">Without figures: plotly is not installed (pip install 'pte[report]').</p>"
@@ -51,7 +52,7 @@ def page(done: Finished) -> str:
     ]
     library = []
     if drawn:
-        from pte.report import chart
+        from pte.report.run import chart
 
         library = [chart.library()]
     explorer = f'<script type="module">{shell.script("explorer.js")}</script>'
@@ -135,7 +136,7 @@ def _metrics(done: Finished) -> list[str]:
 
 def _figures(done: Finished) -> list[str]:
     """All curves, bins and maps the run has the numbers for."""
-    from pte.report import chart
+    from pte.report.run import chart
 
     made: list[str] = []
     training, grpo = done.curve("training"), done.curve("selection")
