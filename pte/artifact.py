@@ -6,8 +6,10 @@ every file) is written last, and one rename publishes the whole: a manifest that
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -20,6 +22,7 @@ from pte.paths import RUN_KEYS
 from pte.schema.error import InputError
 
 MANIFEST = "manifest.json"
+logger = logging.getLogger(__name__)
 
 
 def digest(value: Any) -> str:
@@ -142,20 +145,50 @@ class RecordLog:
     """Append-only JSON records by key, kept as they arrive: a killed writer loses at most the batch in flight.
 
     Every process appends to a shard of its own, so that several may write into one folder. A line that does not parse
-    (a writer was killed in the middle of it) is skipped; of equal keys the first one read wins.
+    (a writer was killed in the middle of it) is skipped; of equal keys the first one read wins. Under `alone`
+    nothing is made twice.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self._records: dict[str, dict[str, Any]] = {}
         self._shard = self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        self._read_to: dict[Path, int] = {}
+        self._read()
+
+    def _read(self) -> None:
+        """Take in what the shards hold beyond what was read of them; a last line without its end may still grow."""
         for shard in sorted(self.folder.glob("*.jsonl")):
-            for line in shard.read_bytes().splitlines():
-                try:
-                    record = json.loads(line)
-                    self._records.setdefault(record["key"], record)
-                except (ValueError, KeyError, TypeError):
-                    continue
+            with shard.open("rb") as file:
+                file.seek(self._read_to.get(shard, 0))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._read_to[shard] = self._read_to.get(shard, 0) + len(line)
+                    try:
+                        record = json.loads(line)
+                        self._records.setdefault(record["key"], record)
+                    except (ValueError, KeyError, TypeError):
+                        continue
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """While no other holder of this name, here or in another process, is at work; then its records are known.
+
+        The lock ends with its process, however that ends.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT)
+        try:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("waiting: another run is asking the same model, and its answers serve this one too")
+                fcntl.flock(held, fcntl.LOCK_EX)
+            self._read()
+            yield
+        finally:
+            os.close(held)
 
     def __len__(self) -> int:
         return len(self._records)

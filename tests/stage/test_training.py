@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helper.training import CONFIG, ITEMS, KilledError, changed, context, same_ends
+from helper.training import CONFIG, ITEMS, KilledError, changed, context, parents, same_ends  # noqa: F401
 from safetensors.torch import load_file
 
 from pte.schema import InputError, Interactions, Split
@@ -317,14 +317,13 @@ def run_processes(tmp_path, parents, config, world, name, script=WORKER):
 @pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [16, 89])  # 89: the last step of 90 sequences has a single one, for one process
 def test_two_processes_equal_one(tmp_path, parents, batch_size):
-    """Without dropout the same steps are taken: gradients are sums over a step, whoever holds which part.
+    """The same steps are taken, dropout included: gradients are sums over a step, whoever holds which part.
 
     Sums in another order differ by fp32 rounding (1e-7 relative). Plain SGD, since Adam would blow up the rounding of
     gradients that are zero in truth (a bias of attention's keys has none) to whole steps.
     """
     config = changed(
         trainer={"strategy": "ddp", "devices": 2, "batch_size": batch_size},
-        backbone={"dropout": 0.0, "attention_dropout": 0.0},
         optimizer={"_target_": "torch.optim.SGD", "lr": 0.5},
     )
     single = {**config, "trainer": {**config["trainer"], "strategy": "auto", "devices": 1}}
