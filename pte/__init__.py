@@ -1,11 +1,7 @@
 """Profile-then-Embedding: can text written by a language model replace ID embeddings in recommendation?"""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pte.api import run
-
-__all__ = ["run"]
 __version__ = "0.2.0"
 
 
