@@ -101,7 +101,8 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     from rich.console import Console
 
     from pte.engine import pipeline, tracking
-    from pte.report import single
+    from pte.engine.plan import LAST
+    from pte.report.run import page, single
 
     check_knobs(cfg)
     options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
@@ -110,6 +111,8 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     if metrics is None:
         return None
     single.show(run_dir, Console())
+    if cfg.stage == LAST:
+        print(f"one page with everything: {page.write(run_dir)}", flush=True)
     return metrics[f"valid/{cfg.trainer.monitor}"]
 
 

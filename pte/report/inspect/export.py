@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pte.report.inspect.stored import Stored
+from pte.artifact import Stored
 from pte.schema import InputError, Interactions, Profiles, Selection
 
 SUFFIX = {"parquet": ".parquet", "jsonl": ".jsonl", "npy": ".npy"}
