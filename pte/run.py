@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hydra
@@ -159,6 +160,15 @@ def main() -> None:
             print(f"{len(failed)} job(s) of the sweep failed:", *failed, sep="\n  ", file=sys.stderr)
     sys.exit(code)
 
+
+class _Callable(ModuleType):
+    """`pte.run` is this module and, for notebooks, a function: one object, whoever imports which first."""
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return importlib.import_module("pte.api").run(*arguments, **keywords)  # which builds on this module
+
+
+sys.modules[__name__].__class__ = _Callable
 
 if __name__ == "__main__":
     main()
