@@ -32,7 +32,11 @@ SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGN
 URL_SECRET = re.compile(  # a user name, or a parameter that is named like a secret
     r"\w+://(?:[^/@\s]+@|\S*[?&][\w-]*(?:key|token|secret|passw(?:or)?d|credential)s?=)", re.IGNORECASE
 )
-READERS = {"show": "pte.report.inspect.show", "export": "pte.report.inspect.export"}  # of one run
+READERS = {
+    "show": "pte.report.inspect.show",
+    "export": "pte.report.inspect.export",
+    "recommend": "pte.engine.recommend",
+}  # of one run
 _main = 0  # the process whose command line this is
 
 

@@ -9,11 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from pte.artifact import Stored
+from pte.engine.recommend import of_user, typed
 from pte.run import refuse_secrets
-from pte.schema import InputError
+from pte.schema import InputError, Interactions, Split
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
@@ -246,3 +249,26 @@ def test_addresses_and_variables_that_hold_a_secret_are_refused_unrepeated(word)
     with pytest.raises(InputError) as refusal:
         refuse_secrets([word])
     assert "hidden" not in str(refusal.value)
+
+
+def test_recommend_says_what_the_metrics_ranked(finished):
+    """The lists kept with the metrics come out again for the same histories, typed by id or by title."""
+    folder, _, run_dir = finished
+    stored = Stored(run_dir)
+    data, cases = Interactions.load(stored.path("interactions")), Split.load(stored.path("split")).test
+    lists = np.load(stored.path("metrics") / "lists.npy")
+    for case, names in ((0, data.items.item_id), (7, data.items.item_id)):
+        history = data.item[data.start[cases.user[case]] : cases.target[case]]
+        done = pte("recommend", "first", "--history", "; ".join(names[i] for i in history), cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == [names[i] for i in lists[case]]
+    assert typed(data, "Thing number 19; i3") == [data.items.item_id.index(name) for name in ("i19", "i3")]
+    for words, said in (
+        ("Thing", "20 items are called Thing"),
+        (" ; ", "type titles"),
+        ("Zzz", "no item is called Zzz"),
+    ):
+        with pytest.raises(InputError, match=said):
+            typed(data, words)
+    with pytest.raises(InputError, match="no such user"):
+        of_user(data, "nobody")
