@@ -66,7 +66,7 @@ def document(title: str, body: Sequence[str], *, foot: Sequence[str] = (), table
     foot: elements for the end of <body>.
     """
     text = "\n".join(body)
-    found = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', text)
+    found = re.findall(r"""<h2 id=["']([^"']+)["']>(.*?)</h2>""", text)
     links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in found)
     contents = f'<nav aria-label="contents">{links}</nav>\n' if found else ""
     before, mark, after = text.partition("<h2 id=")
