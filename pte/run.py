@@ -6,9 +6,9 @@ Imports neither torch nor Lightning, so that composing, `--help` and mistakes an
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +18,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pte.engine import composition, secret, usage
 from pte.paths import CONF_DIR
-from pte.profiler.engine.secret import check_variable
 from pte.schema import InputError
 
-SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
-URL_SECRET = re.compile(  # a user name, or a parameter that is named like a secret
-    r"\w+://(?:[^/@\s]+@|\S*[?&][\w-]*(?:key|token|secret|passw(?:or)?d|credential)s?=)", re.IGNORECASE
-)
 _failed: list[str] = []
-
-
-def refuse_secrets(arguments: list[str]) -> None:
-    """Overrides are written to disk by Hydra, so a secret given as one is refused before anything is written."""
-    for argument in arguments:
-        key, found, value = argument.lstrip("+").partition("=")
-        given = value.strip("'\"")
-        name = key.lstrip("~")
-        if found and URL_SECRET.search(value):
-            raise InputError(
-                f"{name}: a URL with a user name or a secret would be recorded in the run folder: leave it out"
-            )
-        if found and name == "profiler.key_variable" and given not in ("", "null"):
-            check_variable(given)
-        if found and SECRET.search(key) and given not in ("", "null") and not given.startswith("${oc.env:"):
-            raise InputError(
-                f"{key}=... would be recorded in the run folder: export it as NAME and give '{key}=${{oc.env:NAME}}'"
-            )
 
 
 def check_knobs(cfg: DictConfig) -> None:
@@ -70,17 +48,29 @@ def job(cfg: DictConfig) -> float | None:
     try:
         check_knobs(cfg)
         options = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
-        metrics = pipeline.run(cfg, run_dir, options, group=run_dir.parent.name if sweeping else None)
+        typed = list(HydraConfig.get().overrides.task)
+        metrics = pipeline.run(cfg, run_dir, options, run_dir.parent.name if sweeping else None, typed)
         if metrics is None:
             return None
         single.show(run_dir, Console())
         return metrics[f"valid/{cfg.trainer.monitor}"]
     except (InputError, OmegaConfBaseException) as error:
         print(f"\nERROR: {error}\n", file=sys.stderr)
+        write_down(run_dir, str(error))
         if not sweeping:
             raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
         _failed.append(str(run_dir))  # a sweep goes on with its other jobs and fails at its end
         return float("nan")
+    except Exception as error:
+        write_down(run_dir, f"{type(error).__name__}: {error}")
+        raise
+
+
+def write_down(run_dir: Path, reason: str) -> None:
+    """The reason of a failure, into the run's log, where `pte compare` sends people."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / "run.log").open("a", encoding="utf-8") as file:
+        file.write(f"{time.strftime('%H:%M:%S')} ERROR: {secret.redacted(reason)}\n")
 
 
 def _terminate(signum: int, frame: Any) -> None:
@@ -99,7 +89,11 @@ def main() -> None:
 
             command.main(sys.argv[2:], provenance.commit())
         else:
-            refuse_secrets(sys.argv[1:])
+            secret.refuse_words(sys.argv[1:])
+            if {"-h", "--help"} & set(sys.argv[1:]):
+                print(usage.text())
+                return
+            composition.check(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
     except InputError as error:
         code = 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pte.run import refuse_secrets
+from pte.engine.secret import refuse_words
 from pte.schema import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -203,5 +203,5 @@ def test_a_users_own_options_come_from_config_dir(finished):
 )  # fmt: skip
 def test_addresses_and_variables_that_hold_a_secret_are_refused_unrepeated(word):
     with pytest.raises(InputError) as refusal:
-        refuse_secrets([word])
+        refuse_words([word])
     assert "hidden" not in str(refusal.value)

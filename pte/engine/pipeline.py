@@ -6,7 +6,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
-from pte.engine import dry_run, launch, plan, provenance, run_folder
+from pte.engine import dry_run, idle, launch, plan, provenance, run_folder, secret
 from pte.engine.build import builder, construct
 from pte.engine.device import process_count
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
@@ -30,7 +30,7 @@ AUTO = "pte.profiler.auto"  # the marker of profiler=auto
 def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path, lock: int) -> Path:
     """Run one stage and publish what it made; training on several devices goes to a process group of its own."""
     processes = process_count(config["trainer"]) if step.name == "training" else 1
-    facts: dict[str, Any] = {"parents": step.parents, "knobs": step.knobs, **provenance.facts()}
+    facts: dict[str, Any] = {"parents": step.parents, "knobs": secret.redacted(step.knobs), **provenance.facts()}
     began = time.perf_counter()
     with store.publish(step.name, step.key, facts) as out:
         context = replace(context, out=out)
@@ -174,15 +174,18 @@ class Run:
 
 
 def run(
-    cfg: DictConfig, run_dir: Path, options: Mapping[str, str], group: str | None = None
+    cfg: DictConfig, run_dir: Path, options: Mapping[str, str], group: str | None = None, typed: Sequence[str] = ()
 ) -> dict[str, float] | None:
     """Plan, do what is missing, deliver. Returns the metrics, None where the run was asked to stop before them.
 
-    options: which option of each config group was chosen. group: the sweep this run is a job of.
+    options: which option of each config group was chosen. group: the sweep this run is a job of. typed: the
+    overrides, of which those that change nothing are told.
     """
     this = Run(cfg, run_dir, options, group)
     target = this.target
     this.say(f"run folder    {run_dir}")
+    for note in idle.notes(this.config, typed, "selection" in plan.stage_names(this.config)):
+        this.say(f"note: {note}")
     this.resolve()
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
