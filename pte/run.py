@@ -92,7 +92,8 @@ def main() -> None:
             secret.refuse_words(sys.argv[1:])
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(usage.text())
-                return
+                sys.exit(0)
+            sys.argv[1:] = composition.ordered(sys.argv[1:])
             composition.check(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
     except InputError as error:

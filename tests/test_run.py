@@ -106,7 +106,7 @@ def test_a_damaged_artefact_is_made_again(finished, damage):
 
 
 MISTAKES = {
-    "unknown dataset": (["dataset=Toyz"], "Could not find 'dataset/Toyz'"),
+    "unknown dataset": (["dataset=Toyz"], "dataset=Toyz: there is no such option; did you mean dataset=Toys?"),
     "mistyped option": (["backbone.layerz=3"], "layerz"),
     "mistyped stage": (["until=embedings"], "there is no such stage"),
     "missing data": (["dataset=Toys", *TINY], "PTE_DATA"),

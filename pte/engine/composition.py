@@ -18,13 +18,19 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine import secret
 from pte.paths import CONF_DIR
 from pte.schema import InputError
+
+
+def ordered(words: list[str]) -> list[str]:
+    """Flags first: Hydra does not read overrides on both sides of one, as in `backbone=a,b -m seed=0,1`."""
+    overrides = get_args_parser().parse_intermixed_args(words).overrides
+    return [*(word for word in words if word not in overrides), *overrides]
 
 
 def check(words: list[str]) -> None:
@@ -75,7 +81,7 @@ def check_folder(folder: Path) -> None:
 def _parsed(word: str) -> Override:
     try:
         return OverridesParser.create().parse_override(word)
-    except OverrideParseException:
+    except HydraException:  # of the parser, or of the lexer below it
         raise InputError(
             f"{word}: cannot be read as NAME=VALUE; a value with blanks, commas, brackets or letters beyond ASCII needs"
             f""" double quotes inside single ones: '{word.partition("=")[0]}="..."'"""
@@ -105,10 +111,8 @@ def _composed(name: str, words: list[str]) -> Any:
         options = list(error.options or [])
         if not group or not options:
             raise InputError(_first_line(error)) from None
-        listed = f"; {group} has {', '.join(options)}"
-        raise InputError(
-            f"{group}={option}: there is no such option{suggestion(option, options, group)}{listed}"
-        ) from None
+        close = suggestion(option, options, group) or f"; {group} has {', '.join(options)}"
+        raise InputError(f"{group}={option}: there is no such option{close}") from None
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
         found = re.search(r"Could not (?:override|append to|delete) '?([\w.@/]+)'?", str(error))
         if not found:
@@ -119,7 +123,7 @@ def _composed(name: str, words: list[str]) -> Any:
 
 
 def suggestion(typed: str, known: list[str], group: str = "") -> str:
-    """ "; did you mean X?", where something is spelt alike; a knob typed without its group is found by its last part."""
+    """What is spelt alike, as a question; a knob typed without its group is found by its last part."""
     last = [name for name in known if name.rpartition(".")[2] == typed]
     close = last[:3] or get_close_matches(typed, known, n=1, cutoff=0.6)
     if not close:

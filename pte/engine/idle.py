@@ -50,7 +50,7 @@ def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[s
                     f"{word} changes nothing under {other}={str(config[own][last]).lower()}: it is for {usual}"
                 )
     if text and config["profiler"].get("num_candidates") == 1 and config["selector"]["_target_"].endswith(".GRPO"):
-        found.append("profiler.num_candidates=1 leaves selector=grpo nothing to choose: the result is selector=first's")
+        found.append("profiler.num_candidates=1 leaves selector=grpo nothing to choose: it gives what first gives")
     return found
 
 

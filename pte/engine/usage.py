@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from pte.paths import CONF_DIR
 
 TEXT = """\
@@ -22,7 +24,7 @@ Groups and options ({conf}):
   --config-dir FOLDER adds options of your own; --cfg job prints the configuration; --hydra-help tells the rest.
 
 Examples:
-  pte dataset=custom dataset.interactions=my/interactions.csv dataset.items=my/items.csv backbone=markov representation=id
+  pte dataset=custom dataset.interactions=my/inter.csv dataset.items=my/items.csv backbone=markov representation=id
   pte dataset=Toys backbone=sasrec representation=id plan=true
   pte -m backbone=sasrec,dreamrec seed=0,1,2
 A value with blanks, commas or letters beyond ASCII is quoted twice: 'dataset.items="my items.csv"'.
@@ -34,5 +36,5 @@ def text() -> str:
     lines = []
     for folder in sorted(path for path in CONF_DIR.iterdir() if path.is_dir()):
         options = " ".join(sorted(file.stem for file in folder.glob("*.yaml")))
-        lines.append(f"  {folder.name:<15} {options}")
+        lines += textwrap.wrap(options, 100, initial_indent=f"  {folder.name:<15} ", subsequent_indent=" " * 18)
     return TEXT.format(conf=CONF_DIR, groups="\n".join(lines))
