@@ -17,7 +17,8 @@ ROWS = "user_id,item_id,timestamp\n" + "".join(
 ID = ["representation=id"]
 TEXT = ["profiler=template", "representation=llm_only"]
 LLM_ESR, ALPHAFUSE, WHITENREC, CONCAT, RLMREC = (
-    ["profiler=template", f"representation={name}"] for name in ("llm_esr", "alphafuse", "whitenrec", "concat", "rlmrec_con")
+    ["profiler=template", f"representation={name}"]
+    for name in ("llm_esr", "alphafuse", "whitenrec", "concat", "rlmrec_con")
 )
 DREAMREC = ["backbone=dreamrec", *ID]
 MARKOV = ["backbone=markov", *ID]
@@ -53,7 +54,7 @@ MISTAKES = [  # the mistake, last, and what goes before it
     (TEXT, "reward.weights.distinct=-1"), (TEXT, "reward.width=100000"), (TEXT, "reward.parts.format.min_words=99"),
     (ID, "protocol.withhold=-1"), (ID, "protocol.min_length=2"),
     # files and secrets
-    (ID, "paths.outputs=/dev/null/x"), (ID, "dataset.items=nowhere.csv"), (ID, "dataset.title=Title"),
+    (ID, "paths.outputs=/dev/null/x"), (ID, "dataset.items=nowhere.csv"),
     (ID, "dataset.licence=https://token:pw-hidden@host/x"), (TEXT, "+profiler.headers.Authorization=pw-hidden-value"),
 ]  # fmt: skip
 
