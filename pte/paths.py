@@ -18,3 +18,6 @@ def cache_dir() -> Path:
         return Path(explicit).expanduser().resolve()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base).expanduser() if base else Path.home() / ".cache") / "pte"
+
+
+RUN_KEYS = "keys.json"  # in a run folder: the store it used and the key of every stage

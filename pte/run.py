@@ -1,14 +1,17 @@
 """The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
-`pte compare RUN RUN ...` tells finished runs apart.
+`pte compare RUN RUN ...` tells finished runs apart, `pte show RUN user|item NAME` looks into one, `pte export
+profiles|vectors RUN` takes texts and vectors out.
 
 Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
 """
 
 from __future__ import annotations
 
+import importlib
+import os
 import signal
 import sys
-import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +22,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine import composition, secret, usage
+from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
 from pte.schema import InputError
 
-_failed: list[str] = []
+READERS = {"show": "pte.report.inspect.show", "export": "pte.report.inspect.export"}  # of one run
+_main = 0  # the process whose command line this is
 
 
 def check_knobs(cfg: DictConfig) -> None:
@@ -37,40 +42,57 @@ def check_knobs(cfg: DictConfig) -> None:
 
 
 def job(cfg: DictConfig) -> float | None:
-    """One resolved configuration, run to its end. Returns the monitored validation metric for sweepers."""
+    """One resolved configuration, run to its end. Returns the monitored validation metric for sweepers.
+
+    A job of a sweep that fails raises JobError: the launcher goes on with the others, and the sweeper knows.
+    """
+    from pte.engine import sweep
+    from pte.engine.run_log import run_log
+
+    hydra_config = HydraConfig.get()
+    run_dir, sweeping = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.MULTIRUN
+    if os.getpid() != _main:  # a launcher's worker: it and its groups end with the sweep
+        end_with(os.getppid())
+    sweep.forget_reason(run_dir)
+    try:
+        with run_log(run_dir / "run.log"):
+            return _measured(cfg, run_dir, hydra_config)
+    except Exception as error:
+        known = isinstance(error, InputError | OmegaConfBaseException)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        if known:
+            print(f"\nERROR: {reason}\n", file=sys.stderr)
+        if not sweeping:
+            if known:
+                raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
+            raise
+        if not known:
+            traceback.print_exc()
+        sweep.keep_reason(run_dir, reason)
+        raise sweep.JobError(reason) from None
+
+
+def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float | None:
+    """The run, its table on the terminal, and the monitored validation metric."""
     from rich.console import Console
 
-    from pte.engine import pipeline
+    from pte.engine import pipeline, tracking
     from pte.report import single
 
-    run_dir = Path(HydraConfig.get().runtime.output_dir)
-    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
-    try:
-        check_knobs(cfg)
-        options = {k: v for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
-        typed = list(HydraConfig.get().overrides.task)
-        metrics = pipeline.run(cfg, run_dir, options, run_dir.parent.name if sweeping else None, typed)
-        if metrics is None:
-            return None
-        single.show(run_dir, Console())
-        return metrics[f"valid/{cfg.trainer.monitor}"]
-    except (InputError, OmegaConfBaseException) as error:
-        print(f"\nERROR: {error}\n", file=sys.stderr)
-        write_down(run_dir, str(error))
-        if not sweeping:
-            raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
-        _failed.append(str(run_dir))  # a sweep goes on with its other jobs and fails at its end
-        return float("nan")
-    except Exception as error:
-        write_down(run_dir, f"{type(error).__name__}: {error}")
-        raise
+    check_knobs(cfg)
+    options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
+    group = run_dir.parent.name if hydra_config.mode == RunMode.MULTIRUN else None
+    metrics = pipeline.run(cfg, run_dir, tracking.Identity(options, _typed(hydra_config), group))
+    if metrics is None:
+        return None
+    single.show(run_dir, Console())
+    return metrics[f"valid/{cfg.trainer.monitor}"]
 
 
-def write_down(run_dir: Path, reason: str) -> None:
-    """The reason of a failure, into the run's log, where `pte compare` sends people."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / "run.log").open("a", encoding="utf-8") as file:
-        file.write(f"{time.strftime('%H:%M:%S')} ERROR: {secret.redacted(reason)}\n")
+def _typed(hydra_config: DictConfig) -> list[str]:
+    """What this job would be typed as: its own overrides, of a sweep or not, and a folder of one's own options."""
+    folders = [s.path for s in hydra_config.runtime.config_sources if s.provider == "command-line"]
+    return [*(f"--config-dir={os.path.relpath(folder)}" for folder in folders), *hydra_config.overrides.task]
 
 
 def _terminate(signum: int, frame: Any) -> None:
@@ -79,6 +101,8 @@ def _terminate(signum: int, frame: Any) -> None:
 
 def main() -> None:
     """Console entry. Exit status: 0 done, 2 a user's mistake, 1 another failure, 130 interrupted."""
+    global _main
+    _main = os.getpid()
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGINT, _terminate)  # a shell's background job would ignore it otherwise
     code: int | str | None = 0
@@ -88,6 +112,8 @@ def main() -> None:
             from pte.report import command
 
             command.main(sys.argv[2:], provenance.commit())
+        elif sys.argv[1:2] and sys.argv[1] in READERS:
+            importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
         else:
             secret.refuse_words(sys.argv[1:])
             if {"-h", "--help"} & set(sys.argv[1:]):
@@ -99,12 +125,17 @@ def main() -> None:
     except InputError as error:
         code = 2
         print(f"\nERROR: {error}\n", file=sys.stderr)
+    except SystemExit as left:
+        code = left.code
     except KeyboardInterrupt:
         code = 130
         print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)
-    if _failed:
-        code = 1
-        print(f"{len(_failed)} job(s) of the sweep failed: {', '.join(_failed)}", file=sys.stderr)
+    if "pte.engine.sweep" in sys.modules:  # `--help` and mistakes answer without it
+        from pte.engine import sweep
+
+        if failed := sweep.failures():
+            code = code or 1
+            print(f"{len(failed)} job(s) of the sweep failed:", *failed, sep="\n  ", file=sys.stderr)
     sys.exit(code)
 
 

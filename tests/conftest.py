@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -47,3 +51,32 @@ def twelve_split() -> Split:
         valid=Cases(user=user, target=np.array([3, 7], np.int64), tied=np.array([False, False])),
         test=Cases(user=user, target=np.array([4, 8], np.int64), tied=np.array([True, False])),
     )
+
+
+@pytest.fixture(autouse=True)
+def _package_lines(caplog):
+    """caplog.messages: every line that the package logs."""
+    caplog.set_level(logging.INFO, "pte")
+
+
+@pytest.fixture
+def on_line():
+    """`with on_line(react)`: every line that the package logs meanwhile is handed to `react`, which may raise."""
+
+    class Reaction(logging.Handler):
+        def __init__(self, react: Callable[[str], object]) -> None:
+            super().__init__()
+            self.react = react
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.react(record.getMessage())
+
+    @contextmanager
+    def listening(react: Callable[[str], object]) -> Iterator[None]:
+        logging.getLogger("pte").addHandler(handler := Reaction(react))
+        try:
+            yield
+        finally:
+            logging.getLogger("pte").removeHandler(handler)
+
+    return listening

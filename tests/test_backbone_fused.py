@@ -34,7 +34,7 @@ class Reader(nn.Module):
 
 
 def fused(experts=EXPERTS, vectors=VECTORS, **knobs) -> Fused:
-    usual = {"neighbors": 2, "holdout": 5, "candidates": N, "history_gate": True, "ridge": 1e-3}
+    usual = {"neighbors": 2, "candidates": N, "history_gate": True, "ridge": 1e-3}
     model = Fused(
         representation=nn.Module(), num_items=N, length=50, experts=experts, reader=Reader,
         memory=functools.partial(Markov, length=50, **MEMORY),
@@ -167,7 +167,7 @@ def test_gates_need_a_row():
 
 @pytest.mark.parametrize(
     ("knobs", "word"),
-    [({"experts": ["oracle"]}, "oracle"), ({"experts": []}, "empty"), ({"holdout": 0}, "holdout"),
+    [({"experts": ["oracle"]}, "oracle"), ({"experts": []}, "empty"),
      ({"ridge": 0}, "ridge"), ({"neighbors": 0}, "neighbors"), ({"candidates": 0}, "candidates")],
 )  # fmt: skip
 def test_mistakes_are_named(knobs, word):
@@ -183,7 +183,7 @@ def test_likeness_needs_vectors():
 def test_nothing_scores_before_it_is_counted():
     model = Fused(
         representation=nn.Module(), num_items=N, length=50, experts=["memory"], reader=None, likeness={},
-        memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, holdout=1, candidates=1,
+        memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, candidates=1,
         history_gate=False, ridge=1e-3,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="fit comes before score"):

@@ -80,18 +80,18 @@ def test_other_ids_beside_an_npy_are_another_identity(tmp_path):
     assert imported(write(tmp_path, "npy", IDS[::-1])).identity() != before
 
 
-def test_the_stage_reads_no_profile(tmp_path, twelve):
+def test_the_stage_reads_no_profile(tmp_path, twelve, caplog):
     folders = {"interactions": tmp_path / "interactions", "profiles": tmp_path / "absent"}
     for name in ("interactions", "out"):
         (tmp_path / name).mkdir()
     twelve.save(folders["interactions"])
-    encoder, lines = imported(write(tmp_path, "parquet")), []
+    encoder = imported(write(tmp_path, "parquet"))
     config = {"encoder": {}, "encoded": ["item"]}
-    embeddings.run(Context(config, folders, tmp_path / "out", tmp_path, lambda group: encoder, [], lines.append))
+    embeddings.run(Context(config, folders, tmp_path / "out", tmp_path, lambda group: encoder, []))
     got = Embeddings.load(tmp_path / "out")
     assert got.item.shape == (7, 1, 2)
     assert got.user is got.metadata is None
-    assert "cannot be proven" in lines[-1]
+    assert "cannot be proven" in caplog.messages[-1]
 
 
 def test_profiles_beside_imported_vectors_are_refused_before_they_are_made():

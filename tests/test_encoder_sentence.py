@@ -1,11 +1,13 @@
 """A tiny random encoder checks the rules; the real one, where it is at hand, checks what the vectors mean."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 
-from pte.encoder.sentence import SentenceEncoder
+from pte.encoder.sentence import SentenceEncoder, _limits
 from pte.paths import CONF_DIR
 from pte.schema import InputError
 
@@ -111,3 +113,79 @@ def test_auto_names_the_dtype_that_is_used():
     encoder = SentenceEncoder(model="x/y", device="cpu", dtype="auto")
     assert encoder.identity() == {"dtype": str(encoder.dtype).removeprefix("torch.")}
     assert SentenceEncoder(model="x/y", device="cpu", dtype="float16").identity() == {"dtype": "float16"}
+
+
+def test_a_prompt_stands_before_every_text_and_counts_as_read(folder, encoder):
+    prompted = SentenceEncoder(model=str(folder), max_tokens=6, device="cpu", prompt="a film about ")
+    np.testing.assert_allclose(
+        prompted.encode(["toys", "crime", ""]),
+        encoder.encode(["a film about toys", "a film about crime", ""]),
+        atol=1e-5,
+    )
+    assert prompted.card()["texts_cut"] == 0, "three words, one and two marks: six"
+    prompted.encode(["toys and"])
+    assert prompted.card()["texts_cut"] == 1
+    assert prompted.card()["prompt"] == "a film about "
+
+
+@pytest.fixture(scope="module")
+def prompting(folder, tmp_path_factory):
+    """The same model with prompts of its own, one of them its default."""
+    from sentence_transformers import SentenceTransformer
+
+    out = tmp_path_factory.mktemp("prompting")
+    model = SentenceTransformer(str(folder), device="cpu")
+    model.prompts, model.default_prompt_name = {"query": "a film about ", "passage": "space "}, "passage"
+    model.save(str(out))
+    return str(out)
+
+
+def test_a_models_own_prompts_are_taken_by_name_or_default(prompting, encoder):
+    values = {"model": prompting, "max_tokens": 16, "device": "cpu"}
+    for chosen, before in (({"prompt_name": "query"}, "a film about "), ({}, "space "), ({"prompt": ""}, "")):
+        got = SentenceEncoder(**values, **chosen)
+        np.testing.assert_allclose(got.encode(["toys"]), encoder.encode([before + "toys"]), atol=1e-5)
+        assert got.card()["prompt"] == before
+    default = SentenceEncoder(**values | {"max_tokens": 4})
+    default.encode(["toys and"])
+    assert default.card()["texts_cut"] == 1, "the default prompt's word counts"
+
+
+def test_prompts_that_cannot_be_are_refused(prompting):
+    with pytest.raises(InputError, match=r"encoder\.prompt_name=title: the model has .*query"):
+        SentenceEncoder(model=prompting, device="cpu", prompt_name="title").encode(["toys"])
+    with pytest.raises(InputError, match=r"encoder\.prompt and encoder\.prompt_name"):
+        SentenceEncoder(model=prompting, prompt_name="query", prompt="a")
+
+
+def test_a_table_of_token_vectors_has_no_limit(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu").save(str(tmp_path))
+    static = SentenceEncoder(model=str(tmp_path), max_tokens=3, device="cpu")
+    assert static.encode(["a film about space and toys", ""]).shape == (2, 8)
+    assert (static.card()["max_tokens"], static.card()["texts_cut"]) == (None, 0)
+
+
+def test_positions_bound_the_tokens_that_are_read(folder, tmp_path):
+    """A folder that states more tokens than its model has positions for: 32, and 30 where two are padding's."""
+    import shutil
+
+    stated = tmp_path / "stated"
+    shutil.copytree(folder, stated)
+    for file in stated.rglob("sentence_bert_config.json"):
+        file.unlink()
+    config = stated / "tokenizer_config.json"
+    found = json.loads(config.read_text()) | {"model_max_length": 512}
+    config.write_text(json.dumps(found))
+    long = SentenceEncoder(model=str(stated), max_tokens=256, device="cpu")
+    assert np.isfinite(long.encode(["film " * 100])).all()
+    assert (long.card()["max_tokens"], long.card()["texts_cut"]) == (32, 1)
+    roberta = torch.nn.Sequential()
+    roberta.add_module("position_embeddings", torch.nn.Embedding(32, 4, padding_idx=1))
+    roberta.max_seq_length = None
+    assert _limits(roberta) == [30]

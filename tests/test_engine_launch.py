@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from pte.engine import launch
+from pte.engine.process import launch
 from pte.schema import InputError
 from pte.schema.context import Context
 
 STAGE = """
-import json, os, time
+import json, logging, os, time
 READS = ()
 
 def run(context):
     rank = int(os.environ["RANK"])
     for logger in context.loggers:
         logger.log_metrics({"train/loss": 0.5}, step=7)
+    logging.getLogger("pte.stage.acting").info(f"a line of process {rank}")
     act = json.loads((context.work / "act.json").read_text())
     fds = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
     held = [os.readlink(fd) for fd in fds if os.path.exists(fd)]
@@ -35,7 +36,7 @@ def run(context):
 PARENT = """
 import signal, sys, os
 from pathlib import Path
-from pte.engine import launch
+from pte.engine.process import launch
 from pte.schema.context import Context
 
 def leave(signum, frame):
@@ -44,7 +45,7 @@ def leave(signum, frame):
 signal.signal(signal.SIGTERM, leave)
 signal.signal(signal.SIGINT, leave)
 work = Path(sys.argv[1])
-context = Context({}, {}, work, work, None, [], print)
+context = Context({}, {}, work, work, None, [])
 launch.launch("acting", context, {}, 2, work / "log", os.open(work, os.O_RDONLY))
 """
 
@@ -66,7 +67,7 @@ def work(tmp_path, monkeypatch):
 
 def start(work, loggers=(), **act):
     (work / "act.json").write_text(json.dumps(act))
-    context = Context({}, {}, work, work, None, loggers, print)
+    context = Context({}, {}, work, work, None, loggers)
     launch.launch("acting", context, {}, 2, work / "log", os.open(work, os.O_RDONLY))
 
 
@@ -92,7 +93,7 @@ def gone(pid, seconds=10):
     return False
 
 
-def test_rows_of_the_first_process_arrive_and_all_hold_the_lock(work):
+def test_rows_of_the_first_process_arrive_and_all_hold_the_lock(work, capfd):
     rows = []
 
     class Logger:
@@ -101,6 +102,7 @@ def test_rows_of_the_first_process_arrive_and_all_hold_the_lock(work):
 
     start(work, [Logger()])
     assert rows == [({"train/loss": 0.5}, 7)]
+    assert (work / "log").read_text()[9:] == capfd.readouterr().out == "a line of process 0\n"
     for rank in (0, 1):
         found = facts(work, rank)
         assert found["world"] == "2"

@@ -7,37 +7,69 @@ from pathlib import Path
 
 import pytest
 
-from pte.train.logger import finish, log_summary, log_table, wandb_logger
+from pte.engine.tracking import Identity, flat_config
+from pte.train.curve import log_row
+from pte.train.logger import finish, log_figures, log_table, wandb_logger
+
+MONITOR = "masked/all/NDCG@10"
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """A finished offline run as W&B's reader shows it."""
+def inspect(folder, *options):
+    command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", *options, "--json", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(params=[True, False])
+def run(tmp_path, monkeypatch, request):
+    """The folder of a finished offline run, and whether it succeeded."""
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    logger = wandb_logger(project="pte", mode="auto", name="n", save_dir=str(tmp_path), group="sweep")
-    logger.log_hyperparams({"seed": 3, "stage_key": {"training": "abc"}})
-    for step, loss in ((1, 0.5), (2, 0.25)):
-        logger.log_metrics({"train/loss": loss}, step=step)
+    identity = Identity({"backbone": "sasrec", "representation": "id"}, ["seed=3", "paths.store=x"], "sweep")
+    logger = wandb_logger(project="pte", mode="auto", save_dir=str(tmp_path), **identity.for_wandb(None))
+    logger.log_hyperparams(flat_config({"dataset": {"_target_": "x", "token": "s3cr3t", "k": 5}}, {"dataset": "Toys"}))
+    for epoch, step in ((0, 40), (1, 80)):
+        log_row([logger], "selection", {"epoch": epoch, "step": step, "kl": 0.125})
+    for epoch, step in ((0, 6), (1, 12)):
+        log_row([logger], "training", {"epoch": epoch, "step": step, "train/loss": 0.5, f"valid/{MONITOR}": 0.25})
     log_table([logger], "profiles", ["text", "chosen"], [["a profile", True]])
-    log_summary([logger], {"test/masked/all/NDCG@10": 0.0625})
-    finish([logger])
-    folder = next((tmp_path / "wandb").glob("offline-run-*"))
-    command = [str(Path(sys.executable).parent / "wandb"), "leet", "inspect", "--summary", "--json", str(folder)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout), folder
+    figures = {f"valid/{MONITOR}": 0.375, f"test/{MONITOR}": 0.0625, "test/masked/tail_items/NDCG@10": 0.5,
+               "test/masked/tail_items/Hit@5": 0.75, "test/unmasked/all/Hit@10": 0.875}  # fmt: skip
+    log_figures([logger], figures, MONITOR, step=12)
+    finish([logger], request.param)
+    return next((tmp_path / "wandb").glob("offline-run-*")), request.param
 
 
-def test_offline_run_holds_config_metrics_and_table(run):
-    shown, folder = run
-    assert shown["config"]["seed"] == 3
-    assert shown["config"]["stage_key"]["training"] == "abc"
-    text = json.dumps(shown)
-    assert "0.0625" in text
-    assert "train/loss" in text
-    table = json.loads(next(folder.rglob("*.table.json")).read_text())
-    assert table["data"] == [["a profile", True]]
+def test_an_offline_run_reads_back(run):
+    folder, succeeded = run
+    shown = json.loads(inspect(folder, "--summary"))
+    assert (shown["state"], shown["exit_code"]) == (("finished", 0) if succeeded else ("failed", 1))
+    assert shown["config"] == {"dataset": "Toys", "dataset.k": 5, "dataset.token": "***"}
+    assert (shown["name"], shown["tags"]) == ("seed=3", ["seed=3"])
+    told = {k: v for k, v in shown["summary"].items() if "/" in k}
+    assert told == {f"valid/{MONITOR}": 0.375, f"test/{MONITOR}": 0.0625, "test/masked/tail_items/NDCG@10": 0.5}
+    tables = {file.name.split("_")[0]: json.loads(file.read_text())["data"] for file in folder.rglob("*.table.json")}
+    assert tables["profiles"] == [["a profile", True]]
+    assert ["test", "unmasked", "all", "Hit@10", 0.875] in tables["figures"]
+
+
+def test_every_stage_has_an_axis_of_its_own(run):
+    records = [json.loads(line) for line in inspect(run[0]).splitlines()]
+    text = json.dumps(records)
+    axes = {m["glob_name"]: m["step_metric"] for m in _find(records, "glob_name")}
+    assert axes["valid/*"] == axes["train/*"] == "training/step"
+    assert axes["selection/*"] == "selection/step"
+    assert "trainer/global_step" not in text
+    assert '"sweep"' in text
+    assert '"id/sasrec"' in text
+    assert "s3cr3t" not in text
+
+
+def _find(value, key):
+    """Every mapping that has `key`, however deep."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [*([value] if isinstance(value, dict) and key in value else []), *(f for p in parts for f in _find(p, key))]
 
 
 def test_an_unknown_mode_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"logger\.wandb\.mode=onlin"):
-        wandb_logger(project="pte", mode="onlin", name=None, save_dir=str(tmp_path), group=None)
+        wandb_logger(project="pte", mode="onlin", save_dir=str(tmp_path))

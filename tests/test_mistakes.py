@@ -24,7 +24,8 @@ DREAMREC = ["backbone=dreamrec", *ID]
 MARKOV = ["backbone=markov", *ID]
 MISTAKES = [  # the mistake, last, and what goes before it
     # names
-    (ID, "backbone=markof"), (ID, "datset=Toys"), (ID, "backbone.layerz=3"), (ID, "trainer.max_epoch=3"), (ID, "lr=0.1"),
+    (ID, "backbone=markof"), (ID, "datset=Toys"), (ID, "backbone.layerz=3"), (ID, "trainer.max_epoch=3"),
+    (ID, "lr=0.1"),
     (ID, "until=embedings"), (ID, "stage=metric"), (ID, "ranking=sampeld"), (ID, "optimizer=adm"),
     # sizes and shares of the model
     (ID, "representation.width=63"), (ID, "representation.width=0"), (ID, "representation.std=0"),
@@ -39,7 +40,8 @@ MISTAKES = [  # the mistake, last, and what goes before it
     (DREAMREC, "backbone.uncondition=2"), ([*DREAMREC, "backbone.sampler=ddim"], "backbone.stride=9999"),
     (["backbone=fused", "profiler=template"], "backbone.likeness.recency=2"),
     (TEXT, "representation.components=100000"), (TEXT, "representation.head=foo"), (TEXT, "representation.eps=-1"),
-    (ALPHAFUSE, "representation.null_dim=99"), (WHITENREC, "representation.groups=7"), (LLM_ESR, "representation.heads=3"),
+    (ALPHAFUSE, "representation.null_dim=99"), (WHITENREC, "representation.groups=7"),
+    (LLM_ESR, "representation.heads=3"),
     (CONCAT, "representation.id_share=1.5"), (RLMREC, "representation.temperature=0"),
     # training
     (ID, "optimizer.lr=-1"), (ID, "optimizer.lr=1e30"), (ID, "optimizer.betas=[0.9]"), (ID, "trainer.warmup=5"),
@@ -68,7 +70,6 @@ def pte(tmp_path, monkeypatch, capfd):
     own = ["dataset=custom", "dataset.interactions=inter.csv", "dataset.items=items.csv", "logger=none"]
 
     def command(*words):
-        run._failed.clear()
         monkeypatch.setattr(sys, "argv", ["pte", *own, *words])
         with pytest.raises(SystemExit) as left:
             run.main()
@@ -140,7 +141,8 @@ def test_a_knob_that_is_read_is_not_told(words, pte):
 SECRETS = [
     "base_url: http://user:pw-hidden@host/v1", "api_key: pw-hidden", "headers: {Authorization: Bearer pw-hidden-0123}",
     "headers: [x, 'Bearer pw-hidden-0123']", "url: https://host/x?access_token=pw-hidden", "password: pw-hidden",
-    "note: hf_pw-hidden0123456789abc", "url: https://host/x?a=1&sig=pw-hidden", "cookie: pw-hidden", "private_key: pw-hidden",
+    "note: hf_pw-hidden0123456789abc", "url: https://host/x?a=1&sig=pw-hidden", "cookie: pw-hidden",
+    "private_key: pw-hidden",
 ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def test_options_are_short():
 def test_the_default_model_writes_a_small_catalogue(twelve, twelve_split, tmp_path):
     """SmolLM2-135M-Instruct out of its wheel: unpacked once, K = 2, fluent enough that most answers are usable."""
     profiler = instantiate(values("transformers") | {"num_candidates": 2}, _convert_="all")
-    found = profiler.profile(visible_view(twelve, twelve_split), log=RecordLog(tmp_path), say=print)
+    found = profiler.profile(visible_view(twelve, twelve_split), log=RecordLog(tmp_path))
     assert sum(g.parsed for g in found.generations) >= 0.8 * len(found.generations)
     assert found.item[1][0].startswith("Toy Story (Animation). This is")
     assert profiler.engine.causal.context == 8192

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from pte.profiler.auto import resolve_auto
-from pte.profiler.loop import NOBODY, Leg, Loop, Stored, account, count_generations, facts, legs, play, workload
+from pte.profiler.base import Completion
+from pte.profiler.loop import NOBODY, Leg, Loop, Stored, count_generations, legs, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.text.account import account, facts
 from pte.schema import InputError, Items, View, visible_view
+
+SORRY = Completion("I'm sorry, but no.", 5)
 
 
 def make_loop(**changes) -> Loop:
@@ -32,7 +36,7 @@ def numbered(asked: list):
 
     def answer(asks):
         asked.append(list(asks))
-        return [known.setdefault(a, f" thing number {len(asked)} {i}.") for i, a in enumerate(asks)]
+        return [known.setdefault(a, Completion(f" thing number {len(asked)} {i}.", 5)) for i, a in enumerate(asks)]
 
     return answer
 
@@ -91,9 +95,8 @@ def test_candidates_take_forms_and_temperatures_in_turn(view):
 
 def test_an_unusable_answer_falls_back_and_is_counted(view):
     def answer(asks):
-        return [
-            "" if a.prompt.data.startswith('Title: "Heat"') and a.candidate == 0 else " a good thing." for a in asks
-        ]
+        heat = [a.prompt.data.startswith('Title: "Heat"') and a.candidate == 0 for a in asks]
+        return [Completion("" if h else " a good thing.", 5) for h in heat]
 
     found = make_loop().run(view, answer)
     heat = [g for g in found.generations if g.side == "item" and g.entity == 3]
@@ -108,7 +111,7 @@ def test_an_unusable_answer_falls_back_and_is_counted(view):
 def test_a_failure_in_a_later_round_keeps_the_earlier_text(view):
     def answer(asks):
         late = any("People who chose it:" in a.prompt.data for a in asks)
-        return ["" if late else " a good thing." for _ in asks]
+        return [Completion("" if late else " a good thing.", 5) for _ in asks]
 
     found = make_loop().run(view, answer)
     assert set(found.item[3]) == {"Heat (Crime). This is a good thing."}
@@ -154,9 +157,30 @@ def test_auto_follows_a_fixed_rule():
 
 def test_nothing_usable_is_refused_with_the_first_completion(view):
     with pytest.raises(InputError, match=r"none of 26 completions was usable; the first: \"I'm sorry"):
-        play(make_loop(), view, lambda asks: ["I'm sorry, but no."] * len(asks), print)
+        play(make_loop(), view, lambda asks: [SORRY] * len(asks))
 
 
 def test_the_unusable_share_is_counted(view):
-    found = make_loop().run(view, lambda asks: ["I'm sorry, but no.", *[" a good thing."] * (len(asks) - 1)])
-    assert facts(found) == {"completions": 26, "unusable": 3, "refused": 3, "unusable_share": 3 / 26}
+    found = make_loop().run(view, lambda asks: [SORRY, *[Completion(" a good thing.", 5)] * (len(asks) - 1)])
+    counted = facts(found)
+    assert (counted["completions"], counted["unusable"], counted["refused"], counted["cut"]) == (26, 3, 3, 0)
+    assert counted["unusable_share"] == counted["refused_share"] == 3 / 26
+    assert (counted["fallback"], counted["fallback_share"]) == (2, 2 / 20), "of the candidates; round 0 drafts apart"
+
+
+def test_a_completion_cut_at_the_limit_ends_at_its_last_whole_sentence_and_is_counted(view):
+    """Three cut ones: one with a whole sentence, one without, one filtered and not cut."""
+    three = [
+        Completion(" a slow film. It may be that", 40, "length"),
+        Completion(" a slow film that never", 40, "length"),
+        Completion("", 0, "content_filter"),
+    ]
+    found = make_loop().run(view, lambda asks: [*three, *[Completion(" a good thing.", 5)] * (len(asks) - 3)])
+    first = [g for g in found.generations if g.side == "item" and g.round == 0][:3]
+    assert first[0].text.endswith("This is a slow film.")
+    assert [g.parsed for g in first] == [True, False, False]
+    assert [g.finish for g in first] == ["length", "length", "content_filter"]
+    counted = facts(found)
+    assert (counted["cut"], counted["refused"], counted["unusable"]) == (2 * 3, 3, 6)
+    assert counted["cut_share"] == 6 / 26
+    assert "6 were cut at the token limit" in account(found)[0]

@@ -12,6 +12,7 @@ from pte.profiler import openai
 from pte.profiler.engine.chat import read_answer
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
+from pte.profiler.text.account import facts
 from pte.schema import InputError, visible_view
 
 REAL_SLEEP = asyncio.sleep
@@ -90,7 +91,7 @@ def profiler(server, **changes) -> OpenAIProfiler:
 
 
 def test_answers_become_profiles(server, view, tmp_path):
-    found = profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    found = profiler(server).profile(view, log=RecordLog(tmp_path))
     assert found.item[3][1].startswith("Heat (Crime). It suits people who like quiet trains and")
     assert all(g.parsed for g in found.generations)
     body, authorization = server.seen[0]
@@ -100,31 +101,30 @@ def test_answers_become_profiles(server, view, tmp_path):
 
 
 def test_a_second_run_asks_nothing(server, view, tmp_path):
-    profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    profiler(server).profile(view, log=RecordLog(tmp_path))
     asked = len(server.seen)
-    profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    profiler(server).profile(view, log=RecordLog(tmp_path))
     assert len(server.seen) == asked
 
 
 def test_what_passes_is_tried_again(server, view, tmp_path):
     server.fail = 3
-    found = profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+    found = profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path))
     assert all(g.parsed for g in found.generations)
 
 
-def test_a_key_is_sent_and_never_stored(server, view, tmp_path, monkeypatch):
+def test_a_key_is_sent_and_never_stored(server, view, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("PTE_TEST_KEY", "sk-secret")
-    said = []
-    profiler(server).profile(view, log=RecordLog(tmp_path), say=said.append)
+    profiler(server).profile(view, log=RecordLog(tmp_path))
     assert server.seen[0][1] == "Bearer sk-secret"
     written = "".join(path.read_text() for path in tmp_path.glob("*"))
-    assert "sk-secret" not in written + "".join(said)
+    assert "sk-secret" not in written + "".join(caplog.messages)
 
 
 def test_a_key_does_not_travel_in_the_open(server, view, tmp_path, monkeypatch):
     monkeypatch.setenv("PTE_TEST_KEY", "sk-secret")
     with pytest.raises(InputError, match="would travel in the open"):
-        profiler(server, base_url="http://example.invalid/v1").profile(view, log=RecordLog(tmp_path), say=print)
+        profiler(server, base_url="http://example.invalid/v1").profile(view, log=RecordLog(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -133,19 +133,19 @@ def test_a_key_does_not_travel_in_the_open(server, view, tmp_path, monkeypatch):
 def test_what_does_not_pass_ends_the_run(server, view, tmp_path, code, hint):
     server.fail, server.code = 10**6, code
     with pytest.raises(InputError, match=hint):
-        profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+        profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path))
     assert len(server.seen) <= 4
 
 
 def test_no_server_is_told(server, view, tmp_path):
     with pytest.raises(InputError, match="gave no answer"):
-        profiler(server, base_url="http://127.0.0.1:9/v1").profile(view, log=RecordLog(tmp_path), say=print)
+        profiler(server, base_url="http://127.0.0.1:9/v1").profile(view, log=RecordLog(tmp_path))
 
 
 def test_another_kind_of_server_is_told(server, view, tmp_path):
     server.answer = {"hello": 1}
     with pytest.raises(InputError, match="is it a chat server"):
-        profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+        profiler(server).profile(view, log=RecordLog(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_settings_that_cannot_be_are_refused(server, wrong):
 
 def test_retry_after_is_obeyed(server, view, tmp_path):
     server.fail, server.code, server.after = 1, 429, "20"
-    profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+    profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path))
     assert len(server.waits) == 1
     assert 20 <= server.waits[0] <= 22
 
@@ -167,7 +167,7 @@ def test_retry_after_is_obeyed(server, view, tmp_path):
 def test_a_refused_field_is_left_out(server, view, tmp_path, field):
     server.fail, server.code = 1, 400
     server.fault = {"error": {"message": f"Unsupported parameter: '{field}'", "param": field}}
-    found = profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+    found = profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path))
     assert all(g.parsed for g in found.generations)
     assert field in server.seen[0][0]
     assert all(field not in body for body, _ in server.seen[1:])
@@ -177,31 +177,31 @@ def test_a_refused_field_is_left_out(server, view, tmp_path, field):
 def test_one_filtered_prompt_is_one_unusable_answer(server, view, tmp_path):
     server.fail, server.code = 1, 400
     server.fault = {"error": {"code": "content_filter", "message": "filtered"}}
-    found = profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+    found = profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path))
     assert sum(not g.parsed for g in found.generations) == 1
     asked = len(server.seen)
-    profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    profiler(server).profile(view, log=RecordLog(tmp_path))
     assert len(server.seen) == asked
 
 
 def test_an_error_in_a_200_is_tried_again_and_told(server, view, tmp_path):
     server.answer = {"error": {"message": "model is loading"}}
     with pytest.raises(InputError, match="model is loading"):
-        profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path), say=print)
+        profiler(server, parallel=1).profile(view, log=RecordLog(tmp_path))
     assert len(server.seen) == openai.TRIES
 
 
 def test_a_budget_stops_and_goes_on(server, view, tmp_path):
     with pytest.raises(InputError, match="budget_tokens=14 is spent"):
-        profiler(server, parallel=1, budget_tokens=14).profile(view, log=RecordLog(tmp_path), say=print)
+        profiler(server, parallel=1, budget_tokens=14).profile(view, log=RecordLog(tmp_path))
     assert len(server.seen) == len(RecordLog(tmp_path)) == 2
-    profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    profiler(server).profile(view, log=RecordLog(tmp_path))
     assert len(server.seen) == len(RecordLog(tmp_path))
 
 
 def test_a_key_with_a_line_break_is_sent_without_it(server, view, tmp_path, monkeypatch):
     monkeypatch.setenv("PTE_TEST_KEY", "sk-secret\n")
-    profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+    profiler(server).profile(view, log=RecordLog(tmp_path))
     assert server.seen[0][1] == "Bearer sk-secret"
 
 
@@ -209,7 +209,7 @@ def test_a_key_with_a_line_break_is_sent_without_it(server, view, tmp_path, monk
 def test_a_key_that_cannot_be_is_refused_by_its_variable(server, view, tmp_path, monkeypatch, key):
     monkeypatch.setenv("PTE_TEST_KEY", key)
     with pytest.raises(InputError, match="PTE_TEST_KEY") as caught:
-        profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+        profiler(server).profile(view, log=RecordLog(tmp_path))
     assert "ret" not in str(caught.value).replace("secret", "ret").split("PTE_TEST_KEY")[0]
     assert not server.seen
 
@@ -218,7 +218,7 @@ def test_a_key_that_the_server_repeats_is_masked(server, view, tmp_path, monkeyp
     monkeypatch.setenv("PTE_TEST_KEY", "plainsecret")
     server.fail, server.code, server.fault = 9, 401, {"error": "plainsecret and sk-abcdefghijklmnop are wrong"}
     with pytest.raises(InputError, match="not accepted") as caught:
-        profiler(server).profile(view, log=RecordLog(tmp_path), say=print)
+        profiler(server).profile(view, log=RecordLog(tmp_path))
     assert "plainsecret" not in str(caught.value)
     assert "abcdefgh" not in str(caught.value)
 
@@ -250,6 +250,17 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(server, wrong):
 def test_answers_without_text_are_failures_with_a_name(message, finish):
     found = read_answer({"choices": [{"message": message, "finish_reason": "stop"}]})
     assert (found.completion.text, found.completion.finish) == ("", finish)
+
+
+def test_a_cut_answer_ends_at_a_whole_sentence_and_is_counted(server, view, tmp_path):
+    message = {"content": "This is a slow film. It may well be that"}
+    server.answer = {"choices": [{"message": message, "finish_reason": "length"}]}
+    found = profiler(server).profile(view, log=RecordLog(tmp_path))
+    assert found.item[3][0].endswith("This is a slow film.")
+    assert facts(found)["cut_share"] == 1
+    again = profiler(server).profile(view, log=RecordLog(tmp_path))
+    assert again == found, "the finish reason comes back from the log"
+    assert profiler(server).rebuild(view, found.generations) == found, "and from what is stored"
 
 
 def test_text_parts_alone_are_read():

@@ -40,32 +40,33 @@ def ask(data: str) -> Ask:
 WORK = Workload(completions=8, prompts=4, sample=list)
 
 
-def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path):
-    engine, said = Counting(), []
-    answers = Recorded(engine, RecordLog(tmp_path), said.append, WORK, noun="model")([ask(d) for d in "abcab"])
+def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path, caplog):
+    engine = Counting()
+    answers = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcab"])
     assert engine.answered == ["a", "b", "c"]
-    assert answers == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
-    assert said[-1].startswith("  5 of 8 generations")
+    assert [a.text for a in answers] == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
+    assert caplog.messages[-1].startswith("  5 of 8 generations")
 
 
 def test_known_answers_leave_the_batches_as_they_were(tmp_path):
     """Batches are laid out over all questions: a killed run goes on with those it would have had."""
     first = Counting()
-    Recorded(first, RecordLog(tmp_path), print, WORK, noun="model")([ask("a"), ask("d")])
+    Recorded(first, RecordLog(tmp_path), WORK, noun="model")([ask("a"), ask("d")])
     second = Counting()
     sizes: list[int] = []
     complete = second.complete
     second.complete = lambda asks, keys: (sizes.append(len(asks)), complete(asks, keys))[1]
-    Recorded(second, RecordLog(tmp_path), print, WORK, noun="model")([ask(d) for d in "abcdef"])
+    Recorded(second, RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcdef"])
     assert second.answered == ["b", "c", "e", "f"]
     assert sizes == [1, 1, 2]
 
 
-def test_nothing_missing_says_nothing(tmp_path):
-    Recorded(Counting(), RecordLog(tmp_path), print, WORK, noun="model")([ask("a")])
-    engine, said = Counting(), []
-    assert Recorded(engine, RecordLog(tmp_path), said.append, WORK, noun="model")([ask("a")]) == ["answer 0"]
-    assert (engine.answered, said) == ([], [])
+def test_nothing_missing_says_nothing(tmp_path, caplog):
+    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask("a")])
+    caplog.clear()
+    engine = Counting()
+    assert Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask("a")]) == [Completion("answer 0", 10)]
+    assert (engine.answered, caplog.messages) == ([], [])
 
 
 def test_forecast_by_hand():
@@ -82,19 +83,17 @@ def test_forecast_by_hand():
 @pytest.mark.parametrize(
     ("rate", "told"), [(Rate(200, 40, 2.0, 1.0), "minutes, measured here"), (None, "the minutes depend on the server")]
 )
-def test_the_cost_is_said_before_work(tmp_path, rate, told):
-    said = []
-    Recorded(Counting(rate), RecordLog(tmp_path), said.append, WORK, noun="model")([ask("a")])
-    assert said[0] == "model: 8 generations from 4 prompts (0 are recorded already, 1 to do in this round)"
-    assert told in said[1]
+def test_the_cost_is_said_before_work(tmp_path, rate, told, caplog):
+    Recorded(Counting(rate), RecordLog(tmp_path), WORK, noun="model")([ask("a")])
+    assert caplog.messages[0] == "model: 8 generations from 4 prompts (0 are recorded already, 1 to do in this round)"
+    assert told in caplog.messages[1]
 
 
-def test_a_terminal_gets_a_bar_instead_of_lines(tmp_path, monkeypatch):
+def test_a_terminal_gets_a_bar_instead_of_lines(tmp_path, monkeypatch, caplog):
     screen = io.StringIO()
     monkeypatch.setattr(record, "Console", partial(Console, file=screen, force_terminal=True, width=120))
     monkeypatch.setattr("sys.stderr", screen)
-    said = []
-    Recorded(Counting(), RecordLog(tmp_path), said.append, WORK, noun="model")([ask(d) for d in "abc"])
-    assert len(said) == 2, "the announcement alone"
+    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abc"])
+    assert len(caplog.messages) == 2, "the announcement alone"
     assert "3/8" in screen.getvalue()
     assert "tokens/s" in screen.getvalue()

@@ -73,10 +73,7 @@ def test_someone_without_rows_is_nobody():
 
 
 def test_plain_metadata(twelve, twelve_split):
-    said = []
-    found = MetadataProfiler(num_candidates=1, titles=1).profile(
-        visible_view(twelve, twelve_split), log=None, say=said.append
-    )
+    found = MetadataProfiler(num_candidates=1, titles=1).profile(visible_view(twelve, twelve_split), log=None)
     assert found.item[1] == ["Toy Story. Animation. 1995."]
     assert found.user[0] == ["Recently chose: GoldenEye"]
     assert found.num_candidates == 1

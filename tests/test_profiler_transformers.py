@@ -96,54 +96,67 @@ def view(twelve, twelve_split):
     return visible_view(twelve, twelve_split)
 
 
-def test_killed_in_the_middle_ends_with_the_same_texts(folder, view, tmp_path):
-    whole = profiler(folder).profile(view, log=RecordLog(tmp_path / "whole"), say=print)
+def test_killed_in_the_middle_ends_with_the_same_texts(folder, view, tmp_path, caplog):
+    whole = profiler(folder).profile(view, log=RecordLog(tmp_path / "whole"))
     for batches in (1, 4):  # killed twice, in different rounds
         with pytest.raises(KeyboardInterrupt):
-            profiler(folder).profile(view, log=Interrupted(tmp_path / "killed", batches), say=print)
+            profiler(folder).profile(view, log=Interrupted(tmp_path / "killed", batches))
     before = len(RecordLog(tmp_path / "killed"))
-    said = []
-    resumed = profiler(folder).profile(view, log=RecordLog(tmp_path / "killed"), say=said.append)
+    caplog.clear()
+    resumed = profiler(folder).profile(view, log=RecordLog(tmp_path / "killed"))
     assert resumed == whole
     assert 0 < before < len(RecordLog(tmp_path / "killed")) == len(RecordLog(tmp_path / "whole"))
-    assert "(0 are recorded already" not in said[0]
+    assert "(0 are recorded already" not in caplog.messages[0]
 
 
 def test_what_is_recorded_needs_no_model(folder, view, tmp_path):
-    first = profiler(folder).profile(view, log=RecordLog(tmp_path), say=print)
+    first = profiler(folder).profile(view, log=RecordLog(tmp_path))
     again = profiler(folder)
-    assert again.profile(view, log=RecordLog(tmp_path), say=print) == first
+    assert again.profile(view, log=RecordLog(tmp_path)) == first
     assert "model" not in vars(again.engine.causal), "the model was loaded though nothing was missing"
     assert profiler(folder).rebuild(view, first.generations) == first
 
 
 def test_shape_and_generations(folder, view, tmp_path):
     """6 items once, then 4 people and 6 items with 3 candidates each."""
-    found = profiler(folder).profile(view, log=RecordLog(tmp_path), say=print)
+    found = profiler(folder).profile(view, log=RecordLog(tmp_path))
     assert [len(found.user), len(found.item), found.num_candidates] == [4, 7, 3]
     assert found.item[0] == ["", "", ""]
     assert len(found.generations) == 6 + 3 * 4 + 3 * 6
     assert {g.temperature for g in found.generations if g.candidate == 1} == {1.0}
     assert {g.form for g in found.generations if g.side == "item" and g.candidate == 1} == {"alone"}
     assert len({g.completion for g in found.generations}) > 20, "candidates differ"
-    assert sum(g.parsed for g in found.generations) > 30
+    cut = [g for g in found.generations if g.finish == "length"]
+    assert cut, "eight tokens are few"
+    assert all(not g.parsed or g.text[-1] in ".!?'" for g in cut)
 
 
 def test_batch_size_changes_no_text(folder, view, tmp_path):
     texts = [
-        profiler(folder, batch_size=size).profile(view, log=RecordLog(tmp_path / str(size)), say=print).generations
+        profiler(folder, batch_size=size).profile(view, log=RecordLog(tmp_path / str(size))).generations
         for size in (1, 64)
     ]
     assert texts[0] == texts[1]
 
 
-def test_more_candidates_reuse_what_was_generated(folder, view, tmp_path):
+def test_more_candidates_reuse_what_was_generated(folder, view, tmp_path, caplog):
     """The first candidates of K = 2 are those of K = 1: ann's, bob's and dee's second ones are new, cy's are ann's."""
-    one = profiler(folder, num_candidates=1).profile(view, log=RecordLog(tmp_path), say=print)
-    said = []
-    two = profiler(folder, num_candidates=2).profile(view, log=RecordLog(tmp_path), say=said.append)
+    one = profiler(folder, num_candidates=1).profile(view, log=RecordLog(tmp_path))
+    caplog.clear()
+    two = profiler(folder, num_candidates=2).profile(view, log=RecordLog(tmp_path))
     assert [texts[0] for texts in two.user] == [texts[0] for texts in one.user]
-    assert "26 generations from 22 prompts (10 are recorded already, 3 to do in this round)" in said[0]
+    assert "26 generations from 22 prompts (10 are recorded already, 3 to do in this round)" in caplog.messages[0]
+
+
+def test_a_completion_that_fills_its_tokens_is_cut(folder, tmp_path):
+    """One that stops before says so; both are whole in the log."""
+    engine = profiler(folder).engine
+    asks = [Ask(Prompt("what", "Do.", f"data {i}", "This is"), 0, 1.0) for i in range(12)]
+    found = engine.complete(asks, [f"{i:064x}" for i in range(12)])
+    assert {c.finish for c in found if c.tokens < 8} <= {"stop"}
+    cut = [c for c in found if c.finish == "length"]
+    assert cut
+    assert all(c.tokens == 8 for c in cut)
 
 
 def changed_decoding(**changes) -> Decoding:
@@ -154,13 +167,13 @@ def changed_decoding(**changes) -> Decoding:
 @pytest.mark.parametrize(
     "change", [{"revision": "0" * 40}, {"decoding": {"top_k": 49}}, {"decoding": {"temperatures": [0.8]}}]
 )
-def test_keys_tell_models_and_decoding_apart(folder, view, tmp_path, change):
+def test_keys_tell_models_and_decoding_apart(folder, view, tmp_path, change, caplog):
     if "decoding" in change:
         change = {"decoding": changed_decoding(**change["decoding"])}
-    profiler(folder).profile(view, log=RecordLog(tmp_path), say=print)
-    said = []
-    profiler(folder, **change).profile(view, log=RecordLog(tmp_path), say=said.append)
-    assert "(0 are recorded already, 6 to do in this round)" in said[0]
+    profiler(folder).profile(view, log=RecordLog(tmp_path))
+    caplog.clear()
+    profiler(folder, **change).profile(view, log=RecordLog(tmp_path))
+    assert "(0 are recorded already, 6 to do in this round)" in caplog.messages[0]
 
 
 def test_too_long_a_prompt_loses_data_from_its_end(folder):
@@ -201,11 +214,11 @@ def test_draws_come_from_the_key_alone():
     assert uniforms("ab" * 32, 3).tolist() != uniforms("ac" * 32, 3).tolist()
 
 
-def test_forecast_is_said_before_work(folder, view, tmp_path):
-    said = []
-    profiler(folder).profile(view, log=RecordLog(tmp_path), say=said.append)
-    assert "36 generations from" in said[0]
-    assert "minutes, measured here" in said[1]
+def test_forecast_is_said_before_work(folder, view, tmp_path, caplog):
+    caplog.clear()
+    profiler(folder).profile(view, log=RecordLog(tmp_path))
+    assert "36 generations from" in caplog.messages[0]
+    assert "minutes, measured here" in caplog.messages[1]
     rate = profiler(folder).engine.rate([Ask(Prompt("what", "a", "b", "c"), 0, 0.7)])
     assert rate.prompt_seconds > 0
     assert rate.completion_seconds > 0
@@ -225,10 +238,10 @@ def test_forecast_is_said_before_work(folder, view, tmp_path):
 )
 def test_mistakes_are_told(folder, view, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
-        profiler(folder, **change).profile(view, log=RecordLog(tmp_path), say=print)
+        profiler(folder, **change).profile(view, log=RecordLog(tmp_path))
 
 
 def test_a_folder_that_is_no_model_is_told(tmp_path, view):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "nonsense"}))
     with pytest.raises(InputError, match=r"profiler\.model"):
-        profiler(tmp_path).profile(view, log=RecordLog(tmp_path / "log"), say=print)
+        profiler(tmp_path).profile(view, log=RecordLog(tmp_path / "log"))

@@ -17,8 +17,8 @@ from pte.schema import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = [
-    "representation=id", "backbone.layers=1", "backbone.fit.width=8", "backbone.inner=16", "backbone.heads=1",
-    "trainer.max_epochs=2", "trainer=cpu", "logger=csv",
+    "representation=id", "backbone=sasrec", "backbone.layers=1", "backbone.fit.width=8", "backbone.inner=16",
+    "backbone.heads=1", "trainer.max_epochs=2", "trainer=cpu", "logger=csv",
 ]  # fmt: skip
 
 
@@ -181,7 +181,48 @@ def test_a_sweep_gives_every_job_its_folder_and_goes_on_after_a_failure(finished
     assert done.returncode == 1
     assert "1 job(s) of the sweep failed" in done.stderr
     assert {p.name for p in (folder / "sweep").iterdir() if p.is_dir()} == {"0", "1", "2"}
+    first, failed, last = ((folder / "sweep" / job / "run.log").read_text() for job in "012")
+    assert "  found" in first
+    assert "ERROR: until=embedings" in failed
+    assert last.count("  found") == done.stdout.count("  found") - first.count("  found")  # each line in its job's log
     assert "Traceback" not in done.stderr
+
+
+def test_the_same_sweep_again_repeats_no_finished_job(finished):
+    folder, arguments, run_dir = finished
+    words = ["-m", *arguments[:-1], "trainer.monitor=masked/all/NDCG@10,NDCG@11", "hydra.sweep.dir=again"]
+    first = pte(*words, cwd=folder)
+    reason = "trainer.monitor=NDCG@11 is not measured"
+    assert first.returncode == 1
+    assert f"{folder}/again/1: {reason}" in first.stderr
+    assert f"ERROR: {reason}" in (folder / "again" / "1" / "run.log").read_text()
+    report = json.loads((folder / "again" / "0" / "report.json").read_text())
+    assert report["command"][-1] == "trainer.monitor=masked/all/NDCG@10"
+    assert (folder / "again" / "0" / "metrics.json").read_bytes() == (run_dir / "metrics.json").read_bytes()
+    (folder / "again" / "0" / "ranks.npz").write_bytes(b"untouched")
+    second = pte(*words, cwd=folder)
+    assert second.returncode == 1
+    assert second.stdout.count("finished before") == 1
+    assert (folder / "again" / "0" / "ranks.npz").read_bytes() == b"untouched"
+
+
+def test_without_loggers_nothing_is_imported_for_them(finished):
+    folder, arguments, _ = finished
+    words = [w for w in arguments[:-1] if not w.startswith("logger=")]
+    code = (
+        f"import sys; sys.argv[1:] = {[*words, 'logger=none', 'hydra.run.dir=unlogged']!r}\n"
+        "from pte.run import main\ntry: main()\nfinally: print(sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    environ = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = done.stdout.splitlines()[-1]
+    assert "'torch'" in imported
+    assert "'wandb'" not in imported
+    assert "'lightning'" not in imported
+    assert "wandb" not in (done.stdout.lower().replace(imported.lower(), "") + done.stderr.lower())
 
 
 def test_a_users_own_options_come_from_config_dir(finished):

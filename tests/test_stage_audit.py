@@ -30,7 +30,7 @@ PROFILERS = {
 
 
 def written(kind: str, view: View, folder) -> Profiles:
-    return PROFILERS[kind]().profile(view, log=RecordLog(folder), say=lambda line: None)
+    return PROFILERS[kind]().profile(view, log=RecordLog(folder))
 
 
 def kinds(interactions, split, profiles, kind) -> set[str]:
@@ -157,19 +157,18 @@ def test_clean_rows_end_before_the_first_question(twelve, twelve_split):
     assert clean_rows(twelve, split).tolist() == [1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0]
 
 
-def run_stage(folder, twelve, split, profiles, profiler) -> list[str]:
+def run_stage(folder, twelve, split, profiles, profiler) -> None:
     parents = save_parents(folder, twelve, split) | {"profiles": folder / "profiles"}
-    out, work, said = folder / "out", folder / "work", []
+    out, work = folder / "out", folder / "work"
     for path in (parents["profiles"], out, work):
         path.mkdir()
     profiles.save(parents["profiles"])
-    audit_stage.run(Context({"profiler": {}}, parents, out, work, lambda group: profiler, [], said.append))
-    return said
+    audit_stage.run(Context({"profiler": {}}, parents, out, work, lambda group: profiler, []))
 
 
-def test_the_stage_says_its_verdict(kind, clean, twelve, twelve_split, tmp_path):
-    said = run_stage(tmp_path, twelve, twelve_split, clean, PROFILERS[kind]())
-    assert said[0].startswith("audit: clean.")
+def test_the_stage_says_its_verdict(kind, clean, twelve, twelve_split, tmp_path, caplog):
+    run_stage(tmp_path, twelve, twelve_split, clean, PROFILERS[kind]())
+    assert caplog.messages[0].startswith("audit: clean.")
     report = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert report["verdict"] == "clean"
     assert report["generations"] == len(clean.generations)

@@ -49,7 +49,7 @@ def context(twelve, twelve_split, tmp_path):
 
     parents = {name: folders[name] for name in ("interactions", "split")}
     config = {"trainer": {"accelerator": "cpu"}, "seed": 0}
-    return Context(config, parents, folders["out"], folders["work"], build, [], lambda line: None)
+    return Context(config, parents, folders["out"], folders["work"], build, [])
 
 
 def test_the_training_stage_keeps_and_restores_a_counted_backbone(context, twelve):

@@ -12,7 +12,6 @@ from torch import nn
 from pte.backbone.fused import Fused
 from pte.backbone.markov import Markov
 from pte.nn.batch import History
-from pte.protocol.holdout import holdout_rows
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.schema import Interactions, Items, Selection
 from pte.schema.context import Context
@@ -42,8 +41,8 @@ def data():
     user = np.repeat(np.arange(U, dtype=np.int32), L)
     items = Items([str(i) for i in range(N + 1)], [""] * (N + 1), {})
     interactions = Interactions(user, item, np.arange(U * L), [str(u) for u in range(U)], items, {})
-    split = LeaveOneOut()(interactions)
-    item[holdout_rows(interactions, split, count=1000, seed=0)] = PLANTED
+    split = LeaveOneOut(holdout=1000)(interactions)
+    item[split.holdout] = PLANTED
     return interactions, split
 
 
@@ -54,7 +53,7 @@ def build(group, **facts):
         **facts, length=50, experts=["reader", "likeness", "memory"], reader=Reader,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=2,
         likeness={"recency": 0.5, "components": None, "eps": 1e-5},
-        holdout=1000, candidates=5, history_gate=True, ridge=1e-3,
+        candidates=5, history_gate=True, ridge=1e-3,
     )  # fmt: skip
 
 
@@ -63,7 +62,7 @@ def run(data, tmp_path):
     """The stage on the planted rows, with a reader that is handed its weights; what was counted, call by call."""
     for name in ("out", "work"):
         (tmp_path / name).mkdir()
-    context = Context({"seed": 0}, {}, tmp_path / "out", tmp_path / "work", build, [], lambda line: None)
+    context = Context({"seed": 0}, {}, tmp_path / "out", tmp_path / "work", build, [])
     vectors = torch.randn(N + 1, 4, generator=torch.Generator().manual_seed(1)).numpy()
     selection = Selection(np.zeros((U, 4)), vectors, np.zeros(U, np.int16), np.zeros(N + 1, np.int16))
     backbone = training.assemble(build, data[0], selection)

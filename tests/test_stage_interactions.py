@@ -50,9 +50,8 @@ def test_texts_with_line_breaks_and_other_scripts_survive(tmp_path, twelve):
     assert Interactions.load(tmp_path).items == items
 
 
-def test_run_says_the_card(tmp_path, twelve):
+def test_run_says_the_card(tmp_path, twelve, caplog):
     whole = with_card(twelve, cut="only 4 of 9 users")
-    said: list[str] = []
     stage.run(
         Context(
             config={"dataset": {}},
@@ -61,15 +60,14 @@ def test_run_says_the_card(tmp_path, twelve):
             work=tmp_path,
             build=lambda group: Fixed(whole),
             loggers=[],
-            say=said.append,
         )
     )
     assert_same(Interactions.load(tmp_path), whole)
-    assert said[0] == "twelve: 4 users, 6 items, 12 interactions (density 50.000%)"
-    assert "last two at the same time: 33.3% of users" in said[1]  # ann of ann, bob, cy
-    assert "  malformed rows dropped: 1,234" in said
-    assert not any("duplicate" in line for line in said)  # nothing was dropped by that rule
-    assert "  CUT: only 4 of 9 users" in said
+    assert caplog.messages[0] == "twelve: 4 users, 6 items, 12 interactions (density 50.000%)"
+    assert "last two at the same time: 33.3% of users" in caplog.messages[1]  # ann of ann, bob, cy
+    assert "  malformed rows dropped: 1,234" in caplog.messages
+    assert not any("duplicate" in line for line in caplog.messages)  # nothing was dropped by that rule
+    assert "  CUT: only 4 of 9 users" in caplog.messages
 
 
 def test_roots_are_the_fingerprint_in_a_fixed_order(twelve):

@@ -67,7 +67,7 @@ def measure(tmp_path, monkeypatch):
         replace(interactions, card={}).save(folders["interactions"])
         split.save(folders["split"])
         monkeypatch.setattr(metrics, "restore", lambda *_: backbone)
-        metrics.run(Context(KNOBS | knobs, folders, out, work, lambda *_: None, [], lambda line: None))
+        metrics.run(Context(KNOBS | knobs, folders, out, work, lambda *_: None, []))
         shutil.rmtree(work)  # as the pipeline does
         with np.load(out / "ranks.npz") as file:
             return metrics.load(out), dict(file)

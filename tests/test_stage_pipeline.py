@@ -12,9 +12,9 @@ import pytest
 
 from pte.artifact import Store
 from pte.asset import knob_content
-from pte.engine import pipeline, plan, run_folder
+from pte.engine import pipeline, plan, run_folder, secret
 from pte.engine.build import construct
-from pte.engine.device import process_count
+from pte.engine.process.device import process_count
 from pte.schema import InputError
 from pte.schema.context import Context
 
@@ -89,15 +89,15 @@ def test_keys_do_not_depend_on_the_hash_seed():
     assert runs[0].stdout == runs[1].stdout
 
 
-def test_one_process_at_a_time_makes_an_artefact(tmp_path):
+def test_one_process_at_a_time_makes_an_artefact(tmp_path, caplog):
     """The second says that it waits, and finds its folder there although the first one has removed it."""
     step = plan.Step("split", "k" * 64, {}, {}, None)
-    said, order = [], []
+    order = []
 
     def context():
         work = tmp_path / "work"
         work.mkdir(exist_ok=True)
-        return Context({}, {}, work, work, lambda *_: None, [], said.append)
+        return Context({}, {}, work, work, lambda *_: None, [])
 
     def second(given):
         with pipeline.alone(given, step):
@@ -106,14 +106,14 @@ def test_one_process_at_a_time_makes_an_artefact(tmp_path):
     with pipeline.alone(first := context(), step):
         waiting = threading.Thread(target=second, args=[context()])
         waiting.start()
-        while not said:
+        while not caplog.messages:
             assert waiting.is_alive()
             time.sleep(0.01)
         shutil.rmtree(first.work)
         order.append("first")
     waiting.join(30)
     assert order == ["first", ("second", True)]
-    assert "waiting: another process" in said[0]
+    assert "waiting: another process" in caplog.messages[0]
 
 
 def test_only_trusted_names_are_built():
@@ -133,7 +133,7 @@ def test_a_users_mistake_in_a_constructor_comes_through():
 
 def test_secrets_are_redacted_wherever_they_stand():
     config = {"logger": {"api_key": "abc"}, "url": "https://user:pw@host/x", "list": [{"password": "p"}], "key": "kept"}
-    assert run_folder.redacted(config) == {
+    assert secret.redacted(config) == {
         "logger": {"api_key": "***"}, "url": "https://***@host/x", "list": [{"password": "***"}], "key": "kept",
     }  # fmt: skip
 

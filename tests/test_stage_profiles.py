@@ -44,8 +44,8 @@ class ScriptedProfiler:
         self.engine = Scripted()
         self.loop = Loop(2, 2, ["what", "who"], ["taste", "alone"], [0.7], Evidence())
 
-    def profile(self, view, *, log, say):
-        return play(self.loop, view, Recorded(self.engine, log, say, workload(self.loop, view), noun="scripted"), say)
+    def profile(self, view, *, log):
+        return play(self.loop, view, Recorded(self.engine, log, workload(self.loop, view), noun="scripted"))
 
     def rebuild(self, view, stored):
         return self.loop.run(view, Stored(stored))
@@ -60,12 +60,12 @@ def save_parents(folder: Path, interactions, split) -> dict[str, Path]:
     return parents
 
 
-def make_context(folder: Path, parents, profiler, said: list[str], key: str = "aaaa") -> Context:
+def make_context(folder: Path, parents, profiler, key: str = "aaaa") -> Context:
     """What the pipeline hands to a stage: store/<kind>/<key> and store/work/<kind>/<key>."""
     out, work = folder / "out" / key, folder / "store" / "work" / "profiles" / key
     for path in (out, work):
         path.mkdir(parents=True, exist_ok=True)
-    return Context({"profiler": {}}, parents, out, work, lambda group: profiler, [], said.append)
+    return Context({"profiler": {}}, parents, out, work, lambda group: profiler, [])
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def parents(tmp_path, twelve, twelve_split):
 
 def test_what_is_saved_is_loaded(tmp_path, parents, twelve, twelve_split):
     profiler = ScriptedProfiler()
-    context = make_context(tmp_path, parents, profiler, [])
+    context = make_context(tmp_path, parents, profiler)
     profiles_stage.run(context)
     found = Profiles.load(context.out)
     assert found == profiler.rebuild(visible_view(twelve, twelve_split), found.generations)
@@ -85,23 +85,22 @@ def test_what_is_saved_is_loaded(tmp_path, parents, twelve, twelve_split):
 
 def test_runs_share_what_was_generated(tmp_path, parents):
     first, second = ScriptedProfiler(), ScriptedProfiler()
-    profiles_stage.run(make_context(tmp_path, parents, first, [], key="aaaa"))
-    profiles_stage.run(make_context(tmp_path, parents, second, [], key="bbbb"))
+    profiles_stage.run(make_context(tmp_path, parents, first, key="aaaa"))
+    profiles_stage.run(make_context(tmp_path, parents, second, key="bbbb"))
     assert first.engine.asked > 0
     assert second.engine.asked == 0
     assert list((tmp_path / "store" / "work" / "generation").glob("*.jsonl"))
 
 
-def test_a_person_watching_sees_samples(tmp_path, parents):
-    said: list[str] = []
+def test_a_person_watching_sees_samples(tmp_path, parents, caplog):
     template = TemplateProfiler(num_candidates=4, item_forms=ITEM_FORMS, user_forms=USER_FORMS, titles=5)
-    profiles_stage.run(make_context(tmp_path, parents, template, said))
-    assert "candidates repeat" in said[0]
-    assert said[1].startswith("  item 1, of 4: 'Toy Story (Animation).")
+    profiles_stage.run(make_context(tmp_path, parents, template))
+    assert "candidates repeat" in caplog.messages[0]
+    assert caplog.messages[1].startswith("  item 1, of 4: 'Toy Story (Animation).")
 
 
 def test_a_missing_candidate_is_noticed(tmp_path, parents):
-    context = make_context(tmp_path, parents, ScriptedProfiler(), [])
+    context = make_context(tmp_path, parents, ScriptedProfiler())
     profiles_stage.run(context)
     profiles = Profiles.load(context.out)
     Profiles(profiles.user, profiles.item, profiles.generations[:-1]).save(context.out)

@@ -23,7 +23,7 @@ def unit(*shape, seed):
 
 
 @pytest.fixture
-def make(tmp_path, twelve, twelve_split):
+def make(tmp_path, twelve, twelve_split, caplog):
     """Runs the stage with a selector on K candidates and gives its folder and the lines it said."""
 
     def run(selector, choices=3, name="out", sides=("user", "item", "metadata")):
@@ -51,9 +51,9 @@ def make(tmp_path, twelve, twelve_split):
             np.save(folders["embeddings"] / f"{n}.npy", tables[n])
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             config = OmegaConf.to_container(compose(overrides=["+reward=pte", f"+selector={selector}"]))
-        lines = []
-        selection.run(Context(config, folders, out, out, builder(config), [], lines.append))
-        return out, lines, Embeddings.load(folders["embeddings"])
+        caplog.clear()
+        selection.run(Context(config, folders, out, out, builder(config), []))
+        return out, list(caplog.messages), Embeddings.load(folders["embeddings"])
 
     return run
 

@@ -27,7 +27,7 @@ def test_it_learns(tmp_path, parents):
     assert losses[-1] < losses[0] < 1.1 * np.log(ITEMS)
 
 
-def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents):
+def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents, on_line):
     whole = context(tmp_path, parents, SPARSE, work="w1", out="o1")
     training.run(whole)
 
@@ -35,8 +35,8 @@ def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents):
         if "epoch   2/" in line:
             raise KilledError
 
-    with pytest.raises(KilledError):
-        training.run(context(tmp_path, parents, SPARSE, work="w2", out="o2", say=die))
+    with on_line(die), pytest.raises(KilledError):
+        training.run(context(tmp_path, parents, SPARSE, work="w2", out="o2"))
     resumed = context(tmp_path, parents, SPARSE, work="w2", out="o2")
     training.run(resumed)
     same_ends(whole, resumed)

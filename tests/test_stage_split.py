@@ -37,12 +37,11 @@ def test_where_histories_begin_survives(tmp_path, twelve_split):
     assert_same_split(Split.load(tmp_path), cut)
 
 
-def test_run_applies_the_protocol(tmp_path, twelve):
+def test_run_applies_the_protocol(tmp_path, twelve, caplog):
     parent, out = tmp_path / "interactions", tmp_path / "split"
     parent.mkdir()
     out.mkdir()
     twelve.save(parent)
-    said: list[str] = []
     protocol = LeaveOneOut(withhold=1, min_visible=2)
     stage.run(
         Context(
@@ -52,12 +51,11 @@ def test_run_applies_the_protocol(tmp_path, twelve):
             work=tmp_path,
             build=lambda group: protocol,
             loggers=[],
-            say=said.append,
         )
     )
     assert_same_split(Split.load(out), protocol(twelve))
     assert json.loads((out / "facts.json").read_text())["train_rows"] == 8
-    assert "8 train rows (1 withheld" in said[0]
+    assert "8 train rows (1 withheld" in caplog.messages[0]
 
 
 @pytest.mark.parametrize("part", ["valid", "test"])

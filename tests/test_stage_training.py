@@ -83,32 +83,31 @@ def parents(tmp_path_factory):
     return folders
 
 
-def context(tmp_path, parents, config=CONFIG, work="work", out="out", say=None):
+def context(tmp_path, parents, config=CONFIG, work="work", out="out"):
     folders = [tmp_path / work, tmp_path / out]
     for folder in folders:
         folder.mkdir(exist_ok=True)
     return Context(
         config={name: config[name] for name in training.READS}, parents=parents, out=folders[1], work=folders[0],
-        build=builder(config), loggers=[], say=say or (lambda line: None),
+        build=builder(config), loggers=[],
     )  # fmt: skip
 
 
-def test_it_learns_and_tells(tmp_path, parents, monkeypatch, capfd):
+def test_it_learns_and_tells(tmp_path, parents, monkeypatch, capfd, caplog):
     monkeypatch.chdir(tmp_path)
-    lines = []
-    made = context(tmp_path, parents, changed(trainer={"max_epochs": 12}), say=lines.append)
+    made = context(tmp_path, parents, changed(trainer={"max_epochs": 12}))
     training.run(made)
     assert sorted(p.name for p in made.out.iterdir()) == ["curve.csv", "facts.json", "weights.safetensors"]
     facts = json.loads((made.out / "facts.json").read_text())
     with (made.out / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(lines) == facts["epochs"] == 12
+    assert len(rows) == len(caplog.messages) == facts["epochs"] == 12
     values = [float(row["valid/masked/all/NDCG@10"]) for row in rows]
     assert facts["best"] == max(values)
     assert facts["best_epoch"] == values.index(max(values))
     assert max(values) > 0.9  # a random ranking of 25 items has 0.18
     assert float(rows[-1]["train/loss"]) < float(rows[0]["train/loss"]) < 1.1 * np.log(ITEMS)
-    assert "epoch  12/12" in lines[-1]
+    assert "epoch  12/12" in caplog.messages[-1]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "work"]  # nothing beside them
     assert capfd.readouterr() == ("", "")  # no chatter
 
@@ -132,7 +131,7 @@ class KilledError(Exception):
     pass
 
 
-def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents):
+def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents, caplog, on_line):
     whole = context(tmp_path, parents, work="w1", out="o1")
     training.run(whole)
 
@@ -140,13 +139,13 @@ def test_a_killed_run_resumes_bit_by_bit(tmp_path, parents):
         if "epoch   2/" in line:
             raise KilledError
 
-    with pytest.raises(KilledError):
-        training.run(context(tmp_path, parents, work="w2", out="o2", say=die))
-    lines = []
-    resumed = context(tmp_path, parents, work="w2", out="o2", say=lines.append)
+    with on_line(die), pytest.raises(KilledError):
+        training.run(context(tmp_path, parents, work="w2", out="o2"))
+    caplog.clear()
+    resumed = context(tmp_path, parents, work="w2", out="o2")
     training.run(resumed)
-    assert "continuing after epoch 1" in lines[0]
-    assert len(lines) == 1 + 3  # epochs 2, 3 and 4
+    assert "continuing after epoch 1" in caplog.messages[0]
+    assert len(caplog.messages) == 1 + 3  # epochs 2, 3 and 4
     same_ends(whole, resumed)
 
 
@@ -177,7 +176,7 @@ def at_step(monkeypatch, number, act):
 
 
 @pytest.mark.parametrize("at", [1, 3, 5, 6, 8, 23])  # six steps an epoch, four epochs
-def test_a_run_killed_inside_an_epoch_goes_on_at_the_step_where_it_was(tmp_path, parents, monkeypatch, at):
+def test_a_run_killed_inside_an_epoch_goes_on_at_the_step_where_it_was(tmp_path, parents, monkeypatch, at, caplog):
     monkeypatch.setattr("pte.train.state.checkpoint.SHARE", 1e9)  # the state is kept after every step
     whole = context(tmp_path, parents, work="w1", out="o1")
     training.run(whole)
@@ -189,26 +188,27 @@ def test_a_run_killed_inside_an_epoch_goes_on_at_the_step_where_it_was(tmp_path,
         at_step(patch, at, die)
         with pytest.raises(KilledError):
             training.run(context(tmp_path, parents, work="w2", out="o2"))
-    begun, lines = at_step(monkeypatch, None, die), []
-    resumed = context(tmp_path, parents, work="w2", out="o2", say=lines.append)
+    begun = at_step(monkeypatch, None, die)
+    caplog.clear()
+    resumed = context(tmp_path, parents, work="w2", out="o2")
     training.run(resumed)
     assert begun == list(range(at, 24))
     where = f"  continuing after epoch {at // 6}" + (f", step {at % 6}" if at % 6 else "")
-    assert lines[0] == where
+    assert caplog.messages[0] == where
     same_ends(whole, resumed)
 
 
-def test_ctrl_c_inside_an_epoch_loses_nothing(tmp_path, parents, monkeypatch):
+def test_ctrl_c_inside_an_epoch_loses_nothing(tmp_path, parents, monkeypatch, caplog):
     """However seldom the state is kept, it is kept after the step in which the signal came."""
     monkeypatch.setattr("pte.train.state.checkpoint.SHARE", 1e-9)
     whole = context(tmp_path, parents, work="w1", out="o1")
     training.run(whole)
-    lines = []
+    caplog.clear()
     with monkeypatch.context() as patch:
         at_step(patch, 9, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
-            training.run(context(tmp_path, parents, work="w2", out="o2", say=lines.append))
-    assert lines[-1] == "  leaving after this step"
+            training.run(context(tmp_path, parents, work="w2", out="o2"))
+    assert caplog.messages[-1] == "  leaving after this step"
     begun = at_step(monkeypatch, None, None)
     resumed = context(tmp_path, parents, work="w2", out="o2")
     training.run(resumed)
@@ -227,23 +227,23 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path, parents, monkeypatch):
         training.run(context(tmp_path, parents))
 
 
-def test_a_state_whose_best_weights_are_lost_is_not_resumed(tmp_path, parents):
+def test_a_state_whose_best_weights_are_lost_is_not_resumed(tmp_path, parents, caplog):
     first = context(tmp_path, parents, changed(trainer={"max_epochs": 2}))
     training.run(first)
     (first.work / "best.safetensors").unlink()
-    lines = []
-    training.run(context(tmp_path, parents, say=lines.append))
-    assert len(lines) == 4
-
-
-def test_a_finished_fit_is_not_repeated(tmp_path, parents):
+    caplog.clear()
     training.run(context(tmp_path, parents))
-    lines = []
-    training.run(context(tmp_path, parents, say=lines.append))
-    assert lines == ["  continuing after epoch 4"]
+    assert len(caplog.messages) == 4
 
 
-def test_patience_survives_a_kill(tmp_path, parents):
+def test_a_finished_fit_is_not_repeated(tmp_path, parents, caplog):
+    training.run(context(tmp_path, parents))
+    caplog.clear()
+    training.run(context(tmp_path, parents))
+    assert caplog.messages == ["  continuing after epoch 4"]
+
+
+def test_patience_survives_a_kill(tmp_path, parents, on_line):
     """Nothing can improve with a learning rate of zero: one best epoch, then two stale ones, killed in between."""
     config = changed(trainer={"patience": 2, "max_epochs": 9}, optimizer={"lr": 0.0})
 
@@ -251,8 +251,8 @@ def test_patience_survives_a_kill(tmp_path, parents):
         if "epoch   2/" in line:
             raise KilledError
 
-    with pytest.raises(KilledError):
-        training.run(context(tmp_path, parents, config, say=die))
+    with on_line(die), pytest.raises(KilledError):
+        training.run(context(tmp_path, parents, config))
     made = context(tmp_path, parents, config)
     training.run(made)
     assert json.loads((made.out / "facts.json").read_text())["epochs"] == 3
@@ -282,15 +282,15 @@ def test_a_seed_decides_everything(tmp_path, parents):
     assert files[0] == files[1] != files[2]
 
 
-def test_ctrl_c_is_ctrl_c(tmp_path, parents):
+def test_ctrl_c_is_ctrl_c(tmp_path, parents, on_line):
     """A real signal in the middle of the fit: KeyboardInterrupt comes out, and the old handler is back."""
     before = signal.getsignal(signal.SIGINT)
 
     def press(line):
         os.kill(os.getpid(), signal.SIGINT)
 
-    made = context(tmp_path, parents, say=press)
-    with pytest.raises(KeyboardInterrupt):
+    made = context(tmp_path, parents)
+    with on_line(press), pytest.raises(KeyboardInterrupt):
         training.run(made)
     assert signal.getsignal(signal.SIGINT) == before
     assert list(made.out.iterdir()) == []
@@ -316,15 +316,15 @@ def test_mistakes_are_named(tmp_path, parents, change, words):
         training.run(context(tmp_path, parents, changed(trainer=change)))
 
 
-def test_a_fit_leaves_the_matmul_precision_also_where_it_fails(tmp_path, parents):
+def test_a_fit_leaves_the_matmul_precision_also_where_it_fails(tmp_path, parents, on_line):
     def fail(words):
         raise RuntimeError(words)
 
     before = torch.get_float32_matmul_precision()
     training.run(context(tmp_path, parents, changed(trainer={"products": "bfloat16"}), work="w1", out="o1"))
     assert torch.get_float32_matmul_precision() == before
-    with pytest.raises(RuntimeError, match="epoch"):
-        training.run(context(tmp_path, parents, changed(trainer={"products": "bfloat16"}), say=fail))
+    with on_line(fail), pytest.raises(RuntimeError, match="epoch"):
+        training.run(context(tmp_path, parents, changed(trainer={"products": "bfloat16"})))
     assert torch.get_float32_matmul_precision() == before
 
 

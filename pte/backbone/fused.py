@@ -9,7 +9,7 @@ z are unit whitened text vectors, M is backbone=markov's similarity (its recency
 `neighbors` nearest texts: through X an item that nobody has bought inherits what is bought before those like it.
 
 Gates of an expert e, g_e(h) = a_e + b_e log(length of h), are a conditional logit's weights (nn/statistic/logit): they
-maximise the likelihood of training rows that neither the reader nor the counts have seen (protocol/holdout; "Stacked
+maximise the likelihood of training rows that neither the reader nor the counts have seen (protocol/withhold; "Stacked
 generalization", Wolpert, 1992) in the softmax over each expert's best unseen `candidates`. Over the whole catalogue the
 likelihood is that of thousands of items that no list would show, and the gates serve these. A handful of numbers, none
 of which belongs to an item or a user; where rows are few they stay near fixed ones. Afterwards M counts all rows.
@@ -91,7 +91,6 @@ class Fused(nn.Module):
         likeness: Mapping[str, Any],
         memory: Make | None,
         neighbors: int,
-        holdout: int,
         candidates: int,
         history_gate: bool,
         ridge: float,
@@ -101,14 +100,14 @@ class Fused(nn.Module):
             raise InputError(f"backbone.experts={list(experts)}: {unknown[0]} is none of {', '.join(EXPERTS)}")
         if not experts:
             raise InputError(f"backbone.experts is empty: name some of {', '.join(EXPERTS)}")
-        least = {"holdout": holdout, "candidates": candidates, "neighbors": neighbors}
+        least = {"candidates": candidates, "neighbors": neighbors}
         for name, value in least.items():
             if value < 1:
                 raise InputError(f"backbone.{name}={value}: give a whole number, 1 or more")
         if ridge <= 0:
             raise InputError(f"backbone.ridge={ridge}: give a number above 0, such as 1e-6")
         self.experts = [name for name in EXPERTS if name in experts]
-        self.num_items, self.length, self.holdout, self.candidates = num_items, length, holdout, candidates
+        self.num_items, self.length, self.candidates = num_items, length, candidates
         self.neighbors, self.history_gate, self.ridge = neighbors, history_gate, ridge
         self.knobs = dict(likeness)
         shared = {"representation": representation, "num_items": num_items}

@@ -1,15 +1,18 @@
 """Any sentence-transformers model as an encoder: text -> float32 unit vectors, with the model's own pooling.
 
 Two rules of ours. A blank text says nothing, so its vector is zero: similar to nothing, and the only row that is not of
-unit length. A text longer than `max_tokens` is cut at its end, and `card()` says how many were.
+unit length. A text longer than `max_tokens`, the prompt before it, is cut at its end, and `card()` says how many were.
+Prompts are those of asymmetric models (E5's "passage: ", Qwen3-Embedding's instruction): the text itself, or the
+name of one that the model defines.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 URI = re.compile(r"(pypi|https?|file|hf):")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")
+POSITIONS = re.compile(r"(?:^|\.)(?:position_embeddings?|embed_positions|wpe)$")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -40,6 +44,8 @@ class SentenceEncoder:
         model: str | None,
         sha256: str | None = None,
         revision: str | None = None,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
         max_tokens: int = 128,
         batch_size: int = 64,
         dtype: str = "float32",
@@ -53,7 +59,12 @@ class SentenceEncoder:
             raise InputError(
                 f"encoder.max_tokens={max_tokens} must be >= 3 (two are marks), encoder.batch_size={batch_size} >= 1"
             )
+        if prompt is not None and prompt_name is not None:
+            raise InputError(
+                "encoder.prompt and encoder.prompt_name are both given: keep one (a prompt_name is the model's own)"
+            )
         self.model, self.sha256, self.revision = model, sha256, revision
+        self.given_prompt, self.prompt_name = prompt, prompt_name
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self.device = torch.device(_best_device() if device == "auto" else device)
         self.dtype = _fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
@@ -83,8 +94,7 @@ class SentenceEncoder:
         vectors = np.zeros((len(distinct) + 1, self.width), np.float32)  # the last row: blank
         if distinct:
             vectors[:-1] = self._encode(distinct)
-            lengths = self._model.tokenizer(distinct, add_special_tokens=True, truncation=False, verbose=False)
-            self._cut += sum(len(ids) > self._limit for ids in lengths["input_ids"])
+            self._cut += self._too_long(distinct)
         row = {text: i for i, text in enumerate(distinct)}
         return vectors[[row.get(text, len(distinct)) for text in texts]]
 
@@ -95,9 +105,33 @@ class SentenceEncoder:
             "width": self.width,
             "dtype": str(self.dtype).removeprefix("torch."),
             "device": str(self.device),
-            "max_tokens": self._limit,
+            "prompt": self._prompt,
+            "max_tokens": self._limit,  # null: the model has none
             "texts_cut": self._cut,
         }
+
+    def _too_long(self, texts: list[str]) -> int:
+        """How many texts, the prompt before them, have more tokens than are read."""
+        if self._limit is None:
+            return 0
+        whole = [self._prompt + text for text in texts]
+        lengths = self._model.tokenizer(whole, add_special_tokens=True, truncation=False, verbose=False)
+        return sum(len(ids) > self._limit for ids in lengths["input_ids"])
+
+    @cached_property
+    def _prompt(self) -> str:
+        """What stands before every text: encoder.prompt, else the model's own of that name, else its default one."""
+        if self.given_prompt is not None:
+            return self.given_prompt
+        own, name = self._model.prompts, self.prompt_name or self._model.default_prompt_name
+        if name is None:
+            return ""
+        if name not in own:
+            raise InputError(
+                f"encoder.prompt_name={name}: the model has {', '.join(own) or 'none'}; give the text itself, for"
+                " instance encoder.prompt='passage: '"
+            )
+        return str(own[name] or "")
 
     @cached_property
     def _model(self) -> SentenceTransformer:
@@ -120,8 +154,8 @@ class SentenceEncoder:
                 f"encoder.model={self.model}: no sentence encoder could be loaded from it ({reason}). Give a folder"
                 " that SentenceTransformer.save wrote, or a hub name such as sentence-transformers/all-MiniLM-L6-v2"
             ) from error
-        limit = model.max_seq_length
-        model.max_seq_length = min(limit, self.max_tokens) if limit else self.max_tokens
+        with suppress(AttributeError):  # StaticEmbedding has no limit and takes none
+            model.max_seq_length = min([self.max_tokens, *_limits(model)])
         return model.eval()
 
     def _source(self) -> str:
@@ -139,12 +173,15 @@ class SentenceEncoder:
         )
 
     @property
-    def _limit(self) -> int:
-        return int(self._model.max_seq_length or self.max_tokens)
+    def _limit(self) -> int | None:
+        limit = self._model.max_seq_length
+        return None if limit is None or math.isinf(limit) else int(limit)
 
     def _encode(self, texts: list[str]) -> np.ndarray:
         """(n, d) unit rows. The library sorts by length within the call, so that batches hold little padding."""
-        raw = self._model.encode(texts, batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False)
+        raw = self._model.encode(
+            texts, prompt=self._prompt, batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
+        )
         unit = F.normalize(raw.float(), dim=-1)
         if not unit.isfinite().all():
             raise InputError(f"encoder.model={self.model} gave vectors that are not finite: type encoder.dtype=float32")
@@ -162,6 +199,20 @@ def stated_width(folder: Path) -> int | None:
     names = ("out_features", "word_embedding_dimension", "embedding_dimension", "hidden_size")
     widths = [config[name] for config in reversed(stated) for name in names if isinstance(config.get(name), int)]
     return widths[0] if widths else None
+
+
+def _limits(model: SentenceTransformer) -> list[int]:
+    """Token limits of a model: the one it states, and as many as its table of positions has rows for.
+
+    RoBERTa and its kin count positions from behind the padding token's.
+    """
+    tables = [
+        module.num_embeddings - (0 if module.padding_idx is None else module.padding_idx + 1)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Embedding) and POSITIONS.search(name)
+    ]
+    stated = model.max_seq_length
+    return [*tables, *([int(stated)] if stated and not math.isinf(stated) else [])]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from pte.engine.build import builder
-from pte.engine.device import process_count
+from pte.engine.process.device import process_count
 from pte.metric.sampled import NEGATIVES
 from pte.schema import InputError, Interactions, Split
 from pte.stage.metrics import RANKINGS

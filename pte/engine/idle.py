@@ -33,7 +33,7 @@ def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[s
     for word in typed:
         name = word.lstrip("+~").partition("=")[0]
         group, knob, _ = name.partition(".")
-        if not knob:  # an option, which a sweep chooses for all its jobs
+        if not knob or word.startswith("--"):  # an option, which a sweep chooses for all its jobs
             continue
         if group in TEXT and not text:
             found.append(f"{word} changes nothing: no text is read on the way to this table")
@@ -56,7 +56,8 @@ def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[s
 
 def _same_without(config: Mapping[str, Any], word: str, typed: Sequence[str]) -> bool:
     """Whether the configuration but its `fit` parts is the same where the word was not typed."""
-    other = OmegaConf.to_container(compose("config", overrides=[w for w in typed if w != word]), resolve=True)
+    others = [other for other in typed if other != word and not other.startswith("--")]
+    other = OmegaConf.to_container(compose("config", overrides=others), resolve=True)
     return _without_fit(other) == _without_fit(config)
 
 

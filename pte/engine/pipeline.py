@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
+import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +18,18 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
-from pte.engine import dry_run, idle, launch, plan, provenance, run_folder, secret
-from pte.engine.build import builder, construct
-from pte.engine.device import process_count
+from pte.engine import dry_run, idle, plan, provenance, run_folder, secret, tracking
+from pte.engine.build import builder
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
+from pte.engine.process import launch
+from pte.engine.process.device import process_count
+from pte.engine.run_log import run_log
+from pte.engine.tracking import Identity
 from pte.schema import InputError, Interactions
 from pte.schema.context import Context
 from pte.train.curve import log_found
+
+logger = logging.getLogger(__name__)
 
 AUTO = "pte.profiler.auto"  # the marker of profiler=auto
 
@@ -38,6 +45,8 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             launch.launch(step.name, context, config, processes, log, lock)
         else:
             step.module().run(context)
+        if (found := out / "facts.json").is_file():
+            facts["facts"] = json.loads(found.read_text(encoding="utf-8"))
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
             "peak_memory_mib": provenance.peak_memory_mib(),
@@ -57,7 +66,7 @@ def alone(context: Context, step: Step) -> Iterator[int]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            context.say(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
+            logger.info(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
             fcntl.flock(held, fcntl.LOCK_EX)
         context.work.mkdir(parents=True, exist_ok=True)  # the other one has removed it
         yield held
@@ -68,8 +77,8 @@ def alone(context: Context, step: Step) -> Iterator[int]:
 class Run:
     """One configuration on its way: what is planned, what is done, and what the person sees of it."""
 
-    def __init__(self, cfg: DictConfig, run_dir: Path, options: Mapping[str, str], group: str | None) -> None:
-        self.run_dir, self.options, self.group = run_dir, dict(options), group
+    def __init__(self, cfg: DictConfig, run_dir: Path, identity: Identity) -> None:
+        self.run_dir, self.identity = run_dir, identity
         self.config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
         self.target: str = self.config["stage"] or self.config["until"]
         if self.target not in (known := [*STAGES, *EXTRA, LAST]):
@@ -79,11 +88,6 @@ class Run:
         self.done: dict[str, Path] = {}
         self.loggers: list[Any] = []
         run_dir.mkdir(parents=True, exist_ok=True)
-
-    def say(self, line: str) -> None:
-        print(line, flush=True)
-        with (self.run_dir / "run.log").open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
     def context(self, step: Step) -> Context:
         work = self.store.root / "work" / step.name / step.key[:16]
@@ -96,7 +100,6 @@ class Run:
             work=work,
             build=builder(self.config),
             loggers=self.loggers,
-            say=self.say,
         )
 
     def resolve(self) -> None:
@@ -116,32 +119,33 @@ class Run:
         choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
         knobs = OmegaConf.to_container(option, resolve=True)
-        self.options["profiler"] = choice.option
+        self.identity = replace(self.identity, options={**self.identity.options, "profiler": choice.option})
         self.config["profiler"] = {**knobs, **{k: auto[k] for k in ("num_candidates", "rounds") if k in knobs}}
-        self.say(f"\n{choice.sentence}\n")
+        logger.info(f"\n{choice.sentence}\n")
 
     def make(self, step: Step) -> Path:
         """The step's artefact: found, or made now."""
         if step.name in self.done:
             return self.done[step.name]
         if step.path is not None:
-            self.say(f"{step.name:<13} {step.key[:16]}  found")
+            logger.info(f"{step.name:<13} {step.key[:16]}  found")
             self.done[step.name] = step.path
             log_found(self.loggers, step.name, step.path)
             return step.path
         if self.store.exists(step.name, step.key):
-            self.say(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
+            logger.info(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
         with alone(context := self.context(step), step) as lock:
             path = self.store.find(step.name, step.key)
             if path is not None:  # another process has made it meanwhile
-                self.say(f"{step.name:<13} {step.key[:16]}  found")
+                logger.info(f"{step.name:<13} {step.key[:16]}  found")
                 self.done[step.name] = path
+                log_found(self.loggers, step.name, path)
                 return path
-            self.say(f"{step.name:<13} {step.key[:16]}  ...")
+            logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
             log = self.run_dir / "run.log"
             self.done[step.name] = execute(step, context, self.store, self.config, log, lock)
-            self.say(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
+            logger.info(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
         return self.done[step.name]
 
     def rehearse(self, steps: list[Step]) -> None:
@@ -164,36 +168,45 @@ class Run:
 
     def to_the_end(self, steps: list[Step]) -> dict[str, float]:
         """All stages under open loggers, then the run folder's files."""
-        self.loggers = run_folder.open_loggers(self.config, construct, self.run_dir, self.group)
+        keys = {step.name: step.key for step in steps}
+        self.loggers = tracking.open_loggers(self.config, self.run_dir, self.identity, keys)
+        succeeded = False
         try:
-            run_folder.record_keys(self.loggers, {step.name: step.key for step in steps})
             self.make_all(steps)
-            return run_folder.deliver(self.done, self.config, self.options, self.loggers, self.run_dir)
+            metrics = run_folder.deliver(
+                self.done, self.config, self.identity.options, self.identity.words, self.run_dir
+            )
+            tracking.deliver(self.loggers, metrics, self.config["trainer"]["monitor"], self.done)
+            succeeded = True
+            return metrics
         finally:
-            run_folder.finish(self.loggers)
+            tracking.finish(self.loggers, succeeded)
 
 
-def run(
-    cfg: DictConfig, run_dir: Path, options: Mapping[str, str], group: str | None = None, typed: Sequence[str] = ()
-) -> dict[str, float] | None:
+def run(cfg: DictConfig, run_dir: Path, identity: Identity) -> dict[str, float] | None:
     """Plan, do what is missing, deliver. Returns the metrics, None where the run was asked to stop before them.
 
-    options: which option of each config group was chosen. group: the sweep this run is a job of. typed: the
-    overrides, of which those that change nothing are told.
+    A job of a sweep that has ended in this folder before is not repeated.
     """
-    this = Run(cfg, run_dir, options, group)
-    target = this.target
-    this.say(f"run folder    {run_dir}")
-    for note in idle.notes(this.config, typed, "selection" in plan.stage_names(this.config)):
-        this.say(f"note: {note}")
+    with run_log(run_dir / "run.log"):
+        return to_the_target(Run(cfg, run_dir, identity))
+
+
+def to_the_target(this: Run) -> dict[str, float] | None:
+    """The stages that a run's configuration asks for, in order."""
+    target, run_dir = this.target, this.run_dir
+    logger.info(f"run folder    {run_dir}")
+    for note in idle.notes(this.config, this.identity.words, "selection" in plan.stage_names(this.config)):
+        logger.info(f"note: {note}")
     this.resolve()
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
+    run_folder.save_keys(this.store.root, {step.name: step.key for step in steps}, run_dir)
     this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:
-            this.say(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
+            logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
         return None
     if this.config["stage"]:
         plan.require_parents(steps, target)
@@ -202,4 +215,7 @@ def run(
     if target != LAST:
         this.make_all(steps)
         return None
+    if this.identity.group and (metrics := run_folder.finished(run_dir, {step.name: step.key for step in steps})):
+        logger.info("finished before: nothing to do")
+        return metrics
     return this.to_the_end(steps)

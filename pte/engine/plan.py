@@ -22,7 +22,7 @@ from pte.asset import knob_content
 from pte.engine.build import builder
 from pte.schema import InputError
 
-STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "training", "metrics")
+STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table
 LAST = "report"
 METADATA = "pte.profiler.none.MetadataProfiler"
@@ -47,10 +47,20 @@ def stage_module(name: str) -> ModuleType:
 
 
 def stage_names(config: Mapping[str, Any]) -> list[str]:
-    """The stages a table needs: without the profile stages where neither representation nor backbone reads text."""
-    if any(get_class(config[group]["_target_"]).uses_text for group in ("representation", "backbone")):
-        return list(STAGES)
-    return [name for name in STAGES if name not in ("profiles", "embeddings", "selection")]
+    """The stages a table needs: without the profile stages where neither representation nor backbone reads text, and
+    without another writing where the texts were not written for a reward, or state no behaviour at all."""
+    left_out: tuple[str, ...] = ()
+    if not any(get_class(config[group]["_target_"]).uses_text for group in ("representation", "backbone")):
+        left_out = ("profiles", "embeddings", "selection", "refit")
+    elif not refits(config):
+        left_out = ("refit",)
+    return [name for name in STAGES if name not in left_out]
+
+
+def refits(config: Mapping[str, Any]) -> bool:
+    """Whether items' texts are written once more after the choice: not where vectors come by id."""
+    selector, encoder = (get_class(config[group]["_target_"]) for group in ("selector", "encoder"))
+    return bool(config["refit"] and selector.reads_reward and not encoder.reads_ids)
 
 
 def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""What a run leaves in its folder and loggers: resolved config, keys, metrics, ranks, curves, sample profiles."""
+"""What a run leaves in its folder: resolved config, keys, metrics, ranks, curve, report."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ import yaml
 from pte.artifact import read_manifest, write_atomic
 from pte.engine import provenance
 from pte.engine.secret import redacted
-
-SHOWN_PROFILES = 24
+from pte.paths import RUN_KEYS
 
 
 def portable(value: Any) -> Any:
@@ -42,40 +40,29 @@ def save_config(config: Mapping[str, Any], run_dir: Path) -> None:
     )
 
 
-def open_loggers(config: Mapping[str, Any], construct: Any, run_dir: Path, group: str | None) -> list[Any]:
-    """The loggers of conf/logger, all writing below the run folder."""
-    loggers = []
-    for name, knobs in config["logger"].items():
-        facts: dict[str, Any] = {"save_dir": str(run_dir)}
-        if name == "wandb":
-            words = [a for a in sys.argv[1:] if "=" in a and not a.startswith(("hydra", "paths", "-"))]
-            facts |= {"group": group, "name": knobs.get("name") or " ".join(words)[:120] or "default"}
-        loggers.append(construct({**knobs, **facts}, f"conf/logger.{name}"))
-    for each in loggers:
-        each.log_hyperparams(redacted(config))
-    return loggers
+def finished(run_dir: Path, keys: Mapping[str, str]) -> dict[str, float] | None:
+    """The metrics of a run that ended in this very folder with these stage keys."""
+    try:
+        stages = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))["stages"]
+        metrics: dict[str, float] = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):
+        return None
+    return metrics if {name: stage["key"] for name, stage in stages.items()} == dict(keys) else None
 
 
-def record_keys(loggers: Sequence[Any], keys: Mapping[str, str]) -> None:
-    """The stage keys, so that a logged number can be traced to its artefacts."""
-    for each in loggers:
-        each.log_hyperparams({"stage_key": dict(keys)})
-
-
-def sample_profiles(path: Path) -> list[dict[str, Any]]:
-    """Rows (side, entity, candidate, text, reward, chosen ...) that the selection stage kept for people to read."""
-    file = path / "samples.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+def save_keys(store: Path, keys: Mapping[str, str], run_dir: Path) -> None:
+    """keys.json: where this run's artefacts are, for `pte show` and `pte export`."""
+    write_atomic(run_dir / RUN_KEYS, json.dumps({"store": str(store), "keys": dict(keys)}, indent=1))
 
 
 def deliver(
     done: Mapping[str, Path],
     config: Mapping[str, Any],
     options: Mapping[str, str],
-    loggers: Sequence[Any],
+    words: Sequence[str],
     run_dir: Path,
 ) -> dict[str, float]:
-    """Copy metrics.json and ranks.npz into the run folder, write report.json, fill the loggers. Returns the metrics."""
+    """Copy metrics.json and ranks.npz into the run folder, write report.json. Returns the metrics."""
     source = done["metrics"]
     for name in ("metrics.json", "ranks.npz"):
         shutil.copyfile(source / name, run_dir / name)
@@ -84,7 +71,7 @@ def deliver(
     metrics: dict[str, float] = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     manifests = {name: read_manifest(path) or {} for name, path in done.items()}
     report = {
-        "command": command_line(sys.argv[1:]),
+        "command": command_line(words),
         "options": dict(options),
         "config": portable(config),
         "card": json.loads((done["interactions"] / "card.json").read_text(encoding="utf-8")),
@@ -93,24 +80,8 @@ def deliver(
             for name, m in manifests.items()
         },
         **provenance.facts(),
+        "completions": manifests.get("profiles", {}).get("facts"),  # of a language model: unusable, refused, cut ...
         "metrics": metrics,
     }
     write_atomic(run_dir / "report.json", json.dumps(report, indent=1, ensure_ascii=False))
-    if loggers:  # Lightning and W&B take seconds to import
-        from pte.train import logger
-
-        if "selection" in done:
-            rows = sample_profiles(done["selection"])[:SHOWN_PROFILES]
-            if rows:
-                columns = list(rows[0])
-                logger.log_table(loggers, "profiles", columns, [[row.get(c) for c in columns] for row in rows])
-        logger.log_summary(loggers, metrics)
     return metrics
-
-
-def finish(loggers: Sequence[Any]) -> None:
-    """Close every logger, also after a failure."""
-    if loggers:
-        from pte.train import logger
-
-        logger.finish(loggers)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from pte.profiler.prompt import Prompt
 from pte.schema import Generation, Profiles, View
 
-Say = Callable[[str], None]
+CUT = "length"  # the finish reason of an answer that reached its limit of tokens
 
 
 class Log(Protocol):
@@ -25,7 +25,7 @@ class Profiler(Protocol):
 
     num_candidates: int
 
-    def profile(self, view: View, *, log: Log, say: Say) -> Profiles: ...
+    def profile(self, view: View, *, log: Log) -> Profiles: ...
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles: ...  # from stored completions, no model
 
@@ -39,9 +39,6 @@ class Ask:
     temperature: float
 
 
-Answer = Callable[[Sequence[Ask]], list[str]]  # a language model behind its log, or stored completions
-
-
 @dataclass(frozen=True)
 class Completion:
     """What came back, and how many tokens it took."""
@@ -51,6 +48,9 @@ class Completion:
     finish: str = ""  # stop, length, content_filter, refusal, empty, error, unreachable; "" where it is not known
     prompt_tokens: int = 0
     detail: str = ""  # a failure's words
+
+
+Answer = Callable[[Sequence[Ask]], list[Completion]]  # a language model behind its log, or stored completions
 
 
 @dataclass(frozen=True)

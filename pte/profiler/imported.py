@@ -8,6 +8,7 @@ without knowledge of held-out rows cannot be proven here: it is said when they a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import polars as pl
 
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
-from pte.profiler.base import Log, Say
+from pte.profiler.base import Log
 from pte.profiler.none import MetadataProfiler
 from pte.schema import IMPORTED, Generation, InputError, Profiles, View
+
+logger = logging.getLogger(__name__)
 
 SIDES = ("user", "item")
 STAND_IN = "metadata"  # the form of a text that the file lacks
@@ -40,12 +43,12 @@ class ImportedProfiler:
         self.plain = MetadataProfiler(num_candidates=1, titles=titles)
         self._counts: list[str] = []
 
-    def profile(self, view: View, *, log: Log, say: Say) -> Profiles:
+    def profile(self, view: View, *, log: Log) -> Profiles:
         """Read, match and count; nothing is generated."""
         profiles = self.rebuild(view, [])
         for line in self._counts:
-            say(line)
-        say(
+            logger.info(line)
+        logger.info(
             "profiles: WRITTEN ELSEWHERE. That they tell nothing of held-out interactions cannot be proven here:"
             " figures made with them rest on whoever wrote the file"
         )

@@ -11,19 +11,24 @@ through item profiles. Where a completion is unusable the entity's text of the r
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 
-from pte.profiler.base import Answer, Ask, Say
+from pte.profiler.base import Answer, Ask, Completion
 from pte.profiler.engine.record import Workload
 from pte.profiler.prompt import FORMS, JSON_LEAD, Evidence, Witness, forms_named
-from pte.profiler.text.parse import read, refuses
+from pte.profiler.text.account import account, refuse_unusable
+from pte.profiler.text.parse import read
 from pte.schema import Generation, InputError, Profiles, View
 
+logger = logging.getLogger(__name__)
+
 NOBODY = "A person whose choices are not known yet."
+NOTHING = Completion("", 0)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class _Play:
         answers = dict(zip(asks, answer(list(asks.values())), strict=True))
         texts = [[""] * leg.drafts] if side == "item" else []
         for e in entities:
-            drafts = [self._read(leg, e, k, asks.get((e, k)), answers.get((e, k), "")) for k in range(leg.drafts)]
+            drafts = [self._read(leg, e, k, asks.get((e, k)), answers.get((e, k), NOTHING)) for k in range(leg.drafts)]
             texts.append([generation.text for generation, _ in drafts])
             self.generations += [generation for generation, _ in drafts]
             usable = next(((k, said) for k, (generation, said) in enumerate(drafts) if generation.parsed), None)
@@ -125,15 +130,15 @@ class _Play:
         form = loop.user_forms[k % len(loop.user_forms)]
         return Ask(witness.user_prompt(entity, form, self.cited["item"], self.cited["user"]), k, temperature)
 
-    def _read(self, leg: Leg, entity: int, k: int, ask: Ask | None, completion: str) -> tuple[Generation, str]:
+    def _read(self, leg: Leg, entity: int, k: int, ask: Ask | None, done: Completion) -> tuple[Generation, str]:
         """One generation, and the sentences it says or falls back to."""
         if ask is None:
             return Generation(leg.side, entity, leg.round, k, "nobody", 0.0, "", "", NOBODY, parsed=False), ""
-        said = read(ask.prompt.lead, completion)
+        said = read(ask.prompt.lead, done.text, done.finish)
         shown = said if said is not None else self.said[leg.side][entity]
         text = " ".join(part for part in (self._facts(leg.side, entity), shown) if part)
-        told = (ask.prompt.form, ask.temperature, ask.prompt.text, completion, text)
-        return Generation(leg.side, entity, leg.round, k, *told, parsed=said is not None), shown
+        told = (ask.prompt.form, ask.temperature, ask.prompt.text, done.text, text)
+        return Generation(leg.side, entity, leg.round, k, *told, said is not None, done.finish), shown
 
     def _facts(self, side: str, entity: int) -> str:
         """What a profile opens with, verbatim."""
@@ -149,48 +154,12 @@ class _Play:
         return "; ".join(part for part in (", ".join(kinds), said.strip(" :")) if part)
 
 
-def facts(profiles: Profiles) -> dict[str, float]:
-    """Counts for a manifest or report: completions asked for, unusable and refused ones, and the unusable share."""
-    asked = [g for g in profiles.generations if g.prompt]
-    unusable = sum(not g.parsed for g in asked)
-    refused = sum(refuses(FORMS[g.side][g.form].lead, g.completion) for g in asked if not g.parsed)
-    return {
-        "completions": len(asked),
-        "unusable": unusable,
-        "refused": refused,
-        "unusable_share": unusable / max(len(asked), 1),
-    }
-
-
-def refuse_unusable(profiles: Profiles) -> None:
-    """InputError where not one completion could be used."""
-    asked = [g for g in profiles.generations if g.prompt]
-    if asked and not any(g.parsed for g in asked):
-        raise InputError(
-            f"profiles: none of {len(asked):,} completions was usable; the first: {asked[0].completion[:200]!r}."
-            " Try another profiler.model or more new tokens, or type profiler=template"
-        )
-
-
-def account(profiles: Profiles) -> list[str]:
-    """Lines on what came out: unusable completions, and candidates that repeat another of the same entity."""
-    asked = [g for g in profiles.generations if g.prompt]
-    failed = sum(not g.parsed for g in asked)
-    groups = [*profiles.user, *profiles.item[1:]]
-    total = sum(map(len, groups))
-    repeated = total - sum(len(set(group)) for group in groups)
-    lines = [
-        f"profiles: {failed:,} of {len(asked):,} completions were unusable (an earlier text or plain facts stand in)"
-    ]
-    return [*lines, f"profiles: {repeated:,} of {total:,} candidates repeat another one of the same entity"]
-
-
-def play(loop: Loop, view: View, answer: Answer, say: Say) -> Profiles:
-    """Run the loop and say what came out."""
+def play(loop: Loop, view: View, answer: Answer) -> Profiles:
+    """Run the loop and log what came out."""
     profiles = loop.run(view, answer)
     refuse_unusable(profiles)
     for line in account(profiles):
-        say(line)
+        logger.info(line)
     return profiles
 
 
@@ -223,7 +192,9 @@ class Stored:
     """Answers from stored completions by prompt, draw and temperature; what was never asked is counted and empty."""
 
     def __init__(self, stored: Sequence[Generation]) -> None:
-        self._completion = {(g.prompt, g.candidate, g.temperature): g.completion for g in stored if g.prompt}
+        self._completion = {
+            (g.prompt, g.candidate, g.temperature): Completion(g.completion, 0, g.finish) for g in stored if g.prompt
+        }
 
-    def __call__(self, asks: Sequence[Ask]) -> list[str]:
-        return [self._completion.get((a.prompt.text, a.candidate, a.temperature), "") for a in asks]
+    def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
+        return [self._completion.get((a.prompt.text, a.candidate, a.temperature), NOTHING) for a in asks]

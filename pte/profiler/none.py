@@ -5,13 +5,16 @@ The control that profiles must beat under the same encoder (LangPTune, arXiv 241
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
-from pte.profiler.base import Log, Say
+from pte.profiler.base import Log
 from pte.profiler.loop import NOBODY
 from pte.profiler.template import RECENT
 from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, View
+
+logger = logging.getLogger(__name__)
 
 
 class MetadataProfiler:
@@ -24,9 +27,9 @@ class MetadataProfiler:
             )
         self.num_candidates, self.titles = num_candidates, titles
 
-    def profile(self, view: View, *, log: Log, say: Say) -> Profiles:
+    def profile(self, view: View, *, log: Log) -> Profiles:
         """Nothing is generated, so nothing is logged."""
-        say("profiles: none; items are their metadata")
+        logger.info("profiles: none; items are their metadata")
         return self.rebuild(view, [])
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from pte.profiler.base import Ask, Completion, Log, Rate, Request, Result, Say
+from pte.profiler.base import Ask, Completion, Log, Rate, Request, Result
 from pte.profiler.engine.chat import FILTERED, body, read_answer, refused_field
 from pte.profiler.engine.record import Recorded
 from pte.profiler.engine.secret import LOCAL, check_url, check_variable, mask, read_key
@@ -63,11 +63,11 @@ class OpenAIProfiler:
         )
         self.engine.budget_tokens, self.engine.failure_share = budget_tokens, failure_share
 
-    def profile(self, view: View, *, log: Log, say: Say) -> Profiles:
+    def profile(self, view: View, *, log: Log) -> Profiles:
         """Play the loop; every generation goes to the log as it arrives."""
-        answer = Recorded(self.engine, log, say, workload(self.loop, view), noun=self.engine.model)
+        answer = Recorded(self.engine, log, workload(self.loop, view), noun=self.engine.model)
         answer.generator = self.engine
-        return play(self.loop, view, answer, say)
+        return play(self.loop, view, answer)
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """Play the loop on stored completions."""

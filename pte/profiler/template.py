@@ -7,17 +7,21 @@ back. With more candidates than forms the second turn cites what comes next in e
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 from scipy import sparse
 
-from pte.profiler.base import Log, Say
-from pte.profiler.loop import NOBODY, account
+from pte.profiler.base import Log
+from pte.profiler.loop import NOBODY
 from pte.profiler.neighbor import Neighbors, incidence, item_neighbors, next_items, shifted_ppmi, top, user_neighbors
+from pte.profiler.text.account import account
 from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, View
+
+logger = logging.getLogger(__name__)
 
 RECENT = "Recently chose:"
 ITEM_FORMS = ("together", "sequence", "audience", "metadata")
@@ -39,10 +43,10 @@ class TemplateProfiler:
         self.num_candidates, self.titles = num_candidates, titles
         self.item_forms, self.user_forms = list(item_forms), list(user_forms)
 
-    def profile(self, view: View, *, log: Log, say: Say) -> Profiles:
+    def profile(self, view: View, *, log: Log) -> Profiles:
         """All texts; nothing is generated, so nothing is logged."""
         profiles = self.rebuild(view, [])
-        say(account(profiles)[-1])
+        logger.info(account(profiles)[-1])
         return profiles
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pte.profiler.base import Ask, Completion, Log, Rate, Say
+from pte.profiler.base import CUT, Ask, Completion, Log, Rate
 from pte.profiler.decode import Decoding, Rows, continue_rows
 from pte.profiler.engine.causal import Causal, model_identity
 from pte.profiler.engine.record import Recorded
@@ -53,11 +53,10 @@ class TransformersProfiler:
         )
         self.name = model.rstrip("/").rsplit("/", 1)[-1]
 
-    def profile(self, view: View, *, log: Log, say: Say) -> Profiles:
+    def profile(self, view: View, *, log: Log) -> Profiles:
         """Play the loop; every generation goes to the log as its batch finishes."""
-        self.engine.say = say
-        answer = Recorded(self.engine, log, say, workload(self.loop, view), noun=self.name)
-        return play(self.loop, view, answer, say)
+        answer = Recorded(self.engine, log, workload(self.loop, view), noun=self.name)
+        return play(self.loop, view, answer)
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """Play the loop on stored completions."""
@@ -71,12 +70,11 @@ class TransformersEngine:
         if batch_size < 1:
             raise InputError(f"profiler.batch_size={batch_size} must be at least 1")
         self.causal, self.decoding, self.batch_size = causal, decoding, batch_size
-        self.say: Say = print
 
     @cached_property
     def _identity(self) -> Mapping[str, Any]:
         dtype = str(self.causal.dtype).removeprefix("torch.")  # as auto resolves here: it decides the completions
-        return {"model": model_identity(self.causal), "decoding": self.decoding.identity(), "dtype": dtype}
+        return {"model": model_identity(self.causal), "decoding": self.decoding.identity(), "dtype": dtype, "turn": 2}
 
     def identity(self) -> Mapping[str, Any]:
         return self._identity
@@ -104,7 +102,11 @@ class TransformersEngine:
             torch.from_numpy(uniform).float(),
             lambda row, token: self.causal.ends(token, one_line=one_line[row]),
         )
-        return [Completion(self.causal.text(tokens), len(tokens)) for tokens in new]
+        ended = [self.causal.ends(t[-1], one_line=line) for t, line in zip(new, one_line, strict=True)]
+        return [
+            Completion(self.causal.text(tokens), len(tokens), "stop" if whole else CUT)
+            for tokens, whole in zip(new, ended, strict=True)
+        ]
 
     def rate(self, asks: Sequence[Ask]) -> Rate | None:
         """Seconds of one batch's prompts and of some steps after them; a small batch before lets kernels be chosen."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pte.protocol.leave_one_out import cases
-from pte.protocol.withhold import check_knobs, visible_rows
+from pte.protocol.withhold import Withheld
 from pte.schema import Cases, InputError, Interactions, Split
 
 SCORING = ("every_prefix", "last")
@@ -33,6 +33,7 @@ class ColdStart:
         max_interactions: int | None = None,
         withhold: int = 2,
         min_visible: int = 3,
+        holdout: int = 3000,
         seed: int = 0,
     ) -> None:
         if len(shares) != 3 or min(shares) < 1:
@@ -42,8 +43,7 @@ class ColdStart:
         if max_interactions is not None and max_interactions < 2:
             raise InputError(f"protocol.max_interactions={max_interactions}: a history and a target take at least 2")
         self.shares, self.scoring, self.max_interactions = tuple(shares), scoring, max_interactions
-        check_knobs(withhold, min_visible)
-        self.withhold, self.min_visible, self.seed = withhold, min_visible, seed
+        self.seed, self.withheld = seed, Withheld(withhold, min_visible, holdout, seed)
 
     def __call__(self, interactions: Interactions) -> Split:
         begin, stop = interactions.start[:-1], interactions.start[1:]
@@ -53,11 +53,8 @@ class ColdStart:
         row = np.arange(len(interactions.user))
         kept = row >= begin[interactions.user]
         train = kept & (part[interactions.user] == 0)
-        visible = visible_rows(
-            interactions, train, withhold=self.withhold, min_visible=self.min_visible, seed=self.seed
-        )
         valid, test = (self._cases(interactions, begin, np.flatnonzero(part == number)) for number in (1, 2))
-        return Split(train, visible, valid, test)
+        return self.withheld.split(interactions, train, valid, test)
 
     def parts(self, num_users: int) -> np.ndarray:
         """(U,) 0 = train, 1 = valid, 2 = test, drawn by the seed; shares rounded down, the rest trains."""

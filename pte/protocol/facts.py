@@ -22,7 +22,8 @@ def describe(interactions: Interactions, split: Split) -> dict[str, Any]:
         "rows_used": int(used_rows(interactions, split).sum()),
         "train_rows": int(split.train.sum()),
         "visible_rows": int(split.visible.sum()),
-        "withheld_rows": int((split.train & ~split.visible).sum()),
+        "withheld_rows": int((split.rest & ~split.visible).sum()),
+        "holdout_rows": int((split.train & ~split.rest).sum()),
         "train_users": int(in_train.sum()),
         "train_only_users": int(in_train.sum() - in_train[scored].sum()),
         "unscored_users": int((~in_train).sum() - (~in_train[scored]).sum()),  # no train row, no case: a single row
@@ -52,6 +53,8 @@ def check(interactions: Interactions, split: Split) -> None:
     """Raise where a split breaks what every reader of it relies on; a wrong split is a bug, not a user's mistake."""
     if (split.visible & ~split.train).any():
         raise AssertionError("visible rows must be train rows")
+    if split.holdout is not None and (split.holdout & (split.visible | ~split.train)).any():
+        raise AssertionError("rows held out must be train rows that no prompt shows")
     for part in (split.valid, split.test):
         _check_cases(interactions, split, part)
     last = np.full(interactions.num_users, -1, np.int64)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pte.protocol.leave_one_out import cases
-from pte.protocol.withhold import check_knobs, visible_rows
+from pte.protocol.withhold import Withheld
 from pte.schema import Cases, InputError, Interactions, Split
 
 SCORING = ("last", "every_prefix")
@@ -33,6 +33,7 @@ class GlobalTemporal:
         scoring: str = "last",
         withhold: int = 2,
         min_visible: int = 3,
+        holdout: int = 3000,
         seed: int = 0,
     ) -> None:
         if len(shares) != 3 or min(shares) < 1:
@@ -43,17 +44,13 @@ class GlobalTemporal:
             raise InputError("protocol.valid_from and protocol.test_from: give both dates, or neither")
         self.shares, self.scoring = tuple(shares), scoring
         self.dates = {"valid_from": _second("valid_from", valid_from), "test_from": _second("test_from", test_from)}
-        check_knobs(withhold, min_visible)
-        self.withhold, self.min_visible, self.seed = withhold, min_visible, seed
+        self.seed, self.withheld = seed, Withheld(withhold, min_visible, holdout, seed)
 
     def __call__(self, interactions: Interactions) -> Split:
         """InputError: an unknown time, an order that contradicts the times, or an empty part."""
         _ordered(interactions)
         first, second = self.moments(interactions.time)
         train = interactions.time < first
-        visible = visible_rows(
-            interactions, train, withhold=self.withhold, min_visible=self.min_visible, seed=self.seed
-        )
         valid = self._cases(interactions, ~train & (interactions.time < second))
         test = self._cases(interactions, interactions.time >= second)
         for name, count in {"train": int(train.sum()), "valid": len(valid.user), "test": len(test.user)}.items():
@@ -64,7 +61,7 @@ class GlobalTemporal:
                     f" {_day(int(interactions.time.max()))}. Type other protocol.shares, or protocol.valid_from and"
                     " protocol.test_from"
                 )
-        return Split(train, visible, valid, test)
+        return self.withheld.split(interactions, train, valid, test)
 
     def moments(self, time: np.ndarray) -> tuple[int, int]:
         """The Unix seconds at which validation and test begin. time: (M,)."""

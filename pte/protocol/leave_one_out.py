@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from pte.protocol.withhold import check_knobs, visible_rows
+from pte.protocol.withhold import Withheld
 from pte.schema import Cases, InputError, Interactions, Split
 
 
 class LeaveOneOut:
     """Last = test, second last = validation, the rest = training."""
 
-    def __init__(self, *, min_length: int = 3, withhold: int = 2, min_visible: int = 3, seed: int = 0) -> None:
+    def __init__(
+        self, *, min_length: int = 3, withhold: int = 2, min_visible: int = 3, holdout: int = 3000, seed: int = 0
+    ) -> None:
         if min_length < 3:
             raise InputError(
                 f"protocol.min_length={min_length}: train, validation and test take at least 3 interactions"
             )
         self.min_length = min_length
-        check_knobs(withhold, min_visible)
-        self.withhold, self.min_visible, self.seed = withhold, min_visible, seed
+        self.withheld = Withheld(withhold, min_visible, holdout, seed)
 
     def __call__(self, interactions: Interactions) -> Split:
         start = interactions.start
@@ -31,10 +32,9 @@ class LeaveOneOut:
         train = np.ones(len(interactions.user), bool)
         train[last] = False
         train[last - 1] = False
-        visible = visible_rows(
-            interactions, train, withhold=self.withhold, min_visible=self.min_visible, seed=self.seed
+        return self.withheld.split(
+            interactions, train, cases(interactions, user, last - 1), cases(interactions, user, last)
         )
-        return Split(train, visible, cases(interactions, user, last - 1), cases(interactions, user, last))
 
 
 def cases(interactions: Interactions, user: np.ndarray, target: np.ndarray, begin: np.ndarray | None = None) -> Cases:

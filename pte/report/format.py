@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from pte.metric.significance import Interval
 
@@ -38,3 +40,15 @@ def spread(mean: float, sd: float | None) -> str:
 
 def seconds(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def completions(facts: Mapping[str, Any] | None) -> str:
+    """What became of a language model's completions, by the profiles stage's facts; "" where none was asked for."""
+    if not facts or not facts.get("completions"):
+        return ""
+    shares = {name: facts[f"{name}_share"] for name in ("unusable", "refused", "cut", "fallback")}
+    return (
+        f"of {facts['completions']:,} completions {shares['unusable']:.1%} were unusable ({shares['refused']:.1%}"
+        f" refused) and {shares['cut']:.1%} cut at the token limit; in {shares['fallback']:.1%} of the candidates an"
+        " earlier text or plain facts stand in"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pte.report.compare import ALPHA, Column, Comparison, Difference
-from pte.report.format import delta, interval, p_value, plain
+from pte.report.format import completions, delta, interval, p_value, plain
 from pte.report.methods import COUNT_MODEL, Method, common, is_count_model
 from pte.schema import IMPORTED
 
@@ -121,6 +121,8 @@ def caveats(comparison: Comparison) -> list[str]:
     encoders = common(comparison.methods, "encoder")
     if "," in encoders:
         said.append(f"Several encoders ({encoders}): a difference between their rows is also one between encoders.")
+    texts = {method.label: completions(method.runs[0].report.get("completions")) for method in comparison.methods}
+    said += [f"Profiles of {label}: {told}." for label, told in texts.items() if told]
     imported = [
         m.label
         for m in comparison.methods

@@ -109,6 +109,9 @@ def show(run_dir: Path, console: Console) -> None:
                 console.print(f"lists, seen items left out: {lists}")
             if legacy:
                 console.print(f"among drawn negatives, not to be compared with the above: {legacy}")
+    if told := fmt.completions(report.get("completions")):
+        lines += [f"Profiles: {told}.", ""]
+        console.print(f"profiles: {told}")
     lines += [
         "seen items: masked = items of the history cannot be recommended, and are a miss if asked for; "
         "unmasked = the whole catalogue."

@@ -58,7 +58,9 @@ def reward_data(
     blank = torch.zeros(1, 1, 1).expand(interactions.num_users, *item.shape[1:])  # in no memory
     user = blank if embeddings.user is None else torch.from_numpy(embeddings.user)
     metadata = torch.zeros_like(item[:, 0]) if embeddings.metadata is None else torch.from_numpy(embeddings.metadata)
-    visible = torch.from_numpy(split.visible[train]).to(device)
+    judge = split.rest & ~split.visible
+    if not judge.any():  # nothing was withheld for a choice: rows held out can still say what one would have been worth
+        judge = train & ~split.rest
     return RewardData(
         user=user.to(device),
         item=item.to(device),
@@ -67,8 +69,8 @@ def reward_data(
         item_texts=Texts(profiles.item, parsed[1]),
         row_user=torch.from_numpy(interactions.user[train]).long().to(device),
         row_item=torch.from_numpy(interactions.item[train]).long().to(device),
-        visible=visible,
-        withheld=~visible,
+        visible=torch.from_numpy(split.visible[train]).to(device),
+        withheld=torch.from_numpy(judge[train]).to(device),
         title=interactions.items.title,
     )
 

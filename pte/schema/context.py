@@ -18,7 +18,6 @@ class Context:
     work: a folder that outlives an interrupted run of this very key (logs to resume from, checkpoints).
     build: `build("encoder", **facts)` makes the object a config group describes; facts learnt at run time are keywords.
     loggers: Lightning loggers, possibly none; `logger.log_metrics(metrics, step)`.
-    say: prints one line for the person watching.
     """
 
     config: Mapping[str, Any]
@@ -27,4 +26,3 @@ class Context:
     work: Path
     build: Callable[..., Any]
     loggers: Sequence[Any]
-    say: Callable[[str], None]

@@ -28,6 +28,7 @@ class Generation:
     completion: str
     text: str  # the profile
     parsed: bool  # False where the completion was unusable and a fallback stands in
+    finish: str = ""  # why the completion ended: stop, length (cut at the token limit) ...; "" where it is not known
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,3 +27,9 @@ class Selection:
         """Read back what `save` wrote."""
         with np.load(path / "selection.npz", allow_pickle=False) as arrays:
             return cls(*(arrays[name] for name in ("user", "item", "user_choice", "item_choice")))
+
+    @classmethod
+    def of(cls, parents: Mapping[str, Path]) -> Selection | None:
+        """The latest among a stage's parents, None where no text is read."""
+        path = parents.get("refit", parents.get("selection"))
+        return None if path is None else cls.load(path)

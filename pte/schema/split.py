@@ -38,10 +38,18 @@ class Split:
     visible: np.ndarray  # (M,) bool, part of train: what prompts may show; the rest is withheld for the reward
     valid: Cases
     test: Cases
+    holdout: np.ndarray | None = None  # (M,) bool, of train, never visible: to combine models by
+
+    @property
+    def rest(self) -> np.ndarray:
+        """(M,) bool: train rows less those held out."""
+        return self.train if self.holdout is None else self.train & ~self.holdout
 
     def save(self, out: Path) -> None:
         """Write split.npz into the folder `out`."""
         arrays: dict[str, Any] = {"train": self.train, "visible": self.visible}
+        if self.holdout is not None:
+            arrays["holdout"] = self.holdout
         for name, part in (("valid", self.valid), ("test", self.test)):
             arrays |= {f"{name}_{key}": value for key, value in vars(part).items() if value is not None}
         np.savez(out / "split.npz", **arrays)
@@ -55,7 +63,7 @@ class Split:
             Cases(arrays[f"{part}_user"], arrays[f"{part}_target"], arrays[f"{part}_tied"], arrays.get(f"{part}_begin"))
             for part in ("valid", "test")
         )
-        return cls(arrays["train"], arrays["visible"], valid, test)
+        return cls(arrays["train"], arrays["visible"], valid, test, arrays.get("holdout"))
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,14 @@ class View:
 
 def visible_view(interactions: Interactions, split: Split) -> View:
     """The part of the interactions that prompts may be written from."""
-    rows = split.visible
+    return _view(interactions, split.visible)
+
+
+def training_view(interactions: Interactions, split: Split) -> View:
+    """All training rows but those held out: what texts may state once no reward judges by the rest any more."""
+    return _view(interactions, split.rest)
+
+
+def _view(interactions: Interactions, rows: np.ndarray) -> View:
     users, items = interactions.num_users, interactions.items
     return View(interactions.user[rows], interactions.item[rows], users, items, interactions.user_id)

@@ -54,7 +54,7 @@ Fit = Callable[[Any, nn.Module, Candidates, Tensor, Tensor], None]
 
 
 class Selector(Protocol):
-    reads_reward: bool  # False: the choice is the same whatever the texts of users are worth
+    reads_reward: bool  # where it does, users are encoded, and texts first written without the rows that judge them
     withheld_share: float  # of the withheld rows, how many the reward may read; the rest judges the choice afterwards
 
     def select(self, candidates: Candidates, *, fit: Fit) -> Choice: ...

@@ -6,12 +6,13 @@ A method whose figures survive this owes them to something else than the text: t
 from __future__ import annotations
 
 import torch
+from torch.nn import functional as F
 
 from pte.selector.base import Candidates, Choice, Fit
 
 
 class Permuted:
-    """The first candidates, dealt out anew among the users and among the items."""
+    """The means of the candidates (selector=mean), dealt out anew among the users and among the items."""
 
     withheld_share = 1.0
     reads_reward = False
@@ -21,12 +22,11 @@ class Permuted:
 
     def select(self, candidates: Candidates, *, fit: Fit) -> Choice:
         generator = torch.Generator().manual_seed(self.seed)
-        index = torch.zeros(len(candidates), dtype=torch.int64, device=candidates.vector.device)
-        first = candidates.take(index)
-        vector = first.clone()
+        mean = F.normalize(candidates.vector.sum(dim=1), dim=1)
+        vector = mean.clone()
         for side in (candidates.is_user, ~candidates.is_user):
             (place,) = torch.where(side)
             order = torch.randperm(len(place), generator=generator).to(place.device)
-            vector[place] = first[place[order]]
-        none_of_its_own = torch.full_like(index, -1)
+            vector[place] = mean[place[order]]
+        none_of_its_own = torch.full((len(candidates),), -1, device=mean.device)
         return Choice(vector, none_of_its_own, torch.full_like(candidates.reward, 1 / candidates.num_candidates))

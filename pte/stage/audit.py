@@ -12,6 +12,7 @@ Of texts that were written elsewhere (`profiler=imported`) neither way proves an
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,8 @@ from pte.profiler.template import RECENT
 from pte.profiler.text.clean import Catalogue
 from pte.schema import IMPORTED, Generation, InputError, Interactions, Profiles, Split, View
 from pte.schema.context import Context
+
+logger = logging.getLogger(__name__)
 
 NAME = "audit"
 VERSION = 2  # 2: texts written elsewhere have a verdict of their own
@@ -74,12 +77,12 @@ def run(context: Context) -> None:
             f" {context.parents['profiles']} and make them again"
         )
     if report["imported"]:
-        context.say(
+        logger.info(
             f"audit: {report['imported']:,} of {report['generations']:,} texts were WRITTEN ELSEWHERE. They are"
             " those of the file; that they tell nothing of held-out interactions CANNOT BE PROVEN"
         )
         return
-    context.say(
+    logger.info(
         f"audit: clean. {report['generations']:,} prompts and texts rebuilt from visible rows alone are identical;"
         f" {report['titles_read_back']:,} titles of people's own choices read back, all visible"
     )

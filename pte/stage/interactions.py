@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from pte.dataset.table.card import card_lines
 from pte.schema import Interactions
 from pte.schema.context import Context
+
+logger = logging.getLogger(__name__)
 
 NAME = "interactions"
 VERSION = 3  # 3: quotes, times and text columns read by stricter rules; 2: events of one second in their order
@@ -35,4 +38,4 @@ def run(context: Context) -> None:
     interactions = context.build("dataset").read()
     interactions.save(context.out)
     for line in card_lines(interactions.card):
-        context.say(line)
+        logger.info(line)

@@ -11,8 +11,9 @@ ranking=sampled adds the ranks among 100 drawn negatives, under names that no fu
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from pte.schema.context import Context
 from pte.train.loader import EvaluationLoader
 from pte.train.state.restore import restore
 
+logger = logging.getLogger(__name__)
+
 NAME = "metrics"
 VERSION = 3  # 3: lists of the ten best. 2: a repeated target is a miss where seen items are masked; noise by case
 READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking", "llm_esr_groups")
@@ -39,7 +42,7 @@ IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
     "trainer.oversubscribe",
 )  # fmt: skip
-PARENTS = ("interactions", "split", "selection", "training")
+PARENTS = ("interactions", "split", "selection", "refit", "training")
 
 RANKINGS = ("full", "sampled")
 TELL_SECONDS = 20.0
@@ -52,7 +55,7 @@ def run(context: Context) -> None:
         raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
-    selection = Selection.load(context.parents["selection"]) if "selection" in context.parents else None
+    selection = Selection.of(context.parents)
     backbone = restore(context.build, context.parents["training"], interactions, selection, knobs["accelerator"])
     device = device_of(knobs["accelerator"])
     arrays: dict[str, np.ndarray] = {}
@@ -68,7 +71,7 @@ def run(context: Context) -> None:
         found = {kind: kept(context.work / f"{part}_{kind}.npy", len(cases.target)) for kind in kinds}
         if part == "test":
             found["best"] = kept(context.work / "best.npy", len(cases.target), K)
-        rank = rank_cases(backbone, loader, found, seed=seed, say=context.say, part=part, draw=draw)
+        rank = rank_cases(backbone, loader, found, seed=seed, part=part, draw=draw)
         facts[f"{part}_seconds"] = round(time.perf_counter() - began, 2)
         if (best := rank.pop("best", None)) is not None:
             np.save(context.out / "lists.npy", best)
@@ -117,7 +120,6 @@ def rank_cases(
     found: dict[str, np.ndarray],
     *,
     seed: int,
-    say: Callable[[str], None],
     part: str,
     draw: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
@@ -148,7 +150,7 @@ def rank_cases(
         done, now = done + len(question.case), time.monotonic()
         if now - told >= TELL_SECONDS:
             left = (now - began) * (count - done) / done
-            say(f"metrics: {part} {done:,} of {count:,} cases ranked, {left:,.0f} s left")
+            logger.info(f"metrics: {part} {done:,} of {count:,} cases ranked, {left:,.0f} s left")
             told = now
     if any((rank < 0).any() for rank in found.values()):
         raise AssertionError(f"{part}: some cases were not ranked")

@@ -7,14 +7,17 @@ model, decoding and prompt, so another K, another cut of the data or a killed ru
 from __future__ import annotations
 
 import json
+import logging
 
 from pte.artifact import RecordLog
-from pte.profiler.loop import facts
+from pte.profiler.text.account import facts
 from pte.schema import IMPORTED, Interactions, Split, visible_view
 from pte.schema.context import Context
 
+logger = logging.getLogger(__name__)
+
 NAME = "profiles"
-VERSION = 2  # 2: refusals and reasoning are no profiles; the server is part of the key
+VERSION = 3  # 3: answers cut at the token limit end at a whole sentence
 READS = ("profiler",)
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
@@ -28,11 +31,11 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     view = visible_view(interactions, Split.load(context.parents["split"]))
     log = RecordLog(context.work.parent.parent / "generation")
-    profiles = context.build("profiler").profile(view, log=log, say=context.say)
+    profiles = context.build("profiler").profile(view, log=log)
     profiles.save(context.out)
     told = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
     (context.out / "facts.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
     for side, entity in (("item", 1), ("user", 0)):
         texts = {"item": profiles.item, "user": profiles.user}[side]
         if len(texts) > entity:
-            context.say(f"  {side} {entity}, of {profiles.num_candidates}: {texts[entity][0]!r}")
+            logger.info(f"  {side} {entity}, of {profiles.num_candidates}: {texts[entity][0]!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -21,8 +22,10 @@ from pte.train.selection_record import describe, joined, joined_known, lines, re
 from pte.train.state.checkpoint import Checkpoint
 from pte.train.trainer import quiet
 
+logger = logging.getLogger(__name__)
+
 NAME = "selection"
-VERSION = 3  # 2: halves of the reward data share no row; dropout below 1/512. 3: users may be without vectors
+VERSION = 4  # 4: permuted deals out means; the reward judges by no row held out. 3: users may be without vectors
 READS = ("reward", "selector")
 IDLE = ()
 PARENTS = ("interactions", "split", "profiles", "embeddings")
@@ -52,7 +55,7 @@ def run(context: Context) -> None:
             parts=parts, trackers=context.loggers,
         )  # fmt: skip
         with quiet():
-            train(module, resume=Checkpoint(context.work / "policy.ckpt", say=context.say))
+            train(module, resume=Checkpoint(context.work / "policy.ckpt"))
         curve.extend(module.curve)
 
     choice = selector.select(candidates, fit=fit)
@@ -67,7 +70,7 @@ def run(context: Context) -> None:
     (context.out / "samples.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     for line in lines(facts):
-        context.say(line)
+        logger.info(line)
 
 
 def verdict(reward: Reward, data: RewardData, embeddings: Embeddings) -> RewardParts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import numpy as np
 
@@ -10,8 +11,10 @@ from pte.protocol.facts import check, describe, require_cases
 from pte.schema import Interactions
 from pte.schema.context import Context
 
+logger = logging.getLogger(__name__)
+
 NAME = "split"
-VERSION = 2  # 2: tied with the row after, too
+VERSION = 3  # 3: rows held out for gates
 READS = ("protocol",)
 IDLE = ()
 PARENTS = ("interactions",)
@@ -28,11 +31,12 @@ def run(context: Context) -> None:
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     most = int(np.bincount(interactions.user[split.train & ~split.visible], minlength=1).max())
     if most < (asked := context.config["protocol"].get("withhold", 0)):
-        context.say(f"  protocol.withhold={asked}: no user has so many rows to spare, at most {most} are withheld")
+        logger.info(f"  protocol.withhold={asked}: no user has so many rows to spare, at most {most} are withheld")
     share = facts["test_tied_share"]
     tied = "" if share is None else f" ({share:.1%} ordered by convention: same time as an item beside)"
-    context.say(
-        f"split: {facts['train_rows']:,} train rows ({facts['withheld_rows']:,} withheld from prompts) of"
-        f" {facts['train_users']:,} users; {facts['valid_cases']:,} valid and {facts['test_cases']:,} test cases"
+    logger.info(
+        f"split: {facts['train_rows']:,} train rows ({facts['withheld_rows']:,} withheld from prompts,"
+        f" {facts['holdout_rows']:,} held out) of {facts['train_users']:,} users;"
+        f" {facts['valid_cases']:,} valid and {facts['test_cases']:,} test cases"
         f"{tied}; {facts['rows'] - facts['rows_used']:,} rows set aside"
     )

@@ -8,6 +8,7 @@ in a torchrun process group it runs on all its processes, of which only the firs
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 from typing import Any
@@ -22,14 +23,16 @@ from pte.train import check, counting, fusion
 from pte.train.curve import log_row
 from pte.train.state.restore import BestWeights, assemble
 
+logger = logging.getLogger(__name__)
+
 NAME = "training"
-VERSION = 2  # 2: validated by the masked rule of metrics 2, DreamRec with the weights it has
+VERSION = 3  # 3: rows held out by the protocol
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
 IDLE = (
     "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
     "trainer.oversubscribe",
 )  # fmt: skip
-PARENTS = ("interactions", "split", "selection")
+PARENTS = ("interactions", "split", "selection", "refit")
 
 
 def run(context: Context) -> None:
@@ -37,15 +40,14 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
     torch.manual_seed(int(context.config["seed"]))
-    selection = Selection.load(context.parents["selection"]) if "selection" in context.parents else None
-    backbone = assemble(context.build, interactions, selection)
+    backbone = assemble(context.build, interactions, Selection.of(context.parents))
     if isinstance(backbone, Fused):
         fusion.run(context, backbone, interactions, split, fit, device_of(context.config["trainer"]["accelerator"]))
     elif backbone.trained:
         fit(context, backbone, interactions, split)
     elif counting.first():
         facts = counting.keep(interactions, split, context.out)
-        context.say(f"  nothing to train: counted from {facts['sequences']:,} training histories where it is used")
+        logger.info(f"  nothing to train: counted from {facts['sequences']:,} training histories where it is used")
 
 
 def fit(context: Context, backbone: Any, interactions: Interactions, split: Split) -> None:
@@ -62,10 +64,10 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
         check.sparse(knobs, context.config["optimizer"]["_target_"])
     best = BestWeights(context.work)
     stopping = EarlyStopping(
-        monitor=knobs["monitor"], patience=knobs["patience"], say=context.say, save_best=best.save,
+        monitor=knobs["monitor"], patience=knobs["patience"], save_best=best.save,
         log_row=partial(log_row, context.loggers, NAME),
     )  # fmt: skip
-    checkpoint = Checkpoint(context.work / "last.ckpt", say=context.say)
+    checkpoint = Checkpoint(context.work / "last.ckpt")
     with quiet(), checkpoint.interruptible():
         trainer = make_trainer(knobs, [stopping, checkpoint], context.work)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
@@ -81,7 +83,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
             found = None  # it has been validated, so its best weights are lost
             checkpoint.forget()
         if found:
-            context.say(f"  continuing after epoch {found[1]}" + (f", step {found[2]}" if found[2] else ""))
+            logger.info(f"  continuing after epoch {found[1]}" + (f", step {found[2]}" if found[2] else ""))
         began, precision = time.perf_counter(), torch.get_float32_matmul_precision()
         try:
             trainer.fit(recommender, *loaders, ckpt_path=found and found[0])

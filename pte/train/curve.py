@@ -21,9 +21,15 @@ def log_row(loggers: Iterable[Any], stage: str, row: Mapping[str, float]) -> Non
         logger.log_metrics(values, step=int(row["step"]))
 
 
+def rows_of(path: Path) -> list[dict[str, float]]:
+    """The curve in a folder; none where there is no such file."""
+    if not (path / FILE).is_file():
+        return []
+    with (path / FILE).open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
 def log_found(loggers: Iterable[Any], stage: str, path: Path) -> None:
-    """The curve of a stage that was found rather than made, if it has one."""
-    if (path / FILE).is_file():
-        with (path / FILE).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                log_row(loggers, stage, {name: float(value) for name, value in row.items() if value})
+    """The curve of a stage that was found rather than made."""
+    for row in rows_of(path) if loggers else []:
+        log_row(loggers, stage, row)

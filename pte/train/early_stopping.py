@@ -6,6 +6,7 @@ checkpoint.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
+
+logger = logging.getLogger(__name__)
 
 
 class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
@@ -23,11 +26,10 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
         *,
         monitor: str,
         patience: int,
-        say: Callable[[str], None],
         save_best: Callable[[dict[str, Tensor]], None],
         log_row: Callable[[dict[str, float]], None] = lambda row: None,
     ) -> None:
-        self.monitor, self.patience, self.say = monitor, patience, say
+        self.monitor, self.patience = monitor, patience
         self.save_best, self.log_row = save_best, log_row
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch, self.stale = -1.0, -1, 0
@@ -79,7 +81,7 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
             self.best, self.best_epoch = value, int(row["epoch"])
             self.save_best(trainer.strategy.lightning_module_state_dict())
         trainer.should_stop = self.done
-        self.say(self._line(row, value, trainer.max_epochs or 0))
+        logger.info(self._line(row, value, trainer.max_epochs or 0))
 
     def _line(self, row: dict[str, float], value: float, epochs: int) -> str:
         number = int(row["epoch"]) + 1

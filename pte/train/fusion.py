@@ -6,6 +6,7 @@ Leaves weights.safetensors (reader.* and gate), sequences.npz where an expert co
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,11 +20,13 @@ from torch import Tensor
 from pte.artifact import write_atomic
 from pte.backbone.fused import Fused
 from pte.nn.batch import History
-from pte.protocol.holdout import holdout_cases, holdout_rows
-from pte.schema import Interactions, Split
+from pte.protocol.withhold import holdout_cases
+from pte.schema import InputError, Interactions, Split
 from pte.schema.context import Context
 from pte.train import counting
 from pte.train.loader import EvaluationLoader
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS = "weights.safetensors"
 FitReader = Callable[[Context, Any, Interactions, Split], None]  # trains and leaves WEIGHTS and facts.json
@@ -33,11 +36,13 @@ def run(
     context: Context, backbone: Fused, interactions: Interactions, split: Split, fit: FitReader, device: torch.device
 ) -> None:
     """Fill the artefact's folder. In a process group all train, and the first alone does the rest."""
-    # The same rows for every seed, so that texts written without them serve all seeds of a table.
-    rows = holdout_rows(interactions, split, count=backbone.holdout, seed=0)
-    train = split.train.copy()
-    train[rows] = False
-    rest = replace(split, train=train)
+    cases = holdout_cases(interactions, split)
+    if not len(cases.target):
+        raise InputError(
+            "backbone=fused fits its gates on training rows held out, and there are none: type protocol.holdout=3000,"
+            " give more data, or take another backbone"
+        )
+    rest = replace(split, train=split.rest)
     if backbone.trained:
         fit(context, backbone.reader, interactions, rest)
     if not counting.first():
@@ -49,7 +54,6 @@ def run(
     began = time.perf_counter()
     backbone.to(device).eval()
     backbone.fit(*counting.sequences(interactions, rest))
-    cases = holdout_cases(interactions, split, rows)
 
     def questions() -> Iterator[tuple[History, Tensor, Tensor]]:
         for question in EvaluationLoader(interactions, cases, row_length=backbone.length, device=device):
@@ -61,7 +65,7 @@ def run(
         facts |= counting.write(interactions, split, context.out)
     save_file({k: v.cpu().contiguous() for k, v in backbone.state_dict().items()}, context.out / WEIGHTS)
     write_atomic(context.out / "facts.json", json.dumps(facts, indent=1))
-    context.say(f"  score = {formula(gates['gates'])}; fitted on {gates['gate_rows']:,} rows no expert had seen")
+    logger.info(f"  score = {formula(gates['gates'])}; fitted on {gates['gate_rows']:,} rows no expert had seen")
 
 
 def restore(backbone: Fused, path: Path) -> None:

@@ -20,6 +20,7 @@ URI = re.compile(r"(pypi|https?|file|hf):")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")
 COMMIT = re.compile(r"[0-9a-f]{40}$")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+THINKING = re.compile(r"(?:<(?:think|thinking|thought|reasoning|analysis)>|\[THINK\])(?=\s*$)", re.IGNORECASE)
 UNPACKED = "causal-v1"  # bump when `unpack` changes
 
 
@@ -121,13 +122,33 @@ class Causal:
         """
         stem = self._marks.sub(" ", stem)
         if self.tokenizer.chat_template:
-            turn = [{"role": "user", "content": stem}]
-            told = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-            ids = self.tokenizer(told, add_special_tokens=False).input_ids
+            ids = self.tokenizer(self._turn(stem), add_special_tokens=False).input_ids
         else:
-            ids = self.tokenizer(f"{stem}\n\n").input_ids
+            ids = self._begun(f"{stem}\n\n")
         begun = self.tokenizer(lead, add_special_tokens=False).input_ids
         return (ids, begun) if begun else (ids[:-1], ids[-1:])
+
+    def _turn(self, stem: str) -> str:
+        """One user's message in the model's template; a block of reasoning that it opens is closed, empty."""
+        from jinja2 import TemplateError
+
+        turn = [{"role": "user", "content": stem}]
+        quiet = {"enable_thinking": False, "thinking": False}  # Qwen3 and others; Granite, DeepSeek-V3.1
+        try:
+            told = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False, **quiet)
+        except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
+            raise InputError(
+                f"profiler.model={self.model_name}: its chat template fails on one message of a user ({_first(error)})."
+                " Choose a chat model that takes one, or a copy of this one without chat_template"
+            ) from error
+        opened = THINKING.search(told, told.rfind(stem.strip()) + len(stem.strip()))
+        return f"{told.rstrip()}\n\n{_closing(opened[0])}\n\n" if opened else told
+
+    def _begun(self, text: str) -> list[int]:
+        """Token ids of a text with the marks that begin one, and none that end one."""
+        marked, plain = self.tokenizer(text).input_ids, self.tokenizer(text, add_special_tokens=False).input_ids
+        starts = (i for i in range(len(marked) - len(plain) + 1) if marked[i : i + len(plain)] == plain)
+        return marked[: next(starts, 0) + len(plain)]
 
     def text(self, tokens: list[int]) -> str:
         """Text of new tokens, without end marks."""
@@ -189,5 +210,10 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def _closing(mark: str) -> str:
+    """</think> of <think>, [/THINK] of [THINK]."""
+    return f"{mark[0]}/{mark[1:]}"
+
+
 def _first(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

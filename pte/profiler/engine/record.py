@@ -7,6 +7,7 @@ with the very batches it would have had, and ends with the very texts.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pte.artifact import digest
-from pte.profiler.base import Ask, Engine, Generator, Log, Rate, Request, Say
+from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Request
+
+logger = logging.getLogger(__name__)
 
 PLAIN_SECONDS = 15.0  # between progress lines where there is no terminal
 
@@ -33,14 +36,14 @@ class Workload:
 class Recorded:
     """Answers questions from the log, else from the engine; says before it starts what this will cost."""
 
-    def __init__(self, engine: Engine, log: Log, say: Say, workload: Workload, *, noun: str) -> None:
+    def __init__(self, engine: Engine, log: Log, workload: Workload, *, noun: str) -> None:
         self.generator: Generator | None = None  # where set, results come one by one instead of in batches
-        self.engine, self.log, self.say, self.workload, self.noun = engine, log, say, workload, noun
+        self.engine, self.log, self.workload, self.noun = engine, log, workload, noun
         self.done = 0
         self._announced = False
         self._meter: _Meter | None = None
 
-    def __call__(self, asks: Sequence[Ask]) -> list[str]:
+    def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
         identity = dict(self.engine.identity())
         keys = [
             digest({**identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
@@ -51,14 +54,18 @@ class Recorded:
         if missing:
             self._generate(asks, keys, missing)
         records = [self.log.get(key) for key in keys]
-        return [str(record["completion"]) for record in records if record is not None]
+        return [
+            Completion(str(record["completion"]), int(record["tokens"]), str(record.get("finish", "")))
+            for record in records
+            if record is not None
+        ]
 
     def _generate(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> None:
         if not self._announced:
             self._announced = True
             self._announce(len(missing))
         wanted = Counter(keys)
-        with _Meter(self.say, self.workload.completions, self.done) as meter:
+        with _Meter(self.workload.completions, self.done) as meter:
             if self.generator is not None:
                 self._arrivals(self.generator, dict(zip(keys, asks, strict=True)), missing, wanted, meter)
                 return
@@ -67,10 +74,7 @@ class Recorded:
                 if not todo:
                     continue
                 completions = self.engine.complete([asks[i] for i in todo], [keys[i] for i in todo])
-                self.log.extend(
-                    {"key": keys[i], "model": self.noun, "completion": c.text, "tokens": c.tokens}
-                    for i, c in zip(todo, completions, strict=True)
-                )
+                self._keep([keys[i] for i in todo], completions)
                 missing -= {keys[i] for i in todo}
                 answered = sum(wanted[keys[i]] for i in todo)  # equal questions are asked once
                 self.done += answered
@@ -81,27 +85,30 @@ class Recorded:
     ) -> None:
         """Log every result as it arrives; failures of single requests are results too."""
         for result in generator.generate([Request(key, ask) for key, ask in asks.items() if key in missing]):
-            c = result.completion
-            self.log.extend(
-                [{"key": result.key, "model": self.noun, "completion": c.text, "tokens": c.tokens,
-                  "finish": c.finish, "prompt_tokens": c.prompt_tokens, "detail": c.detail}]
-            )  # fmt: skip
+            self._keep([result.key], [result.completion])
             self.done += wanted[result.key]
-            meter.advance(wanted[result.key], c.tokens)
+            meter.advance(wanted[result.key], result.completion.tokens)
+
+    def _keep(self, keys: Sequence[str], completions: Sequence[Completion]) -> None:
+        self.log.extend(
+            {"key": key, "model": self.noun, "completion": c.text, "tokens": c.tokens,
+             "finish": c.finish, "prompt_tokens": c.prompt_tokens, "detail": c.detail}
+            for key, c in zip(keys, completions, strict=True)
+        )  # fmt: skip
 
     def _announce(self, missing: int) -> None:
         """How many generations, tokens and minutes this will be."""
         work = self.workload
-        self.say(
+        logger.info(
             f"{self.noun}: {work.completions:,} generations from {work.prompts:,} prompts"
             f" ({self.done:,} are recorded already, {missing:,} to do in this round)"
         )
         rate = self.engine.rate(work.sample())
         if rate is None:
-            self.say(f"{self.noun}: the minutes depend on the server; progress will tell")
+            logger.info(f"{self.noun}: the minutes depend on the server; progress will tell")
             return
         share = 1 - self.done / max(work.completions, 1)
-        self.say(f"{self.noun}: {forecast(work, rate, share)}")
+        logger.info(f"{self.noun}: {forecast(work, rate, share)}")
 
 
 def forecast(work: Workload, rate: Rate, share: float) -> str:
@@ -118,8 +125,8 @@ def forecast(work: Workload, rate: Rate, share: float) -> str:
 class _Meter:
     """Progress: a bar in a terminal, else a line now and then."""
 
-    def __init__(self, say: Say, total: int, done: int) -> None:
-        self.say, self.total, self.done, self.start = say, total, done, done
+    def __init__(self, total: int, done: int) -> None:
+        self.total, self.done, self.start = total, done, done
         self.tokens, self.began = 0, time.monotonic()
         self.spoke, self.told = self.began, done
         console = Console(stderr=True)
@@ -139,7 +146,7 @@ class _Meter:
         if self.bar:
             self.bar.stop()
         elif self.done > self.told:
-            self.say(f"  {self._line()}")
+            logger.info(f"  {self._line()}")
 
     def advance(self, completions: int, tokens: int) -> None:
         """Some more are done and kept."""
@@ -148,7 +155,7 @@ class _Meter:
             self.bar.update(self.task, completed=self.done, speed=f"{self._speed():,.0f} tokens/s")
         elif time.monotonic() - self.spoke > PLAIN_SECONDS:
             self.spoke, self.told = time.monotonic(), self.done
-            self.say(f"  {self._line()}")
+            logger.info(f"  {self._line()}")
 
     def _speed(self) -> float:
         return self.tokens / max(time.monotonic() - self.began, 1e-9)

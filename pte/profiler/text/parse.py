@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import re
 
+from pte.profiler.base import CUT
 from pte.profiler.prompt import JSON_LEAD
 from pte.profiler.text.clean import clean
 
 SENTENCES = 3
 LENGTH = 400  # characters of a profile, never cut by a default of max_new_tokens
 MIN_WORDS = 2  # beyond the lead
-CUT = "length"  # the finish reason of an answer that reached its limit of tokens
 
 _END = re.compile(r"(?<=[.!?])['’)]?\s+(?=[A-Z0-9'(])")
 _SHORT = re.compile(r"(?:^|[\s(.'])(?:[A-Z]|Dr|Mr|Mrs|Ms|St|Jr|Sr|Prof|Lt|Sgt|Capt|Col|Gen|Rev|Vol|No|vs|feat)\.$")

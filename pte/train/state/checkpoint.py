@@ -9,12 +9,13 @@ group of processes keeps files in place of snapshots.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,16 @@ from lightning.pytorch.callbacks import Checkpoint
 from pte.train.loader import Place
 from pte.train.state.snapshot import SUFFIX, SnapshotIO, forget
 
+logger = logging.getLogger(__name__)
+
 SHARE = 0.1  # of the fit's time, at most, to be spent on keeping its state between epochs
 
 
 class Checkpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
     """Give it after the callbacks whose state it shall keep. The trainer's loader is a `Place`."""
 
-    def __init__(self, file: Path, *, say: Callable[[str], None] = lambda line: None) -> None:
-        self.file, self.say = file, say
+    def __init__(self, file: Path) -> None:
+        self.file = file
         self.inside = False  # between the first and the last step of an epoch
         self.asked = False  # to leave after the step in flight
         self.every, self.last, self.kept_at = 1, 0, 0.0
@@ -116,7 +119,7 @@ class Checkpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the 
             if not self.inside or self.asked or _world() > 1:
                 raise KeyboardInterrupt
             self.asked = True
-            self.say("  leaving after this step")
+            logger.info("  leaving after this step")
 
         if ours:
             signal.signal(signal.SIGINT, leave)

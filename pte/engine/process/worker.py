@@ -1,4 +1,4 @@
-"""One process of a group that runs a stage: `python -m pte.engine.worker ORDER`, started by pte.engine.launch."""
+"""One process of a group that runs a stage: `python -m pte.engine.process.worker ORDER`, started by `launch`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from pte.artifact import write_atomic
-from pte.engine.launch import ERROR
-from pte.engine.parent_death import end_with
+from pte.engine.process.launch import ERROR
+from pte.engine.process.parent_death import end_with
+from pte.engine.run_log import run_log
 from pte.schema import InputError
 from pte.schema.context import Context
 
@@ -43,12 +44,6 @@ def main() -> None:
     rank = os.environ["RANK"]
     first = rank == "0"
 
-    def say(line: str) -> None:
-        if first:
-            print(line, flush=True)
-            with Path(order["log"]).open("a", encoding="utf-8") as file:
-                file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-
     module = stage_module(order["stage"])
     context = Context(
         config={name: order["config"][name] for name in module.READS},
@@ -57,21 +52,21 @@ def main() -> None:
         work=Path(order["work"]),
         build=builder(order["config"]),
         loggers=[Relay(order["rows"])] if first and order["rows"] is not None else [],
-        say=say,
     )
-    try:
-        module.run(context)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        known = isinstance(error, InputError)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
-        write_atomic(context.work / ERROR.format(rank), reason)
-        if known:
-            sys.exit(2)
-        raise
-    finally:
-        _leave()
+    with run_log(Path(order["log"])) if first else nullcontext():
+        try:
+            module.run(context)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except Exception as error:
+            known = isinstance(error, InputError)
+            reason = str(error) if known else f"{type(error).__name__}: {error}"
+            write_atomic(context.work / ERROR.format(rank), reason)
+            if known:
+                sys.exit(2)
+            raise
+        finally:
+            _leave()
 
 
 def _leave() -> None:

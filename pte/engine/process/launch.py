@@ -57,17 +57,14 @@ def launch(stage: str, context: Context, config: Mapping[str, Any], processes: i
     file.write_text(json.dumps(order), encoding="utf-8")
     relay = threading.Thread(target=_relay, args=(read, context.loggers))
     relay.start()
+    command = [sys.executable, "-m", "pte.engine.process.worker", str(file)]
     group: list[subprocess.Popen[bytes]] = []
     try:
         with _environments(processes) as environments:
             try:
                 for rank, environ in enumerate(environments):
-                    group.append(
-                        subprocess.Popen(
-                            [sys.executable, "-m", "pte.engine.worker", str(file)], env=environ, start_new_session=True,
-                            pass_fds=[lock] if rank else [lock, write],
-                        )
-                    )  # fmt: skip
+                    handed = [lock] if rank else [lock, write]
+                    group.append(subprocess.Popen(command, env=environ, start_new_session=True, pass_fds=handed))
             finally:
                 os.close(write)  # the first process holds it now, and closes it with its end
             failed = _wait(group)

@@ -1,0 +1,1 @@
+"""The processes of a run: how many, started, watched and ended together."""

@@ -1,0 +1,113 @@
+"""`pte export profiles|vectors RUN`: texts and vectors by the user's own ids, in files that other programs read.
+
+What is written can come in again: profiles by `profiler=imported`, vectors by `encoder=imported`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pte.report.inspect.stored import Stored
+from pte.schema import InputError, Interactions, Profiles, Selection
+
+SUFFIX = {"parquet": ".parquet", "jsonl": ".jsonl", "npy": ".npy"}
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="pte export", description="Write a run's profiles or its selected vectors by the data's own ids."
+    )
+    made.add_argument("what", choices=("profiles", "vectors"))
+    made.add_argument("run", type=Path, help="a run folder")
+    made.add_argument("--format", choices=tuple(SUFFIX), default="parquet", help="default: parquet; npy: vectors alone")
+    made.add_argument("--out", type=Path, help="the folder to write to (default: the run folder)")
+    return made
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write, and say what was written."""
+    asked = parser().parse_args(arguments)
+    if asked.what == "profiles" and asked.format == "npy":
+        raise InputError("--format npy holds numbers alone: type --format parquet or --format jsonl for profiles")
+    stored = Stored(asked.run)
+    interactions = Interactions.load(stored.path("interactions"))
+    out: Path = asked.out or asked.run
+    out.mkdir(parents=True, exist_ok=True)
+    if asked.what == "profiles":
+        table = profile_rows(interactions, Profiles.load(stored.path("profiles")), _selection(stored))
+        written = _table(table, out / f"profiles{SUFFIX[asked.format]}")
+    else:
+        selection = Selection.load(stored.path("selection"))
+        sides = vectors(interactions, selection)
+        if asked.format == "npy":
+            written = [path for side, (ids, rows) in sides.items() for path in _npy(out, side, ids, rows)]
+        else:
+            written = _table(vector_rows(sides), out / f"vectors{SUFFIX[asked.format]}")
+    for path in written:
+        print(path)
+
+
+def _selection(stored: Stored) -> Selection | None:
+    return Selection.load(stored.path("selection")) if stored.has("selection") else None
+
+
+def profile_rows(interactions: Interactions, profiles: Profiles, selection: Selection | None) -> pl.DataFrame:
+    """Every candidate of every user and item; `selected` is null where no selection was made or several are mixed."""
+    rows = []
+    for side, ids, texts, first in (
+        ("item", interactions.items.item_id, profiles.item, 1),
+        ("user", interactions.user_id, profiles.user, 0),
+    ):
+        chosen = None if selection is None else getattr(selection, f"{side}_choice")
+        for entity in range(first, len(ids)):
+            choice = -1 if chosen is None else int(chosen[entity])
+            for k, text in enumerate(texts[entity]):
+                rows.append((side, ids[entity], k, text, None if choice < 0 else choice == k))
+    schema = {"side": pl.String, "id": pl.String, "candidate": pl.Int64, "text": pl.String, "selected": pl.Boolean}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def vectors(interactions: Interactions, selection: Selection) -> dict[str, tuple[list[str], np.ndarray]]:
+    """Ids and unit vectors by side; a side whose texts were not encoded is left out."""
+    sides = {"item": (interactions.items.item_id[1:], selection.item[1:])}
+    if selection.user.any():
+        sides["user"] = (interactions.user_id, selection.user)
+    return sides
+
+
+def vector_rows(sides: dict[str, tuple[list[str], np.ndarray]]) -> pl.DataFrame:
+    return pl.concat(
+        pl.DataFrame({"side": [side] * len(ids), "id": ids, "vector": rows}).cast({"vector": pl.List(pl.Float32)})
+        for side, (ids, rows) in sides.items()
+    )
+
+
+def _table(table: pl.DataFrame, path: Path) -> list[Path]:
+    write = table.write_parquet if path.suffix == ".parquet" else table.write_ndjson
+    return [_whole(path, lambda scratch: write(scratch))]
+
+
+def _npy(out: Path, side: str, ids: list[str], rows: np.ndarray) -> list[Path]:
+    """SIDE.npy (n, d) and SIDE.ids.json, the ids of its rows."""
+    return [
+        _whole(out / f"{side}.npy", lambda scratch: np.save(scratch, rows)),
+        _whole(out / f"{side}.ids.json", lambda scratch: scratch.write_text(json.dumps(ids), encoding="utf-8")),
+    ]
+
+
+def _whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Written beside its place and moved there: never half a file."""
+    scratch = path.with_name(f".{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        write(scratch)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    return path
