@@ -14,17 +14,18 @@ ITEMS = "item_id,title,brand\n" + "".join(f"{n},Title {n},Maker{n % 3}\n" for n 
 ROWS = "user_id,item_id,timestamp\n" + "".join(
     f"u{u},{1 + (3 * u + k * k) % 8},{1600000000 + 100 * u + k}\n" for u in range(12) for k in range(6)
 )
-ID = ["representation=id"]
-TEXT = ["profiler=template", "representation=llm_only"]
+PLAIN = ["representation=id"]
+ID = ["backbone=sasrec", *PLAIN]
+TEXT = ["backbone=sasrec", "selector=grpo", "profiler=template", "representation=llm_only"]
 LLM_ESR, ALPHAFUSE, WHITENREC, CONCAT, RLMREC = (
-    ["profiler=template", f"representation={name}"]
+    ["backbone=sasrec", "profiler=template", f"representation={name}"]
     for name in ("llm_esr", "alphafuse", "whitenrec", "concat", "rlmrec_con")
 )
-DREAMREC = ["backbone=dreamrec", *ID]
-MARKOV = ["backbone=markov", *ID]
+DREAMREC = ["backbone=dreamrec", *PLAIN]
+MARKOV = ["backbone=markov", *PLAIN]
 MISTAKES = [  # the mistake, last, and what goes before it
     # names
-    (ID, "backbone=markof"), (ID, "datset=Toys"), (ID, "backbone.layerz=3"), (ID, "trainer.max_epoch=3"),
+    (PLAIN, "backbone=markof"), (ID, "datset=Toys"), (ID, "backbone.layerz=3"), (ID, "trainer.max_epoch=3"),
     (ID, "lr=0.1"),
     (ID, "until=embedings"), (ID, "stage=metric"), (ID, "ranking=sampeld"), (ID, "optimizer=adm"),
     # sizes and shares of the model
@@ -33,8 +34,8 @@ MISTAKES = [  # the mistake, last, and what goes before it
     (ID, "backbone.attention_dropout=-1"), (ID, "backbone.heads=3"), (ID, "backbone.layers=0"),
     (ID, "backbone.inner=1000000000000"), (ID, "backbone.length=0"), (ID, "backbone.loss_knobs.calibration=0.5"),
     ([*ID, "backbone.loss=bce"], "backbone.loss_knobs.negatives=-4"), (ID, "backbone.loss_knobs.negatives=many"),
-    (ID, "backbone.loss_knobs=5"), (ID, "backbone=text_knn"), (["backbone=ease", *ID], "backbone.ridge=-1"),
-    (["backbone=bsarec", *ID], "backbone.alpha=2"), (["backbone=gru4rec", *ID], "backbone.hidden=0"),
+    (ID, "backbone.loss_knobs=5"), (PLAIN, "backbone=text_knn"), (["backbone=ease", *PLAIN], "backbone.ridge=-1"),
+    (["backbone=bsarec", *PLAIN], "backbone.alpha=2"), (["backbone=gru4rec", *PLAIN], "backbone.hidden=0"),
     (MARKOV, "backbone.window=0"), (MARKOV, "backbone.recency=1.5"), (MARKOV, "backbone.shrink=-1"),
     (DREAMREC, "backbone.depth=2"), (DREAMREC, "backbone.schedule=sigmoid"), (DREAMREC, "backbone.guidance=-3"),
     (DREAMREC, "backbone.uncondition=2"), ([*DREAMREC, "backbone.sampler=ddim"], "backbone.stride=9999"),
@@ -103,14 +104,18 @@ def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, tmp_pat
     ("mistake", "meant"),
     [("backbone=markof", "backbone=markov"), ("dataset=Toyz", "dataset=Toys"), ("backbone.layerz=3", "backbone.layers"),
      ("datset=Toys", "dataset"), ("lr=0.1", "optimizer.lr"), ("trainer.warm_up=0.1", "trainer.warmup"),
-     ("representation=llmonly", "representation=llm_only"), ("selector.group=4", "selector.group_size")],
+     ("representation=llmonly", "representation=llm_only"), ("trainer.batchsize=4", "trainer.batch_size")],
 )  # fmt: skip
 def test_a_mistyped_name_is_answered_with_what_was_meant(mistake, meant, pte):
     assert f"did you mean {meant}" in sentence(pte(mistake)[1].err) or f" or {meant}?" in sentence(pte(mistake)[1].err)
 
 
+def test_a_knob_of_another_option_names_that_option(pte):
+    assert "it is a knob of selector=grpo" in sentence(pte("selector=mean", "selector.kl=0.1")[1].err)
+
+
 def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
-    code, streams = pte("-m", *ID, "backbone=markov,nosuch")
+    code, streams = pte("-m", *PLAIN, "backbone=markov,nosuch")
     assert code == 2
     assert "backbone=nosuch" in sentence(streams.err)
     assert not list(tmp_path.glob("outputs/run/*"))
@@ -119,9 +124,9 @@ def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [([*MARKOV, "trainer.max_epochs=3"], "trainer.max_epochs=3 changes nothing: this backbone is counted"),
-     ([*ID, "selector.kl=0.1"], "selector.kl=0.1 changes nothing: no text is read"),
+     ([*ID, "encoder.max_tokens=9"], "encoder.max_tokens=9 changes nothing: no text is read"),
      ([*DREAMREC, "backbone.stride=7"], "backbone.stride=7 changes nothing under backbone.sampler=exact"),
-     (["backbone=dreamrec", *TEXT, "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes nothing"),
+     (["backbone=dreamrec", *TEXT[1:], "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes nothing"),
      ([*TEXT, "representation.head=linear", "representation.hidden=9"], "representation.hidden=9 changes nothing"),
      ([*TEXT, "profiler.num_candidates=1"], "profiler.num_candidates=1 leaves selector=grpo nothing to choose")],
 )  # fmt: skip

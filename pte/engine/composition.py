@@ -119,7 +119,8 @@ def _composed(name: str, words: list[str]) -> Any:
             raise InputError(_first_line(error)) from None
         knob = found.group(1)
         typed = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
-        raise InputError(f"{typed}: there is no knob or group {knob}{suggestion(knob, _names(name, words))}") from None
+        hint = _elsewhere(knob) or suggestion(knob, _names(name, words))
+        raise InputError(f"{typed}: there is no knob or group {knob}{hint}") from None
 
 
 def suggestion(typed: str, known: list[str], group: str = "") -> str:
@@ -130,6 +131,14 @@ def suggestion(typed: str, known: list[str], group: str = "") -> str:
         parts = {name.rpartition(".")[2]: name for name in known}
         close = [parts[part] for part in get_close_matches(typed.rpartition(".")[2], list(parts), n=1, cutoff=0.75)]
     return f"; did you mean {' or '.join(f'{group}={name}' if group else name for name in close)}?" if close else ""
+
+
+def _elsewhere(knob: str) -> str:
+    """The other options of a knob's group that have it."""
+    group, _, rest = knob.partition(".")
+    files = sorted((CONF_DIR / group).glob("*.yaml")) if rest else []
+    own = [file.stem for file in files if rest.partition(".")[0] in (yaml.safe_load(file.read_text("utf-8")) or {})]
+    return f"; it is a knob of {' or '.join(f'{group}={option}' for option in own)}" if own else ""
 
 
 def _names(name: str, words: list[str]) -> list[str]:
