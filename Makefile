@@ -14,8 +14,8 @@ test: $(READY) lint
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 lint: $(READY)
-	$(VENV)/bin/ruff check pte tests experiments
-	$(VENV)/bin/ruff format --check pte tests experiments
+	$(VENV)/bin/ruff check pte tests experiments docs
+	$(VENV)/bin/ruff format --check pte tests experiments docs docs
 	$(VENV)/bin/mypy
 
 setup: $(READY)

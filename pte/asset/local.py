@@ -9,6 +9,7 @@ from typing import Any
 
 import pte.asset.cache as cache
 from pte.artifact import digest
+from pte.asset.code import sources
 from pte.asset.origin import Remote, UnreachableError, hub, web, wheel
 from pte.schema import InputError
 
@@ -61,8 +62,8 @@ def derive(source: Path, name: str, build: Callable[[Path], None]) -> Path:
 
 
 def knob_content(knobs: Mapping[str, Any]) -> dict[str, str]:
-    """A hash of what lies where a group's `model` or `file` is of one's own, which may be written anew."""
-    found = {}
+    """Hashes of what is of one's own and may be written anew: where a group's `model` or `file` is, and its classes."""
+    found = sources(knobs)
     for group, value in knobs.items():
         for knob in ("model", "file"):
             given = value.get(knob) if isinstance(value, Mapping) else None

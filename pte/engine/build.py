@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from pte.asset.code import targets
+from pte.engine.trust import locate, trusted
 from pte.schema import InputError
 
-TRUSTED = ("pte.", "torch.", "lightning.", "transformers.")  # a config may build only what these hold
 
+def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = (), /, **facts: Any) -> Any:
+    """The object that a config describes by its `_target_` and knobs; facts learnt at run time are keywords.
 
-def construct(values: Mapping[str, Any], where: str, **facts: Any) -> Any:
-    """The object that a config describes by its `_target_` and knobs; facts learnt at run time are keywords."""
-    for name in _targets(values):
-        if not name.startswith(TRUSTED):
-            raise InputError(f"{where}: _target_={name} cannot be built from a config, only names under {TRUSTED}")
+    modules: those that may be built from beside ours and the libraries'.
+    """
+    for name in targets(values):
+        locate(name, where, modules)
     target = values.get("_target_")
     if target is None:
         raise InputError(f"{where} has no _target_: it must name the class to build")
@@ -25,21 +27,23 @@ def construct(values: Mapping[str, Any], where: str, **facts: Any) -> Any:
         return instantiate(dict(values), _convert_="all", **facts)
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, TypeError) and "unexpected keyword" in str(cause):
+        if isinstance(cause, TypeError) and ("unexpected keyword" in str(cause) or "missing" in str(cause)):
             raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
         if isinstance(cause, TypeError | ArithmeticError):  # a value of another kind than the constructor counts with
             raise InputError(f"{where}: {target} cannot be built with these knobs ({cause})") from cause
         raise cause or error from None
 
 
-def _targets(value: Any) -> Iterator[str]:
-    """Every `_target_` in a config, however deep."""
-    if isinstance(value, Mapping):
-        yield from (str(v) for k, v in value.items() if k == "_target_")
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from _targets(part)
+def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
+    """What the class of a group says of itself, such as `uses_text`, before it is built."""
+    target = config[group]["_target_"]
+    try:
+        return bool(getattr(locate(target, f"conf/{group}", trusted(config)), name))
+    except AttributeError:
+        raise InputError(
+            f"conf/{group}: {target} does not say {name} = True or False as an attribute of the class;"
+            " docs/own_classes.md lists what each class must offer"
+        ) from None
 
 
 def _knobs(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,7 +54,9 @@ def _knobs(values: Mapping[str, Any]) -> dict[str, Any]:
 def builder(config: Mapping[str, Any]) -> Any:
     """`build(group, **facts)`: the object that a config group describes."""
 
+    modules = trusted(config)
+
     def build(group: str, **facts: Any) -> Any:
-        return construct(_knobs(config[group]), f"conf/{group}", **facts)
+        return construct(_knobs(config[group]), f"conf/{group}", modules, **facts)
 
     return build

@@ -15,11 +15,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hydra.utils import get_class
-
 from pte.artifact import Store, digest
 from pte.asset import knob_content
-from pte.engine.build import builder
+from pte.engine.build import builder, flag
 from pte.schema import InputError
 
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "training", "metrics")
@@ -50,7 +48,7 @@ def stage_names(config: Mapping[str, Any]) -> list[str]:
     """The stages a table needs: without the profile stages where neither representation nor backbone reads text, and
     without another writing where the texts were not written for a reward, or state no behaviour at all."""
     left_out: tuple[str, ...] = ()
-    if not any(get_class(config[group]["_target_"]).uses_text for group in ("representation", "backbone")):
+    if not any(flag(config, group, "uses_text") for group in ("representation", "backbone")):
         left_out = ("profiles", "embeddings", "selection", "refit")
     elif not refits(config):
         left_out = ("refit",)
@@ -59,8 +57,8 @@ def stage_names(config: Mapping[str, Any]) -> list[str]:
 
 def refits(config: Mapping[str, Any]) -> bool:
     """Whether items' texts are written once more after the choice: not where vectors come by id."""
-    selector, encoder = (get_class(config[group]["_target_"]) for group in ("selector", "encoder"))
-    return bool(config["refit"] and selector.reads_reward and not encoder.reads_ids)
+    judged, by_id = flag(config, "selector", "reads_reward"), flag(config, "encoder", "reads_ids")
+    return bool(config["refit"] and judged and not by_id)
 
 
 def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,11 +78,11 @@ def encoded(config: Mapping[str, Any]) -> list[str]:
     One candidate leaves nothing to judge, so items' alone; several are judged beside metadata, and a selector that
     reads the reward chooses for users too.
     """
-    if get_class(config["encoder"]["_target_"]).reads_ids and config["profiler"]["_target_"] != METADATA:
+    if flag(config, "encoder", "reads_ids") and config["profiler"]["_target_"] != METADATA:
         raise InputError("encoder=imported brings vectors by id and reads no profile: type profiler=none with it")
     judged = config["profiler"].get("num_candidates") != 1
     read = ["item"] + ["metadata"] * judged
-    if judged and get_class(config["selector"]["_target_"]).reads_reward:
+    if judged and flag(config, "selector", "reads_reward"):
         read.append("user")
     asked = read if config["encoded"] == "auto" else config["encoded"]
     if not isinstance(asked, list) or not set(asked) <= {"item", "metadata", "user"}:

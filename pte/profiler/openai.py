@@ -11,13 +11,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from pte.profiler.base import Ask, Completion, Log, Rate, Request, Result
-from pte.profiler.engine.chat import FILTERED, body, read_answer, refused_field
+from pte.profiler.engine.chat import FILTERED, body, outcome, read_answer, refused_field, retry_after
 from pte.profiler.engine.record import Recorded
 from pte.profiler.engine.secret import LOCAL, check_url, check_variable, mask, read_key
 from pte.profiler.loop import Loop, Stored, play, workload
@@ -174,7 +173,7 @@ class OpenAIEngine:
             attempt += 1
             try:
                 answer = await client.post(self.url, json=sent)
-                code, words, value = _outcome(answer)
+                code, words, value = outcome(answer)
             except (httpx.TransportError, ValueError) as error:
                 code, words, value, answer = 503, f"{type(error).__name__}: {error}", None, None
             if code == 200:
@@ -189,7 +188,7 @@ class OpenAIEngine:
                 continue
             if code not in LATER:
                 return self._failure(request, code, words, reason)
-            if answer is not None and (asked := _retry_after(answer)) is not None:
+            if answer is not None and (asked := retry_after(answer)) is not None:
                 if asked > LONGEST_WAIT:
                     break
                 wait = asked + random.uniform(0.0, 0.1) * asked
@@ -222,31 +221,3 @@ def _sort(finished: set[asyncio.Task[Result]]) -> tuple[list[Result], BaseExcept
     """Results of finished tasks, and the first fault among them: good answers beside a fault are not lost."""
     faults = [fault for task in finished if (fault := task.exception())]
     return [task.result() for task in finished if not task.exception()], (faults[0] if faults else None)
-
-
-def _outcome(answer: httpx.Response) -> tuple[int, str, Any]:
-    """Status, words and JSON; a 200 that holds an error counts as the status it names, else as 500."""
-    if answer.status_code != 200:
-        try:
-            return answer.status_code, answer.text[:300], answer.json()
-        except ValueError:
-            return answer.status_code, answer.text[:300], None
-    value = answer.json()
-    if isinstance(value, dict) and value.get("error") and not value.get("choices"):
-        code = value["error"].get("code") if isinstance(value["error"], dict) else None
-        return (code if isinstance(code, int) and 400 <= code < 600 else 500), str(value["error"])[:300], value
-    return 200, "", value
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    """Seconds that a server asks to wait, given as a number or a date."""
-    value = answer.headers.get("retry-after", "").strip()
-    try:
-        return max(float(value), 0.0)
-    except ValueError:
-        pass
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max((date - date.now(date.tzinfo)).total_seconds(), 0.0)

@@ -15,7 +15,7 @@ import numpy as np
 
 from pte.artifact import RecordLog
 from pte.encoder.blocks import MACHINE, Blocks, encode, folder
-from pte.profiler.loop import facts
+from pte.profiler.text.account import facts
 from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 

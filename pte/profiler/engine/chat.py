@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
+
+import httpx
 
 from pte.profiler.base import Ask, Completion
 from pte.profiler.prompt import JSON_LEAD, Prompt
@@ -21,11 +25,12 @@ SCHEMA = {
     "additionalProperties": False,
 }
 FILTERED = re.compile(r"content_filter|content management policy|content_policy|safety system", re.IGNORECASE)
+LONGEST_WORDS = 10_000  # of a server, masked as a whole and then cut: a key cut in two would not be known again
 _REFUSED = re.compile(
     r"unsupported|not supported|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|instead|only the default",
     re.IGNORECASE,
 )
-_OPTIONAL = ("max_tokens", "seed", "response_format", "top_p", "temperature")
+OPTIONAL = ("max_tokens", "seed", "response_format", "top_p", "temperature")
 
 
 def message_text(prompt: Prompt) -> str:
@@ -60,7 +65,7 @@ def refused_field(answer: Any, sent: Mapping[str, Any]) -> str | None:
     for entry in detail if isinstance(detail, list) else []:
         named += [str(part) for part in entry.get("loc", ())] if isinstance(entry, dict) else []
     words = str(error.get("message", ""))
-    for field in _OPTIONAL:
+    for field in OPTIONAL:
         said = re.search(rf"\b{field}\b", words) and _REFUSED.search(words)
         if field in sent and (field in named or said):
             return field
@@ -102,3 +107,36 @@ def _text(content: Any) -> str:
         texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
         return "".join(text for text in texts if isinstance(text, str))
     return content if isinstance(content, str) else ""
+
+
+def outcome(answer: httpx.Response) -> tuple[int, str, Any]:
+    """Status, words and JSON; a 200 that holds an error counts as the status it names, else as 500."""
+    if answer.status_code != 200:
+        try:
+            return answer.status_code, answer.text[:LONGEST_WORDS], answer.json()
+        except ValueError:
+            return answer.status_code, answer.text[:LONGEST_WORDS], None
+    value = answer.json()
+    if isinstance(value, dict) and value.get("error") and not value.get("choices"):
+        code = value["error"].get("code") if isinstance(value["error"], dict) else None
+        return (
+            (code if isinstance(code, int) and 400 <= code < 600 else 500),
+            str(value["error"])[:LONGEST_WORDS],
+            value,
+        )
+    return 200, "", value
+
+
+def retry_after(answer: httpx.Response) -> float | None:
+    """Seconds that a server asks to wait, given as a number or a date."""
+    value = answer.headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
+    except ValueError:
+        pass
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max((date - date.now(date.tzinfo)).total_seconds(), 0.0)

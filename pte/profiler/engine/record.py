@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pte.artifact import digest
+from pte.asset.code import sources
 from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Request
 
 logger = logging.getLogger(__name__)
@@ -38,13 +39,15 @@ class Recorded:
 
     def __init__(self, engine: Engine, log: Log, workload: Workload, *, noun: str) -> None:
         self.generator: Generator | None = None  # where set, results come one by one instead of in batches
+        self.together = 1  # results to a write; more than one where a killed run could not lose them
         self.engine, self.log, self.workload, self.noun = engine, log, workload, noun
         self.done = 0
         self._announced = False
         self._meter: _Meter | None = None
 
     def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
-        identity = dict(self.engine.identity())
+        kind = type(self.engine)
+        identity = {**self.engine.identity(), **sources({"_target_": f"{kind.__module__}.{kind.__qualname__}"})}
         keys = [
             digest({**identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
             for a in asks
@@ -84,10 +87,17 @@ class Recorded:
         self, generator: Generator, asks: dict[str, Ask], missing: set[str], wanted: Counter[str], meter: _Meter
     ) -> None:
         """Log every result as it arrives; failures of single requests are results too."""
-        for result in generator.generate([Request(key, ask) for key, ask in asks.items() if key in missing]):
-            self._keep([result.key], [result.completion])
-            self.done += wanted[result.key]
-            meter.advance(wanted[result.key], result.completion.tokens)
+        waiting: dict[str, Completion] = {}
+        try:
+            for result in generator.generate([Request(key, ask) for key, ask in asks.items() if key in missing]):
+                waiting[result.key] = result.completion
+                if len(waiting) >= self.together:
+                    self._keep(list(waiting), list(waiting.values()))
+                    waiting = {}
+                self.done += wanted[result.key]
+                meter.advance(wanted[result.key], result.completion.tokens)
+        finally:
+            self._keep(list(waiting), list(waiting.values()))
 
     def _keep(self, keys: Sequence[str], completions: Sequence[Completion]) -> None:
         self.log.extend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import urllib.parse
@@ -52,5 +53,6 @@ def check_url(url: str) -> urllib.parse.SplitResult:
 
 def mask(text: str, key: str) -> str:
     """A server's words without the key, and without anything that looks like one."""
-    text = text.replace(key, "***") if key else text
+    for form in {key, urllib.parse.quote(key, safe=""), json.dumps(key)[1:-1]} - {""}:
+        text = text.replace(form, "***")
     return _KEY.sub("***", text)

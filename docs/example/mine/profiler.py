@@ -1,0 +1,57 @@
+"""A profiler: pte's closed loop of prompts over an engine of one's own, here a rule in place of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pte.profiler.base import Ask, Completion, Log, Rate
+from pte.profiler.engine.record import Recorded
+from pte.profiler.loop import Loop, Stored, play, workload
+from pte.profiler.prompt import Evidence
+from pte.schema import Generation, Profiles, View
+
+
+class RuleProfiler:
+    """K candidates from an engine; what it answers is logged, so that a stopped run asks nothing twice."""
+
+    def __init__(self, *, num_candidates: int, rounds: int, words: int) -> None:
+        forms = (["what", "who"], ["taste", "wish"])
+        self.num_candidates = num_candidates
+        self.loop = Loop(num_candidates, rounds, *forms, [0.7], Evidence())
+        self.engine = RuleEngine(words)
+
+    def profile(self, view: View, *, log: Log) -> Profiles:
+        answer = Recorded(self.engine, log, workload(self.loop, view), noun="rule")
+        return play(self.loop, view, answer)
+
+    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
+        """From stored completions, without the engine."""
+        return self.loop.run(view, Stored(stored))
+
+
+class RuleEngine:
+    """Four methods make an engine; `complete` is where a model would be asked."""
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+
+    def identity(self) -> Mapping[str, Any]:
+        """What decides a completion beside prompt, candidate and temperature."""
+        return {"engine": "rule", "words": self.words}
+
+    def batches(self, asks: Sequence[Ask]) -> list[list[int]]:
+        """Places in `asks` to complete together."""
+        return [list(range(len(asks)))]
+
+    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
+        """The first words of the facts in the prompt, in another order for every candidate."""
+        made = []
+        for ask in asks:
+            words = ask.prompt.data.replace(":", "").split()[ask.candidate :][: self.words]
+            made.append(Completion(f" {' '.join(words)}.", len(words)))
+        return made
+
+    def rate(self, asks: Sequence[Ask]) -> Rate | None:
+        """Nothing to measure."""
+        return None

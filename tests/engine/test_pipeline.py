@@ -1,0 +1,206 @@
+"""Keys change with what a stage reads and with nothing else; damage is rebuilt; secrets stay out."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from pte.artifact import Store
+from pte.asset import knob_content
+from pte.engine import pipeline, plan, run_folder, secret
+from pte.engine.build import construct
+from pte.engine.process.device import process_count
+from pte.schema import InputError
+from pte.schema.context import Context
+
+CONFIG = {"dataset": {"path": "a", "k": 5}, "protocol": {"seed": 0, "workers": 2}, "trainer": {"devices": 1}}
+
+
+def stage(name, reads, parents=(), idle=(), version=1):
+    return SimpleNamespace(
+        NAME=name, VERSION=version, READS=reads, IDLE=idle, PARENTS=parents, roots=lambda _: {"sha": "1"}
+    )
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    made = {
+        "interactions": stage("interactions", ("dataset",), idle=("dataset.path",)),
+        "split": stage("split", ("protocol",), ("interactions",), idle=("protocol.workers",)),
+    }
+    monkeypatch.setattr(plan, "stage_module", made.__getitem__)
+    monkeypatch.setattr(plan, "builder", lambda config: lambda group, **facts: SimpleNamespace(identity=dict))
+    return made
+
+
+def keys(config, tmp_path):
+    return [step.key for step in plan.steps(config, Store(tmp_path), ["interactions", "split"])]
+
+
+@pytest.mark.parametrize(
+    ("group", "knob", "changed"),
+    [("dataset", "k", (True, True)), ("dataset", "path", (False, False)), ("protocol", "seed", (False, True)),
+     ("protocol", "workers", (False, False)), ("trainer", "devices", (False, False))],
+)  # fmt: skip
+def test_a_knob_changes_the_keys_of_what_reads_it(modules, tmp_path, group, knob, changed):
+    before = keys(CONFIG, tmp_path)
+    after = keys({**CONFIG, group: {**CONFIG[group], knob: "other"}}, tmp_path)
+    assert tuple(a != b for a, b in zip(before, after, strict=True)) == changed
+
+
+def test_version_and_raw_files_change_the_keys(modules, tmp_path):
+    before = keys(CONFIG, tmp_path)
+    modules["split"].VERSION = 2
+    assert keys(CONFIG, tmp_path)[0] == before[0]
+    assert keys(CONFIG, tmp_path)[1] != before[1]
+    modules["interactions"].roots = lambda _: {"sha": "2"}
+    assert keys(CONFIG, tmp_path)[0] != before[0]
+
+
+def test_a_model_folder_of_ones_own_is_known_by_its_content(modules, tmp_path):
+    modules["split"].READS = ("encoder",)
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_text("first")
+    config = {**CONFIG, "encoder": {"model": str(folder)}}
+    before = keys(config, tmp_path)
+    assert keys(config, tmp_path) == before
+    (folder / "weights").write_text("tuned")
+    assert keys(config, tmp_path)[1] != before[1]
+    assert list(knob_content({"encoder": {"model": f"file:{folder}"}})) == ["encoder"]
+    assert list(knob_content({"profiler": {"file": str(folder / "weights")}})) == ["profiler.file"]
+    for elsewhere in ("owner/name", "pypi:pack==1/file", "", None):
+        assert knob_content({"encoder": {"model": elsewhere}}) == {}
+
+
+def test_keys_do_not_depend_on_the_hash_seed():
+    code = "from pte.artifact import digest; print(digest({'b': {'y': 1, 'x': 2}, 'a': [1, 2]}))"
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": s}, capture_output=True, check=True
+        )
+        for s in ("1", "2")
+    ]
+    assert runs[0].stdout == runs[1].stdout
+
+
+def test_one_process_at_a_time_makes_an_artefact(tmp_path, caplog):
+    """The second says that it waits, and finds its folder there although the first one has removed it."""
+    step = plan.Step("split", "k" * 64, {}, {}, None)
+    order = []
+
+    def context():
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
+        return Context({}, {}, work, work, lambda *_: None, [])
+
+    def second(given):
+        with pipeline.alone(given, step):
+            order.append(("second", given.work.is_dir()))
+
+    with pipeline.alone(first := context(), step):
+        waiting = threading.Thread(target=second, args=[context()])
+        waiting.start()
+        while not caplog.messages:
+            assert waiting.is_alive()
+            time.sleep(0.01)
+        shutil.rmtree(first.work)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", ("second", True)]
+    assert "waiting: another process" in caplog.messages[0]
+
+
+def test_only_trusted_names_are_built():
+    with pytest.raises(InputError, match=r"trust=\[os\]"):
+        construct({"_target_": "os.system", "command": "true"}, "conf/dataset")
+
+
+def test_a_mistyped_knob_is_named():
+    with pytest.raises(InputError, match="min_lenght"):
+        construct({"_target_": "pte.protocol.leave_one_out.LeaveOneOut", "min_lenght": 3}, "conf/protocol")
+
+
+def test_a_users_mistake_in_a_constructor_comes_through():
+    with pytest.raises(InputError, match="min_length=2"):
+        construct({"_target_": "pte.protocol.leave_one_out.LeaveOneOut", "min_length": 2}, "conf/protocol")
+
+
+def test_secrets_are_redacted_wherever_they_stand():
+    config = {"logger": {"api_key": "abc"}, "url": "https://user:pw@host/x", "list": [{"password": "p"}], "key": "kept"}
+    assert secret.redacted(config) == {
+        "logger": {"api_key": "***"}, "url": "https://***@host/x", "list": [{"password": "***"}], "key": "kept",
+    }  # fmt: skip
+
+
+def test_a_report_names_no_folder_of_this_machine():
+    config = {"paths": {"data": "/a/b"}, "dataset": {"data": "/a/b", "items": "/c/items.csv", "name": "x"}, "k": [1]}
+    assert run_folder.portable(config) == {"dataset": {"data": "b", "items": "items.csv", "name": "x"}, "k": [1]}
+    words = ["dataset=Toys", "paths.outputs=/o", "hydra.run.dir=/r", "seed=1"]
+    assert run_folder.command_line(words) == ["python", "-m", "pte.run", "dataset=Toys", "seed=1"]
+
+
+def test_process_count(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
+    asked = {"devices": 2, "accelerator": "cpu", "oversubscribe": False}
+    assert process_count(asked) == 2
+    assert process_count({**asked, "devices": "auto"}) == 1
+    assert process_count({**asked, "devices": -1}) == 1
+    for devices in (0, True, "two", 2.0):
+        with pytest.raises(InputError, match=r"trainer\.devices=.*: give a positive number"):
+            process_count({**asked, "devices": devices})
+    with pytest.raises(InputError, match=r"trainer\.devices=64: this machine has 2 cores.*trainer\.oversubscribe=true"):
+        process_count({**asked, "devices": 64})
+    assert process_count({**asked, "devices": 3, "oversubscribe": True}) == 3
+
+
+def test_more_devices_than_accelerators_cannot_be_forced(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    asked = {"devices": "auto", "accelerator": "auto", "oversubscribe": True}
+    assert process_count(asked) == 2
+    with pytest.raises(InputError, match="this machine has 2 accelerators"):
+        process_count({**asked, "devices": 3})
+
+
+ALL = ["item", "metadata", "user"]
+ENCODER = {"_target_": "pte.encoder.sentence.SentenceEncoder"}
+
+
+@pytest.mark.parametrize(
+    ("selector", "candidates", "asked", "encoded"),
+    [("grpo", 4, "auto", ALL), ("best_of_k", 4, "auto", ALL), ("mean", 4, "auto", ALL[:2]),
+     ("first", 4, "auto", ALL[:2]),
+     ("random", 4, "auto", ALL[:2]), ("permuted", 4, "auto", ALL[:2]), ("grpo", 1, "auto", ["item"]),
+     ("mean", 1, "auto", ["item"]), ("mean", 4, ["user", "metadata", "item"], ALL)],
+)  # fmt: skip
+def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
+    target = {"grpo": "grpo.GRPO", "best_of_k": "best_of_k.BestOfK"}.get(selector, f"{selector}.{selector.title()}")
+    config = {
+        "encoded": asked, "selector": {"_target_": f"pte.selector.{target}"},
+        "profiler": {"_target_": "pte.profiler.template.TemplateProfiler", "num_candidates": candidates},
+        "encoder": ENCODER,
+    }  # fmt: skip
+    assert plan.encoded(config) == encoded
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [(["item", "metadata"], "reads user too"), (["user"], "item and metadata too"), ("some", "a list out of"),
+     (["item", "users"], "a list out of"), (True, "a list out of"), (None, "a list out of")],
+)  # fmt: skip
+def test_what_is_read_cannot_be_left_out(asked, words):
+    selector = {"_target_": "pte.selector.grpo.GRPO"}
+    with pytest.raises(InputError, match=words):
+        plan.encoded({"encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}, "encoder": ENCODER})
+
+
+def test_the_key_says_which_sides_were_encoded():
+    module = plan.stage_module("embeddings")
+    knobs = plan.knobs_of(module, {"encoder": {"dtype": "x"}, "encoded": ["item"]})
+    assert knobs == {"encoder": {}, "encoded": ["item"]}

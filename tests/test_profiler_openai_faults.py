@@ -1,0 +1,192 @@
+"""The served engine against servers that are slow, broken, busy, wrong or talkative."""
+
+import asyncio
+import json
+import threading
+import time
+import traceback
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from pte.profiler import openai
+from pte.profiler.base import Ask, Request
+from pte.profiler.engine.chat import retry_after
+from pte.profiler.openai import OpenAIEngine
+from pte.profiler.prompt import Prompt
+from pte.schema import InputError
+
+REAL_SLEEP = asyncio.sleep
+GOOD = {"choices": [{"message": {"content": "This is a film."}, "finish_reason": "stop"}], "usage": {}}
+KEYS = [
+    "sk-proj-abcDEF0123456789abcDEF", "sk-ant-api03-abcDEF0123456789", "hf_abcDEF0123456789abcDEF",
+    "gsk_abcDEF0123456789abcDEF", "AIzaSyabcDEF0123456789", "AKIAABCDEFGHIJKLMNOP", "nvapi-abcDEF0123456789",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "0f8fad5b-d9cb-469f-a165-70867728950e", "a/b+c=d\"e~f==",
+]  # fmt: skip
+
+
+class Server(BaseHTTPRequestHandler):
+    """Plays `fault` on every request whose number is in `faulty`, else answers."""
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        server = self.server
+        with server.lock:
+            number, server.count, server.busy = server.count, server.count + 1, server.busy + 1
+            server.most = max(server.most, server.busy)
+        try:
+            if number in server.faulty:
+                server.fault(self, body)
+            else:
+                time.sleep(server.seconds)
+                self.answer(200, json.dumps(GOOD).encode())
+        finally:
+            with server.lock:
+                server.busy -= 1
+
+    def answer(self, code, data, length=None):
+        self.send_response(code)
+        self.send_header("Content-Length", str(length or len(data)))
+        self.end_headers()
+        with suppress(OSError):  # the other end may have gone
+            self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    async def sleep(seconds):
+        await REAL_SLEEP(0)
+
+    monkeypatch.setattr(openai.asyncio, "sleep", sleep)
+    monkeypatch.delenv("PTE_TEST_KEY", raising=False)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server.lock, server.count, server.busy, server.most = threading.Lock(), 0, 0, 0
+    server.faulty, server.seconds, server.over = set(), 0.0, threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.over.set()
+    server.shutdown()
+    server.server_close()
+
+
+def engine(server, parallel=1, timeout=5.0) -> OpenAIEngine:
+    return OpenAIEngine(
+        "stub", f"http://127.0.0.1:{server.server_port}/v1", "PTE_TEST_KEY", {"max_tokens": 9}, parallel, timeout
+    )
+
+
+def requests(count):
+    return [Request(f"{i:064x}", Ask(Prompt("what", "Do.", f"data {i}", "This is"), 0, 0.7)) for i in range(count)]
+
+
+def hangs(handler, body):
+    handler.server.over.wait(3)  # beyond the client's patience
+
+
+def half_a_body(handler, body):
+    data = json.dumps(GOOD).encode()
+    handler.answer(200, data[:20], length=len(data))
+    handler.close_connection = True
+
+
+def half_a_json(handler, body):
+    handler.answer(200, json.dumps(GOOD).encode()[:20])
+
+
+def hangs_up(handler, body):
+    handler.connection.close()
+    handler.close_connection = True
+
+
+@pytest.mark.parametrize("fault", [hangs, half_a_body, half_a_json, hangs_up])
+def test_what_breaks_once_is_asked_again(server, fault):
+    server.fault, server.faulty = fault, {1}
+    found = list(engine(server, timeout=0.3).generate(requests(3)))
+    assert [r.completion.text for r in found] == ["This is a film."] * 3
+    assert server.count == 4
+
+
+@pytest.mark.parametrize("fault", [half_a_json, hangs_up])
+def test_what_stays_broken_is_one_sentence_and_keeps_what_was_answered(server, fault):
+    server.fault, server.faulty = fault, set(range(2, 99))
+    kept = []
+    with pytest.raises(InputError, match=rf"gave no answer in {openai.TRIES} tries .* type the same command again"):
+        _each(engine(server), 5, kept)
+    assert len(kept) == 2
+
+
+def _each(engine, count, kept):
+    """Keep every result as it arrives."""
+    for result in engine.generate(requests(count)):
+        kept.append(result)
+
+
+def test_a_model_the_server_does_not_know_is_named(server):
+    error = {"error": {"message": "The model `stub` does not exist.", "code": "model_not_found"}}
+    server.fault, server.faulty = lambda h, body: h.answer(404, json.dumps(error).encode()), {0}
+    with pytest.raises(InputError, match=r"does not exist.*that the server knows profiler\.model=stub"):
+        list(engine(server).generate(requests(3)))
+    assert server.count == 1
+
+
+def test_requests_in_flight_never_exceed_their_bound(server):
+    server.seconds = 0.02
+    assert len(list(engine(server, parallel=3).generate(requests(24)))) == 24
+    assert 1 < server.most <= 3
+
+
+def refuses_one(handler, body):
+    handler.answer(400, b'{"error": {"message": "this prompt is too odd"}}')
+
+
+@pytest.mark.parametrize(("every", "whole"), [(2, False), (11, True)])
+def test_a_share_of_failures_ends_the_run(server, every, whole):
+    """Every second prompt refused: over after twenty; every eleventh: below a tenth, recorded and told apart."""
+    server.fault, server.faulty = refuses_one, set(range(every - 1, 99, every))
+    results: list = []
+    if not whole:
+        with pytest.raises(InputError, match=r"10 of 20 requests .* profiler\.failure_share=0\.1.*too odd"):
+            _each(engine(server), 40, results)
+        assert len(results) == openai.FEW
+        return
+    _each(engine(server), 40, results)
+    assert [r.completion.finish for r in results].count("error") == 3
+    assert len(results) == 40
+
+
+@pytest.mark.parametrize("seconds", [30, -30])
+def test_retry_after_may_be_a_date(seconds):
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+    found = retry_after(httpx.Response(429, headers={"Retry-After": date}))
+    assert found == pytest.approx(max(seconds, 0), abs=10)
+
+
+@pytest.mark.parametrize("value", ["", "soon", "nan", "inf", "32 Nov 2026"])
+def test_a_retry_after_that_says_nothing_is_left_out(value):
+    assert retry_after(httpx.Response(429, headers={"Retry-After": value})) is None
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("code", [401, 400, 503, 200])
+def test_a_key_of_any_shape_is_in_no_output(server, monkeypatch, caplog, capfd, key, code):
+    """The server repeats it raw, in JSON and as part of a URL, also across the place where its words are cut."""
+    monkeypatch.setenv("PTE_TEST_KEY", key)
+    words = f"wrong key {key} at /v1?key={quote(key, safe='')} " + "." * (285 - len(key) // 2) + key
+    server.fault = lambda h, body: h.answer(code, json.dumps({"error": {"message": words}}).encode())
+    server.faulty, results, caught = set(range(99)), [], ""
+    try:
+        _each(engine(server), 1, results)
+    except InputError as error:
+        caught = "".join(traceback.format_exception(error))
+    output = "".join([caught, repr(results), caplog.text, *capfd.readouterr()])
+    assert "wrong key" in output
+    for form in (key, quote(key, safe=""), json.dumps(key)[1:-1], key[: len(key) // 2 + 3]):
+        assert form not in output
