@@ -125,7 +125,7 @@ def _composed(name: str, words: list[str]) -> Any:
 
 def suggestion(typed: str, known: list[str], group: str = "") -> str:
     """What is spelt alike, as a question; a knob typed without its group is found by its last part."""
-    last = [name for name in known if name.rpartition(".")[2] == typed]
+    last = sorted((n for n in known if n.rpartition(".")[2] == typed), key=lambda n: n.count("."))
     close = last[:3] or get_close_matches(typed, known, n=1, cutoff=0.6)
     if not close:
         parts = {name.rpartition(".")[2]: name for name in known}

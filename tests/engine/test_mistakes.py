@@ -102,7 +102,7 @@ def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, tmp_pat
 
 @pytest.mark.parametrize(
     ("mistake", "meant"),
-    [("backbone=markof", "backbone=markov"), ("dataset=Toyz", "dataset=Toys"), ("backbone.layerz=3", "backbone.layers"),
+    [("backbone=markof", "backbone=markov"), ("dataset=Toyz", "dataset=Toys"), ("trainer.monitr=x", "trainer.monitor"),
      ("datset=Toys", "dataset"), ("lr=0.1", "optimizer.lr"), ("trainer.warm_up=0.1", "trainer.warmup"),
      ("representation=llmonly", "representation=llm_only"), ("trainer.batchsize=4", "trainer.batch_size")],
 )  # fmt: skip
@@ -124,7 +124,7 @@ def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [([*MARKOV, "trainer.max_epochs=3"], "trainer.max_epochs=3 changes nothing: this backbone is counted"),
-     ([*ID, "encoder.max_tokens=9"], "encoder.max_tokens=9 changes nothing: no text is read"),
+     ([*ID, "selector=grpo", "selector.kl=0.1"], "selector.kl=0.1 changes nothing: no text is read"),
      ([*DREAMREC, "backbone.stride=7"], "backbone.stride=7 changes nothing under backbone.sampler=exact"),
      (["backbone=dreamrec", *TEXT[1:], "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes"),
      ([*TEXT, "representation.head=linear", "representation.hidden=9"], "representation.hidden=9 changes nothing"),
