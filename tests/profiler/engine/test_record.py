@@ -2,6 +2,7 @@
 
 import io
 from functools import partial
+from threading import Barrier, Thread
 
 import pytest
 from rich.console import Console
@@ -97,3 +98,37 @@ def test_a_terminal_gets_a_bar_instead_of_lines(tmp_path, monkeypatch, caplog):
     assert len(caplog.messages) == 2, "the announcement alone"
     assert "3/8" in screen.getvalue()
     assert "tokens/s" in screen.getvalue()
+
+
+def test_two_runs_of_one_model_pay_once(tmp_path):
+    """Both begin together, each with a log of its own; every question is asked by one of them."""
+    start, engines, answers = Barrier(2), [Counting(), Counting()], {}
+
+    def run(number):
+        log = RecordLog(tmp_path)
+        start.wait()
+        answers[number] = Recorded(engines[number], log, WORK, noun="model")([ask(d) for d in "abcdefgh"])
+
+    threads = [Thread(target=run, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(engines[0].answered + engines[1].answered) == list("abcdefgh")
+    assert [a.text for a in answers[0]] == [a.text for a in answers[1]]
+
+
+def test_a_log_learns_what_others_wrote_and_not_half_a_line(tmp_path):
+    mine, other = RecordLog(tmp_path), RecordLog(tmp_path)
+    other.extend([{"key": "a", "completion": "one"}])
+    assert mine.get("a") is None
+    (shard,) = tmp_path.glob("*.jsonl")
+    with shard.open("a") as file:
+        file.write('{"key": "b", "compl')
+    with mine.alone("model"):
+        assert mine.get("a") == {"key": "a", "completion": "one"}
+        assert mine.get("b") is None
+    with shard.open("a") as file:
+        file.write('etion": "two"}\n')
+    with mine.alone("model"):
+        assert mine.get("b") == {"key": "b", "completion": "two"}
