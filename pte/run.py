@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine import composition, secret, usage
+from pte.engine.config import composition, secret, usage
 from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
 from pte.schema import InputError

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pte.engine.secret import refuse_words
+from pte.engine.config.secret import refuse_words
 from pte.schema import InputError
 
 ROOT = Path(__file__).resolve().parents[1]

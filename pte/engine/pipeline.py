@@ -18,8 +18,9 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
-from pte.engine import dry_run, idle, plan, provenance, run_folder, secret, tracking
+from pte.engine import dry_run, plan, provenance, run_folder, tracking
 from pte.engine.build import builder
+from pte.engine.config import idle, secret
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
 from pte.engine.process import launch
 from pte.engine.process.device import process_count

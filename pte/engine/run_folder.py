@@ -12,7 +12,7 @@ import yaml
 
 from pte.artifact import read_manifest, write_atomic
 from pte.engine import provenance
-from pte.engine.secret import redacted
+from pte.engine.config.secret import redacted
 from pte.paths import RUN_KEYS
 
 

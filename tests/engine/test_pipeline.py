@@ -12,8 +12,9 @@ import pytest
 
 from pte.artifact import Store
 from pte.asset import knob_content
-from pte.engine import pipeline, plan, run_folder, secret
+from pte.engine import pipeline, plan, run_folder
 from pte.engine.build import construct
+from pte.engine.config import secret
 from pte.engine.process.device import process_count
 from pte.schema import InputError
 from pte.schema.context import Context

@@ -22,7 +22,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine import secret
+from pte.engine.config import secret
 from pte.paths import CONF_DIR
 from pte.schema import InputError
 
