@@ -18,6 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pte.paths import RUN_KEYS
+from pte.schema.error import InputError
+
 MANIFEST = "manifest.json"
 logger = logging.getLogger(__name__)
 
@@ -106,6 +109,36 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
+
+
+class Stored:
+    """The artefacts a run was made of, found by the keys in its folder."""
+
+    def __init__(self, run: Path) -> None:
+        file = run / RUN_KEYS
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            self.run, self.store, self.keys = run, Store(Path(found["store"])), dict(found["keys"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(
+                f"{run}: no {RUN_KEYS} in it, so it is no run folder: give the one that a run names in its"
+                " first line (run folder ...)"
+            ) from None
+
+    def path(self, stage: str) -> Path:
+        """The folder of a stage's artefact; InputError where the run never made it, or it is gone or damaged."""
+        if stage not in self.keys:
+            raise InputError(f"{self.run}: this run has no {stage}: its models read no text, or it stopped before")
+        found = self.store.find(stage, self.keys[stage])
+        if found is None:
+            place = self.store.path(stage, self.keys[stage])
+            raise InputError(
+                f"{self.run}: its {stage} are not in the store ({place}), or damaged: run its command again"
+            )
+        return found
+
+    def has(self, stage: str) -> bool:
+        return stage in self.keys and self.store.find(stage, self.keys[stage]) is not None
 
 
 class RecordLog:

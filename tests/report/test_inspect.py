@@ -7,12 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pte.artifact import Store
+from pte.artifact import Store, Stored
 from pte.encoder.imported import ImportedVectors
 from pte.engine.run_folder import save_keys
 from pte.profiler.imported import ImportedProfiler
 from pte.report.inspect import export, show
-from pte.report.inspect.stored import Stored
 from pte.schema import Generation, InputError, Profiles, Selection, visible_view
 
 ENTITIES = [("user", u) for u in range(4)] + [("item", i) for i in range(1, 7)]

@@ -191,7 +191,11 @@ def test_the_page_stands_alone(tmp_path):
     assert seen.open == []
     assert len(seen.ids) == len(set(seen.ids))
     assert all(address.startswith("#") for address in seen.addresses)
-    assert not re.search(r"<(script|link|img|iframe)|@import|url\(h", text)
+    assert not re.search(r"<script[^>]* src=|<(link|img|iframe)|@import|url\(h", text)
+    anchors = re.findall(r"<h2 id='([^']+)'", text)
+    assert {"means", "differences", "limits", "left-out", "runs"} <= set(anchors)
+    assert all(f'<a href="#{anchor}">' in text for anchor in anchors)  # the table of contents
+    assert text.count("data-sortable>") == len(grid.grids(made))
     assert text.count("<svg") == 3  # no training counts in these runs, so no figure by popularity
     assert "<b>" not in text
     assert "&lt;b&gt;&amp;" in text

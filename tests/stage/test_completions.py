@@ -8,7 +8,7 @@ from rich.console import Console
 
 from pte.artifact import Store, read_manifest
 from pte.engine.pipeline import execute
-from pte.report.single import show
+from pte.report.run.single import show
 from pte.schema.context import Context
 
 FACTS = {"completions": 40, "unusable_share": 0.1, "refused_share": 0.0, "cut_share": 0.25, "fallback_share": 0.05}
