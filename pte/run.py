@@ -149,6 +149,8 @@ def main() -> None:
         print(f"\nERROR: {error}\n", file=sys.stderr)
     except SystemExit as left:
         code = left.code
+    except BrokenPipeError:  # the reader of the output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         code = 130
         print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)
