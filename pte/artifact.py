@@ -6,8 +6,10 @@ every file) is written last, and one rename publishes the whole: a manifest that
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -16,7 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pte.paths import RUN_KEYS
+from pte.schema.error import InputError
+
 MANIFEST = "manifest.json"
+logger = logging.getLogger(__name__)
 
 
 def digest(value: Any) -> str:
@@ -105,24 +111,84 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
 
 
+class Stored:
+    """The artefacts a run was made of, found by the keys in its folder."""
+
+    def __init__(self, run: Path) -> None:
+        file = run / RUN_KEYS
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            self.run, self.store, self.keys = run, Store(Path(found["store"])), dict(found["keys"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(
+                f"{run}: no {RUN_KEYS} in it, so it is no run folder: give the one that a run names in its"
+                " first line (run folder ...)"
+            ) from None
+
+    def path(self, stage: str) -> Path:
+        """The folder of a stage's artefact; InputError where the run never made it, or it is gone or damaged."""
+        if stage not in self.keys:
+            raise InputError(f"{self.run}: this run has no {stage}: its models read no text, or it stopped before")
+        found = self.store.find(stage, self.keys[stage])
+        if found is None:
+            place = self.store.path(stage, self.keys[stage])
+            raise InputError(
+                f"{self.run}: its {stage} are not in the store ({place}), or damaged: run its command again"
+            )
+        return found
+
+    def has(self, stage: str) -> bool:
+        return stage in self.keys and self.store.find(stage, self.keys[stage]) is not None
+
+
 class RecordLog:
     """Append-only JSON records by key, kept as they arrive: a killed writer loses at most the batch in flight.
 
     Every process appends to a shard of its own, so that several may write into one folder. A line that does not parse
-    (a writer was killed in the middle of it) is skipped; of equal keys the first one read wins.
+    (a writer was killed in the middle of it) is skipped; of equal keys the first one read wins. Under `alone`
+    nothing is made twice.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self._records: dict[str, dict[str, Any]] = {}
         self._shard = self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        self._read_to: dict[Path, int] = {}
+        self._read()
+
+    def _read(self) -> None:
+        """Take in what the shards hold beyond what was read of them; a last line without its end may still grow."""
         for shard in sorted(self.folder.glob("*.jsonl")):
-            for line in shard.read_bytes().splitlines():
-                try:
-                    record = json.loads(line)
-                    self._records.setdefault(record["key"], record)
-                except (ValueError, KeyError, TypeError):
-                    continue
+            with shard.open("rb") as file:
+                file.seek(self._read_to.get(shard, 0))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._read_to[shard] = self._read_to.get(shard, 0) + len(line)
+                    try:
+                        record = json.loads(line)
+                        self._records.setdefault(record["key"], record)
+                    except (ValueError, KeyError, TypeError):
+                        continue
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """While no other holder of this name, here or in another process, is at work; then its records are known.
+
+        The lock ends with its process, however that ends.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT)
+        try:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("waiting: another run is asking the same model, and its answers serve this one too")
+                fcntl.flock(held, fcntl.LOCK_EX)
+            self._read()
+            yield
+        finally:
+            os.close(held)
 
     def __len__(self) -> int:
         return len(self._records)

@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import hydra
@@ -100,7 +101,8 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     from rich.console import Console
 
     from pte.engine import pipeline, tracking
-    from pte.report import single
+    from pte.engine.plan import LAST
+    from pte.report.run import page, single
 
     check_knobs(cfg)
     options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
@@ -109,6 +111,8 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     if metrics is None:
         return None
     single.show(run_dir, Console())
+    if cfg.stage == LAST:
+        print(f"one page with everything: {page.write(run_dir)}", flush=True)
     return metrics[f"valid/{cfg.trainer.monitor}"]
 
 
@@ -156,6 +160,15 @@ def main() -> None:
             print(f"{len(failed)} job(s) of the sweep failed:", *failed, sep="\n  ", file=sys.stderr)
     sys.exit(code)
 
+
+class _Callable(ModuleType):
+    """`pte.run` is this module and, for notebooks, a function: one object, whoever imports which first."""
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return importlib.import_module("pte.api").run(*arguments, **keywords)  # which builds on this module
+
+
+sys.modules[__name__].__class__ = _Callable
 
 if __name__ == "__main__":
     main()

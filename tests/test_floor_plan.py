@@ -124,3 +124,13 @@ def test_no_folder_is_crowded():
     """A dozen modules at one level; `__init__.py` says what the folder holds and is not counted."""
     rooms = Counter(p.parent.relative_to(ROOT).as_posix() for p in FILES if p.name != "__init__.py")
     assert not {folder: n for folder, n in rooms.items() if n > 12}, "split these folders by what they hold"
+
+
+def test_tests_mirror_the_package():
+    """A folder of tests is a folder of the package, no test imports another, and no folder is crowded."""
+    home = Path(__file__).resolve().parent
+    folders = Counter(p.parent.relative_to(home).as_posix() for p in home.rglob("test_*.py"))
+    assert not [folder for folder in folders if not (ROOT / folder).is_dir()]
+    assert not {folder: n for folder, n in folders.items() if n > 12}
+    names = {name for p in home.rglob("*.py") for name in imported(p)}
+    assert not [name for name in names if any(part.startswith("test_") for part in name.split(".")[:-1])]

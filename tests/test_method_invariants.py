@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helper.representation import NUM_ITEMS, SMALL, made, rename, vectors
+from helper.selector import candidates, refuse
 from hydra.utils import get_class
-from representations import NUM_ITEMS, SMALL, made, rename, vectors
-from test_selector_controls import candidates, refuse
 from torch.nn import functional as F
 
-from pte.backbone import history as reading
+from pte.backbone.sequence import history as reading
 from pte.metric.rank import MISS, ranks
 from pte.metric.summary import check_invariants, summarise, values
 from pte.nn.batch import History

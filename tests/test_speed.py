@@ -97,7 +97,7 @@ def test_the_published_loop_without_noise_is_the_fold():
 
 @pytest.mark.parametrize(
     "way", [name for name in gpu.ways() if name != "kernel=liger"]
-)  # which tests/test_nn_liger has
+)  # which tests/nn/kernel/test_liger has
 def test_every_way_timed_on_a_gpu_has_the_plain_loss_and_gradients(way):
     given = gpu.problem(30, 200, 8, device="cpu")
     theirs, reference = (gpu.ways()[name](*given, torch.float32) for name in (way, "F.cross_entropy"))

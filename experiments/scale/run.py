@@ -3,7 +3,7 @@
     python experiments/scale/run.py
 
 Synthetic histories of 20,000 users (catalogue.py), SASRec as shipped with a free vector per item (d 64), one thread.
-Writes report.json, table.md and scale.png beside this file: medians over alternating rounds.
+Writes report.json, table.md and scale.png in `result`: medians over alternating rounds.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from measure import WAYS
 from pte.artifact import write_atomic
 
 HERE = Path(__file__).resolve().parent
+RESULT = HERE / "result"
 SIZES = (10**4, 10**5, 10**6)
 FIGURES = {  # key -> title of its panel
     "ms_per_target": "training: CPU-ms per target",
@@ -97,9 +98,9 @@ def main() -> None:
     machine = f"{os.cpu_count()} cores, {memory:.0f} GiB"
     told = f"CPU-time of one thread, medians of {options.rounds} alternating rounds; {machine}, shared."
     text = f"{told}\n\n{table(rounds)}\n"
-    write_atomic(HERE / "table.md", text)
-    write_atomic(HERE / "report.json", json.dumps({"machine": machine, "rounds": rounds}, indent=1))
-    chart(rounds, HERE / "scale.png")
+    write_atomic(RESULT / "table.md", text)
+    write_atomic(RESULT / "report.json", json.dumps({"machine": machine, "rounds": rounds}, indent=1))
+    chart(rounds, RESULT / "scale.png")
     print(text)
 
 

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from pte.artifact import write_atomic
 from pte.nn.kernel.cross_entropy import catalogue_cross_entropy
 
-HERE = Path(__file__).resolve().parent
+RESULT = Path(__file__).resolve().parent / "result"
 LIGER = version("liger-kernel") if find_spec("liger_kernel") else None
 SHAPES = {"Toys": (770, 11_924, 64), "100,000 items": (770, 100_000, 128)}  # targets of a step as shipped, N, D
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -128,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=50, help="calls between two events")
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("gpu.py measures on a CUDA GPU, and torch finds none here")

@@ -23,7 +23,7 @@ from product import Product, assemble
 
 from pte.artifact import write_atomic
 
-HERE = Path(__file__).resolve().parent
+RESULT = Path(__file__).resolve().parent / "result"
 WIDE = ("representation.width=256", "backbone.inner=1024", "backbone.layers=4", "backbone.heads=4")
 SHAPES: dict[str, tuple[int | None, tuple[str, ...]]] = {  # sequences a step, overrides
     "SASRec, d 64, 256 histories": (None, ("backbone=sasrec",)),
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--interactions", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=64)
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("gpu_step.py measures on a CUDA GPU, and torch finds none here")

@@ -29,7 +29,7 @@ from pte.nn.kernel.allocation import keep_freed_memory
 from pte.train.learning_rate import factor
 from pte.train.loader import EvaluationLoader, step_seed
 
-HERE = Path(__file__).resolve().parent
+RESULT = Path(__file__).resolve().parent / "result"
 WAYS = {
     "ours": "pte",
     "plain_places": "plain, padded, all positions",
@@ -161,8 +161,8 @@ def draw(options: argparse.Namespace) -> None:
             cells += ["", ""] if mean is None else [f"{mean:.0f}", f"{mean / base[place]:.1f}"]
         lines.append(f"| {WAYS[way]} | {len(seeds)} | {best[way]:.4f} | " + " | ".join(cells) + " |")
     text = "\n".join(lines) + "\n"
-    write_atomic(HERE / "quality.md", text)
-    quality_chart({WAYS[way]: seeds for way, seeds in found.items()}, goals[-1], HERE / "quality.png")
+    write_atomic(RESULT / "quality.md", text)
+    quality_chart({WAYS[way]: seeds for way, seeds in found.items()}, goals[-1], RESULT / "quality.png")
     print(text)
 
 
@@ -172,7 +172,7 @@ def main() -> None:
     for verb, work in (("train", train), ("draw", draw)):
         sub = verbs.add_parser(verb)
         sub.set_defaults(work=work)
-        sub.add_argument("--out", type=Path, default=HERE / "quality")
+        sub.add_argument("--out", type=Path, default=RESULT / "quality")
         if verb == "train":
             sub.add_argument("--interactions", type=Path, required=True)
             sub.add_argument("--way", choices=list(WAYS), required=True)

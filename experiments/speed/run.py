@@ -4,7 +4,7 @@
 
 CPU-seconds of one thread in alternating rounds. Same rows (Toys, leave-one-out) and sizes. SASRec: d 64, 2 layers,
 2 heads, inner 256, L 50, dropout .5, full cross-entropy. DreamRec: d 64, 1 layer, 1 head, T = 500, linear betas. Writes
-report.json, table.md and speed.png beside this file: medians over the rounds, ratios within each round. README.md says
+report.json, table.md and speed.png in `result`: medians over the rounds, ratios within each round. README.md says
 what each line does.
 """
 
@@ -22,6 +22,7 @@ from peers import python_of
 from pte.artifact import write_atomic
 
 HERE = Path(__file__).resolve().parent
+RESULT = HERE / "result"
 SAME_STEP = ("--sequences", "46")  # sequences a step that hold some 256 targets of Toys
 FLOAT32, DREAMREC = ("--products", "float32"), ("--backbone", "dreamrec")
 MACHINE = "machine"
@@ -159,7 +160,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peers", type=Path, default=Path("outputs/peers"))
     parser.add_argument("--only", nargs="+", choices=list(CONTENDERS), default=list(CONTENDERS))
-    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()
     rounds: Rounds = []
     for number in range(options.rounds):

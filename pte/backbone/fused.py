@@ -1,12 +1,14 @@
 """Three experts over one history, and gates between them: what reads well, what is alike, what was bought next.
 
-    score(h, j) = g_r log softmax_j reader(h)                                          reader: any trained backbone
+    score(h, j) = g_r(h) reader(h)_j                                                 reader: any trained backbone
                 + g_l(h) cos(u_h, z_j),       u_h = sum_l r^(steps of l back) z_{h_l}       likeness: of text vectors
                 + g_m(h) (h M)_j / max_i (h M)_i                                         memory: training transitions
                 + g_c(h) (h M X)_j / max_i (h M X)_i                                carried: memory for alike items
 
-z are unit whitened text vectors, M is backbone=markov's similarity (its recency in h too), X the cosines of each item's
-`neighbors` nearest texts: through X an item that nobody has bought inherits what is bought before those like it.
+The reader's logits stand for its log softmax: they differ by a number per history, which neither a ranking nor a gate's
+likelihood sees. z are unit whitened text vectors, M is backbone=markov's similarity (its recency in h too), X the
+cosines of each item's `neighbors` nearest texts: through X an item that nobody has bought inherits what is bought
+before those like it.
 
 Gates of an expert e, g_e(h) = a_e + b_e log(length of h), are a conditional logit's weights (nn/statistic/logit): they
 maximise the likelihood of training rows that neither the reader nor the counts have seen (protocol/withhold; "Stacked
@@ -33,7 +35,7 @@ from torch.nn import functional as F
 from pte.nn.batch import History
 from pte.nn.item_matrix import ItemMatrix, recency
 from pte.nn.item_table import item_rows, padded
-from pte.nn.kernel.chunked_scoring import rows_a_part
+from pte.nn.kernel.chunked_scoring import rows_a_part, scored
 from pte.nn.noise import Source
 from pte.nn.statistic import logit
 from pte.nn.statistic.neighbor import nearest
@@ -71,7 +73,7 @@ class Likeness(nn.Module):
         """(B, N) in -1..1."""
         weight = recency(history.item, history.length, self.recency)
         user = F.embedding_bag(history.item, self.direction, mode="sum", per_sample_weights=weight)
-        return F.normalize(user, dim=1) @ self.direction[1:].T
+        return (self.direction[1:] @ F.normalize(user, dim=1).T).T  # items first in memory, as a reader's products
 
 
 class Fused(nn.Module):
@@ -192,28 +194,46 @@ class Fused(nn.Module):
 
     def _experts(self, history: History, noise: Source) -> Iterator[Tensor]:
         """Each expert's (B, N), in the order of `experts`."""
-        for name in self.experts:
-            match name:
-                case "reader":
-                    assert self.reader is not None
-                    yield self.reader.score(history, noise=noise).float().log_softmax(dim=1)
-                case "likeness":
-                    yield _ready(self.likeness, "attach").score(history)
-                case _:
-                    memory = _ready(self.memory, "fit")
-                    matrix = self.carried if name == "carried" else memory.similarity
-                    weight = recency(history.item, history.length, memory.recency)
-                    yield _over_largest(_ready(matrix, "fit")(history.item, weight))
+        if self.reader is not None:
+            yield self.reader.score(history, noise=noise).float()
+        yield from self._untrained(history)
+
+    def _untrained(self, history: History) -> Iterator[Tensor]:
+        """(B, N) of likeness, memory and carried memory, as far as `experts` names them."""
+        for name in self.experts[self.trained :]:
+            if name == "likeness":
+                yield _ready(self.likeness, "attach").score(history)
+            else:
+                memory = _ready(self.memory, "fit")
+                matrix = self.carried if name == "carried" else memory.similarity
+                weight = recency(history.item, history.length, memory.recency)
+                yield _over_largest(_ready(matrix, "fit")(history.item, weight))
 
     @torch.no_grad()
+    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+        """The gated sum, float32 (b, N) of the next few histories at a time; the reader reads all of them at once."""
+        begin = 0
+        for part in self._reader_parts(history, noise):
+            rows = slice(begin, begin := begin + len(part))
+            some = History(history.item[rows], history.length[rows])
+            with torch.autocast(part.device.type, enabled=False):  # rounded scores would tie
+                gate = (self.gate[:, :1] + self.gate[:, 1:] * log_length(some)).float()  # (experts, b)
+                total = part.float() * gate[0, :, None] if self.trained else part
+                for weight, score in zip(gate[self.trained :], self._untrained(some), strict=True):
+                    total.addcmul_(weight[:, None], score)
+            yield total
+
+    def _reader_parts(self, history: History, noise: Source) -> Iterator[Tensor]:
+        """The reader's scores (b, N), zeros where there is none."""
+        if self.reader is not None:
+            yield from scored(self.reader, history, noise)
+            return
+        for part in history.item.split(rows_a_part(self.num_items, history.item.device)):
+            yield torch.zeros(len(part), self.num_items, device=part.device)
+
     def score(self, history: History, *, noise: Source = None) -> Tensor:
         """(B, N): the gated sum, float32."""
-        with torch.autocast(history.item.device.type, enabled=False):  # rounded scores would tie
-            gate = (self.gate[:, :1] + self.gate[:, 1:] * log_length(history)).float()  # (experts, B)
-            total = torch.zeros(len(history.item), self.num_items, device=history.item.device)
-            for weight, score in zip(gate, self._experts(history, noise), strict=True):
-                total.addcmul_(weight[:, None], score)
-        return total
+        return torch.cat(list(self.score_parts(history, noise=noise)))
 
 
 def log_length(history: History) -> Tensor:

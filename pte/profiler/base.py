@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +19,8 @@ class Log(Protocol):
     def get(self, key: str) -> dict[str, Any] | None: ...
 
     def extend(self, records: Iterable[dict[str, Any]]) -> None: ...
+
+    def alone(self, name: str) -> AbstractContextManager[None]: ...  # one writer of this name at a time
 
 
 class Profiler(Protocol):

@@ -8,43 +8,12 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pte.report import format as fmt
-from pte.report import honesty
+from pte.report import honesty, shell
 from pte.report.compare import Column, Comparison
 from pte.report.grid import Grid, Word, makeup, subject
 
 if TYPE_CHECKING:
     from pte.report.figure import Drawing
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1c1e21; --soft: #5d646d; --line: #d9dce1; --paper: #fff; --band: #f5f6f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e8eb; --soft: #9aa2ad; --line: #363b43; --paper: #15171a; --band: #1e2126; }
-}
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 0 auto;
-  max-width: 72rem; padding: 2rem 1.25rem 4rem; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; }
-h2 { font-size: 1.2rem; margin: 2.75rem 0 .75rem; }
-h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
-p, li { max-width: 60rem; }
-.soft, figcaption, .note { color: var(--soft); font-size: .85rem; }
-.scroll { overflow-x: auto; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
-table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; min-width: 100%;
-  white-space: nowrap; }
-th { font-weight: 600; border-bottom: 1px solid var(--line); }
-th, td { padding: .3rem .7rem; text-align: right; }
-th.word, td.word { text-align: left; }
-tbody tr:nth-child(even) { background: var(--band); }
-figure { margin: 1.5rem 0 2rem; }
-svg { max-width: 60rem; width: 100%; height: auto; color: var(--ink); }
-code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; white-space: normal; }
-details { margin: .5rem 0; }
-summary { cursor: pointer; }
-"""
-HEAD = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>TITLE</title><style>STYLE</style></head>
-<body>
-"""
 
 
 def page(comparison: Comparison, grids: Sequence[Grid], command: str, notes: Sequence[str]) -> str:
@@ -58,17 +27,17 @@ def page(comparison: Comparison, grids: Sequence[Grid], command: str, notes: Seq
         f'<p class="soft">{escape(subject(comparison))}; {escape(makeup(comparison))}.',
         f"<br>Made by <code>{escape(command)}</code></p>",
         *_figures(comparison, command),
-        "<h2>Means</h2>",
+        "<h2 id='means'>Means</h2>",
         *(_table(grid) for grid in values),
-        *(["<h2>Differences</h2>"] if others else []),
+        *(["<h2 id='differences'>Differences</h2>"] if others else []),
         *(_table(grid) for grid in others),
-        "<h2>What this table cannot say</h2>",
+        "<h2 id='limits'>What this table cannot say</h2>",
         *(f"<h3>{escape(heading)}</h3>{_list(said)}" for heading, said in honesty.sentences(comparison)),
-        *([f"<h2>Left out</h2>{_list(notes)}"] if notes else []),
-        "<h2>Runs</h2>",
+        *([f"<h2 id='left-out'>Left out</h2>{_list(notes)}"] if notes else []),
+        "<h2 id='runs'>Runs</h2>",
         _runs(comparison),
     ]
-    return HEAD.replace("TITLE", escape(title)).replace("STYLE", STYLE) + "\n".join(body) + "\n</body></html>\n"
+    return shell.document(title, body)
 
 
 def finding(comparison: Comparison) -> str:
@@ -93,7 +62,7 @@ def _figures(comparison: Comparison, command: str) -> list[str]:
         return ["<p class=\"note\">Without figures: matplotlib is not installed (pip install 'pte[report]').</p>"]
     from pte.report.figure import drawings
 
-    return ["<h2>Figures</h2>", *(_figure(drawing) for drawing in drawings(comparison, command))]
+    return ["<h2 id='figures'>Figures</h2>", *(_figure(drawing) for drawing in drawings(comparison, command))]
 
 
 def _figure(drawing: Drawing) -> str:
@@ -108,7 +77,7 @@ def _table(grid: Grid) -> str:
         for row in grid.rows
     )
     return (
-        f'<h3 id="{escape(grid.name)}">{escape(grid.title)}</h3>\n<div class="scroll"><table>'
+        f'<h3>{escape(grid.title)}</h3>\n<div class="scroll"><table id="{escape(grid.name)}" data-sortable>'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
         f'<p class="note">{escape(grid.note)}</p>'
     )

@@ -36,6 +36,7 @@ READS = ("profiler",)
 IDLE = (
     "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
     "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share", "profiler.file",
+    "profiler.folder", "profiler.without",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "profiles")
 LISTED = 100  # findings written out in full; all are counted

@@ -22,6 +22,7 @@ READS = ("profiler",)
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
     "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share", "profiler.file",
+    "profiler.folder", "profiler.without",
 )  # fmt: skip
 PARENTS = ("interactions", "split")
 

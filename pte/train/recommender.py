@@ -20,6 +20,7 @@ from pte.metric.rank import ranks
 from pte.metric.ranking import RankingMetric
 from pte.nn.batch import PackedBatch
 from pte.nn.kernel.chunked_scoring import scored
+from pte.nn.kernel.place_noise import PlaceNoise, place_noise
 from pte.nn.noise import CaseNoise
 from pte.schema import InputError
 from pte.train import check, learning_rate
@@ -61,11 +62,17 @@ class Recommender(LightningModule):
         self.loss_sum, self.target_sum = torch.zeros((), device=self.device), 0.0
 
     def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
-        # Dropout, noise and negatives depend on the seed, the step and the process only: a resumed run repeats them.
+        # Noise and negatives depend on the seed, the step and the process only: a resumed run repeats them. Dropout on
+        # a CPU depends on the seed, the step and the place in a history: any number of processes repeat it.
         torch.manual_seed(step_seed(self.seed, self.current_epoch, batch_idx, self.global_rank))
         world = self.trainer.world_size
         share = replace(batch, total=batch.total / world, sequences=batch.sequences / world)
-        loss = self.backbone.loss(share)["loss"]
+        noise = None
+        if self.device.type == "cpu" and batch.sequence is not None:
+            seed = step_seed(self.seed, self.current_epoch, batch_idx)
+            noise = PlaceNoise(seed, batch.sequence, batch.position)
+        with place_noise(noise):
+            loss = self.backbone.loss(share)["loss"]
         if not loss.isfinite():
             raise InputError(
                 f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {batch_idx + 1}: type a smaller"

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.nn.kernel.dropout import Dropout, dropout, probability_of
+from pte.nn.kernel.place_noise import current
 from pte.schema import InputError
 
 Mix = Callable[[Tensor, Tensor | None], Tensor]  # views (V, R, L, d) and the mask -> views that have read each other
@@ -44,7 +45,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, drop: float) ->
         mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).tril()
     bias = torch.zeros(mask.shape, dtype=q.dtype).masked_fill_(~mask, -torch.inf)
     weight = ((q * q.shape[-1] ** -0.5) @ k.mT + bias).softmax(dim=-1)
-    return dropout(weight, drop, training=drop > 0) @ v
+    noise = current()
+    return dropout(weight, drop, training=drop > 0, key=None if noise is None else noise.position) @ v
 
 
 class Attention(nn.Module):

@@ -30,7 +30,7 @@ _REFUSED = re.compile(
     r"unsupported|not supported|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|instead|only the default",
     re.IGNORECASE,
 )
-_OPTIONAL = ("max_tokens", "seed", "response_format", "top_p", "temperature")
+OPTIONAL = ("max_tokens", "seed", "response_format", "top_p", "temperature")
 
 
 def message_text(prompt: Prompt) -> str:
@@ -65,7 +65,7 @@ def refused_field(answer: Any, sent: Mapping[str, Any]) -> str | None:
     for entry in detail if isinstance(detail, list) else []:
         named += [str(part) for part in entry.get("loc", ())] if isinstance(entry, dict) else []
     words = str(error.get("message", ""))
-    for field in _OPTIONAL:
+    for field in OPTIONAL:
         said = re.search(rf"\b{field}\b", words) and _REFUSED.search(words)
         if field in sent and (field in named or said):
             return field

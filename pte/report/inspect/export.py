@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pte.report.inspect.stored import Stored
+from pte.artifact import Stored
 from pte.schema import InputError, Interactions, Profiles, Selection
 
 SUFFIX = {"parquet": ".parquet", "jsonl": ".jsonl", "npy": ".npy"}
@@ -44,8 +44,7 @@ def main(arguments: Sequence[str]) -> None:
         table = profile_rows(interactions, Profiles.load(stored.path("profiles")), _selection(stored))
         written = _table(table, out / f"profiles{SUFFIX[asked.format]}")
     else:
-        selection = Selection.load(stored.path("selection"))
-        sides = vectors(interactions, selection)
+        sides = vectors(interactions, selected(stored))
         if asked.format == "npy":
             written = [path for side, (ids, rows) in sides.items() for path in _npy(out, side, ids, rows)]
         else:
@@ -56,6 +55,11 @@ def main(arguments: Sequence[str]) -> None:
 
 def _selection(stored: Stored) -> Selection | None:
     return Selection.load(stored.path("selection")) if stored.has("selection") else None
+
+
+def selected(stored: Stored) -> Selection:
+    """What the model reads: the final texts' vectors where texts were written anew after the choice."""
+    return Selection.load(stored.path("refit" if "refit" in stored.keys else "selection"))
 
 
 def profile_rows(interactions: Interactions, profiles: Profiles, selection: Selection | None) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pte.report.inspect.stored import Stored
+from pte.artifact import Stored
 from pte.schema import InputError, Interactions, Profiles, Selection, Split
 
 LISTED = 10

@@ -1,0 +1,1 @@
+"""One finished run on a page of its own."""

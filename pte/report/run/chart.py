@@ -1,0 +1,127 @@
+"""The interactive figures of a run's page: plotly, drawn in the browser from what the page holds, no request.
+
+Needs plotly (`pip install 'pte[report]'`). Ink and grid take the page's colours by its style sheet; marks are of
+mid tones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from pte.metric.summary import values
+from pte.report.compare import per_user
+from pte.report.run.finished import Finished
+from pte.report.shell import packed
+
+LINES = ("#3b82c4", "#d9822b", "#3a9d6e", "#cf5656", "#9368b7", "#2a9fb0", "#c9679e", "#8f9a2f")
+COUNTS = (0, 1, 5, 10, 20, 50, 100, 200, 500)  # lower edges of groups by popularity
+LENGTHS = (1, 5, 10, 20, 50, 100, 200, 500)  # by history length
+LAYOUT = {
+    "template": "none", "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "height": 340,
+    "margin": {"l": 55, "r": 10, "t": 20, "b": 50}, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    "font": {"size": 12}, "colorway": LINES, "hoverlabel": {"namelength": -1},
+}  # fmt: skip
+
+
+def library() -> str:
+    """The element that holds plotly itself; page.js unpacks it once the text is there, and draws figure by figure."""
+    return packed("plotly", get_plotlyjs())
+
+
+def element(figure: go.Figure, identity: str, caption: str) -> str:
+    data = str(figure.to_json()).replace("<", "\\u003c")
+    return (
+        f'<figure><div class="plot" id="{identity}" style="height:{figure.layout.height}px"></div>'
+        f'<script type="application/json" id="{identity}-data">{data}</script>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def lines(curve: Mapping[str, np.ndarray], names: Mapping[str, str], identity: str, caption: str) -> str:
+    """Columns of a curve by epoch, each under its name on the page; "" where none of them is there."""
+    figure = go.Figure(layout=LAYOUT)
+    for column, name in names.items():
+        if column in curve:
+            known = np.isfinite(curve[column])
+            x = curve["epoch"][known] if "epoch" in curve else np.flatnonzero(known)
+            figure.add_scatter(x=x, y=curve[column][known], name=name, mode="lines+markers", marker={"size": 4})
+    if not figure.data:
+        return ""
+    figure.update_layout(showlegend=True)
+    figure.update_xaxes(title="epoch")
+    return element(figure, identity, caption)
+
+
+def by_bin(done: Finished, measure: np.ndarray, edges: Sequence[int], title: str, identity: str) -> str:
+    """NDCG@10 of the test cases by the bin of `measure` (C,) they fall in, with 95 % intervals."""
+    place = np.searchsorted(edges, measure, side="right") - 1
+    bins = [b for b in range(len(edges)) if (place == b).any()]
+    figure = go.Figure(layout=LAYOUT)
+    for ranking, rank in done.ranked.rank.items():
+        if ranking == "sampled":
+            continue
+        value = values("NDCG", rank, 10)
+        units = [per_user(value[place == b], done.ranked.user[place == b])[0] for b in bins]
+        error = [1.96 * unit.std(ddof=1) / len(unit) ** 0.5 if len(unit) > 1 else 0 for unit in units]
+        names = [f"{span(edges, b)}<br>{(place == b).sum():,}" for b in bins]
+        figure.add_scatter(
+            x=names, y=[u.mean() for u in units], error_y={"array": error, "thickness": 1}, name=ranking,
+            mode="lines+markers",
+        )  # fmt: skip
+    figure.update_xaxes(title=f"{title}, and number of cases", type="category")
+    figure.update_yaxes(title="NDCG@10", rangemode="tozero")
+    return element(figure, identity, f"NDCG@10 of test cases by {title}; bars: 95 % normal intervals over users.")
+
+
+def span(edges: Sequence[int], place: int) -> str:
+    """ "5-9", "500+" """
+    if place == len(edges) - 1:
+        return f"{edges[place]}+"
+    last = edges[place + 1] - 1
+    return str(last) if last == edges[place] else f"{edges[place]}-{last}"
+
+
+def item_maps(done: Finished) -> list[str]:
+    """Items on the first two principal axes of the chosen texts' vectors, and plain metadata on the same axes."""
+    assert done.selection is not None
+    vectors = done.selection.item[1:].astype(np.float64)
+    mean, axes, share = principal_axes(vectors)
+    made = [_map(done, (vectors - mean) @ axes, "map-chosen", f"Vectors of the chosen texts. {share}")]
+    file = done.artefact["embeddings"] / "metadata.npy"
+    if file.is_file():
+        plain = np.load(file, allow_pickle=False)[1:]
+        said = "Vectors of title and metadata, before profiling, on the same two axes."
+        made.insert(0, _map(done, (plain - mean) @ axes, "map-metadata", said))
+    return made
+
+
+def principal_axes(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """Mean (d,), the two axes of largest variance (d, 2), and what share of the variance they hold, in words."""
+    mean = vectors.mean(axis=0)
+    size, axes = np.linalg.eigh(np.cov(vectors - mean, rowvar=False))
+    share = size[-2:].sum() / max(size.sum(), 1e-12)
+    return mean, axes[:, :-3:-1], f"The two axes hold {share:.0%} of the variance."
+
+
+def _map(done: Finished, place: np.ndarray, identity: str, caption: str) -> str:
+    data, count = done.interactions, done.popularity[1:]
+    words = [f"{escape(shortened(t))}<br>in training {c:,}x" for t, c in zip(data.items.title[1:], count, strict=True)]
+    ticks = [t for t in (0, 1, 3, 10, 30, 100, 300, 1000, 3000) if t <= max(count.max(), 1)]
+    bar = {"title": "count", "tickvals": np.log10(np.add(ticks, 1)).tolist(), "ticktext": [str(t) for t in ticks]}
+    mark = {"size": 5, "color": np.log10(count + 1), "colorscale": "Viridis", "opacity": 0.75, "colorbar": bar}
+    points = go.Scattergl(
+        x=place[:, 0].round(4), y=place[:, 1].round(4), mode="markers", text=words, hoverinfo="text", marker=mark
+    )
+    figure = go.Figure(points, layout={**LAYOUT, "height": 480})
+    figure.update_xaxes(showticklabels=False, zeroline=False)
+    figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
+    return element(figure, identity, f"{caption} A point is an item, its colour how often it occurs in training.")
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -1,0 +1,70 @@
+"""One finished run with all that it was made from, for a page about it."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pte.artifact import Stored
+from pte.report import runs
+from pte.report.runs import Ranked, Run
+from pte.schema import Interactions, Selection, Split
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Read when asked, kept for the next question. Cases are those of the test part."""
+
+    run: Run
+    artefact: dict[str, Path]
+
+    @classmethod
+    def read(cls, folder: Path) -> Finished:
+        run, stored = runs.read(folder), Stored(folder)
+        return cls(run, {stage: stored.path(stage) for stage in run.report["stages"]})
+
+    @cached_property
+    def interactions(self) -> Interactions:
+        return Interactions.load(self.artefact["interactions"])
+
+    @cached_property
+    def split(self) -> Split:
+        return Split.load(self.artefact["split"])
+
+    @cached_property
+    def selection(self) -> Selection | None:
+        return Selection.load(self.artefact["selection"]) if "selection" in self.artefact else None
+
+    @property
+    def ranked(self) -> Ranked:
+        return self.run.parts["test"]
+
+    @cached_property
+    def popularity(self) -> np.ndarray:
+        """(N+1,) training counts."""
+        data = self.interactions
+        return np.bincount(data.item[self.split.train], minlength=data.num_items + 1)
+
+    @cached_property
+    def history(self) -> tuple[np.ndarray, np.ndarray]:
+        """(C,), (C,): the history of case c is the items of rows begin[c]:end[c]."""
+        cases = self.split.test
+        return cases.history_begin(self.interactions), cases.target
+
+    @cached_property
+    def lists(self) -> np.ndarray:
+        """(C, 10) items recommended, best first; zeros where there was no list of ten."""
+        return np.load(self.artefact["metrics"] / "lists.npy", allow_pickle=False)
+
+    def curve(self, stage: str) -> dict[str, np.ndarray]:
+        """The columns of a stage's curve, missing values NaN; {} where it has none."""
+        file = self.artefact.get(stage, Path()) / "curve.csv"
+        if stage not in self.artefact or not file.is_file():
+            return {}
+        with file.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}

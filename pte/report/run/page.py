@@ -1,0 +1,176 @@
+"""report.html: one run on one page that needs no other file: what was run, on what, what came of it, and every text."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pte.artifact import write_atomic
+from pte.metric.significance import paired_bootstrap
+from pte.metric.summary import values
+from pte.report import format as fmt
+from pte.report import shell
+from pte.report.compare import per_user
+from pte.report.grid import RANKED
+from pte.report.run import single
+from pte.report.run.explorer import Explorer
+from pte.report.run.finished import Finished
+
+METRICS = (("Hit", 10), ("NDCG", 10), ("MRR", 10), ("NDCG", 20))
+NO_FIGURES = "<p class=\"note\">Without figures: plotly is not installed (pip install 'pte[report]').</p>"
+REWARDS = {"reward_total": "reward", "unseen_policy": "of entities not trained on", "unseen_first": "first candidate"}
+
+
+def write(folder: Path) -> Path:
+    """Make report.html of the finished run in `folder`."""
+    done = Finished.read(folder)
+    write_atomic(folder / "report.html", page(done))
+    return folder / "report.html"
+
+
+def page(done: Finished) -> str:
+    """The whole page."""
+    report, drawn = done.run.report, importlib.util.find_spec("plotly") is not None
+    title = single.headline(report)
+    figures = _figures(done) if drawn else [NO_FIGURES]
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>{escape(_finding(done))}</p>",
+        *_run(report),
+        '<h2 id="data">Data</h2>',
+        shell.table(("", ""), list(_card(report["card"])), words=2),
+        *_metrics(done),
+        *figures,
+        '<h2 id="explorer">Users, items and their texts</h2>',
+        *Explorer(done).elements(),
+    ]
+    library = []
+    if drawn:
+        from pte.report.run import chart
+
+        library = [chart.library()]
+    explorer = f'<script type="module">{shell.script("explorer.js")}</script>'
+    return shell.document(title, body, foot=[*library, explorer])
+
+
+def _finding(done: Finished) -> str:
+    rank = done.ranked.rank["masked"]
+    low_high = _interval(done, values("NDCG", rank, 10), np.ones(len(rank), bool))
+    return f"NDCG@10 {low_high} over {len(rank):,} test cases, seen items left out (mean, 95 % interval over users)."
+
+
+def _interval(done: Finished, value: np.ndarray, member: np.ndarray) -> str:
+    """ ".0606 [.0570, .0641]": the mean and its bootstrap interval over users."""
+    unit = per_user(value[member], done.ranked.user[member])[0]
+    found = paired_bootstrap(unit, np.zeros_like(unit), rng=np.random.default_rng(0), draws=2_000)
+    return f"{fmt.plain(found.mean)} [{fmt.plain(found.low)}, {fmt.plain(found.high)}]"
+
+
+def _run(report: Mapping[str, Any]) -> list[str]:
+    """What was run, and how to run it again."""
+    stages = [
+        [
+            name,
+            s["key"][:16],
+            fmt.seconds(s.get("wall_seconds")),
+            f"{s.get('peak_memory_mib') or 0:,.0f}",
+            s.get("gpu") or "CPU",
+        ]
+        for name, s in report["stages"].items()
+    ]
+    config = json.dumps(report["config"], indent=1, ensure_ascii=False)
+    facts = {name: report[name] for name in ("commit", "host", "python", "torch") if report.get(name)}
+    said = ", ".join(f"{name} {value}" for name, value in facts.items())
+    return [
+        '<h2 id="run">Run</h2>',
+        f"<p>Run it again: <code>{escape(' '.join(report['command']))}</code></p>",
+        f'<p class="soft">{escape(said)}</p>' if said else "",
+        shell.table(("part", "chosen"), [[k, str(v)] for k, v in report["options"].items()], words=2),
+        shell.table(("stage", "key", "seconds", "MiB at most", "on"), stages, words=2),
+        f"<details><summary>Every setting</summary><pre><code>{escape(config)}</code></pre></details>",
+    ]
+
+
+def _card(card: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
+    """The card as rows, nested parts under dotted names."""
+    for name, value in card.items():
+        if isinstance(value, Mapping):
+            yield from _card(value, f"{prefix}{name}.")
+        elif value not in (None, [], ""):
+            number = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else None
+            yield [f"{prefix}{name}", number or (f"{value:.4g}" if isinstance(value, float) else _words(value))]
+
+
+def _words(value: Any) -> str:
+    return " to ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _metrics(done: Finished) -> list[str]:
+    """Test figures with intervals by group, and what the lists are like."""
+    made = ['<h2 id="metrics">Metrics</h2>']
+    header = ("seen items", "cases", "n", *(f"{name}@{k}" for name, k in METRICS))
+    rows = [
+        [
+            ranking, group.replace("_", " "), f"{member.sum():,}",
+            *(_interval(done, values(name, rank, k), member) for name, k in METRICS),
+        ]
+        for ranking, rank in done.ranked.rank.items() if ranking != "sampled"
+        for group, member in done.ranked.group.items() if member.any()
+    ]  # fmt: skip
+    made.append(shell.table(header, rows, words=2, identity="groups", sortable=True))
+    made.append(
+        f'<p class="note">Test part. Mean with its 95 % bootstrap interval over users. masked: {RANKED["masked"]}; '
+        f"unmasked: {RANKED['unmasked']}.</p>"
+    )
+    for line in (single.beyond(done.run.metrics, "test"), single.among_drawn(done.run.metrics, "test")):
+        if line:
+            made.append(shell.table(("figure", "value"), [part.rsplit(" ", 1) for part in line.split(", ")]))
+    return made
+
+
+def _figures(done: Finished) -> list[str]:
+    """All curves, bins and maps the run has the numbers for."""
+    from pte.report.run import chart
+
+    made: list[str] = []
+    training, grpo = done.curve("training"), done.curve("selection")
+    if training:
+        valid = {f"valid/{r}/all/NDCG@10": f"NDCG@10 {r}" for r in ("masked", "unmasked")}
+        made += [
+            '<h2 id="curves">Learning curves</h2>',
+            chart.lines(training, {"train/loss": "training loss"}, "curve-loss", "Training loss by epoch."),
+            chart.lines(training, valid, "curve-valid", "Validation NDCG@10 by epoch."),
+        ]
+    if grpo:
+        parts = {k: k.removeprefix("reward_") for k in grpo if k.startswith("reward_") and k != "reward_total"}
+        made += [
+            '<h2 id="selection">Selection by GRPO</h2>',
+            chart.lines(grpo, REWARDS, "grpo-reward", "Mean reward of what the policy draws, by epoch."),
+            chart.lines(grpo, parts, "grpo-parts", "Parts of the reward, before they are mixed."),
+            chart.lines(
+                grpo,
+                {"entropy": "entropy", "kl": "KL from the reference"},
+                "grpo-entropy",
+                "Policy entropy, nats, and KL.",
+            ),
+            chart.lines(
+                grpo, {"effective_rank": "effective rank"}, "grpo-rank", "Effective rank of the chosen vectors."
+            ),
+        ]
+    begin, end = done.history
+    made += [
+        '<h2 id="groups-of-cases">Where it is right</h2>',
+        chart.by_bin(
+            done, done.popularity[done.ranked.target], chart.COUNTS, "training count of the target", "by-popularity"
+        ),
+        chart.by_bin(done, end - begin, chart.LENGTHS, "history length", "by-length"),
+    ]
+    if done.selection is not None:
+        made += ['<h2 id="map">Map of item vectors</h2>', *chart.item_maps(done)]
+    return made

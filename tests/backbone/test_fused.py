@@ -1,0 +1,190 @@
+"""The gated sum of experts: by hand, with each expert off, after saving, and under another numbering of the items."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pte.backbone import fused as module
+from pte.backbone.fused import EXPERTS, Fused, neighbor_matrix
+from pte.backbone.markov import Markov
+from pte.nn.batch import History
+from pte.schema import InputError
+
+N = 6
+VECTORS = torch.randn(N + 1, 4, generator=torch.Generator().manual_seed(3))
+VECTORS[0] = 0
+ITEM, START = np.array([1, 2, 3, 2, 3, 4, 5, 6, 1, 2]), np.array([0, 3, 6, 8, 10])
+MEMORY = {"window": 2, "distance_power": 1.0, "backward": 0.5, "shrink": 1.0, "recency": 0.5, "fallback": 0.01}
+HISTORY = History(torch.tensor([[1, 2, 0], [5, 1, 2], [4, 0, 0]]), torch.tensor([2, 3, 1]))
+
+
+class Reader(nn.Module):
+    """Scores by a product of text vectors: no number of its own."""
+
+    def __init__(self, *, representation: nn.Module, num_items: int) -> None:
+        super().__init__()
+        self.register_buffer("vectors", VECTORS.clone())
+
+    def score(self, history: History, *, noise=None) -> torch.Tensor:
+        return self.vectors[history.item].sum(dim=1) @ self.vectors[1:].T
+
+
+def fused(experts=EXPERTS, vectors=VECTORS, **knobs) -> Fused:
+    usual = {"neighbors": 2, "candidates": N, "history_gate": True, "ridge": 1e-3}
+    model = Fused(
+        representation=nn.Module(), num_items=N, length=50, experts=experts, reader=Reader,
+        memory=functools.partial(Markov, length=50, **MEMORY),
+        likeness={"recency": 0.5, "components": None, "eps": 1e-5}, **usual | knobs,
+    )  # fmt: skip
+    model.attach(vectors)
+    model.fit(ITEM, START)
+    return model.eval()
+
+
+def questions():
+    target, seen = torch.tensor([3, 4, 5]), HISTORY.item
+    yield HISTORY, target, seen
+
+
+def gated(model: Fused) -> Fused:
+    model.fit_gates(questions())
+    return model
+
+
+def test_the_score_is_the_gated_sum_by_hand():
+    model = fused()
+    model.gate.copy_(torch.tensor([[0.9, 0.1], [5.0, -1.0], [3.0, 0.5], [2.0, 0.0]]))
+    # History 4 alone: log length 0, so the gates are their constants.
+    reader = VECTORS[4] @ VECTORS[1:].T
+    z = model.likeness.direction
+    cosine = z[1:] @ z[4]
+    # Sequence 2 3 4: backward pairs 4<-3 at distance 1 (.5) and 4<-2 at 2 (.25); counts n2=3, n3=2, n4=1; shrink 1.
+    row = torch.zeros(N)
+    row[2], row[1] = 0.5 / math.sqrt(2 * 3), 0.25 / math.sqrt(2 * 4)
+    carried = row @ torch.from_numpy(neighbor_matrix(z[1:], 2).toarray()).float()
+    expected = 0.9 * reader + 5 * cosine + 3 * row / row.max() + 2 * carried / carried.max()
+    torch.testing.assert_close(model.score(HISTORY)[2], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_gate_moves_with_the_length_of_the_history():
+    model = fused(experts=["likeness"])
+    model.gate.copy_(torch.tensor([[2.0, 3.0]]))
+    plain = model.likeness.score(HISTORY)
+    factor = 2 + 3 * torch.tensor([2.0, 3.0, 1.0]).log()
+    torch.testing.assert_close(model.score(HISTORY), plain * factor[:, None])
+
+
+@pytest.mark.parametrize("off", EXPERTS)
+def test_an_expert_switched_off_leaves_the_others_alone(off):
+    rest = [name for name in EXPERTS if name != off]
+    whole, part = fused(), fused(experts=rest)
+    gate = torch.tensor([[0.9, 0.1], [5.0, -1.0], [3.0, 0.5], [2.0, 0.0]], dtype=torch.float64)
+    gate[EXPERTS.index(off)] = 0
+    whole.gate.copy_(gate)
+    part.gate.copy_(gate[[name != off for name in EXPERTS]])
+    torch.testing.assert_close(part.score(HISTORY), whole.score(HISTORY))
+
+
+def test_strictly_text_counts_nothing_and_has_no_number_of_one_item():
+    model = fused(experts=["reader", "likeness"])
+    assert not model.counts
+    assert model.memory is None
+    before = model.score(HISTORY)
+    model.fit(ITEM[::-1].copy(), START)  # other counts change nothing
+    assert torch.equal(model.score(HISTORY), before)
+    assert model.gate.numel() == 4
+
+
+def test_another_numbering_of_the_items_renumbers_the_scores():
+    order = torch.tensor([0, 4, 1, 6, 2, 3, 5])  # new number -> old number
+    new = torch.empty_like(order)
+    new[order] = torch.arange(N + 1)
+    model = gated(fused(experts=["likeness", "memory"]))
+    other = fused(experts=["likeness", "memory"], vectors=VECTORS[order])
+    other.fit(new.numpy()[ITEM], START)
+    history = History(new[HISTORY.item], HISTORY.length)
+    other.fit_gates([(history, new[torch.tensor([3, 4, 5])], history.item)])
+    torch.testing.assert_close(other.gate, model.gate, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(other.score(history), model.score(HISTORY)[:, order[1:] - 1], rtol=1e-4, atol=1e-4)
+
+
+def test_gates_are_those_of_the_largest_likelihood(monkeypatch):
+    monkeypatch.setattr(module, "SLOPE_CHOICES", 0)
+    monkeypatch.setattr(module, "PRIOR_WEIGHT", 0.0)
+    prior = torch.tensor([[6.0, 0.0], [6.0, 0.0]])
+    model = gated(fused(experts=["likeness", "memory"]))
+
+    def value(gate: torch.Tensor) -> float:
+        model.gate.copy_(gate)
+        score = model.score(HISTORY).double()
+        score[torch.zeros(3, N + 1, dtype=torch.bool).scatter(1, HISTORY.item, True)[:, 1:]] = -torch.inf
+        likelihood = score.log_softmax(1)[torch.arange(3), torch.tensor([2, 3, 4])].mean()
+        return float(likelihood) - 1e-3 * float((gate - prior).square().sum()) / 2
+
+    best = model.gate.clone()
+    top = value(best)
+    for place in np.ndindex(2, 2):
+        for step in (-0.05, 0.05):
+            moved = best.clone()
+            moved[place] += step
+            assert value(moved) < top
+
+
+def test_few_questions_leave_the_gates_near_fixed_ones():
+    facts = fused().fit_gates(questions())
+    for name, (constant, slope) in facts["gates"].items():
+        assert slope == 0
+        assert abs(constant - module.PRIOR[name]) < 2.5
+
+
+def test_a_target_of_the_history_is_no_question():
+    model = fused(experts=["likeness"])
+    seen = HISTORY.item
+    facts = model.fit_gates([(HISTORY, torch.tensor([2, 4, 5]), seen)])  # 2 stands in the first history
+    assert (facts["gate_rows"], facts["gate_choices"]) == (3, 2)
+
+
+def test_only_questions_that_an_expert_answers_among_its_best_count():
+    model = fused(experts=["likeness", "memory"], candidates=1)
+    best = []
+    for score in model._experts(HISTORY, None):
+        seen = torch.zeros(3, N + 1, dtype=torch.bool).scatter(1, HISTORY.item, True)[:, 1:]
+        best.append(score.masked_fill(seen, -torch.inf).argmax(dim=1) + 1)
+    both = torch.stack(best, dim=1)
+    other = next(i for i in range(1, N + 1) if i not in both[0] and i not in HISTORY.item[0])
+    target = torch.tensor([other, int(both[1, 0]), int(both[2, 1])])
+    assert model.fit_gates([(HISTORY, target, HISTORY.item)])["gate_choices"] == 2
+
+
+def test_gates_need_a_row():
+    with pytest.raises(InputError, match="no training row"):
+        fused().fit_gates([])
+
+
+@pytest.mark.parametrize(
+    ("knobs", "word"),
+    [({"experts": ["oracle"]}, "oracle"), ({"experts": []}, "empty"),
+     ({"ridge": 0}, "ridge"), ({"neighbors": 0}, "neighbors"), ({"candidates": 0}, "candidates")],
+)  # fmt: skip
+def test_mistakes_are_named(knobs, word):
+    with pytest.raises(InputError, match=word):
+        fused(**knobs)
+
+
+def test_likeness_needs_vectors():
+    with pytest.raises(InputError, match="no item vectors"):
+        fused(vectors=None)
+
+
+def test_nothing_scores_before_it_is_counted():
+    model = Fused(
+        representation=nn.Module(), num_items=N, length=50, experts=["memory"], reader=None, likeness={},
+        memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, candidates=1,
+        history_gate=False, ridge=1e-3,
+    )  # fmt: skip
+    with pytest.raises(RuntimeError, match="fit comes before score"):
+        model.score(HISTORY)

@@ -1,0 +1,1 @@
+"""What several rooms of tests share: small models, tables, contexts of stages, finished runs."""

@@ -1,0 +1,134 @@
+"""Looking up and keeping generations, and what a person watching is told."""
+
+import io
+from functools import partial
+from threading import Barrier, Thread
+
+import pytest
+from rich.console import Console
+
+from pte.artifact import RecordLog
+from pte.profiler.base import Ask, Completion, Rate
+from pte.profiler.engine import record
+from pte.profiler.engine.record import Recorded, Workload, forecast
+from pte.profiler.prompt import Prompt
+
+
+class Counting:
+    """Answers with a running number, in batches of two."""
+
+    def __init__(self, rate: Rate | None = None) -> None:
+        self.answered, self.measured = [], rate
+
+    def identity(self):
+        return {"model": "counting"}
+
+    def batches(self, asks):
+        return [list(range(i, min(i + 2, len(asks)))) for i in range(0, len(asks), 2)]
+
+    def complete(self, asks, keys):
+        self.answered += [ask.prompt.data for ask in asks]
+        return [Completion(f"answer {len(self.answered) - len(asks) + i}", 10) for i in range(len(asks))]
+
+    def rate(self, asks):
+        return self.measured
+
+
+def ask(data: str) -> Ask:
+    return Ask(Prompt("what", "Do.", data, "This is"), 0, 0.7)
+
+
+WORK = Workload(completions=8, prompts=4, sample=list)
+
+
+def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path, caplog):
+    engine = Counting()
+    answers = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcab"])
+    assert engine.answered == ["a", "b", "c"]
+    assert [a.text for a in answers] == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
+    assert caplog.messages[-1].startswith("  5 of 8 generations")
+
+
+def test_known_answers_leave_the_batches_as_they_were(tmp_path):
+    """Batches are laid out over all questions: a killed run goes on with those it would have had."""
+    first = Counting()
+    Recorded(first, RecordLog(tmp_path), WORK, noun="model")([ask("a"), ask("d")])
+    second = Counting()
+    sizes: list[int] = []
+    complete = second.complete
+    second.complete = lambda asks, keys: (sizes.append(len(asks)), complete(asks, keys))[1]
+    Recorded(second, RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcdef"])
+    assert second.answered == ["b", "c", "e", "f"]
+    assert sizes == [1, 1, 2]
+
+
+def test_nothing_missing_says_nothing(tmp_path, caplog):
+    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask("a")])
+    caplog.clear()
+    engine = Counting()
+    assert Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask("a")]) == [Completion("answer 0", 10)]
+    assert (engine.answered, caplog.messages) == ([], [])
+
+
+def test_forecast_by_hand():
+    """100 prompts at 2 s and 400 answers at 1 s are 10 minutes; a quarter done leaves 7.5."""
+    rate = Rate(prompt_tokens=200, new_tokens=40, prompt_seconds=2.0, completion_seconds=1.0)
+    work = Workload(completions=400, prompts=100, sample=list)
+    assert forecast(work, rate, 1.0) == (
+        "about 20,000 prompt tokens and at most 16,000 new ones; about 10.0 minutes, measured here:"
+        " 100 prompt and 40 new tokens a second"
+    )
+    assert "about 7.5 minutes" in forecast(work, rate, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"), [(Rate(200, 40, 2.0, 1.0), "minutes, measured here"), (None, "the minutes depend on the server")]
+)
+def test_the_cost_is_said_before_work(tmp_path, rate, told, caplog):
+    Recorded(Counting(rate), RecordLog(tmp_path), WORK, noun="model")([ask("a")])
+    assert caplog.messages[0] == "model: 8 generations from 4 prompts (0 are recorded already, 1 to do in this round)"
+    assert told in caplog.messages[1]
+
+
+def test_a_terminal_gets_a_bar_instead_of_lines(tmp_path, monkeypatch, caplog):
+    screen = io.StringIO()
+    monkeypatch.setattr(record, "Console", partial(Console, file=screen, force_terminal=True, width=120))
+    monkeypatch.setattr("sys.stderr", screen)
+    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abc"])
+    assert len(caplog.messages) == 2, "the announcement alone"
+    assert "3/8" in screen.getvalue()
+    assert "tokens/s" in screen.getvalue()
+
+
+def test_two_runs_of_one_model_pay_once(tmp_path):
+    """Both begin together, each with a log of its own; every question is asked by one of them."""
+    start, engines, answers = Barrier(2), [Counting(), Counting()], {}
+
+    def run(number):
+        log = RecordLog(tmp_path)
+        start.wait()
+        answers[number] = Recorded(engines[number], log, WORK, noun="model")([ask(d) for d in "abcdefgh"])
+
+    threads = [Thread(target=run, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(engines[0].answered + engines[1].answered) == list("abcdefgh")
+    assert [a.text for a in answers[0]] == [a.text for a in answers[1]]
+
+
+def test_a_log_learns_what_others_wrote_and_not_half_a_line(tmp_path):
+    mine, other = RecordLog(tmp_path), RecordLog(tmp_path)
+    other.extend([{"key": "a", "completion": "one"}])
+    assert mine.get("a") is None
+    (shard,) = tmp_path.glob("*.jsonl")
+    with shard.open("a") as file:
+        file.write('{"key": "b", "compl')
+    with mine.alone("model"):
+        assert mine.get("a") == {"key": "a", "completion": "one"}
+        assert mine.get("b") is None
+    with shard.open("a") as file:
+        file.write('etion": "two"}\n')
+    with mine.alone("model"):
+        assert mine.get("b") == {"key": "b", "completion": "two"}

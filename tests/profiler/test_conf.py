@@ -1,0 +1,54 @@
+"""Every option of the group builds what it names; the default language model loads and answers."""
+
+from pathlib import Path
+
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from pte.artifact import RecordLog
+from pte.profiler.auto import count_generations, resolve_auto
+from pte.schema import visible_view
+
+CONF = Path(__file__).resolve().parents[2] / "conf" / "profiler"
+OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
+
+
+def values(option: str) -> dict:
+    found = OmegaConf.to_container(OmegaConf.load(CONF / f"{option}.yaml"), resolve=True)
+    return found | {
+        "openai": {"model": "served"},
+        "batch": {"model": "m", "folder": "f"},
+        "imported": {"file": "profiles.csv"},
+    }.get(option, {})
+
+
+@pytest.mark.parametrize("option", [o for o in OPTIONS if o != "auto"])
+def test_an_option_builds_a_profiler_without_touching_a_model(option):
+    profiler = instantiate(values(option), _convert_="all")
+    assert profiler.num_candidates == (1 if option in ("none", "imported") else 4)
+
+
+def test_auto_knows_what_its_rule_needs():
+    auto, transformers = values("auto"), values("transformers")
+    assert {"_target_", "limit", "num_candidates", "rounds"} == set(auto)
+    assert (auto["num_candidates"], auto["rounds"]) == (transformers["num_candidates"], transformers["rounds"])
+    small, large = (
+        count_generations(*size, auto["num_candidates"], auto["rounds"]) for size in ((120, 240), (19_412, 11_924))
+    )
+    assert resolve_auto(small, accelerator=False, limit=auto["limit"]).option == "transformers"
+    assert resolve_auto(large, accelerator=False, limit=auto["limit"]).option == "template"
+
+
+def test_options_are_short():
+    assert all(len((CONF / f"{option}.yaml").read_text().splitlines()) <= 25 for option in OPTIONS)
+
+
+@pytest.mark.assets
+def test_the_default_model_writes_a_small_catalogue(twelve, twelve_split, tmp_path):
+    """SmolLM2-135M-Instruct out of its wheel: unpacked once, K = 2, fluent enough that most answers are usable."""
+    profiler = instantiate(values("transformers") | {"num_candidates": 2}, _convert_="all")
+    found = profiler.profile(visible_view(twelve, twelve_split), log=RecordLog(tmp_path))
+    assert sum(g.parsed for g in found.generations) >= 0.8 * len(found.generations)
+    assert found.item[1][0].startswith("Toy Story (Animation). This is")
+    assert profiler.engine.causal.context == 8192

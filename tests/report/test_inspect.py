@@ -1,0 +1,155 @@
+"""One run looked into: everything by the data's own ids; what is taken out comes in again."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pte.artifact import Store, Stored
+from pte.encoder.imported import ImportedVectors
+from pte.engine.run_folder import save_keys
+from pte.profiler.imported import ImportedProfiler
+from pte.report.inspect import export, show
+from pte.schema import Generation, InputError, Profiles, Selection, visible_view
+
+ENTITIES = [("user", u) for u in range(4)] + [("item", i) for i in range(1, 7)]
+
+
+@pytest.fixture
+def run(tmp_path, twelve, twelve_split):
+    """A run folder whose store holds the twelve interactions, two rounds of two candidates, and a choice."""
+    generations = [
+        Generation(
+            s, e, r, k, f"form{k}", 0.5, f"prompt of {s} {e}", "", f"{s} {e} round {r} text {k}",
+            (s, e, k) != ("user", 1, 0),
+        )
+        for s, e in ENTITIES
+        for r in (0, 1)
+        for k in range(r + 1)
+    ]  # fmt: skip
+    rows = np.eye(7, 4, dtype=np.float32)[[6, 0, 0, 1, 2, 3, 3]]  # items 1 and 2 alike, 5 and 6 too
+    selection = Selection(
+        np.zeros((4, 4), np.float32),
+        rows,
+        np.array([0, 1, -1, 0], np.int16),
+        np.array([-1, 1, 0, 1, 0, 1, 0], np.int16),
+    )
+    store, keys = Store(tmp_path / "store"), {}
+    for stage, value in (
+        ("interactions", twelve), ("split", twelve_split), ("profiles", Profiles([], [], generations)),
+        ("selection", selection),
+    ):  # fmt: skip
+        keys[stage] = f"{len(keys)}" * 20
+        with store.publish(stage, keys[stage], {}) as out:
+            value.save(out)
+            if stage == "selection":
+                reward = {
+                    f"{side}_total": np.arange(2 * n).reshape(n, 2) / 10 for side, n in (("user", 4), ("item", 7))
+                }
+                known = {f"{side}_total_known": np.arange(n) > 1 for side, n in (("user", 4), ("item", 7))}
+                np.savez(out / "reward.npz", **reward, **known)
+    folder = tmp_path / "run"
+    save_keys(store.root, keys, folder)
+    return folder
+
+
+def shown(run, *asked):
+    return list(show.lines(Stored(run), *asked))
+
+
+def test_an_item_by_its_title(run):
+    """Heat (3): rows of ann (withheld), bob and dee. Users of it in visible rows: bob (2 3), dee (3)."""
+    said = shown(run, "item", "heat")
+    assert said[:2] == ["item m3 'Heat'", "3 interactions: 2 shown, 1 withheld"]
+    assert said[2:4] == ["\nneighbours by shared users", "     1  m2 'GoldenEye'"]
+    assert "  item 3 round 0 text 0" in said
+    assert "\ncandidate 1 (form1, temperature 0.5)  TAKEN" in said
+    assert "  reward total +0.700" in said
+    assert said[said.index("\nnearest items by text") + 1].startswith("  0.000")
+
+
+def test_the_nearest_by_text_are_not_the_item_itself(run):
+    said = shown(run, "item", "m1")
+    assert said[said.index("\nnearest items by text") + 1] == "  1.000  m2 'GoldenEye'"
+    assert not [line for line in said[said.index("\nnearest items by text") :] if "m1" in line]
+
+
+def test_a_user_with_what_each_row_was_for(run):
+    said = shown(run, "user", "ann")
+    assert said[1] == "5 interactions: 2 shown, 1 test, 1 valid, 1 withheld"
+    assert said[2:7] == [
+        "  shown     m1 'Toy Story'", "  shown     m2 'GoldenEye'", "  withheld  m3 'Heat'", "  valid     m4 'Alien'",
+        "  test      m5 'Aliens'",
+    ]  # fmt: skip
+    assert said[8:10] == ["     2  cy", "     1  bob"]
+    assert "  reward total +0.000 (unknown)" in said
+    assert said[-1].startswith("\nno nearest users by text: this user's text was not encoded")
+    assert [line for line in shown(run, "user", "bob") if "a fallback stands in" in line]
+    assert "\nno single candidate is taken: the selector mixes or exchanges them" in shown(run, "user", "cy")
+
+
+def test_a_whole_title_wins_over_a_part_and_many_are_named(run):
+    assert shown(run, "item", "Alien")[0] == "item m4 'Alien'"
+    with pytest.raises(InputError, match=r"2 items are called 'ali'.*m4 'Alien'; m5 'Aliens'"):
+        shown(run, "item", "ali")
+    for side, name, words in (("item", "", "no item"), ("item", "Up", "no item"), ("user", "0", "look like 'ann'")):
+        with pytest.raises(InputError, match=words):
+            shown(run, side, name)
+
+
+def test_prompts_where_asked_and_no_control_characters(run, capsys):
+    show.main([str(run), "item", "m1", "--prompts"])
+    assert "  | prompt of item 1" in capsys.readouterr().out
+    before = Profiles.load(Stored(run).path("profiles")).generations
+    with Store(run.parent / "store").publish("profiles", "9" * 20, {}) as out:
+        Profiles([], [], [replace(g, text=f"{g.text} \x1b[2J \u202e") for g in before]).save(out)
+    keys = json.loads((run / "keys.json").read_text())
+    save_keys(run.parent / "store", {**keys["keys"], "profiles": "9" * 20}, run)
+    show.main([str(run), "item", "m1"])
+    assert not {"\x1b", "\u202e"} & set(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_profiles_go_out_and_come_in_again(run, form, twelve, twelve_split):
+    export.main(["profiles", str(run), "--format", form])
+    table = pl.read_parquet(run / "profiles.parquet") if form == "parquet" else pl.read_ndjson(run / "profiles.jsonl")
+    assert table.columns == ["side", "id", "candidate", "text", "selected"]
+    assert table.height == 20
+    one = table.filter((pl.col("id") == "m3") & (pl.col("candidate") == 1)).row(0, named=True)
+    assert (one["text"], one["selected"]) == ("item 3 round 1 text 1", True)
+    assert table.filter(pl.col("id") == "cy")["selected"].to_list() == [None, None]
+    if form == "parquet":
+        knobs = {"num_candidates": 2, "missing_share": 0, "unknown_share": 0, "titles": 1}
+        importer = ImportedProfiler(file=str(run / "profiles.parquet"), **knobs)
+        again = importer.rebuild(visible_view(twelve, twelve_split), [])
+        before = Profiles.load(Stored(run).path("profiles"))
+        assert (again.user, again.item) == (before.user, before.item)
+
+
+@pytest.mark.parametrize("form", ["npy", "parquet", "jsonl"])
+def test_vectors_go_out_and_come_in_again(run, form, tmp_path, capsys):
+    export.main(["vectors", str(run), "--format", form, "--out", str(tmp_path / "mine")])
+    written = capsys.readouterr().out.split()
+    assert all(word.startswith(str(tmp_path / "mine")) for word in written)
+    if form == "jsonl":
+        assert pl.read_ndjson(written[0])["vector"].to_list()[2] == [0, 1, 0, 0]
+        return
+    got = ImportedVectors(file=written[0], missing_share=0, unknown_share=0).vectors([f"m{i}" for i in range(1, 7)])
+    assert np.array_equal(got, Selection.load(Stored(run).path("selection")).item)
+
+
+def test_what_is_not_there_is_said(run, tmp_path):
+    with pytest.raises(InputError, match="npy holds numbers alone"):
+        export.main(["profiles", str(run), "--format", "npy"])
+    with pytest.raises(InputError, match="no run folder"):
+        Stored(tmp_path)
+    keys = json.loads((run / "keys.json").read_text())["keys"]
+    save_keys(run.parent / "store", {n: keys[n] for n in ("interactions", "split")}, run)
+    assert shown(run, "user", "ann")[-1].startswith("\nno profiles")
+    with pytest.raises(InputError, match="has no selection"):
+        export.main(["vectors", str(run)])
+    save_keys(run.parent / "nowhere", keys, run)
+    with pytest.raises(InputError, match="not in the store"):
+        shown(run, "user", "ann")

@@ -1,0 +1,144 @@
+"""report.html: every figure and text of a run in one file, which asks nobody for anything, in a real browser too."""
+
+import base64
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helper.report import part_of, write_run
+
+from pte.artifact import Store, Stored
+from pte.paths import RUN_KEYS
+from pte.report.run import explorer
+from pte.report.run import page as run_page
+from pte.report.run.finished import Finished
+from pte.schema import Generation, InputError, Profiles, Selection
+
+EVIL = "Aliens </script><img src=x onerror=alert(1)>"
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def publish(store, stage, write):
+    with store.publish(stage, "a" * 64, {}) as out:
+        write(out)
+
+
+@pytest.fixture
+def folder(tmp_path, twelve, twelve_split):
+    """A finished run with text over the twelve interactions."""
+    store = Store(tmp_path / "store")
+    titles = [*twelve.items.title]
+    titles[5] = EVIL
+    data = replace(twelve, items=replace(twelve.items, title=titles))
+    texts = [("user", u, f"likes {data.user_id[u]}") for u in range(4)] + [("item", i, titles[i]) for i in range(1, 7)]
+    written = [
+        Generation(side, n, r, k, "f", 0.0, "", "", f"{text} r{r} k{k}", True)
+        for side, n, text in texts for r in range(2) for k in range(2)
+    ]  # fmt: skip
+    profiles = Profiles([[f"{t} r1 k{k}" for k in range(2)] for _, _, t in texts[:4]], [["", ""]], written)
+    angle = np.radians([0, 0, 10, 80, 85, 170, 20])
+    vectors = np.stack([np.cos(angle), np.sin(angle)], 1) * (np.arange(7) > 0)[:, None]
+    selection = Selection(np.zeros((4, 2)), vectors, np.zeros(4, np.int16), np.array([-1, 1, 0, 0, 0, 0, 0], np.int16))
+
+    def choose(out):
+        selection.save(out)
+        item, known = np.arange(14.0).reshape(7, 2), np.arange(7) != 3
+        user = np.zeros((4, 2))
+        np.savez(out / "reward.npz", item_total=item, item_total_known=known, user_total=user, item_probability=item)
+        (out / "curve.csv").write_text("epoch,step,reward_total,entropy,kl\n0,1,.1,1.3,0\n1,2,.2,1.1,.1\n")
+
+    def measure(out):
+        np.save(out / "lists.npy", np.array([[6, 0], [4, 5]]))
+
+    def train(out):
+        (out / "curve.csv").write_text("epoch,train/loss,valid/masked/all/NDCG@10\n0,2,.1\n1,1,.2\n")
+
+    stages = {
+        "interactions": data.save, "split": twelve_split.save, "profiles": profiles.save,
+        "embeddings": lambda out: np.save(out / "metadata.npy", vectors), "selection": choose, "training": train,
+        "metrics": measure,
+    }  # fmt: skip
+    for stage, write in stages.items():
+        publish(store, stage, write)
+    part = part_of([0, 20], user=np.array([0, 1]), target=np.array([5, 6]))
+    run = write_run(tmp_path / "run", part, text=True)
+    keys = dict.fromkeys(stages, "a" * 64)
+    (run / RUN_KEYS).write_text(json.dumps({"store": str(store.root), "keys": keys}))
+    return run
+
+
+def unpacked(page, identity):
+    text = re.search(f'<script type="text/plain" id="{identity}">([^<]*)</script>', page)[1]
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
+def test_the_page_holds_everything_and_asks_nobody(folder):
+    page = run_page.write(folder).read_text()
+    assert "<img" not in page  # texts of others are packed, never markup
+    assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
+    anchors = re.findall(r'<h2 id="([^"]+)"', page)
+    assert anchors == ["run", "data", "metrics", "curves", "selection", "groups-of-cases", "map", "explorer"]
+    assert all(f'<a href="#{anchor}">' in page for anchor in anchors)
+    assert "python -m pte.run seed=0" in page
+    figures = {name: json.loads(text) for name, text in re.findall(r'id="([\w-]+)-data">(.*?)</script>', page)}
+    assert {"curve-loss", "curve-valid", "grpo-reward", "grpo-entropy", "by-popularity", "map-chosen"} <= set(figures)
+    assert figures["by-popularity"]["data"][0]["x"] == ["0<br>2"]  # neither target occurs in training
+
+
+def test_an_entity_comes_with_its_texts_rewards_and_neighbours(folder):
+    page = run_page.write(folder).read_text()
+    index, rows = unpacked(page, "index"), unpacked(page, "block-0")
+    entity = {tuple(key): row for key, row in zip(index["entities"], rows, strict=True)}
+    assert len(entity) == 4 + 6
+    assert index["title"][5] == EVIL
+    ann, bob, item = entity["user", 0], entity["user", 1], entity["item", 1]
+    assert (ann["history"], ann["target"], ann["rank"], ann["list"]) == ([1, 2, 3, 4], 5, 1, [6])
+    assert (bob["target"], bob["rank"]) == (6, None)  # rank 20 of six items: a miss
+    assert "target" not in entity["user", 3]
+    assert item["candidates"] == ["Toy Story r1 k0", "Toy Story r1 k1"]
+    assert (item["chosen"], item["earlier"], item["reward"]["total"]) == (1, ["Toy Story r0 k1"], [2.0, 3.0])
+    assert entity["item", 3]["reward"] == {"total": [None, None], "probability": [6.0, 7.0]}
+    assert item["nearest"] == [2, 6, 3, 4, 5]  # by angle
+    assert ann["nearest"] == []  # users without vectors
+
+
+def test_the_most_frequent_entities_fill_the_page_first(folder):
+    found = explorer.Explorer(Finished.read(folder))
+    assert found.order[0] == ("user", 0, 5)
+    assert [side for side, _, count in found.order if count == 0] == ["item"] * 3  # 4, 5 and 6 are not in training
+
+
+def test_nearest_by_cosine_against_all_pairs():
+    vectors = np.random.default_rng(0).normal(size=(1500, 5))
+    vectors[7] = 0
+    found = explorer.nearest(vectors, 3)
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    for row in (0, 8, 1023, 1024, 1499):
+        cosine = unit @ unit[row]
+        cosine[[row, 7]] = -9
+        assert found[row] == np.argsort(-cosine)[:3].tolist()
+    assert found[7] == []
+
+
+def test_a_lost_artefact_is_refused(folder):
+    shutil.rmtree(Stored(folder).path("split"))
+    with pytest.raises(InputError, match="its split are not in the store"):
+        run_page.write(folder)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+def test_in_a_browser_tables_sort_figures_draw_and_an_entity_opens(folder, tmp_path):
+    page = run_page.write(folder)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser", "--dump-dom"]
+    asked = [BROWSER, *options, "--virtual-time-budget=20000", f"file://{page}#item-5"]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
+    for state in ('data-tables="ready"', 'data-figures="ready"', 'data-entity="item-5"', "dt-search"):
+        assert state in done.stdout
+    shown = done.stdout.partition('id="entity"')[2]
+    assert "&lt;img src=x" in shown
+    assert "<img" not in shown

@@ -1,0 +1,238 @@
+"""Each part of the reward on a world where the right answer is planted, and the leak rule."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from helper.reward import N, U, rng, unit, world
+from torch.nn import functional as F
+
+from pte.reward.collaborative import Collaborative, _Draw
+from pte.reward.contrast import NONE
+from pte.reward.data import reward_data
+from pte.reward.distinct import Distinct
+from pte.reward.format import Format, withheld_titles
+from pte.reward.space import Space
+from pte.schema import Embeddings, InputError, Interactions, Items, Profiles, Split
+
+
+def test_a_user_profile_that_points_at_withheld_items_wins():
+    data = world()
+    space = Space.of(data, None)
+    user = space.user.clone()
+    user[data.row_user[data.withheld], 1] = space.item_anchor[data.row_item[data.withheld]]
+    got = Collaborative().score(data, replace(space, user=user), rng())
+    assert got.user_known.tolist() == [False] + [True] * (U - 1)
+    assert not got.user[0].any()
+    assert (got.user[1:].argmax(1) == 1).all()
+
+
+def test_an_item_profile_that_points_at_its_withheld_holders_wins():
+    data = world()
+    space = Space.of(data, None)
+    item = space.item.clone()
+    for u, i in zip(data.row_user[data.withheld].tolist(), data.row_item[data.withheld].tolist(), strict=True):
+        item[i, 2] += 3 * space.user_anchor[u]
+    got = Collaborative().score(data, replace(space, item=F.normalize(item, dim=-1)), rng())
+    held = torch.unique(data.row_item[data.withheld])
+    assert (got.item[held].argmax(1) == 2).float().mean() > 0.9  # neighbours in the sequence pull elsewhere
+    assert not got.item_known[0]
+    assert not got.item[0].any()
+
+
+def test_an_item_profile_that_points_at_withheld_neighbours_wins():
+    data = world()
+    space = Space.of(data, None)
+    item = space.item.clone()
+    last = torch.nonzero(data.withheld).squeeze(1)
+    before = torch.unique(data.row_item[last - 1])
+    for row in last.tolist():
+        item[data.row_item[row - 1], 0] += 3 * space.item_anchor[data.row_item[row]]
+    got = Collaborative().score(data, replace(space, item=F.normalize(item, dim=-1)), rng())
+    assert got.item_known[before].all()
+    alone = before[~torch.isin(before, data.row_item[last])]  # others have withheld holders, who pull elsewhere
+    assert len(alone) >= 5
+    assert (got.item[alone].argmax(1) == 0).all()
+
+
+def test_what_one_relates_to_in_training_is_never_a_negative():
+    data = world()
+    trained = set(zip(data.row_user.tolist(), data.row_item.tolist(), strict=True))
+    beside = {(i, i) for i in range(N + 1)}
+    for row in range(1, U * 6):
+        if data.row_user[row] == data.row_user[row - 1]:
+            a, b = int(data.row_item[row - 1]), int(data.row_item[row])
+            beside |= {(a, b), (b, a)}
+    draw = _Draw(data, Space.of(data, None), 64, 4096, rng())
+    for contrast, related in (
+        (draw.users_by_items(), trained),
+        (draw.items_by_users(), {(i, u) for u, i in trained}),
+        (draw.items_by_items(), beside),
+    ):
+        found = 0
+        for row, (x, p) in enumerate(zip(contrast.entity.tolist(), contrast.positive.tolist(), strict=True)):
+            assert (x, p) in related
+            negatives = [j for j in contrast.negative[row].tolist() if j != NONE]
+            rivals = [j for j in contrast.rival[row].tolist() if j != NONE]
+            assert not any((x, j) in related for j in negatives)
+            assert not any((j, p) in related for j in rivals)
+            found += len(negatives) + len(rivals)
+        assert found > 64 * len(contrast.entity)  # most of 128 remain
+
+
+def test_nothing_withheld_means_nothing_known():
+    data = world()
+    bare = replace(data, withheld=torch.zeros_like(data.withheld))
+    got = Collaborative().score(bare, Space.of(bare, None), rng())
+    assert not got.user_known.any()
+    assert not got.item_known.any()
+    assert not got.user.any()
+    assert not got.item.any()
+
+
+def test_halves_of_the_withheld_rows_are_disjoint_and_whole():
+    data = world()
+    mine, rest = data.parted(0.5, rng())
+    rows = [list(zip(d.row_user.tolist(), d.row_item.tolist(), strict=True)) for d in (data, mine, rest)]
+    hidden = [
+        [row for row, w in zip(r, d.withheld, strict=True) if w] for r, d in zip(rows, (data, mine, rest), strict=True)
+    ]
+    assert sorted(hidden[1] + hidden[2]) == sorted(hidden[0])
+    assert hidden[1]
+    assert hidden[2]
+    for one, other in ((mine, 2), (rest, 1)):  # neither holds the other's rows, be it as neighbours or as known
+        assert len(one.row_user) == len(data.row_user) - len(hidden[other])
+        assert int(one.visible.sum()) == int(data.visible.sum())
+
+
+def test_a_profile_like_its_own_anchor_is_recognised_and_a_collapsed_one_is_not():
+    data = world()
+    space = Space.of(data, None)
+    own, user = space.user_anchor, space.user.clone()
+    user[:, 0] = own
+    user[:, 1] = own.roll(1, 0)  # somebody else
+    user[:, 2] = F.normalize(own.mean(0), dim=0)  # everybody
+    got = Distinct().score(data, replace(space, user=user), rng())
+    assert (got.user.argmax(1) == 0).all()
+    assert got.user[:, 2].mean() > got.user[:, 1].mean()
+    # log p(x|y) of the collapsed vector is on average no better than guessing among x and the others
+    assert got.user[:, 2].mean() < -np.log(60)
+    assert got.user_known.all()
+    assert not got.item_known[0]
+
+
+def test_an_item_is_judged_by_its_other_voices():
+    """A text that has nothing to do with the metadata does not bring an anchor of its own along."""
+    data = world()
+    data = replace(data, user=data.user[:, :1], item=data.item[:, :1])
+    stranger = Distinct().score(data, Space.of(data, None), rng()).item[1:]
+    assert stranger.mean() < -np.log(60)
+    same = replace(data, item=data.metadata[:, None])
+    assert (Distinct().score(same, Space.of(same, None), rng()).item[1:] > -1).all()
+
+
+def test_negatives_are_a_matter_of_the_generator():
+    data = world()
+    space = Space.of(data, None)
+    one, same, other = (Collaborative().score(data, space, rng(seed)) for seed in (0, 0, 1))
+    assert torch.equal(one.user, same.user)
+    assert not torch.equal(one.user, other.user)
+
+
+def test_held_out_rows_are_never_read(twelve, twelve_split):
+    """Whatever stands in validation and test rows, the reward is the same; a withheld row matters."""
+
+    def rewards(interactions):
+        profiles = Profiles([["a b"] * 2] * 4, [["a b"] * 2] * 7, [])
+        vectors = [unit(*shape, seed=i).numpy() for i, shape in enumerate([(4, 2, 8), (7, 2, 8), (7, 8)])]
+        vectors[1][0], vectors[2][0] = 0, 0
+        parsed = torch.ones(4, 2, dtype=torch.bool), torch.ones(7, 2, dtype=torch.bool)
+        data = reward_data(
+            interactions, twelve_split, profiles, Embeddings(*vectors), parsed=parsed, device=torch.device("cpu")
+        )
+        space = Space.of(data, 4)
+        scores = [part.score(data, space, rng()) for part in (Collaborative(), Distinct(), Format())]
+        return [torch.cat([score.user, score.item]) for score in scores]
+
+    held_out = ~twelve_split.train
+    item = twelve.item.copy()
+    item[held_out] = 7 - item[held_out]
+    before, after = rewards(twelve), rewards(replace(twelve, item=item))
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    item = twelve.item.copy()
+    item[2] = 6  # ann's withheld row
+    assert not torch.equal(rewards(replace(twelve, item=item))[0], before[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "penalty"),
+    [
+        ("one two three four five six seven eight", 0),
+        ("one two three", -0.25),  # 3 of at least 4 words
+        ("a b c d e f g h i j", -0.25),  # 10 of at most 8
+        ("we saw Toy Story again", -0.5),
+        ("we saw a story about toys", 0),
+        ("ha ha ha ha ha", -0.5),
+        ("ha ha ha ha", 0),  # "ha ha ha" twice
+        ("", -1),
+        ("toy story", -1),  # -.5 for copying, -.5 for 2 of 4 words
+        ("x x x x x x x x x x x x x x x x x toy story", -1),
+    ],
+)
+def test_format_by_hand(text, penalty):
+    assert Format(min_words=4, max_words=8).penalty(text, {"toy story"}) == pytest.approx(penalty)
+
+
+def test_withheld_titles(twelve, twelve_split):
+    train = twelve_split.train
+    data = replace(
+        world(),
+        row_user=torch.from_numpy(twelve.user[train]).long(),
+        row_item=torch.from_numpy(twelve.item[train]).long(),
+        visible=torch.from_numpy(twelve_split.visible[train]),
+        withheld=~torch.from_numpy(twelve_split.visible[train]),
+        title=["", "Toy Story", "Golden Eye", "Dead  Heat", "Alien", "Aliens", "Fargo"],
+    )
+    users, items = withheld_titles(data)
+    assert users == {0: {"dead heat"}}  # ann's third row is withheld
+    assert items == {2: {"dead heat"}, 3: {"golden eye"}}
+
+
+def test_a_fallback_counts_as_unusable():
+    data = world()
+    parsed = data.user_texts.parsed.clone()
+    parsed[3, 1] = False
+    data = replace(data, user_texts=replace(data.user_texts, parsed=parsed))
+    got = Format(min_words=1, max_words=9).score(data, Space.of(data, None), rng())
+    assert got.user[3].tolist() == [0, -1, 0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Collaborative(temperature=0),
+        lambda: Distinct(negatives=1),
+        lambda: Format(min_words=9, max_words=9),
+    ],
+)
+def test_impossible_knobs_are_refused(make):
+    with pytest.raises(InputError):
+        make()
+
+
+def test_reward_data_has_only_training_rows():
+    items = Items(["", "a", "b"], ["", "A", "B"], {})
+    interactions = Interactions(
+        np.array([0, 0, 1], np.int32), np.array([1, 2, 2], np.int32), np.arange(3), ["u", "v"], items, {}
+    )
+    split = Split(np.array([True, False, True]), np.array([True, False, True]), None, None)
+    vectors = Embeddings(
+        np.zeros((2, 1, 4), np.float32), np.zeros((3, 1, 4), np.float32), np.eye(3, 4, dtype=np.float32)
+    )
+    flags = torch.ones(2, 1, dtype=torch.bool), torch.ones(3, 1, dtype=torch.bool)
+    data = reward_data(
+        interactions, split, Profiles([["x"]] * 2, [["x"]] * 3, []), vectors, parsed=flags, device=torch.device("cpu")
+    )
+    assert data.row_item.tolist() == [1, 2]
+    assert Space.of(data, None).user_anchor.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]

@@ -1,0 +1,81 @@
+"""Whitening against its definition; anchors by hand."""
+
+import pytest
+import torch
+from helper.reward import K, N, U, unit, world
+from torch.nn import functional as F
+
+from pte.reward.space import Space, Whitening
+
+
+def test_whitened_rows_have_unit_covariance():
+    x = torch.randn(500, 6, generator=torch.Generator().manual_seed(0)) @ torch.diag(
+        torch.tensor([9.0, 5, 3, 1, 1, 0.1])
+    )
+    x = x + 4
+    fitted = Whitening.fit(x, 4)
+    z = (x - fitted.mean) @ fitted.axes
+    torch.testing.assert_close(z.T @ z / 500, torch.eye(4), atol=1e-4, rtol=0)
+    assert abs(torch.corrcoef(torch.stack([z[:, -1], x[:, 0]]))[0, 1]) > 0.99  # the leading axis comes last
+
+
+def test_axes_without_variance_are_left_out_and_blanks_stay_blank():
+    x = unit(20, 3)
+    x = torch.cat([x, x.sum(1, keepdim=True)], dim=1)  # the fourth column adds nothing
+    x[3] = 0
+    fitted = Whitening.fit(x, 9)
+    assert fitted.axes.shape == (4, 3)
+    z = fitted(x)
+    assert not z[3].any()
+    torch.testing.assert_close(z[4:].norm(dim=1), torch.ones(16))
+
+
+def test_whitening_ignores_shift_and_rotation():
+    x = unit(200, 5)
+    turn, _ = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(1)))
+    one, two = Whitening.fit(x, 3)(x), Whitening.fit(x @ turn + 2, 3)(x @ turn + 2)
+    torch.testing.assert_close(one @ one.T, two @ two.T, atol=1e-4, rtol=0)
+
+
+def test_anchors_by_hand():
+    data = world()
+    space = Space.of(data, None)
+    voices = data.item[7].sum(0) + data.metadata[7]
+    torch.testing.assert_close(space.item_anchor[7], voices / voices.norm())
+    others = voices - data.item[7, 1]
+    torch.testing.assert_close(space.item_others[7, 1], others / others.norm())
+    chosen = data.row_item[(data.row_user == 3) & data.visible]
+    total = space.item_anchor[chosen].sum(0)
+    torch.testing.assert_close(space.user_anchor[3], total / total.norm())
+    torch.testing.assert_close(space.user_others[3, 2], space.user_anchor[3])
+    assert not space.item_anchor[0].any()
+    assert not space.item_others[0].any()
+
+
+def test_a_single_candidate_is_judged_by_the_metadata():
+    data = world()
+    data = type(data)(**{**vars(data), "user": data.user[:, :1], "item": data.item[:, :1]})
+    torch.testing.assert_close(Space.of(data, None).item_others[1:, 0], data.metadata[1:], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("width", [None, 8])
+def test_shapes_and_unit_rows(width):
+    space = Space.of(world(), width)
+    r = width or 16
+    assert (space.user.shape, space.item.shape) == ((U, K, r), (N + 1, K, r))
+    for vectors in (space.user, space.item[1:], space.user_anchor, space.item_anchor[1:], space.item_others[1:]):
+        torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(vectors.shape[:-1]))
+
+
+def test_a_style_that_all_texts_share_does_not_count():
+    """Two families of texts about the same things, each with a large common component of its own."""
+    data = world()
+    style = unit(2, 16, seed=8)
+    item = F.normalize(data.item + 5 * style[0], dim=-1)
+    item[0] = 0
+    metadata = F.normalize(data.metadata + 5 * style[1], dim=-1)
+    metadata[0] = 0
+    styled = type(data)(**{**vars(data), "item": item, "metadata": metadata})
+    raw, white = Space.of(styled, None), Space.of(styled, 12)
+    spread = [float((s.item[1:, 0] @ s.item[1:, 0].T).mean()) for s in (raw, white)]
+    assert spread[0] > 0.9 > 0.5 > spread[1]
