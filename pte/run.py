@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import re
 import signal
 import sys
 import traceback
@@ -23,35 +22,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pte.engine.config import composition, secret, usage
 from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
-from pte.profiler.engine.secret import check_variable
 from pte.schema import InputError
 
-SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
-URL_SECRET = re.compile(  # a user name, or a parameter that is named like a secret
-    r"\w+://(?:[^/@\s]+@|\S*[?&][\w-]*(?:key|token|secret|passw(?:or)?d|credential)s?=)", re.IGNORECASE
-)
 READERS = {"show": "pte.report.inspect.show", "export": "pte.report.inspect.export"}  # of one run
 _main = 0  # the process whose command line this is
-
-
-def refuse_secrets(arguments: list[str]) -> None:
-    """Overrides are written to disk by Hydra, so a secret given as one is refused before anything is written."""
-    for argument in arguments:
-        key, found, value = argument.lstrip("+").partition("=")
-        given = value.strip("'\"")
-        name = key.lstrip("~")
-        if found and URL_SECRET.search(value):
-            raise InputError(
-                f"{name}: a URL with a user name or a secret would be recorded in the run folder: leave it out"
-            )
-        if found and name == "profiler.key_variable" and given not in ("", "null"):
-            check_variable(given)
-        if found and SECRET.search(key) and given not in ("", "null") and not given.startswith("${oc.env:"):
-            raise InputError(
-                f"{key}=... would be recorded in the run folder: export it as NAME and give '{key}=${{oc.env:NAME}}'"
-            )
 
 
 def check_knobs(cfg: DictConfig) -> None:
@@ -142,13 +119,20 @@ def main() -> None:
         elif sys.argv[1:2] and sys.argv[1] in READERS:
             importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
         else:
-            refuse_secrets(sys.argv[1:])
+            secret.refuse_words(sys.argv[1:])
+            if {"-h", "--help"} & set(sys.argv[1:]):
+                print(usage.text())
+                sys.exit(0)
+            sys.argv[1:] = composition.ordered(sys.argv[1:])
+            composition.check(sys.argv[1:])
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
     except InputError as error:
         code = 2
         print(f"\nERROR: {error}\n", file=sys.stderr)
     except SystemExit as left:
         code = left.code
+    except BrokenPipeError:  # the reader of the output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         code = 130
         print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)

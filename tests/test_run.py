@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pte.run import refuse_secrets
+from pte.engine.config.secret import refuse_words
 from pte.schema import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,7 +106,7 @@ def test_a_damaged_artefact_is_made_again(finished, damage):
 
 
 MISTAKES = {
-    "unknown dataset": (["dataset=Toyz"], "Could not find 'dataset/Toyz'"),
+    "unknown dataset": (["dataset=Toyz"], "dataset=Toyz: there is no such option; did you mean dataset=Toys?"),
     "mistyped option": (["backbone.layerz=3"], "layerz"),
     "mistyped stage": (["until=embedings"], "there is no such stage"),
     "missing data": (["dataset=Toys", *TINY], "PTE_DATA"),
@@ -244,5 +244,5 @@ def test_a_users_own_options_come_from_config_dir(finished):
 )  # fmt: skip
 def test_addresses_and_variables_that_hold_a_secret_are_refused_unrepeated(word):
     with pytest.raises(InputError) as refusal:
-        refuse_secrets([word])
+        refuse_words([word])
     assert "hidden" not in str(refusal.value)

@@ -86,7 +86,7 @@ class Custom:
 
     def paths(self) -> dict[str, Path]:
         """The two files by role. InputError: a folder, or a file that may not be read."""
-        paths = {role: fetch(place) for role, place in self.places.items()}
+        paths = {role: _fetched(role, place) for role, place in self.places.items()}
         for role, path in paths.items():
             if path.is_dir():
                 inside = sorted(entry.name for entry in path.iterdir() if entry.is_file())
@@ -155,3 +155,11 @@ class Custom:
             mixed = units_mixed(events.frame[columns.timestamp])
             notes["times in another unit than most, each read in its own"] = mixed
         return notes
+
+
+def _fetched(role: str, place: str) -> Path:
+    """The local file, or a refusal that begins with the knob."""
+    try:
+        return fetch(place)
+    except InputError as error:
+        raise InputError(f"dataset.{role}={error}") from None

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from pte.artifact import Store
 from pte.engine import dry_run, plan, provenance, run_folder, tracking
 from pte.engine.build import builder
+from pte.engine.config import idle, secret
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
 from pte.engine.process import launch
 from pte.engine.process.device import process_count
@@ -37,7 +38,7 @@ AUTO = "pte.profiler.auto"  # the marker of profiler=auto
 def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path, lock: int) -> Path:
     """Run one stage and publish what it made; training on several devices goes to a process group of its own."""
     processes = process_count(config["trainer"]) if step.name == "training" else 1
-    facts: dict[str, Any] = {"parents": step.parents, "knobs": step.knobs, **provenance.facts()}
+    facts: dict[str, Any] = {"parents": step.parents, "knobs": secret.redacted(step.knobs), **provenance.facts()}
     began = time.perf_counter()
     with store.publish(step.name, step.key, facts) as out:
         context = replace(context, out=out)
@@ -196,6 +197,8 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     """The stages that a run's configuration asks for, in order."""
     target, run_dir = this.target, this.run_dir
     logger.info(f"run folder    {run_dir}")
+    for note in idle.notes(this.config, this.identity.words, "selection" in plan.stage_names(this.config)):
+        logger.info(f"note: {note}")
     this.resolve()
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)

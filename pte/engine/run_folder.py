@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,21 +12,8 @@ import yaml
 
 from pte.artifact import read_manifest, write_atomic
 from pte.engine import provenance
+from pte.engine.config.secret import redacted
 from pte.paths import RUN_KEYS
-
-SECRET = re.compile(r"(api_?key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
-USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
-
-
-def redacted(value: Any, key: str = "") -> Any:
-    """A copy of a config in which values of secret-looking keys and user info in URLs are replaced by "***"."""
-    if isinstance(value, Mapping):
-        return {k: redacted(v, str(k)) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [redacted(v, key) for v in value]
-    if isinstance(value, str):
-        return "***" if SECRET.search(key) and value else USERINFO.sub(r"\1***@", value)
-    return value
 
 
 def portable(value: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pte.engine import provenance
 from pte.engine.build import construct
-from pte.engine.run_folder import redacted
+from pte.engine.config.secret import redacted
 from pte.engine.trust import trusted
 from pte.train.curve import rows_of
 

@@ -14,6 +14,7 @@ from pte.artifact import Store
 from pte.asset import knob_content
 from pte.engine import pipeline, plan, run_folder
 from pte.engine.build import construct
+from pte.engine.config import secret
 from pte.engine.process.device import process_count
 from pte.schema import InputError
 from pte.schema.context import Context
@@ -133,7 +134,7 @@ def test_a_users_mistake_in_a_constructor_comes_through():
 
 def test_secrets_are_redacted_wherever_they_stand():
     config = {"logger": {"api_key": "abc"}, "url": "https://user:pw@host/x", "list": [{"password": "p"}], "key": "kept"}
-    assert run_folder.redacted(config) == {
+    assert secret.redacted(config) == {
         "logger": {"api_key": "***"}, "url": "https://***@host/x", "list": [{"password": "***"}], "key": "kept",
     }  # fmt: skip
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from helper.profiles import ScriptedProfiler
+from helper.profiles import ScriptedProfiler, parents
 
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
 from pte.schema import InputError, Profiles, visible_view

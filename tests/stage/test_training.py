@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helper.training import CONFIG, ITEMS, KilledError, changed, context, parents, same_ends  # noqa: F401
+from helper.training import CONFIG, ITEMS, KilledError, changed, context, parents, same_ends
 from safetensors.torch import load_file
 
 from pte.schema import InputError, Interactions, Split
@@ -315,21 +315,24 @@ def run_processes(tmp_path, parents, config, world, name, script=WORKER):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch_size", [16, 89])  # 89: the last step of 90 sequences has a single one, for one process
-def test_two_processes_equal_one(tmp_path, parents, batch_size):
+@pytest.mark.parametrize(
+    ("world", "batch_size"),
+    [(2, 16), (2, 89), (3, 16)],  # 89: the last step of 90 sequences has a single one, for one process
+)
+def test_several_processes_equal_one(tmp_path, parents, world, batch_size):
     """The same steps are taken, dropout included: gradients are sums over a step, whoever holds which part.
 
     Sums in another order differ by fp32 rounding (1e-7 relative). Plain SGD, since Adam would blow up the rounding of
     gradients that are zero in truth (a bias of attention's keys has none) to whole steps.
     """
     config = changed(
-        trainer={"strategy": "ddp", "devices": 2, "batch_size": batch_size},
+        trainer={"strategy": "ddp", "devices": world, "batch_size": batch_size},
         optimizer={"_target_": "torch.optim.SGD", "lr": 0.5},
     )
     single = {**config, "trainer": {**config["trainer"], "strategy": "auto", "devices": 1}}
     alone = context(tmp_path, parents, single)
     training.run(alone)
-    together = run_processes(tmp_path, parents, config, 2, "two")
+    together = run_processes(tmp_path, parents, config, world, "many")
     one, two = (load_file(out / WEIGHTS) for out in (alone.out, together))
     for name in one:
         torch.testing.assert_close(one[name], two[name], rtol=1e-4, atol=1e-5, msg=name)
@@ -338,7 +341,7 @@ def test_two_processes_equal_one(tmp_path, parents, batch_size):
         with (out / "curve.csv").open() as file:
             curves.append([[float(v) for k, v in row.items() if k != "seconds"] for row in csv.DictReader(file)])
     np.testing.assert_allclose(*curves, rtol=2e-3, atol=1e-4)
-    assert json.loads((together / "facts.json").read_text())["processes"] == 2
+    assert json.loads((together / "facts.json").read_text())["processes"] == world
 
 
 @pytest.mark.slow

@@ -1,0 +1,159 @@
+"""The configuration composed once before Hydra runs a job: what cannot be composed is told in one sentence.
+
+Hydra writes a job's configuration before the job can look at it, and answers a mistyped name with exit status 1. So
+the same words are composed here first: every value of a swept group in turn, secrets in any file refused.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pte.engine.config import secret
+from pte.paths import CONF_DIR
+from pte.schema import InputError
+
+
+def ordered(words: list[str]) -> list[str]:
+    """Flags first: Hydra does not read overrides on both sides of one, as in `backbone=a,b -m seed=0,1`."""
+    overrides = get_args_parser().parse_intermixed_args(words).overrides
+    return [*(word for word in words if word not in overrides), *overrides]
+
+
+def check(words: list[str]) -> None:
+    """InputError for words that Hydra would refuse, and for secrets in what it would write."""
+    asked = get_args_parser().parse_args(words)
+    overrides = [_parsed(word) for word in asked.overrides]
+    searched = []
+    if asked.config_dir:
+        check_folder(Path(asked.config_dir))
+        searched = [f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]"]
+    main = Path(asked.config_path).absolute() if asked.config_path else CONF_DIR
+    with initialize_config_dir(str(main), version_base="1.3"):
+        for job in _jobs(overrides, sweeping=asked.multirun):
+            config = _composed(asked.config_name or "config", [*searched, *job])
+            secret.refuse_tree(OmegaConf.to_container(config, resolve=False))
+            if not asked.cfg:
+                _writable(config)
+
+
+def _writable(config: Any) -> None:
+    """The folder of all outputs, made if it is not there."""
+    outputs = Path(str(config.paths.outputs)).expanduser()
+    try:
+        outputs.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=outputs):
+            pass
+    except OSError as error:
+        raise InputError(f"paths.outputs={outputs}: nothing can be written there ({error.strerror})") from None
+
+
+def check_folder(folder: Path) -> None:
+    """A folder of one's own options: it is there, its files are yaml, and none holds a secret."""
+    if not folder.is_dir():
+        raise InputError(f"--config-dir {folder}: there is no such folder")
+    for file in sorted(folder.rglob("*.yaml")):
+        try:
+            held = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f", line {mark.line + 1}" if mark else ""
+            what = getattr(error, "problem", None) or "it is not UTF-8 text"
+            raise InputError(f"{file}{where}: not readable as yaml ({what})") from None
+        group = ".".join(file.relative_to(folder).parent.parts)
+        for name, value in secret.leaves(held):
+            secret.refuse(f"{group}.{name}" if group else name, value)
+
+
+def _parsed(word: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException:  # of the parser, or of the lexer below it
+        raise InputError(
+            f"{word}: cannot be read as NAME=VALUE; a value with blanks, commas, brackets or letters beyond ASCII needs"
+            f""" double quotes inside single ones: '{word.partition("=")[0]}="..."'"""
+        ) from None
+
+
+def _jobs(overrides: list[Override], sweeping: bool) -> Iterator[list[str]]:
+    """The words of the first job, then of one job more for every other value of a swept word."""
+    usual, others = [], []
+    for override in overrides:
+        swept = sweeping and override.is_sweep_override()
+        values = list(override.sweep_string_iterator()) if swept else []
+        name = (override.input_line or "").partition("=")[0]
+        usual.append(f"{name}={values[0]}" if values else str(override.input_line))
+        grouped = (CONF_DIR / override.key_or_group).is_dir()
+        others += [(len(usual) - 1, f"{name}={value}") for value in values[1:] if grouped]
+    yield usual
+    for place, word in others:
+        yield [*usual[:place], word, *usual[place + 1 :]]
+
+
+def _composed(name: str, words: list[str]) -> Any:
+    try:
+        return compose(name, overrides=words, return_hydra_config=True)
+    except MissingConfigException as error:
+        group, _, option = (error.missing_cfg_file or name).rpartition("/")
+        options = list(error.options or [])
+        if not group or not options:
+            raise InputError(_first_line(error)) from None
+        close = suggestion(option, options, group) or f"; {group} has {', '.join(options)}"
+        raise InputError(f"{group}={option}: there is no such option{close}") from None
+    except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
+        found = re.search(r"Could not (?:override|append to|delete) '?([\w.@/]+)'?", str(error))
+        if not found:
+            raise InputError(_first_line(error)) from None
+        knob = found.group(1)
+        typed = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
+        hint = _elsewhere(knob) or suggestion(knob, _names(name, words))
+        raise InputError(f"{typed}: there is no knob or group {knob}{hint}") from None
+
+
+def suggestion(typed: str, known: list[str], group: str = "") -> str:
+    """What is spelt alike, as a question; a knob typed without its group is found by its last part."""
+    last = sorted((n for n in known if n.rpartition(".")[2] == typed), key=lambda n: n.count("."))
+    close = last[:3] or get_close_matches(typed, known, n=1, cutoff=0.6)
+    if not close:
+        parts = {name.rpartition(".")[2]: name for name in known}
+        close = [parts[part] for part in get_close_matches(typed.rpartition(".")[2], list(parts), n=1, cutoff=0.75)]
+    return f"; did you mean {' or '.join(f'{group}={name}' if group else name for name in close)}?" if close else ""
+
+
+def _elsewhere(knob: str) -> str:
+    """The other options of a knob's group that have it."""
+    group, _, rest = knob.partition(".")
+    files = sorted((CONF_DIR / group).glob("*.yaml")) if rest else []
+    own = [file.stem for file in files if rest.partition(".")[0] in (yaml.safe_load(file.read_text("utf-8")) or {})]
+    return f"; it is a knob of {' or '.join(f'{group}={option}' for option in own)}" if own else ""
+
+
+def _names(name: str, words: list[str]) -> list[str]:
+    """Every knob and group there is beside the options that were chosen."""
+    choices = [
+        w for w in words if (CONF_DIR / w.lstrip("+").partition("=")[0]).is_dir() or w.startswith("hydra.search")
+    ]
+    try:
+        config = OmegaConf.to_container(compose(name, overrides=choices), resolve=False)
+    except HydraException:
+        config = OmegaConf.to_container(compose(name), resolve=False)
+    names = dict.fromkeys(leaf for leaf, _ in secret.leaves(config))
+    inner = (leaf.rsplit(".", cut)[0] for leaf in names for cut in range(1, leaf.count(".") + 1))
+    return list(dict.fromkeys([*names, *inner]))
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).strip().splitlines()[0].split())

@@ -1,0 +1,69 @@
+"""Knobs that were typed and change nothing in this run: each is told in one sentence.
+
+They are not refused, since a sweep gives the same words to jobs that read them and to jobs that do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra import compose
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+TEXT = ("profiler", "encoder", "reward", "selector")  # read by stages that only text needs
+COUNTED_READS = ("trainer.accelerator", "trainer.scores_mib", "trainer.monitor")
+# A knob, the knob that decides whether it is read, and the values under which it is.
+READ_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "backbone.stride": ("backbone.sampler", ("ddim",)),
+    "representation.hidden": ("representation.head", ("mlp",)),
+    "representation.dropout": ("representation.head", ("mlp",)),
+    "representation.heads": ("representation.cross_attention", (True, "residual")),
+    "representation.mask": ("representation.form", ("masked",)),
+    "representation.sample": ("representation.form", ("cosine", "infonce")),
+    "representation.temperature": ("representation.form", ("infonce", "masked")),
+}
+
+
+def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[str]:
+    """A sentence for every idle word of those typed. text: whether representation or backbone reads any."""
+    counted = get_class(config["backbone"]["_target_"]).trained is False
+    found = []
+    for word in typed:
+        name = word.lstrip("+~").partition("=")[0]
+        group, knob, _ = name.partition(".")
+        if not knob or word.startswith("--"):  # an option, which a sweep chooses for all its jobs
+            continue
+        if group in TEXT and not text:
+            found.append(f"{word} changes nothing: no text is read on the way to this table")
+        elif counted and group in ("optimizer", "trainer") and name not in COUNTED_READS:
+            found.append(f"{word} changes nothing: this backbone is counted, not trained")
+        elif ".fit." in name and _same_without(config, word, typed):
+            found.append(f"{word} changes nothing: {_option(config)} has numbers of its own; type the knob it is for")
+        elif name in READ_WITH:
+            other, values = READ_WITH[name]
+            own, _, last = other.partition(".")
+            if last in config[own] and config[own][last] not in values:
+                usual = " or ".join(str(value).lower() for value in values)
+                found.append(
+                    f"{word} changes nothing under {other}={str(config[own][last]).lower()}: it is for {usual}"
+                )
+    if text and config["profiler"].get("num_candidates") == 1 and config["selector"]["_target_"].endswith(".GRPO"):
+        found.append("profiler.num_candidates=1 leaves selector=grpo nothing to choose: it gives what first gives")
+    return found
+
+
+def _same_without(config: Mapping[str, Any], word: str, typed: Sequence[str]) -> bool:
+    """Whether the configuration but its `fit` parts is the same where the word was not typed."""
+    others = [other for other in typed if other != word and not other.startswith("--")]
+    other = OmegaConf.to_container(compose("config", overrides=others), resolve=True)
+    return _without_fit(other) == _without_fit(config)
+
+
+def _without_fit(value: Any) -> Any:
+    return {k: _without_fit(v) for k, v in value.items() if k != "fit"} if isinstance(value, Mapping) else value
+
+
+def _option(config: Mapping[str, Any]) -> str:
+    return f"backbone {str(config['backbone']['_target_']).rpartition('.')[2]}"

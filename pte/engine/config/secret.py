@@ -1,0 +1,92 @@
+"""Secrets in a configuration: refused before Hydra writes it to disk, masked in what is written and printed.
+
+Looked at are names (api_key, token, Authorization ...), addresses with a user or a telling parameter, and values that
+look like a key of a known service. A value that is read from the environment, ${oc.env:NAME}, stays unresolved in
+Hydra's files and passes. No message repeats a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from pte.profiler.engine.secret import check_variable
+from pte.schema import InputError
+
+_WORD = (
+    r"(?:(?:api|access|private|secret|auth|account|subscription)[_-]?key|token|secret|passw(?:or)?d|passphrase"
+    r"|credential)s?"
+)
+NAME = re.compile(rf"(?:{_WORD}|authorization|bearer|cookie)$", re.IGNORECASE)
+URL = re.compile(  # a user name, or a parameter that is named like a secret
+    rf"\w+://(?:[^/@\s]+@|\S*[?&#][\w-]*(?:{_WORD}|key|sig|signature)=)", re.IGNORECASE
+)
+PARAMETER = re.compile(rf"([?&#][\w-]*(?:{_WORD}|key|sig|signature)=)[^&#\s]+", re.IGNORECASE)
+USER = re.compile(r"(\w+://)[^/@\s]+@")
+VALUE = re.compile(
+    r"\b(?:bearer|basic)\s+[\w.~+/-]{8,}"
+    r"|\b(?:sk|pk|rk|hf|gsk|xai|ghp|gho|ghs|github_pat|glpat|nvapi|pypi|xox[abp])[-_](?=[\w-]*\d)[\w-]{12,}"
+    r"|\bAKIA[A-Z0-9]{16}\b|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w-]{10,}",
+    re.IGNORECASE,
+)
+ENVIRONMENT = "${oc.env:"
+
+
+def refuse(name: str, value: Any) -> None:
+    """InputError where a value, or the name it goes by, is that of a secret."""
+    given = str(value).strip("'\"")
+    if value is None or given in ("", "null") or given.startswith(ENVIRONMENT):
+        return
+    if name == "profiler.key_variable":
+        check_variable(given)
+    if URL.search(given):
+        raise InputError(
+            f"{name}: an address with a user name or a secret would be recorded in the run folder: leave it out"
+        )
+    if VALUE.search(given):
+        raise InputError(f"{name}: what looks like a key would be recorded in the run folder: leave it out")
+    if NAME.search(name) and not isinstance(value, bool | int | float | Mapping):
+        raise InputError(
+            f"{name}=... would be recorded in the run folder: export it as NAME and give '{name}=${{oc.env:NAME}}'"
+        )
+
+
+def refuse_words(words: Iterable[str]) -> None:
+    """The same for overrides as they were typed."""
+    for word in words:
+        name, found, value = word.lstrip("+~").partition("=")
+        if found:
+            refuse(name, value)
+        elif URL.search(word) or VALUE.search(word):
+            raise InputError("a word of the command holds a secret: leave it out")
+
+
+def refuse_tree(config: Any) -> None:
+    """The same for every value of an unresolved configuration, lists included."""
+    for name, value in leaves(config):
+        refuse(name, value)
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of every leaf; a list's items go by the list's name."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from leaves(part, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from leaves(part, name)
+    else:
+        yield name, value
+
+
+def redacted(value: Any, key: str = "") -> Any:
+    """A copy of a config in which secrets, as far as they can be told, are replaced by "***"."""
+    if isinstance(value, Mapping):
+        return {k: redacted(v, str(k)) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(v, key) for v in value]
+    if isinstance(value, str):
+        masked = PARAMETER.sub(r"\1***", VALUE.sub("***", USER.sub(r"\1***@", value)))
+        return "***" if NAME.search(key) and value else masked
+    return value

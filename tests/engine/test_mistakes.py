@@ -1,0 +1,196 @@
+"""What people mistype: exit status 2 and one sentence with the knob's full name before anything is made."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pte import run
+
+ITEMS = "item_id,title,brand\n" + "".join(f"{n},Title {n},Maker{n % 3}\n" for n in range(1, 9))
+ROWS = "user_id,item_id,timestamp\n" + "".join(
+    f"u{u},{1 + (3 * u + k * k) % 8},{1600000000 + 100 * u + k}\n" for u in range(12) for k in range(6)
+)
+PLAIN = ["representation=id"]
+ID = ["backbone=sasrec", *PLAIN]
+TEXT = ["backbone=sasrec", "selector=grpo", "profiler=template", "representation=llm_only"]
+LLM_ESR, ALPHAFUSE, WHITENREC, CONCAT, RLMREC = (
+    ["backbone=sasrec", "profiler=template", f"representation={name}"]
+    for name in ("llm_esr", "alphafuse", "whitenrec", "concat", "rlmrec_con")
+)
+DREAMREC = ["backbone=dreamrec", *PLAIN]
+MARKOV = ["backbone=markov", *PLAIN]
+MISTAKES = [  # the mistake, last, and what goes before it
+    # names
+    (PLAIN, "backbone=markof"), (ID, "datset=Toys"), (ID, "backbone.layerz=3"), (ID, "trainer.max_epoch=3"),
+    (ID, "lr=0.1"),
+    (ID, "until=embedings"), (ID, "stage=metric"), (ID, "ranking=sampeld"), (ID, "optimizer=adm"),
+    # sizes and shares of the model
+    (ID, "representation.width=63"), (ID, "representation.width=0"), (ID, "representation.std=0"),
+    (ID, "representation.sparse=true"), (ID, "backbone.loss=bpr"), (ID, "backbone.dropout=1.5"),
+    (ID, "backbone.attention_dropout=-1"), (ID, "backbone.heads=3"), (ID, "backbone.layers=0"),
+    (ID, "backbone.inner=1000000000000"), (ID, "backbone.length=0"), (ID, "backbone.loss_knobs.calibration=0.5"),
+    ([*ID, "backbone.loss=bce"], "backbone.loss_knobs.negatives=-4"), (ID, "backbone.loss_knobs.negatives=many"),
+    (ID, "backbone.loss_knobs=5"), (PLAIN, "backbone=text_knn"), (["backbone=ease", *PLAIN], "backbone.ridge=-1"),
+    (["backbone=bsarec", *PLAIN], "backbone.alpha=2"), (["backbone=gru4rec", *PLAIN], "backbone.hidden=0"),
+    (MARKOV, "backbone.window=0"), (MARKOV, "backbone.recency=1.5"), (MARKOV, "backbone.shrink=-1"),
+    (DREAMREC, "backbone.depth=2"), (DREAMREC, "backbone.schedule=sigmoid"), (DREAMREC, "backbone.guidance=-3"),
+    (DREAMREC, "backbone.uncondition=2"), ([*DREAMREC, "backbone.sampler=ddim"], "backbone.stride=9999"),
+    (["backbone=fused", "profiler=template"], "backbone.likeness.recency=2"),
+    (TEXT, "representation.components=100000"), (TEXT, "representation.head=foo"), (TEXT, "representation.eps=-1"),
+    (ALPHAFUSE, "representation.null_dim=99"), (WHITENREC, "representation.groups=7"),
+    (LLM_ESR, "representation.heads=3"),
+    (CONCAT, "representation.id_share=1.5"), (RLMREC, "representation.temperature=0"),
+    # training
+    (ID, "optimizer.lr=-1"), (ID, "optimizer.lr=1e30"), (ID, "optimizer.betas=[0.9]"), (ID, "trainer.warmup=5"),
+    (ID, "trainer.decay=linear"), (ID, "trainer.accelerator=quantum"), (ID, "trainer.devices=0"),
+    (ID, "trainer.devices=4096"), (ID, "trainer.gradient_clip=-1"), (ID, "trainer.scores_mib=0"),
+    (["trainer=cpu", *ID], "trainer.precision=16-mixed"), (["trainer=cpu", *ID], "trainer.strategy=fsdp"),
+    (ID, "trainer.batch_size=0"), (ID, "seed=99999999999999999999999"), (ID, "llm_esr_groups.items=-4"),
+    # profiles, embeddings, selection, protocol
+    (TEXT, "encoder.dtype=float8"), (["encoder=hf", *TEXT], "encoder.model=null"), (TEXT, "profiler.num_candidates=0"),
+    (TEXT, "selector.group_size=1"), (TEXT, "selector.held_out=1.0"), (TEXT, "selector.clip=[0.2]"),
+    (TEXT, "selector.learning_rate=1000"), (TEXT, "reward.weights={collaborative:0,distinct:0,format:0}"),
+    (TEXT, "reward.weights.distinct=-1"), (TEXT, "reward.width=100000"), (TEXT, "reward.parts.format.min_words=99"),
+    (ID, "protocol.withhold=-1"), (ID, "protocol.min_length=2"),
+    # files and secrets
+    (ID, "paths.outputs=/dev/null/x"), (ID, "dataset.items=nowhere.csv"),
+    (ID, "dataset.licence=https://token:pw-hidden@host/x"), (TEXT, "+profiler.headers.Authorization=pw-hidden-value"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def pte(tmp_path, monkeypatch, capfd):
+    """The command, in this process: `pte(*words)` gives exit status and both streams."""
+    for name, content in (("inter.csv", ROWS), ("items.csv", ITEMS)):
+        (tmp_path / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    own = ["dataset=custom", "dataset.interactions=inter.csv", "dataset.items=items.csv", "logger=none"]
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["pte", *own, *words])
+        with pytest.raises(SystemExit) as left:
+            run.main()
+        return left.value.code, capfd.readouterr()
+
+    return command
+
+
+def sentence(err: str) -> str:
+    """What follows "ERROR: " in what was printed, which is nothing else."""
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("ERROR: ")
+    return lines[0].removeprefix("ERROR: ")
+
+
+@pytest.mark.parametrize(("before", "mistake"), MISTAKES, ids=[mistake for _, mistake in MISTAKES])
+def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, tmp_path):
+    code, streams = pte(*before, mistake, "plan=true")
+    told = sentence(streams.err)
+    assert code == 2
+    assert mistake.lstrip("+").partition("=")[0] in told
+    assert "Traceback" not in streams.err + streams.out
+    assert "pw-hidden" not in streams.err + streams.out
+    made = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*") if path.is_file()}
+    assert made <= {("inter.csv",), ("items.csv",), ("outputs", "run")}
+    assert not any(b"pw-hidden" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("mistake", "meant"),
+    [("backbone=markof", "backbone=markov"), ("dataset=Toyz", "dataset=Toys"), ("trainer.monitr=x", "trainer.monitor"),
+     ("datset=Toys", "dataset"), ("lr=0.1", "optimizer.lr"), ("trainer.warm_up=0.1", "trainer.warmup"),
+     ("representation=llmonly", "representation=llm_only"), ("trainer.batchsize=4", "trainer.batch_size")],
+)  # fmt: skip
+def test_a_mistyped_name_is_answered_with_what_was_meant(mistake, meant, pte):
+    assert f"did you mean {meant}" in sentence(pte(mistake)[1].err) or f" or {meant}?" in sentence(pte(mistake)[1].err)
+
+
+def test_a_knob_of_another_option_names_that_option(pte):
+    assert "it is a knob of selector=grpo" in sentence(pte("selector=mean", "selector.kl=0.1")[1].err)
+
+
+def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
+    code, streams = pte("-m", *PLAIN, "backbone=markov,nosuch")
+    assert code == 2
+    assert "backbone=nosuch" in sentence(streams.err)
+    assert not list(tmp_path.glob("outputs/run/*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [([*MARKOV, "trainer.max_epochs=3"], "trainer.max_epochs=3 changes nothing: this backbone is counted"),
+     ([*ID, "selector=grpo", "selector.kl=0.1"], "selector.kl=0.1 changes nothing: no text is read"),
+     ([*DREAMREC, "backbone.stride=7"], "backbone.stride=7 changes nothing under backbone.sampler=exact"),
+     (["backbone=dreamrec", *TEXT[1:], "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes"),
+     ([*TEXT, "representation.head=linear", "representation.hidden=9"], "representation.hidden=9 changes nothing"),
+     ([*TEXT, "profiler.num_candidates=1"], "profiler.num_candidates=1 leaves selector=grpo nothing to choose")],
+)  # fmt: skip
+def test_an_idle_knob_is_told(words, told, pte):
+    code, streams = pte(*words, "plan=true")
+    assert code == 0
+    assert told in streams.out
+
+
+@pytest.mark.parametrize("words", [["trainer.max_epochs=3"], ["backbone.fit.lr=0.1"], ["representation.width=32"]])
+def test_a_knob_that_is_read_is_not_told(words, pte):
+    code, streams = pte(*ID, *words, "plan=true")
+    assert code == 0
+    assert "note:" not in streams.out
+
+
+SECRETS = [
+    "base_url: http://user:pw-hidden@host/v1", "api_key: pw-hidden", "headers: {Authorization: Bearer pw-hidden-0123}",
+    "headers: [x, 'Bearer pw-hidden-0123']", "url: https://host/x?access_token=pw-hidden", "password: pw-hidden",
+    "note: hf_pw-hidden0123456789abc", "url: https://host/x?a=1&sig=pw-hidden", "cookie: pw-hidden",
+    "private_key: pw-hidden",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", SECRETS)
+def test_a_secret_in_an_option_file_of_ones_own_is_refused_and_not_repeated(line, pte, tmp_path):
+    (tmp_path / "mine" / "profiler").mkdir(parents=True)
+    (tmp_path / "mine" / "profiler" / "own.yaml").write_text(f"defaults: [template]\n{line}\n")
+    code, streams = pte("--config-dir", "mine", "profiler=own", "plan=true")
+    assert code == 2
+    assert "profiler." in sentence(streams.err)
+    assert "pw-hidden" not in streams.err + streams.out
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_an_option_file_that_is_no_yaml_is_named_by_its_line(pte, tmp_path):
+    (tmp_path / "mine" / "protocol").mkdir(parents=True)
+    (tmp_path / "mine" / "protocol" / "own.yaml").write_text("defaults: [leave_one_out]\nseed: [1\n")
+    code, streams = pte("--config-dir", "mine", "protocol=own")
+    assert code == 2
+    assert "own.yaml, line" in sentence(streams.err)
+
+
+def test_a_word_that_cannot_be_read_says_how_to_quote_it(pte):
+    code, streams = pte("dataset.items=mine/dät a.csv")
+    assert code == 2
+    assert """'dataset.items="..."'""" in sentence(streams.err)
+    assert Path.cwd().exists()
+
+
+def test_the_help_page_names_stages_commands_and_an_example(pte):
+    code, streams = pte("--help")
+    assert code == 0
+    for word in ("embeddings selection training", "pte compare", "pte -m", "pte list", "until=STAGE", "markov", os.sep):
+        assert word in streams.out
+
+
+def test_what_the_data_decide_is_told_before_training(pte, tmp_path):
+    code, streams = pte(*ID, "ranking=sampled")
+    assert code == 2
+    assert "ranking=sampled" in sentence(streams.err)
+    assert not list(tmp_path.glob("outputs/store/training/*"))
+
+
+def test_a_failure_is_in_the_runs_log(pte, tmp_path):
+    pte(*ID, "ranking=sampeld", "hydra.run.dir=outputs/run/one")
+    assert "ERROR: ranking=sampeld" in (tmp_path / "outputs" / "run" / "one" / "run.log").read_text()
