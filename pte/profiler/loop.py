@@ -1,7 +1,8 @@
 """The closed loop: items are described, people through their items, items through their people, and so on.
 
-    round 0: P_i from metadata and companions            round t: P_u from items' P_i of t-1 and similar people's P_u,
-                                                                  then P_i from metadata and their people's P_u of t
+    round 0: P_i from metadata, companions and people    round t: P_u from items' P_i and similar people's P_u of t-1,
+             (kinds and latest choices stand for P)               then P_i from metadata, their people's P_u of t and
+                                                                  companions' P_i of t-1
 
 The last round of each side holds K candidates; rounds before keep one text per entity. `rounds=1` is the single pass
 without exchange. A profile opens with the entity's plain facts (an item's title and kind, a person's main kinds):
@@ -12,6 +13,7 @@ through item profiles. Where a completion is unusable the entity's text of the r
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -91,6 +93,13 @@ class Loop:
         return Profiles(play.texts["user"], play.texts["item"], play.generations)
 
 
+def central(texts: Sequence[str]) -> int:
+    """The place of the text that shares most words with the others (mean Jaccard index), the first of equals."""
+    words = [set(re.findall(r"\w+", text.lower())) for text in texts]
+    likeness = [sum(len(a & b) / max(len(a | b), 1) for b in words) for a in words]
+    return likeness.index(max(likeness))
+
+
 class _Play:
     """One run of the loop over one view."""
 
@@ -98,11 +107,12 @@ class _Play:
         self.loop, self.view, self.witness = loop, view, Witness(view, loop.evidence)
         self.said = {"item": [""] * (view.num_items + 1), "user": [""] * view.num_users}  # sentences, the last round's
         self.cited = {side: list(said) for side, said in self.said.items()}  # the same as other prompts cite it
+        self.cited["user"] = [self.witness.first_words(u) for u in range(view.num_users)]  # items: kinds stand beside
         self.texts: dict[str, list[list[str]]] = {"item": [], "user": []}
         self.generations: list[Generation] = []
 
     def leg(self, leg: Leg, answer: Answer) -> None:
-        """Ask for every draft of one side, read the answers, keep each entity's first usable one."""
+        """Ask for every draft of one side, read the answers, keep each entity's most central usable one."""
         side = leg.side
         entities = range(1, self.view.num_items + 1) if side == "item" else range(self.view.num_users)
         asks = {(e, k): ask for e in entities for k in range(leg.drafts) if (ask := self.ask(side, e, k))}
@@ -112,10 +122,10 @@ class _Play:
             drafts = [self._read(leg, e, k, asks.get((e, k)), answers.get((e, k), NOTHING)) for k in range(leg.drafts)]
             texts.append([generation.text for generation, _ in drafts])
             self.generations += [generation for generation, _ in drafts]
-            usable = next(((k, said) for k, (generation, said) in enumerate(drafts) if generation.parsed), None)
+            usable = [(said, asks[e, k].prompt.lead) for k, (g, said) in enumerate(drafts) if g.parsed]
             if usable:
-                self.said[side][e] = usable[1]
-                self.cited[side][e] = self._citation(side, e, usable[1].removeprefix(asks[e, usable[0]].prompt.lead))
+                self.said[side][e], lead = usable[central([said.removeprefix(lead) for said, lead in usable])]
+                self.cited[side][e] = self._citation(side, e, self.said[side][e].removeprefix(lead))
         self.texts[side] = texts
 
     def ask(self, side: str, entity: int, k: int) -> Ask | None:
@@ -124,7 +134,7 @@ class _Play:
         temperature = float(loop.temperatures[k % len(loop.temperatures)])
         if side == "item":
             form = loop.item_forms[k % len(loop.item_forms)]
-            return Ask(witness.item_prompt(entity, form, self.cited["user"]), k, temperature)
+            return Ask(witness.item_prompt(entity, form, self.cited["user"], self.cited["item"]), k, temperature)
         if self.view.start[entity] == self.view.start[entity + 1]:
             return None
         form = loop.user_forms[k % len(loop.user_forms)]

@@ -52,6 +52,7 @@ class OpenAIProfiler:
         timeout_seconds: float,
         budget_tokens: int | None = None,
         failure_share: float = 0.1,
+        seed: int = 0,
     ) -> None:
         if not model:
             raise InputError("profiler.model is missing: type profiler.model=NAME, the name the server knows it by")
@@ -61,6 +62,7 @@ class OpenAIProfiler:
             model, base_url, key_variable, {"top_p": top_p, "max_tokens": max_new_tokens}, parallel, timeout_seconds
         )
         self.engine.budget_tokens, self.engine.failure_share = budget_tokens, failure_share
+        self.engine.seed = seed
 
     def profile(self, view: View, *, log: Log) -> Profiles:
         """Play the loop; every generation goes to the log as it arrives."""
@@ -93,13 +95,14 @@ class OpenAIEngine:
         self.key_variable, self.decoding, self.parallel = key_variable, decoding, parallel
         self.timeout = timeout_seconds
         self.budget_tokens: int | None = None  # prompt and new tokens of this run
+        self.seed = 0  # of all draws
         self.failure_share = 0.1  # of the results; more ends the run
         self.tokens, self.without = 0, frozenset[str]()  # tokens used; fields the server refuses
         self._local = parts.hostname in LOCAL
         self._open = parts.scheme == "http" and not self._local
 
     def identity(self) -> Mapping[str, Any]:
-        return {"model": {"served": self.model, "host": self.host}, "decoding": dict(self.decoding)}
+        return {"model": {"served": self.model, "host": self.host}, "decoding": dict(self.decoding), "seed": self.seed}
 
     def batches(self, asks: Sequence[Ask]) -> list[list[int]]:
         """All at once: `generate` bounds what runs at a time."""

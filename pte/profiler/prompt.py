@@ -153,15 +153,21 @@ class Witness:
         counts = Counter(kind for item in self.history(user) for kind in self.catalogue.kinds[item])
         return [kind for kind, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]]
 
-    def item_prompt(self, item: int, form: str, said_user: Sequence[str]) -> Prompt:
-        """Metadata, profiles of people who chose it, names of its companions."""
-        names, evidence = self.catalogue.name, self.evidence
-        lines = [f'{TITLE} "{names[item]}"', *self.catalogue.facts(item)]
+    def first_words(self, user: int) -> str:
+        """What stands for a person's profile before there is one: main kinds and latest choices."""
+        names = [f"'{self.catalogue.name[i]}'" for i in self.history(user)[:2]]
+        chose = f"chose {', '.join(names)}" if names else ""
+        return "; ".join(part for part in (", ".join(self.kinds(user)), chose) if part)
+
+    def item_prompt(self, item: int, form: str, said_user: Sequence[str], said_item: Sequence[str]) -> Prompt:
+        """Metadata, profiles of people who chose it, its companions with theirs."""
+        evidence = self.evidence
+        lines = [f'{TITLE} "{self.catalogue.name[item]}"', *self.catalogue.facts(item)]
         if FORMS["item"][form].others:
             people = (brief(said_user[u], evidence.brief) for u in self.choosers(item, evidence.choosers))
             lines += section(CHOOSERS, people)
             companions = self.item_neighbors.of(item)[: evidence.companions]
-            lines += [f"{COMPANIONS} " + "; ".join(f'"{names[i]}"' for i in companions)] if companions else []
+            lines += [COMPANIONS, *(self._cited(i, said_item[i]) for i in companions)] if companions else []
         return self._prompt("item", form, lines)
 
     def user_prompt(self, user: int, form: str, said_item: Sequence[str], said_user: Sequence[str]) -> Prompt:

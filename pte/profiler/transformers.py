@@ -45,12 +45,14 @@ class TransformersProfiler:
         batch_size: int,
         device: str,
         dtype: str,
+        seed: int = 0,
     ) -> None:
         self.num_candidates = num_candidates
         self.loop = Loop(num_candidates, rounds, item_forms, user_forms, decoding.temperatures, evidence)
         self.engine = TransformersEngine(
             Causal(model=model, sha256=sha256, revision=revision, device=device, dtype=dtype), decoding, batch_size
         )
+        self.engine.seed = seed
         self.name = model.rstrip("/").rsplit("/", 1)[-1]
 
     def profile(self, view: View, *, log: Log) -> Profiles:
@@ -70,11 +72,13 @@ class TransformersEngine:
         if batch_size < 1:
             raise InputError(f"profiler.batch_size={batch_size} must be at least 1")
         self.causal, self.decoding, self.batch_size = causal, decoding, batch_size
+        self.seed = 0  # of all draws
 
     @cached_property
     def _identity(self) -> Mapping[str, Any]:
         dtype = str(self.causal.dtype).removeprefix("torch.")  # as auto resolves here: it decides the completions
-        return {"model": model_identity(self.causal), "decoding": self.decoding.identity(), "dtype": dtype, "turn": 2}
+        known = {"model": model_identity(self.causal), "decoding": self.decoding.identity(), "dtype": dtype}
+        return {**known, "turn": 2, "seed": self.seed}  # turn: how a prompt becomes tokens
 
     def identity(self) -> Mapping[str, Any]:
         return self._identity

@@ -17,7 +17,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "profiles"
-VERSION = 3  # 3: answers cut at the token limit end at a whole sentence
+VERSION = 4  # 4: neighbours' profiles from the first round on, whole; 3: cut answers end at a whole sentence
 READS = ("profiler",)
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",

@@ -180,7 +180,7 @@ def test_a_word_that_cannot_be_read_says_how_to_quote_it(pte):
 def test_the_help_page_names_stages_commands_and_an_example(pte):
     code, streams = pte("--help")
     assert code == 0
-    for word in ("embeddings selection training", "pte compare", "pte -m", "pte list", "until=STAGE", "markov", os.sep):
+    for word in ("embeddings selection training", "pte compare", "pte -m", "until=STAGE", "markov", os.sep):
         assert word in streams.out
 
 

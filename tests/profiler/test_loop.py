@@ -5,7 +5,7 @@ import pytest
 
 from pte.profiler.auto import resolve_auto
 from pte.profiler.base import Completion
-from pte.profiler.loop import NOBODY, Leg, Loop, Stored, count_generations, legs, play, workload
+from pte.profiler.loop import NOBODY, Leg, Loop, Stored, central, count_generations, legs, play, workload
 from pte.profiler.prompt import Evidence
 from pte.profiler.text.account import account, facts
 from pte.schema import InputError, Items, View, visible_view
@@ -110,7 +110,7 @@ def test_an_unusable_answer_falls_back_and_is_counted(view):
 
 def test_a_failure_in_a_later_round_keeps_the_earlier_text(view):
     def answer(asks):
-        late = any("People who chose it:" in a.prompt.data for a in asks)
+        late = any(a.prompt.data.startswith("Title:") and "a good thing" in a.prompt.data for a in asks)
         return [Completion("" if late else " a good thing.", 5) for _ in asks]
 
     found = make_loop().run(view, answer)
@@ -184,3 +184,36 @@ def test_a_completion_cut_at_the_limit_ends_at_its_last_whole_sentence_and_is_co
     assert (counted["cut"], counted["refused"], counted["unusable"]) == (2 * 3, 3, 6)
     assert counted["cut_share"] == 6 / 26
     assert "6 were cut at the token limit" in account(found)[0]
+
+
+def test_neighbours_profiles_are_cited_from_the_first_round_on(view):
+    """Before a side has profiles its facts stand in; afterwards its last texts do, whole."""
+    asked: list = []
+    make_loop(evidence=Evidence(brief=400)).run(view, numbered(asked))
+    items, users, last = ([a.prompt.data for a in leg] for leg in asked)
+    heat = next(text for text in items if text.startswith('Title: "Heat"'))
+    assert "People who chose it:\n- Action, Crime; chose 'Heat', 'GoldenEye'\n- Crime; chose 'Heat'\n" in heat
+    assert any('Often chosen with it:\n- "' in text for text in items)
+    alike = [text.split("People with similar choices:\n")[1] for text in users if "similar choices:" in text]
+    assert alike
+    assert all("; chose '" in text for text in alike)
+    companions = [text.split("Often chosen with it:\n")[1] for text in last if "Often chosen with it:" in text]
+    assert companions
+    assert all(": thing number 1 " in text for text in companions), "the texts of the round before"
+
+
+def test_the_most_central_candidate_is_cited(view):
+    """Of three answers two agree in most words; neither is the first."""
+    assert central(["a love of noise", "a taste for quiet trains", "a taste for slow trains"]) == 1
+    assert central(["a", "b"]) == 0
+    words = ("noise and smoke.", "quiet old trains.", "quiet slow trains.")
+    asked: list = []
+
+    def answer(asks):
+        asked.append(asks)
+        return [Completion(f" {words[a.candidate]}", 5) for a in asks]
+
+    make_loop(num_candidates=3, user_forms=["taste"]).run(view, answer)
+    people = [a.prompt.data.split("Often chosen")[0] for a in asked[2]]
+    assert any("quiet old trains" in text for text in people)
+    assert not any("noise" in text for text in people)

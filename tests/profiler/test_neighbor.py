@@ -117,3 +117,13 @@ def test_an_empty_view_has_no_neighbors():
     view = make_view([[], []], 3)
     assert item_neighbors(view, 2).index.tolist() == [[0, 0]] * 4
     assert user_neighbors(view, 2).index.tolist() == [[-1, -1]] * 2
+
+
+def test_an_item_everybody_chose_is_no_likeness():
+    """Item 1 has four people, item 2 two of them: with at most three people an item, 2 alone makes neighbours."""
+    items = Items([""] * 3, [""] * 3, {})
+    view = View(np.array([0, 0, 1, 1, 2, 3], np.int32), np.array([1, 2, 1, 2, 1, 1], np.int32), 4, items)
+    found = user_neighbors(view, 2, most=3)
+    assert [found.of(u) for u in range(4)] == [[1], [0], [], []]
+    assert found.weight[0, 0] == pytest.approx(0.5), "its length counts: 1 / (sqrt 2 * sqrt 2)"
+    assert len(user_neighbors(view, 2).of(2)) == 2

@@ -48,21 +48,24 @@ def test_the_lonely_form_shows_nobody_else(witness):
     prompt = witness.user_prompt(0, "alone", [""] * 7, ["told"] * 4)
     assert ALIKE not in prompt.data
     assert ALSO not in prompt.data
-    prompt = witness.item_prompt(2, "alone", ["told"] * 4)
+    prompt = witness.item_prompt(2, "alone", ["told"] * 4, [""] * 7)
     assert CHOOSERS not in prompt.data
     assert COMPANIONS not in prompt.data
 
 
 def test_an_item_meets_the_people_who_chose_it(witness):
     said = ["ann's", "bob's", "cy's", "dee's"]
-    lines = witness.item_prompt(3, "what", said).data.split("\n")
+    lines = witness.item_prompt(3, "what", said, [""] * 7).data.split("\n")
     assert lines[:3] == ['Title: "Heat"', "genres: Crime", "year: 1995"]
     assert lines[3:6] == [CHOOSERS, "- bob's", "- dee's"]  # ann chose it too, but that row is withheld
-    assert lines[6] == f'{COMPANIONS} "GoldenEye"'
+    assert lines[6:] == [COMPANIONS, '- "GoldenEye" (Action)']
 
 
 def test_an_item_nobody_chose_has_its_metadata(witness):
-    assert witness.item_prompt(5, "what", ["told"] * 4).data == 'Title: "Aliens"\ngenres: Action, Sci-Fi\nyear: 1986'
+    assert (
+        witness.item_prompt(5, "what", ["told"] * 4, [""] * 7).data
+        == 'Title: "Aliens"\ngenres: Action, Sci-Fi\nyear: 1986'
+    )
 
 
 def test_choosers_are_half_recent_and_half_spread():
@@ -96,7 +99,7 @@ def test_hostile_titles_and_profiles_stay_in_their_line(twelve, twelve_split):
     witness = Witness(View(view.user, view.item, view.num_users, items), Evidence())
     for prompt in (
         witness.user_prompt(0, "taste", [hostile] * 7, [hostile] * 4),
-        witness.item_prompt(1, "what", [hostile] * 4),
+        witness.item_prompt(1, "what", [hostile] * 4, [""] * 7),
     ):
         assert prompt.data.split("\n").count(HISTORY) == (prompt.form == "taste")
         assert "<|" not in prompt.text

@@ -78,11 +78,23 @@ def test_batch_size_changes_no_text(folder, view, tmp_path):
 
 def test_more_candidates_reuse_what_was_generated(folder, view, tmp_path, caplog):
     """The first candidates of K = 2 are those of K = 1: ann's, bob's and dee's second ones are new, cy's are ann's."""
-    one = profiler(folder, num_candidates=1).profile(view, log=RecordLog(tmp_path))
+    long = changed_decoding(max_new_tokens=40)
+    one = profiler(folder, decoding=long, num_candidates=1).profile(view, log=RecordLog(tmp_path))
     caplog.clear()
-    two = profiler(folder, num_candidates=2).profile(view, log=RecordLog(tmp_path))
+    two = profiler(folder, decoding=long, num_candidates=2).profile(view, log=RecordLog(tmp_path))
     assert [texts[0] for texts in two.user] == [texts[0] for texts in one.user]
     assert "26 generations from 22 prompts (10 are recorded already, 3 to do in this round)" in caplog.messages[0]
+
+
+def test_another_seed_is_another_draw(folder, view, tmp_path):
+    long = changed_decoding(max_new_tokens=40)
+    first, again, other = (
+        profiler(folder, seed=seed, decoding=long).profile(view, log=RecordLog(tmp_path / str(place))).generations
+        for place, seed in enumerate((0, 0, 1))
+    )
+    assert first == again
+    assert [g.prompt for g in other[:6]] == [g.prompt for g in first[:6]]
+    assert sum(a.completion != b.completion for a, b in zip(first[:6], other[:6], strict=True)) > 3
 
 
 def test_a_completion_that_fills_its_tokens_is_cut(folder, tmp_path):
