@@ -21,12 +21,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from pte.artifact import Stored
 from pte.engine import pipeline, tracking
 from pte.metric.summary import values
 from pte.paths import CONF_DIR
 from pte.report.compare import parse
 from pte.report.inspect import export
-from pte.report.inspect.stored import Stored
 from pte.report.runs import Ranked, Run, read
 from pte.run import check_knobs, refuse_secrets
 from pte.schema import InputError, Interactions, Profiles, Selection

@@ -54,7 +54,7 @@ def test_random_is_uniform_and_a_function_of_its_seed():
 def test_the_shipped_options_build_and_one_candidate_is_no_choice(option):
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = compose(overrides=[f"+selector={option}"]).selector
-    selector = instantiate(config, _convert_="all")
+    selector = instantiate({k: v for k, v in config.items() if k != "fit"}, _convert_="all")
     assert selector.withheld_share == (0.5 if option == "best_of_k_half" else 1)
     table = candidates(choices=1)
     choice = selector.select(table, fit=refuse)
