@@ -23,12 +23,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pte.artifact import Stored
 from pte.engine import pipeline, tracking
+from pte.engine.config import secret
 from pte.metric.summary import values
 from pte.paths import CONF_DIR
 from pte.report.compare import parse
 from pte.report.inspect import export
 from pte.report.runs import Ranked, Run, read
-from pte.run import check_knobs, refuse_secrets
+from pte.run import check_knobs
 from pte.schema import InputError, Interactions, Profiles, Selection
 
 SIDES = ("item", "user")
@@ -107,7 +108,7 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
     if isinstance(overrides, str):
         raise InputError(f"pte.run({overrides!r}): give a list of overrides: pte.run([{overrides!r}])")
     words = list(overrides)
-    refuse_secrets(words)
+    secret.refuse_words(words)
     folders = [] if config_dir is None else [str(Path(config_dir).resolve())]
     if missing := [each for each in folders if not Path(each).is_dir()]:
         raise InputError(f"config_dir={missing[0]}: there is no such folder")

@@ -122,7 +122,7 @@ MISTAKES = {
         "take one of 32-true, bf16-mixed",
     ),
     "figure that is not measured": ([*TINY, "OWN", "trainer.monitor=NDCG@10"], "such as masked/all/NDCG@10"),
-    "foreign target": ([*TINY, "OWN", "dataset._target_=os.system"], "cannot be built from a config"),
+    "foreign target": ([*TINY, "OWN", "dataset._target_=os.system"], "is not built"),
 }
 
 

@@ -32,9 +32,11 @@ TECHNICAL = {
         "timeout_seconds",
         "budget_tokens",
         "failure_share",
+        "folder",
+        "without",
     },
     "encoder": {"batch_size", "device", "dtype"},
-    "trainer": {"accelerator", "devices", "strategy", "compile", "scores_mib"},
+    "trainer": {"accelerator", "devices", "strategy", "compile", "scores_mib", "oversubscribe"},
 }
 
 

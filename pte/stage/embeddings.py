@@ -8,7 +8,7 @@ import logging
 import numpy as np
 
 from pte.dataset.table.text import metadata_text
-from pte.encoder.blocks import MACHINE, Blocks, encode, folder
+from pte.encoder.blocks import Blocks, encode, folder
 from pte.encoder.imported import ImportedVectors
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.schema import Interactions, Items, Profiles
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 NAME = "embeddings"
 VERSION = 2  # 2: only what is read
 READS = ("encoder", "encoded")
-IDLE = tuple(f"encoder.{knob}" for knob in MACHINE)
+IDLE = ("encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file")  # by identity(), content
 PARENTS = ("interactions", "profiles")
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from pte.artifact import RecordLog
-from pte.encoder.blocks import MACHINE, Blocks, encode, folder
+from pte.encoder.blocks import Blocks, encode, folder
 from pte.profiler.text.account import facts
 from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
@@ -22,10 +22,11 @@ from pte.schema.context import Context
 NAME = "refit"
 VERSION = 1
 READS = ("profiler", "encoder")
-IDLE = (
+IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
-    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share",
-    *(f"encoder.{knob}" for knob in MACHINE),
+    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share", "profiler.file",
+    "profiler.folder", "profiler.without",
+    "encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection")
 

@@ -62,4 +62,4 @@ def test_what_a_recipe_adds():
     assert cold.hydra.runtime.choices.protocol == "cold_start"
     assert cold.protocol.scoring == "last"
     assert composed("experiment=table_long_tail").hydra.runtime.choices.dataset == "Yelp"
-    assert composed("experiment=control_permuted").hydra.sweeper.params.selector == "first,permuted"
+    assert composed("experiment=control_permuted").hydra.sweeper.params.selector == "mean,permuted"
