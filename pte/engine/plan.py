@@ -46,7 +46,7 @@ def stage_module(name: str) -> ModuleType:
 
 def stage_names(config: Mapping[str, Any]) -> list[str]:
     """The stages a table needs: without the profile stages where neither representation nor backbone reads text, and
-    without another writing where the texts were not written for a reward, or state no behaviour at all."""
+    without a second writing where no reward judged the texts or vectors come by id."""
     left_out: tuple[str, ...] = ()
     if not any(flag(config, group, "uses_text") for group in ("representation", "backbone")):
         left_out = ("profiles", "embeddings", "selection", "refit")

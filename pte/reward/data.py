@@ -58,9 +58,7 @@ def reward_data(
     blank = torch.zeros(1, 1, 1).expand(interactions.num_users, *item.shape[1:])  # in no memory
     user = blank if embeddings.user is None else torch.from_numpy(embeddings.user)
     metadata = torch.zeros_like(item[:, 0]) if embeddings.metadata is None else torch.from_numpy(embeddings.metadata)
-    judge = split.rest & ~split.visible
-    if not judge.any():  # nothing was withheld for a choice: rows held out can still say what one would have been worth
-        judge = train & ~split.rest
+    judge = split.rest & ~split.visible  # never by rows held out: gates are fitted on them
     return RewardData(
         user=user.to(device),
         item=item.to(device),
