@@ -30,6 +30,8 @@ def run(context):
     (context.work / f"rank{rank}.tmp").write_text(json.dumps(facts))
     (context.work / f"rank{rank}.tmp").rename(context.work / f"rank{rank}.json")
     if act.get("raise") == rank:
+        while len(list(context.work.glob("rank*.json"))) < 2:  # the other one's facts are read when it is gone
+            time.sleep(0.02)
         raise ValueError("the reason")
     time.sleep(act.get("sleep", 0))
 """
