@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -38,6 +39,8 @@ TECHNICAL = {
     "encoder": {"batch_size", "device", "dtype"},
     "trainer": {"accelerator", "devices", "strategy", "compile", "scores_mib", "oversubscribe"},
 }
+# Knobs of a protocol that ask no other question: what texts and fused experts may know of the training rows.
+KNOWN_ROWS = ("withhold", "min_visible", "holdout")
 
 
 @dataclass(frozen=True)
@@ -111,11 +114,12 @@ def require_one_question(runs: Sequence[Run]) -> None:
     asked: dict[str, Callable[[Run], str]] = {
         "data set": lambda run: f"{run.report['card']['name']} (interactions {run.key('interactions')[:12]})",
         "protocol": lambda run: run.option("protocol"),
-        "split": lambda run: f"{json.dumps(run.config['protocol'])} (split {run.key('split')[:12]})",
         "rankings": lambda run: ", ".join(ranking + suffix for ranking, suffix in sorted(run.suffix.items())),
     }
     first = runs[0]
     for run in runs[1:]:
+        alike = run.config["protocol"] == first.config["protocol"]  # then the split must be the very same
+        asked["split"] = partial(_split, keyed=alike)
         for what, of in asked.items():
             if of(run) != of(first):
                 raise InputError(
@@ -124,6 +128,11 @@ def require_one_question(runs: Sequence[Run]) -> None:
                     "Compare them apart: name fewer folders, or choose with --where dataset=NAME or protocol=NAME."
                 )
         _require_same_cases(first, run)
+
+
+def _split(run: Run, keyed: bool) -> str:
+    knobs = json.dumps({k: v for k, v in run.config["protocol"].items() if keyed or k not in KNOWN_ROWS})
+    return f"{knobs} (split {run.key('split')[:12]})" if keyed else knobs
 
 
 def _require_same_cases(a: Run, b: Run) -> None:
@@ -146,6 +155,8 @@ def identity(run: Run) -> dict[str, Any]:
     for group in groups:
         skip = TECHNICAL.get(group, set())
         flat |= _flat({k: v for k, v in run.config.get(group, {}).items() if k not in skip}, group)
+    if run.reads_text:
+        flat |= _flat({k: v for k, v in run.config["protocol"].items() if k in KNOWN_ROWS}, "protocol")
     return flat
 
 

@@ -119,3 +119,23 @@ def test_technical_knobs_are_the_stages_idle_ones():
     idle = {knob for knob in idle if not knob.startswith("dataset.") and not knob.endswith(".file")}
     mine = {f"{group}.{knob}" for group, knobs in methods.TECHNICAL.items() for knob in knobs}
     assert idle == mine, "copy the stages' IDLE knobs into pte/report/methods.py"
+
+
+def test_what_texts_may_know_of_training_rows_tells_methods_apart_and_not_questions(tmp_path):
+    """A selector with a reward withholds rows from prompts, the mean does not: one table, two methods."""
+    rows = [
+        {
+            "representation": "llm_only.LlmOnly",
+            "text": True,
+            "knobs": {"protocol": {"withhold": n}},
+            "split_key": f"{n}" * 64,
+        }
+        for n in (0, 2)
+    ]
+    found = read(tmp_path, *rows)
+    methods.require_one_question(found)
+    assert labels(found) == ["sasrec · llm_only (withhold=0)", "sasrec · llm_only (withhold=2)"]
+    without_text = read(
+        tmp_path / "id", *({k: v for k, v in row.items() if k in ("knobs", "split_key")} for row in rows)
+    )
+    assert labels(without_text) == ["sasrec · id"]
