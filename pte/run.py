@@ -115,7 +115,7 @@ def main() -> None:
     try:
         if sys.argv[1:2] == ["compare"]:  # reads finished runs: nothing to compose
             from pte.engine import provenance
-            from pte.report import command
+            from pte.report.compare import command
 
             command.main(sys.argv[2:], provenance.commit())
         elif sys.argv[1:2] and sys.argv[1] in READERS:

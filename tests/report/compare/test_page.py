@@ -11,8 +11,9 @@ import pytest
 from helper.report import part_of, write_run
 from rich.console import Console
 
-from pte.report import command, grid, honesty, methods, page, render, runs
-from pte.report.compare import Comparison
+from pte.report import runs
+from pte.report.compare import command, grid, honesty, methods, page, render
+from pte.report.compare.comparison import Comparison
 
 NONE, HALF, ALL = [10] * 8, [0] * 4 + [10] * 4, [9] * 8
 TEXT = {"text": True, "representation": "alphafuse.AlphaFuse"}
@@ -208,7 +209,7 @@ def test_the_page_stands_alone(tmp_path):
 
 
 def test_by_popularity_where_counts_are_known(tmp_path):
-    figure = pytest.importorskip("pte.report.figure")
+    figure = pytest.importorskip("pte.report.compare.figure")
     test = part_of(HALF, train_count=[0, 0, 1, 4, 5, 19, 100, 5000])
     made = Comparison(methods.group([runs.read(write_run(tmp_path / "a", test))])[0], metrics=["Hit@10"])
     svg = figure.popularity(made).svg

@@ -13,8 +13,9 @@ from pathlib import Path
 from rich.console import Console
 
 from pte.artifact import write_atomic
-from pte.report import evidence, grid, honesty, methods, page, render, runs
-from pte.report.compare import Comparison, parse
+from pte.report import evidence, runs
+from pte.report.compare import grid, honesty, methods, page, render
+from pte.report.compare.comparison import Comparison, parse
 from pte.schema import InputError
 
 
