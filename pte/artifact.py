@@ -137,6 +137,10 @@ class Stored:
             )
         return found
 
+    def paths(self, *stages: str) -> dict[str, Path]:
+        """The folders of those of `stages` that the run has; InputError as `path` raises it."""
+        return {stage: self.path(stage) for stage in stages if stage in self.keys}
+
     def has(self, stage: str) -> bool:
         return stage in self.keys and self.store.find(stage, self.keys[stage]) is not None
 

@@ -27,8 +27,9 @@ from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
 from pte.schema import InputError
 
-READERS = {  # of one run
-    "show": "pte.report.inspect.show", "export": "pte.report.inspect.export", "recommend": "pte.engine.recommend",
+READERS = {  # of finished runs
+    "leaderboard": "pte.report.leaderboard.command", "show": "pte.report.inspect.show",
+    "export": "pte.report.inspect.export", "recommend": "pte.engine.recommend",
 }  # fmt: skip
 _main = 0  # the process whose command line this is
 

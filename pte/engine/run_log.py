@@ -55,6 +55,9 @@ def run_log(file: Path) -> Iterator[None]:
     except InputError as error:
         handler.write(f"ERROR: {error}")
         raise
+    except KeyboardInterrupt:
+        handler.write("interrupted")
+        raise
     except Exception:
         handler.write(traceback.format_exc())
         raise

@@ -29,7 +29,9 @@ def test_lines_to_the_terminal_errors_to_its_error_stream_all_to_the_file(tmp_pa
     assert not (tmp_path / "inner.log").exists()
 
 
-@pytest.mark.parametrize(("error", "last"), [(InputError("a sentence"), "ERROR: a sentence"), (KeyError("k"), "'k'")])
+@pytest.mark.parametrize(("error", "last"), [
+    (InputError("a sentence"), "ERROR: a sentence"), (KeyError("k"), "'k'"), (KeyboardInterrupt(), "interrupted"),
+])  # fmt: skip
 def test_what_ends_a_run_is_in_its_log(tmp_path, error, last):
     file = tmp_path / "run.log"
     with pytest.raises(type(error)), run_log(file):
