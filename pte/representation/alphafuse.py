@@ -82,7 +82,7 @@ def nullity(
     variance: Tensor, width: int, null_dim: int | None, null_share: float | None, null_thres: float | None
 ) -> int:
     """n, how many of the d axes take an ID."""
-    said = f"representation.null_dim={null_dim}, null_share={null_share}, null_thres={null_thres}"
+    knobs = f"representation.null_dim={null_dim}, null_share={null_share}, null_thres={null_thres}"
     match null_dim, null_share, null_thres:
         case int(), _, None:
             count = null_dim
@@ -92,10 +92,10 @@ def nullity(
             count = 1 if variance.is_meta else int((variance <= null_thres).sum())  # meta: not known yet
         case _:
             raise InputError(
-                f"{said}: give null_dim, a whole number, or null_thres, or, with null for these two, null_share"
+                f"{knobs}: give null_dim, a whole number, or null_thres, or, with null for these two, null_share"
             )
     if not 1 <= count <= width:
-        raise InputError(f"{said} gives IDs {count} of {width} axes; it must be between 1 and {width}")
+        raise InputError(f"{knobs} gives IDs {count} of {width} axes; it must be between 1 and {width}")
     return count
 
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pte.nn.kernel.cross_entropy import catalogue_cross_entropy
-from pte.nn.loss.negative import Met, draw
+from pte.nn.loss.negative import Exclusion, draw
 
 
 def inner(hidden: Tensor, items: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class CrossEntropy:
     excludes_history: bool = False
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
         return catalogue_cross_entropy(
@@ -74,15 +74,17 @@ class SampledSoftmax:
     sparse: bool = False
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        met = met or Met.targets(target)
-        drawn = draw(met, target, self.negatives, len(table) - 1, self.uniform if self.shared else None, generator)
-        positive, negative = logits(hidden, *rows(table, target, drawn.item, sparse=self.sparse))
+        exclusion = exclusion or Exclusion.targets(target)
+        negatives = draw(
+            exclusion, target, self.negatives, len(table) - 1, self.uniform if self.shared else None, generator
+        )
+        positive, negative = logits(hidden, *rows(table, target, negatives.item, sparse=self.sparse))
         if self.log_q:
-            negative = negative - (self.negatives * drawn.q).log()
-        return softmax_loss(positive, negative.masked_fill(drawn.void, -math.inf)).sum() / total
+            negative = negative - (self.negatives * negatives.q).log()
+        return softmax_loss(positive, negative.masked_fill(negatives.void, -math.inf)).sum() / total
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
         return inner(*self.vectors(hidden, table))
@@ -105,15 +107,20 @@ class BinaryCrossEntropy:
     sparse: bool = False
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
         num_items = len(table) - 1
-        drawn = draw(
-            met or Met.targets(target), target, self.negatives, num_items, 1.0 if self.shared else None, generator
+        negatives = draw(
+            exclusion or Exclusion.targets(target),
+            target,
+            self.negatives,
+            num_items,
+            1.0 if self.shared else None,
+            generator,
         )
-        positive, negative = logits(hidden, *rows(table, target, drawn.item, sparse=self.sparse))
-        against = F.softplus(negative).masked_fill(drawn.void, 0).sum(dim=1)
+        positive, negative = logits(hidden, *rows(table, target, negatives.item, sparse=self.sparse))
+        against = F.softplus(negative).masked_fill(negatives.void, 0).sum(dim=1)
         own = beta(self.negatives, num_items, self.calibration) * F.softplus(-positive)
         return (own + against).sum() / ((self.negatives + 1) * total)
 
@@ -135,13 +142,13 @@ class InfoNCE:
     sparse: bool = False
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        met = met or Met.targets(target)
-        drawn = draw(met, target, self.negatives, len(table) - 1, 1.0 if self.shared else None, generator)
-        positive, negative = logits(unit(hidden), *map(unit, rows(table, target, drawn.item, sparse=self.sparse)))
-        negative = (negative / self.temperature).masked_fill(drawn.void, -math.inf)
+        exclusion = exclusion or Exclusion.targets(target)
+        negatives = draw(exclusion, target, self.negatives, len(table) - 1, 1.0 if self.shared else None, generator)
+        positive, negative = logits(unit(hidden), *map(unit, rows(table, target, negatives.item, sparse=self.sparse)))
+        negative = (negative / self.temperature).masked_fill(negatives.void, -math.inf)
         return softmax_loss(positive / self.temperature, negative).sum() / total
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
@@ -156,13 +163,13 @@ def rows(table: Tensor, *items: Tensor, sparse: bool) -> tuple[Tensor, ...]:
     return tuple(F.embedding(item, table, sparse=sparse) for item in items)
 
 
-def logits(hidden: Tensor, target: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+def logits(hidden: Tensor, target: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
     """Products of states (T, D) with their targets (T, D) and with negatives, (K, D) shared or (T, K, D) of their own.
 
     Returns (T,) and (T, K), both float32 whatever the products were made in.
     """
     positive = (hidden * target).sum(dim=1)
-    negative = hidden @ drawn.T if drawn.ndim == 2 else torch.einsum("td,tkd->tk", hidden, drawn)
+    negative = hidden @ negatives.T if negatives.ndim == 2 else torch.einsum("td,tkd->tk", hidden, negatives)
     return positive.float(), negative.float()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pte.nn.kernel.cross_entropy import KERNELS
 from pte.nn.loss.catalogue import BinaryCrossEntropy, CrossEntropy, InfoNCE, SampledSoftmax
-from pte.nn.loss.negative import Met
+from pte.nn.loss.negative import Exclusion
 from pte.schema import InputError, require
 
 
@@ -19,14 +19,14 @@ class Objective(Protocol):
 
     @property
     def excludes_history(self) -> bool:
-        """Whether `met` should hold whole histories: `Met.histories`; else None will do."""
+        """Whether `exclusion` should hold whole histories: `Exclusion.histories`; else None will do."""
         ...
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; `met`: what is not drawn against them."""
+        """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; exclusion: never negatives of theirs."""
         ...
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:
@@ -38,10 +38,10 @@ class Objective(Protocol):
         ...
 
 
-DRAWN = ("negatives", "shared", "exclude_history")
+SAMPLING = ("negatives", "shared", "exclude_history")
 READS: dict[str, tuple[str, ...]] = {
-    "ce": ("kernel",), "sampled": (*DRAWN, "uniform"), "bce": DRAWN, "gbce": (*DRAWN, "calibration"),
-    "infonce": (*DRAWN, "temperature"),
+    "ce": ("kernel",), "sampled": (*SAMPLING, "uniform"), "bce": SAMPLING, "gbce": (*SAMPLING, "calibration"),
+    "infonce": (*SAMPLING, "temperature"),
 }  # fmt: skip
 
 
