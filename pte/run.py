@@ -28,7 +28,8 @@ from pte.paths import CONF_DIR
 from pte.schema import InputError
 
 READERS = {  # of finished runs and their store
-    "show": "pte.report.inspect.show", "export": "pte.report.inspect.export", "recommend": "pte.engine.recommend",
+    "leaderboard": "pte.report.leaderboard.command", "show": "pte.report.inspect.show",
+    "export": "pte.report.inspect.export", "recommend": "pte.engine.recommend",
     "list": "pte.report.store.list", "clean": "pte.report.store.clean",
 }  # fmt: skip
 _main = 0  # the process whose command line this is

@@ -81,6 +81,7 @@ def deliver(
             for name, m in manifests.items()
         },
         **provenance.facts(),
+        "parameters": (manifests["training"].get("facts") or {}).get("parameters"),
         "completions": manifests.get("profiles", {}).get("facts"),  # of a language model: unusable, refused, cut ...
         "metrics": metrics,
     }

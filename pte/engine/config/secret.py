@@ -38,7 +38,7 @@ def refuse(name: str, value: Any) -> None:
     given = str(value).strip("'\"")
     if value is None or given in ("", "null") or given.startswith(ENVIRONMENT):
         return
-    if name == "profiler.key_variable":
+    if name.startswith("profiler.") and name.endswith(".key_variable"):
         check_variable(given)
     if URL.search(given):
         raise InputError(
