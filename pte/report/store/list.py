@@ -9,7 +9,6 @@ from pathlib import Path
 
 import yaml
 
-from pte.engine.config.secret import redacted
 from pte.report.format import plain
 from pte.report.store import content
 from pte.report.store.content import Content, RunFolder
@@ -38,7 +37,7 @@ def lines(found: Content) -> Iterator[str]:
     for run in found.runs:
         yield f"{_figure(run):>8} {content.told_age(content.age_of(run.path)):>7}  {_here(run.path)}: {_command(run)}"
         if run.report is None and run.error:
-            yield f"{'':18}ERROR: {redacted(run.error)}"
+            yield f"{'':18}ERROR: {run.error}"
     artefacts = found.artefacts()
     yield f"\n{len(artefacts)} artefacts, {content.total(artefacts)}, in {_here(found.store.root)}"
     yield f"{'stage':<13} {'key':<16} {'size':>12} {'age':>7}  used by"
@@ -65,7 +64,7 @@ def _command(run: RunFolder) -> str:
             words = yaml.safe_load((run.path / ".hydra" / "overrides.yaml").read_text(encoding="utf-8")) or []
         except (OSError, yaml.YAMLError, UnicodeDecodeError):
             return "?"
-    return shlex.join(["pte", *redacted([str(word) for word in words])])
+    return shlex.join(["pte", *map(str, words)])
 
 
 def _here(path: Path) -> str:
