@@ -26,7 +26,7 @@ from pte.engine import pipeline, tracking
 from pte.engine.config import secret
 from pte.metric.summary import values
 from pte.paths import CONF_DIR
-from pte.report.compare import parse
+from pte.report.compare.comparison import parse
 from pte.report.inspect import export
 from pte.report.runs import Ranked, Run, read
 from pte.run import check_knobs

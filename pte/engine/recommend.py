@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> None:
 def recommended(stored: Stored, data: Interactions, history: Sequence[int], count: int) -> list[int]:
     """Items, best first, by the run's own model."""
     config = yaml.safe_load((stored.run / "config.resolved.yaml").read_text(encoding="utf-8"))
-    selection = Selection.load(stored.path("selection")) if "selection" in stored.keys else None
+    selection = Selection.of(stored.paths("selection", "refit"))
     accelerator = config["trainer"]["accelerator"] if torch.cuda.is_available() else "cpu"
     backbone = restore(builder(config), stored.path("training"), data, selection, accelerator)
     device = device_of(accelerator)

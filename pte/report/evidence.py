@@ -28,8 +28,9 @@ from pte.schema import InputError
 ROWS, RANKS = "rows.jsonl", "ranks.npz"
 CLIP = 255
 REPEAT = "repeat"  # targets of the history: misses by rule where seen items are masked, in every run
+FACTS = ("command", "commit", "options", "config", "parameters", "versions", "platform")
 CARD = ("name", "users", "items", "interactions", "sha256")
-STAGE = ("key", "wall_seconds", "gpu", "commit")
+STAGE = ("key", "wall_seconds", "energy_joules", "gpu", "commit")
 
 
 def holds(folder: Path) -> bool:
@@ -73,7 +74,7 @@ def write(folder: Path, runs: Sequence[Run]) -> None:
 def _row(run: Run) -> dict[str, Any]:
     report = run.report
     return {
-        **{name: report.get(name) for name in ("command", "commit", "options", "config", "versions", "platform")},
+        **{name: report.get(name) for name in FACTS},
         "card": {name: report["card"].get(name) for name in CARD},
         "stages": {
             name: {fact: facts.get(fact) for fact in STAGE if facts.get(fact) is not None}
@@ -102,11 +103,15 @@ def place(folder: Path) -> str:
     return whole.relative_to(here).as_posix() if whole.is_relative_to(here) else str(folder)
 
 
-def read(folder: Path) -> list[Run]:
-    """The runs of an evidence folder; their metrics are computed from the ranks."""
+def read(folder: Path, *, ranks: bool = True) -> list[Run]:
+    """The runs of an evidence folder; their metrics are computed from the ranks. Where those were not kept, InputError,
+    or with ranks=False runs without parts, whose metrics are as they were written down.
+    """
     try:
         rows = [json.loads(line) for line in (folder / ROWS).read_text(encoding="utf-8").splitlines()]
         if not (folder / RANKS).is_file():
+            if not ranks and all("metrics" in row for row in rows):
+                return [Run(folder / f"{ROWS}:{number + 1}", row, {}) for number, row in enumerate(rows)]
             raise InputError(
                 f"{folder}: its ranks were not kept, so its table.md is all there is: run {ROWS}'s commands"
             )

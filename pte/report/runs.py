@@ -20,6 +20,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from pte.metric.summary import MISS, check_invariants, groups, summarise
+from pte.paths import RUN_KEYS
 from pte.schema import InputError
 
 RANKINGS = ("masked", "unmasked", "sampled")
@@ -129,9 +130,10 @@ class Run:
         return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
 
 
-def find(paths: Sequence[Path]) -> list[Path]:
-    """The run folders named, and all below the folders named (a sweep's), each once, in order."""
+def find(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """The run folders named, and all below the folders named (a sweep's), each once, in order; notes on repeats."""
     found: dict[Path, None] = {}
+    notes: dict[str, None] = {}
     for path in paths:
         if not path.is_dir():
             raise InputError(
@@ -143,8 +145,10 @@ def find(paths: Sequence[Path]) -> list[Path]:
             raise InputError(
                 f"{path}: no report.json or rows.jsonl here or below, so no run has finished here. See its run.log."
             )
-        found |= dict.fromkeys(file.parent.resolve() for file in below)
-    return list(found)
+        folders = dict.fromkeys(file.parent.resolve() for file in below)
+        notes |= dict.fromkeys(f"{folder} was named twice: counted once" for folder in folders if folder in found)
+        found |= folders
+    return list(found), list(notes)
 
 
 def unfinished(paths: Sequence[Path]) -> list[str]:
@@ -172,8 +176,22 @@ def read(path: Path) -> Run:
     if missing:
         raise InputError(f"{path}/report.json lacks {', '.join(sorted(missing))}: run its command again")
     run = Run(path, report, {part: _ranked(path / "ranks.npz", part) for part in ("valid", "test")})
+    _require_one_run(run)
     check(run)
     return run
+
+
+def _require_one_run(run: Run) -> None:
+    """Refuse a folder in which a later run of another configuration stopped, and left an earlier one's figures."""
+    try:
+        keys = json.loads((run.path / RUN_KEYS).read_text(encoding="utf-8"))["keys"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if other := [name for name, key in keys.items() if name in run.report["stages"] and run.key(name) != key]:
+        raise InputError(
+            f"{run.path}: its report.json is of an earlier run than its {RUN_KEYS}, with another configuration"
+            f" ({other[0]}): the later one stopped or failed. Run it again, in a folder of its own"
+        )
 
 
 def _risen(masked: np.ndarray, unmasked: np.ndarray) -> bool:
@@ -213,6 +231,8 @@ def check(run: Run) -> None:
             raise InputError(f"{run.path}: metrics.json has {', '.join(suffix)}, ranks.npz {', '.join(rank)}")
         if any((one < 0).any() for one in rank.values()):
             raise InputError(f"{run.path}: {part} ranks fall below 0")
+        if part == "test" and not len(ranked.user):
+            raise InputError(f"{run.path}: its test part holds no case, so there is nothing to compare")
         if {"masked", "unmasked"} <= set(rank) and _risen(rank["masked"], rank["unmasked"]):
             raise InputError(f"{run.path}: {part} ranks rise when seen items are left out")
         groups = {name: member for name, member in ranked.group.items() if member.any()}

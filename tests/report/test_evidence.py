@@ -11,7 +11,8 @@ from helper.report import part_of, write_run
 
 from pte.engine import provenance
 from pte.metric.summary import MISS
-from pte.report import command, evidence, runs
+from pte.report import evidence, runs
+from pte.report.compare import command
 from pte.report.format import plain
 from pte.schema import InputError
 

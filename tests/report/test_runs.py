@@ -45,7 +45,8 @@ def test_folders_of_runs_in_their_order(tmp_path):
     (tmp_path / "sweep" / "11").mkdir()
     (tmp_path / "sweep" / "11" / "run.log").touch()
     one = write_run(tmp_path / "one", EIGHT)
-    found = runs.find([tmp_path / "sweep", one, one])
+    found, notes = runs.find([tmp_path / "sweep", one, one, tmp_path / "sweep" / "9"])
+    assert [note.partition(" was named twice")[0] for note in notes] == [str(one), f"{tmp_path}/sweep/9"]
     assert [path.name for path in found] == ["0", "9", "10", "one"]
     assert [note.partition(":")[0] for note in runs.unfinished([tmp_path / "sweep"])] == [f"{tmp_path}/sweep/11"]
 

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from pte.metric.summary import values
-from pte.report.compare import per_user
+from pte.report.compare.comparison import per_user
 from pte.report.run.finished import Finished
 from pte.report.shell import packed
 

@@ -37,7 +37,8 @@ class Finished:
 
     @cached_property
     def selection(self) -> Selection | None:
-        return Selection.load(self.artefact["selection"]) if "selection" in self.artefact else None
+        """What the model read: of texts written anew after the choice where there are such."""
+        return Selection.of(self.artefact)
 
     @property
     def ranked(self) -> Ranked:

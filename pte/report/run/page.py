@@ -16,8 +16,8 @@ from pte.metric.significance import paired_bootstrap
 from pte.metric.summary import values
 from pte.report import format as fmt
 from pte.report import shell
-from pte.report.compare import per_user
-from pte.report.grid import RANKED
+from pte.report.compare.comparison import per_user
+from pte.report.compare.grid import RANKED
 from pte.report.run import single
 from pte.report.run.explorer import Explorer
 from pte.report.run.finished import Finished

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pte.report import format as fmt
-from pte.report.compare import ALPHA, Column, Comparison, Difference
-from pte.report.methods import common
+from pte.report.compare.comparison import ALPHA, Column, Comparison, Difference
+from pte.report.compare.methods import common
 
 RANKED = {
     "masked": "full ranking with seen items masked: what the history holds is not recommended, and a miss if asked for",

@@ -17,9 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from pte.report.compare import Column, Comparison
-from pte.report.grid import RANKED, makeup, subject
-from pte.report.methods import Method, is_count_model
+from pte.report.compare.comparison import Column, Comparison
+from pte.report.compare.grid import RANKED, makeup, subject
+from pte.report.compare.methods import Method, is_count_model
 
 INK = "#010203"  # stands for the page's text colour and is replaced by it
 TEXT, NO_TEXT = "#3b82c4", "#d9822b"  # mid tones, readable on white and on near-black

@@ -8,12 +8,13 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from pte.report import format as fmt
-from pte.report import honesty, shell
-from pte.report.compare import Column, Comparison
-from pte.report.grid import Grid, Word, makeup, subject
+from pte.report import shell
+from pte.report.compare import honesty
+from pte.report.compare.comparison import Column, Comparison
+from pte.report.compare.grid import Grid, Word, makeup, subject
 
 if TYPE_CHECKING:
-    from pte.report.figure import Drawing
+    from pte.report.compare.figure import Drawing
 
 
 def page(comparison: Comparison, grids: Sequence[Grid], command: str, notes: Sequence[str]) -> str:
@@ -60,7 +61,7 @@ def finding(comparison: Comparison) -> str:
 def _figures(comparison: Comparison, command: str) -> list[str]:
     if importlib.util.find_spec("matplotlib") is None:
         return ["<p class=\"note\">Without figures: matplotlib is not installed (pip install 'pte[report]').</p>"]
-    from pte.report.figure import drawings
+    from pte.report.compare.figure import drawings
 
     return ["<h2 id='figures'>Figures</h2>", *(_figure(drawing) for drawing in drawings(comparison, command))]
 

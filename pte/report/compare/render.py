@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from pte.report import format as fmt
-from pte.report import honesty
-from pte.report.compare import ALPHA, Column, Comparison
-from pte.report.grid import Grid, Word, makeup, starred, subject
-from pte.report.methods import FIELDS
+from pte.report.compare import honesty
+from pte.report.compare.comparison import ALPHA, Column, Comparison
+from pte.report.compare.grid import Grid, Word, makeup, starred, subject
+from pte.report.compare.methods import FIELDS
 
 TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pte.artifact import write_atomic
-from pte.report import evidence, grid, honesty, methods, page, render, runs
-from pte.report.compare import Comparison, parse
+from pte.artifact import digest, write_atomic
+from pte.report import evidence, runs
+from pte.report.compare import grid, honesty, methods, page, render
+from pte.report.compare.comparison import Comparison, parse
 from pte.schema import InputError
 
 
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("run", nargs="+", type=Path, help="run folders, or folders of them (a sweep's)")
     made.add_argument(
-        "--out", type=Path, help="where table.* go (default: the first folder named, or beside the first run)"
+        "--out", type=Path, help="where table.* go (default: the folder named; of several a folder of their own beside)"
     )
     made.add_argument(
         "--metrics", nargs="+", default=["NDCG@10", "Hit@10"], metavar="NAME@K", help="default: NDCG@10 Hit@10"
@@ -64,31 +65,55 @@ def main(arguments: Sequence[str], commit: str | None = None) -> None:
         parse(metric)
     console = Console()
     command = shlex.join(["pte", "compare", *arguments])
-    found = runs.find(asked.run)
-    notes = runs.unfinished(asked.run)
+    found, notes = runs.find(asked.run)
+    notes += runs.unfinished(asked.run)
     with console.status(f"reading {len(found)} runs"):
-        comparison, repeated = compared(found, asked)
+        comparison, left_out = compared(found, asked)
+    notes += left_out
     if asked.evidence:
         keep(comparison, asked, commit)
         return
     grids = grid.grids(comparison)
-    first: Path = asked.run[0]
-    lone = first.resolve() in found and not evidence.holds(first)
-    out = asked.out or (first.resolve().parent if lone else first)
-    write(comparison, grids, out, command, notes + repeated)
+    out = asked.out or place(asked)
+    write(comparison, grids, out, command, notes)
     render.show(comparison, console)
-    _say(comparison, notes + repeated, console)
+    _say(comparison, notes, console)
     console.print(f"[bold]{out}[/]: table.html, table.md, table.tex, table.csv", soft_wrap=True, highlight=False)
 
 
+def place(asked: argparse.Namespace) -> Path:
+    """Where a table goes, one place for each set of cases: into the one folder named; of several folders, or of a part
+    of one, into compare/HASH beside the first.
+    """
+    named = sorted({str(path.resolve()) for path in asked.run})
+    narrowed = [*sorted(asked.where), *([] if asked.part == "test" else [asked.part])]
+    first: Path = asked.run[0].resolve()
+    if len(named) == 1 and not narrowed:
+        return first
+    beside = first if len(named) == 1 else first.parent
+    return beside / "compare" / digest([named, narrowed])[:8]
+
+
 def compared(found: Sequence[Path], asked: argparse.Namespace) -> tuple[Comparison, list[str]]:
-    """The comparison of the runs in these folders, and notes on runs that were counted once."""
-    known = [run for path in found for run in (evidence.read(path) if evidence.holds(path) else [runs.read(path)])]
+    """The comparison of the runs in these folders, and notes on runs that cannot be read or were counted once.
+
+    A run that was named has to be sound; one that lies below a folder that was named is left out where it is not.
+    """
+    named, known, notes = {path.resolve() for path in asked.run}, [], []
+    for path in found:
+        try:
+            known += evidence.read(path) if evidence.holds(path) else [runs.read(path)]
+        except InputError as error:
+            if path in named:
+                raise
+            notes.append(str(error))
+    if not known:
+        raise InputError(f"none of these runs can be compared: {notes[0]}")
     kept = methods.where(known, asked.where)
     methods.require_one_question(kept)
     rows, repeated = methods.group(kept)
     made = Comparison(rows, metrics=asked.metrics, against=asked.against, part=asked.part, draws=asked.draws)
-    return made, repeated
+    return made, notes + repeated
 
 
 def keep(comparison: Comparison, asked: argparse.Namespace, commit: str | None) -> None:

@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helper.report import part_of, write_run
 from rich.console import Console
 
-from pte.report import command, grid, honesty, methods, page, render, runs
-from pte.report.compare import Comparison
+from pte.report import runs
+from pte.report.compare import command, grid, honesty, methods, page, render
+from pte.report.compare.comparison import Comparison
+from pte.schema import InputError
 
 NONE, HALF, ALL = [10] * 8, [0] * 4 + [10] * 4, [9] * 8
 TEXT = {"text": True, "representation": "alphafuse.AlphaFuse"}
@@ -208,7 +211,7 @@ def test_the_page_stands_alone(tmp_path):
 
 
 def test_by_popularity_where_counts_are_known(tmp_path):
-    figure = pytest.importorskip("pte.report.figure")
+    figure = pytest.importorskip("pte.report.compare.figure")
     test = part_of(HALF, train_count=[0, 0, 1, 4, 5, 19, 100, 5000])
     made = Comparison(methods.group([runs.read(write_run(tmp_path / "a", test))])[0], metrics=["Hit@10"])
     svg = figure.popularity(made).svg
@@ -242,7 +245,41 @@ def test_a_folder_of_folders_gets_its_own_table(tmp_path):
     assert (tmp_path / "table.md").is_file()
     assert not (tmp_path / "id" / "table.md").exists()
     command.main([str(one), str(other), "--metrics", "Hit@10"])
-    assert (tmp_path / "id" / "table.md").is_file()
+    assert not (tmp_path / "id" / "table.md").exists()
+    assert len(list((tmp_path / "id" / "compare").glob("*/table.md"))) == 1
+
+
+def test_no_comparison_overwrites_anothers_table(tmp_path, capsys):
+    a, b, c = (str(path) for path in write_all(tmp_path / "sweep", ROWS[:3]))
+    sweep, short = str(tmp_path / "sweep"), ["--metrics", "Hit@10"]
+    asked = [[a], [a, b], [a, c], [sweep], [sweep, "--where", "seed=0"], [a, "--part", "valid"]]
+    for words in asked:
+        command.main([*words, *short])
+    made = list(tmp_path.rglob("table.md"))
+    assert len(made) == len(asked)
+    command.main([b, a, b, *short])  # the same runs: the same place
+    assert len(list(tmp_path.rglob("table.md"))) == len(made)
+    assert f"{b} was named twice: counted once" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_broken_run_is_left_out_of_its_folders_table_and_refused_by_name(tmp_path, capsys):
+    sound, cut, other, empty = write_all(tmp_path / "sweep", [{"test": HALF, "seed": seed} for seed in range(4)])
+    (cut / "ranks.npz").write_bytes(b"PK")
+    (other / "keys.json").write_text('{"store": "x", "keys": {"training": "of another run"}}')
+    with np.load(empty / "ranks.npz") as stored:
+        arrays = {name: stored[name][:0] for name in stored.files}
+    np.savez(empty / "ranks.npz", **arrays)
+    for broken, said in ((cut, "cannot be read"), (other, "an earlier run"), (empty, "holds no case")):
+        with pytest.raises(InputError, match=said):
+            command.main([str(sound), str(broken)])
+    command.main([str(tmp_path / "sweep"), "--metrics", "Hit@10"])
+    shown = capsys.readouterr().out
+    assert "seeds 0" in shown
+    assert shown.count("left out:") == 3
+    (tmp_path / "broken").mkdir()
+    cut.rename(tmp_path / "broken" / "1")
+    with pytest.raises(InputError, match="none of these runs can be compared"):
+        command.main([str(tmp_path / "broken")])
 
 
 @pytest.mark.parametrize(("words", "said"), [("missing", "no such folder"), ("--help", "sasrec/id")])

@@ -207,6 +207,8 @@ def _one_per_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
 
 
 def _same_ranks(a: Run, b: Run) -> bool:
+    if not a.parts:  # evidence whose ranks were not kept
+        return a.metrics == b.metrics
     return all(np.array_equal(a.parts[p].rank[r], b.parts[p].rank[r]) for p in a.parts for r in a.suffix)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pte.report.compare import ALPHA, Column, Comparison, Difference
+from pte.report.compare.comparison import ALPHA, Column, Comparison, Difference
+from pte.report.compare.methods import COUNT_MODEL, Method, common, is_count_model
 from pte.report.format import completions, delta, interval, p_value, plain
-from pte.report.methods import COUNT_MODEL, Method, common, is_count_model
 from pte.schema import IMPORTED
 
 GROUPS = ("all", "tail_items")

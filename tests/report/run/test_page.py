@@ -68,6 +68,10 @@ def folder(tmp_path, twelve, twelve_split):
     part = part_of([0, 20], user=np.array([0, 1]), target=np.array([5, 6]))
     run = write_run(tmp_path / "run", part, text=True)
     keys = dict.fromkeys(stages, "a" * 64)
+    report = json.loads((run / "report.json").read_text())
+    for stage, facts in report["stages"].items():
+        facts["key"] = keys[stage]
+    (run / "report.json").write_text(json.dumps(report))
     (run / RUN_KEYS).write_text(json.dumps({"store": str(store.root), "keys": keys}))
     return run
 

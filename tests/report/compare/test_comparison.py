@@ -5,9 +5,10 @@ import pytest
 from helper.report import part_of, write_run
 
 from pte.metric.significance import Interval
-from pte.report import methods, runs
-from pte.report.compare import Column, Comparison, Difference, per_user
-from pte.report.grid import value_grid
+from pte.report import runs
+from pte.report.compare import methods
+from pte.report.compare.comparison import Column, Comparison, Difference, per_user
+from pte.report.compare.grid import value_grid
 from pte.schema import InputError
 
 NONE = [10] * 8  # 0-based: rank 10 misses the first ten

@@ -30,7 +30,7 @@ from pte.metric.significance import (
     welch,
 )
 from pte.metric.summary import NAMES, values
-from pte.report.methods import Method, normal
+from pte.report.compare.methods import Method, normal
 from pte.schema import InputError
 
 ALPHA = 0.05

@@ -1,0 +1,1 @@
+"""`pte compare`: several finished runs as one table with tests, in every format, and a page."""

@@ -1,0 +1,1 @@
+"""`pte leaderboard`: every finished run there is, by data set and protocol."""

@@ -1,0 +1,116 @@
+"""`pte leaderboard [FOLDER ...]`: leaderboard.json and leaderboard.html of run folders and committed evidence."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pte.artifact import write_atomic
+from pte.paths import RUN_KEYS
+from pte.report import evidence, runs
+from pte.report.compare.comparison import parse
+from pte.report.leaderboard import board, page
+from pte.schema import InputError
+
+METRICS = ("NDCG@10", "Hit@10")
+SHOWN, WIDE = 12, 180  # rows of a board in a terminal, and the width at which all columns are
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options; each names its default."""
+    made = argparse.ArgumentParser(
+        prog="pte leaderboard",
+        description="List every method there is a result of, by data set and protocol: seeds, means, intervals,"
+        " seconds, parameters. To add rows, keep evidence (`pte compare RUNS --evidence experiments/NAME`).",
+    )
+    made.add_argument(
+        "folder", nargs="*", type=Path, default=[Path("experiments")],
+        help="run folders, evidence, a store, or folders of such (default: experiments)",
+    )  # fmt: skip
+    made.add_argument(
+        "--metrics", nargs="+", default=list(METRICS), metavar="NAME@K", help="default: NDCG@10 Hit@10; the first ranks"
+    )
+    made.add_argument("--out", type=Path, help="where leaderboard.* go (default: the first folder named)")
+    return made
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read, write, print."""
+    asked = parser().parse_args(arguments)
+    for metric in asked.metrics:
+        parse(metric)
+    folders = [at for folder in asked.folder for at in below(folder)]
+    found: dict[str, list[Any]] = {}
+    for folder in filter(_measures, runs.find(folders)):
+        source = evidence.place(folder) if evidence.holds(folder) else board.RUNS
+        found.setdefault(source, []).extend(_measured(run, asked.metrics) for run in board.read(folder))
+    boards, notes = board.boards(found, asked.metrics)
+    out = asked.out or asked.folder[0]
+    command = shlex.join(["pte", "leaderboard", *arguments])
+    content = {"version": board.VERSION, "command": command, "metrics": asked.metrics, "boards": boards}
+    write_atomic(out / "leaderboard.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(out / "leaderboard.html", page.page(boards, asked.metrics, command, notes))
+    console = Console()
+    for each in boards:
+        console.print(table(each, asked.metrics, console.width))
+    for note in notes:
+        console.print(f"left out: {note}", style="yellow", markup=False, soft_wrap=True)
+    console.print(f"[bold]{out}[/]: leaderboard.json, leaderboard.html", soft_wrap=True, highlight=False)
+
+
+def below(folder: Path) -> list[Path]:
+    """The folder; of a store the folders of the runs beside it that used it."""
+    if not (folder / "metrics").is_dir() or list(folder.glob("*/report.json")):
+        return [folder]
+    used = [
+        file.parent
+        for file in sorted(folder.resolve().parent.rglob(RUN_KEYS))
+        if (file.parent / "report.json").is_file()
+        and Path(json.loads(file.read_text(encoding="utf-8"))["store"]) == folder.resolve()
+    ]
+    if not used:
+        raise InputError(f"{folder} is a store, and no finished run beside it used it: give the folder of the runs")
+    return used
+
+
+def _measures(folder: Path) -> bool:
+    """Whether a folder holds figures of runs, rather than another program's report."""
+    return evidence.holds(folder) or (folder / "ranks.npz").is_file()
+
+
+def _measured(run: runs.Run, metrics: Sequence[str]) -> runs.Run:
+    for metric in metrics:
+        if f"{board.PART}/masked/all/{metric}" not in run.metrics:
+            known = sorted({name.rpartition("/")[2] for name in run.metrics if "/masked/all/" in name and "@" in name})
+            raise InputError(f"--metrics {metric}: {run.path} has no such figure; it has {', '.join(known)}")
+    return run
+
+
+def table(each: Mapping[str, Any], metrics: Sequence[str], width: int) -> Table:
+    """The head of one board for the terminal, its highest mean bold, in the columns there is room for."""
+    made = Table(title=escape(page.title(each)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    header, rows = page.cells(each, metrics)
+    figures = range(page.FIRST_FIGURE + 1, page.FIRST_FIGURE + len(each["rows"][0]["figures"]))
+    kept = [
+        place for place, name in enumerate(header) if width >= WIDE or not (place in figures or name in page.LESSER)
+    ]
+    for place in kept:
+        word = place in page.WORDS
+        made.add_column(escape(header[place]), justify="left" if word else "right", no_wrap=not word)
+    for number, words in enumerate(rows[:SHOWN]):
+        texts = [escape(word) for word in words]
+        if number == 0:
+            texts[page.FIRST_FIGURE] = f"[bold]{texts[page.FIRST_FIGURE]}[/]"
+        made.add_row(*(texts[place] for place in kept))
+    if len(rows) > SHOWN:
+        made.caption = f"{len(rows) - SHOWN} more rows are in leaderboard.html"
+    return made

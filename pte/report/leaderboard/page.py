@@ -1,0 +1,85 @@
+"""leaderboard.html: a board per question, in the looks of every page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from pte.report import format as fmt
+from pte.report import shell
+
+WORDS = (0, 1)  # columns that are words
+FIRST_FIGURE = 2  # the column that ranks
+LESSER = ("texts", "parameters")  # columns a narrow terminal does without, as it does without all figures but one
+
+
+def page(boards: Sequence[Mapping[str, Any]], metrics: Sequence[str], command: str, notes: Sequence[str]) -> str:
+    """The whole page."""
+    rows = sum(len(board["rows"]) for board in boards)
+    body = [
+        "<h1>Leaderboard</h1>",
+        f"<p>{rows} methods on {len(boards)} boards. A board is one question: data set, protocol, held-out cases; full"
+        f" ranking over the catalogue, best {escape(metrics[0])} with seen items masked first.</p>",
+        f'<p class="soft">Made by <code>{escape(command)}</code>; the same rows are in leaderboard.json.</p>',
+        *(_board(number, board, metrics) for number, board in enumerate(boards)),
+        "<h2 id='reading'>How to read it</h2>",
+        f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in READING)}</ul>",
+        *([f"<h2 id='left-out'>Left out</h2><ul>{''.join(f'<li>{escape(n)}</li>' for n in notes)}</ul>"] * bool(notes)),
+    ]
+    return shell.document("Leaderboard", body)
+
+
+READING = (
+    "Brackets: 95 % interval of the mean, over users (bootstrap) where ranks are kept, else over seeds (Student's t,"
+    " marked s); none where one seed is all there is.",
+    "Neighbours whose intervals overlap are not told apart here: pte compare FOLDER tests them, paired.",
+    "Rows of different sources come from different commits and are never averaged.",
+    "Seconds are those of all stages, from raw files to metrics, on the hardware named; parameters are the trained"
+    " ones; a dash stands for what was not recorded.",
+)
+
+
+def title(board: Mapping[str, Any]) -> str:
+    """ "Toys, leave_one_out: 19,412 cases" """
+    return f"{board['dataset']['name']}, {board['protocol']['name']}: {board['cases']:,} cases"
+
+
+def cells(board: Mapping[str, Any], metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of one board, as words."""
+    names = list(board["rows"][0]["figures"])
+    header = ["#", "method", *(name.replace("/", " ") for name in names)]
+    header += ["seeds", "seconds", "parameters", "texts", "source"]
+    rows = []
+    for place, row in enumerate(board["rows"], 1):
+        texts = "/".join(row[field] for field in ("profiler", "encoder") if row[field])
+        rows.append(
+            [
+                str(place), row["method"], *(figure(row["figures"][name]) for name in names), str(len(row["seeds"])),
+                fmt.seconds(row["seconds"]), fmt.MISSING if row["parameters"] is None else f"{row['parameters']:,}",
+                texts or fmt.MISSING, row["source"],
+            ]
+        )  # fmt: skip
+    return header, rows
+
+
+def figure(value: Mapping[str, Any]) -> str:
+    """ ".0848 [.0829, .0867]" """
+    if value["interval"] is None:
+        return fmt.plain(value["mean"])
+    mark = " s" if value["interval"] == "seeds" else ""
+    return f"{fmt.plain(value['mean'])} [{fmt.plain(value['low'])}, {fmt.plain(value['high'])}]{mark}"
+
+
+def _board(number: int, board: Mapping[str, Any], metrics: Sequence[str]) -> str:
+    header, rows = cells(board, metrics)
+    card, protocol = board["dataset"], board["protocol"]
+    knobs = ", ".join(f"{name} {value}" for name, value in protocol["knobs"].items())
+    anchor = re.sub(r"\W+", "-", f"{card['name']}-{protocol['name']}-{number}").lower()
+    return (
+        f'<h2 id="{anchor}">{escape(card["name"])}, {escape(protocol["name"])}</h2>\n'
+        f'<p class="note">{card["users"]:,} users, {card["items"]:,} items, {card["interactions"]:,} interactions;'
+        f" {board['cases']:,} cases of the {board['part']} part; {escape(knobs)}.</p>\n"
+        + shell.table(header, rows, words=2, identity=f"board-{number}", sortable=True)
+    )
