@@ -22,6 +22,7 @@ from pte.paths import RUN_KEYS
 from pte.schema.error import InputError
 
 MANIFEST = "manifest.json"
+RUNS = "runs.txt"  # in a store: the run folders that were given its keys, a line each
 logger = logging.getLogger(__name__)
 
 
@@ -76,6 +77,34 @@ class Store:
         """Whether something (complete or not) lies in the artefact's place."""
         return self.path(kind, key).exists()
 
+    def scratch(self, kind: str, key: str) -> Path:
+        """A new name beside the artefact's place, which says whose it is and which process fills it."""
+        final = self.path(kind, key)
+        return final.parent / f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+
+    @contextmanager
+    def planning(self, *, alone: bool = False) -> Iterator[None]:
+        """While keys are looked up and named by a run; `alone` while artefacts that no run names are deleted."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def register(self, run: Path) -> None:
+        """Note that a run folder names artefacts of this store."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        if run.resolve() not in self.runs():
+            with (self.root / RUNS).open("a", encoding="utf-8") as file:
+                file.write(f"{run.resolve()}\n")
+
+    def runs(self) -> list[Path]:
+        """The run folders that were registered, whether they are still there or not."""
+        file = self.root / RUNS
+        return [Path(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
     @contextmanager
     def publish(self, kind: str, key: str, facts: Mapping[str, Any]) -> Iterator[Path]:
         """A scratch folder to fill; on leaving it becomes the artefact, on an exception it vanishes.
@@ -84,7 +113,7 @@ class Store:
         """
         final = self.path(kind, key)
         final.parent.mkdir(parents=True, exist_ok=True)
-        scratch = final.parent / f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        scratch = self.scratch(kind, key)
         scratch.mkdir()
         try:
             yield scratch
@@ -100,6 +129,21 @@ class Store:
                 scratch.rename(final)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def held(work: Path) -> bool:
+    """Whether a process holds the lock of a work folder."""
+    try:
+        descriptor = os.open(work, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:

@@ -51,7 +51,6 @@ def sasrec():
     knobs = {"inner": 16, "layers": 2, "heads": 2}
     ours = SASRec(
         representation=Id(num_items=9, width=8, std=0.5), **SIZES, **knobs, dropout=0.0, attention_dropout=0.0,
-        product="float32",
     )  # fmt: skip
     return ours, with_weights_of(ours, plain.SASRec(**SIZES, width=8, **knobs, drop=0.0))
 

@@ -36,7 +36,7 @@ from pte.nn import diffusion
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Representation
 from pte.nn.kernel.chunked_scoring import products
-from pte.nn.loss.catalogue import inner
+from pte.nn.loss.base import inner
 from pte.nn.noise import Source, standard_normal
 from pte.nn.sequence.attention import Encoder
 from pte.schema import InputError, require

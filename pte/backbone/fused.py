@@ -14,7 +14,8 @@ Gates of an expert e, g_e(h) = a_e + b_e log(length of h), are a conditional log
 maximise the likelihood of training rows on which neither the reader nor the counts were fitted (protocol/withhold;
 "Stacked generalization", Wolpert, 1992) in the softmax over each expert's best unseen `candidates`. Over the whole
 catalogue the likelihood is that of thousands of items that no list would show, and the gates serve these. A handful of
-numbers, none of which belongs to an item or a user; where rows are few they stay near fixed ones. Afterwards M counts all rows.
+numbers, none of which belongs to an item or a user; where rows are few they stay near fixed ones. Afterwards M counts
+all rows.
 
 `experts: [reader, likeness]` counts nothing, and with a reader of text alone nothing belongs to one item: that is the
 claim "text only". Without the reader nothing is trained but the gates.

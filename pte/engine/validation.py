@@ -35,10 +35,9 @@ CHOICES = {
 WORDS_TOO = ("trainer.devices", "representation.cross_attention")  # auto; residual
 # What stands in the shipped options as null, by a name's last part.
 NUMBERS = (
-    "negatives", "components", "null_dim", "null_thres", "budget_tokens", "min_rating", "max_items", "max_users",
+    "components", "null_dim", "null_thres", "budget_tokens", "min_rating", "max_items", "max_users",
     "max_interactions", "gradient_clip",
 )  # fmt: skip
-FLAGS = ("shared", "exclude_history")
 LENGTHS = {"optimizer.betas": 2, "selector.clip": 2, "protocol.shares": 3}
 
 
@@ -70,7 +69,7 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
 def _kind(name: str, value: Any, expected: Any) -> None:
     """Refuse a value of another kind than the shipped one."""
     last = name.rpartition(".")[2]
-    if isinstance(expected, bool) or (expected is None and last in FLAGS):
+    if isinstance(expected, bool):
         if not isinstance(value, bool):
             raise InputError(f"{name}={value}: give true or false")
     elif isinstance(expected, int | float) or (expected is None and last in NUMBERS):

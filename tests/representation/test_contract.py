@@ -168,7 +168,7 @@ DIFFUSION = {
 
 def backbone(kind: str, model):
     if kind == "sasrec":
-        return SASRec(representation=model, num_items=NUM_ITEMS, product="float32", **BACKBONE)
+        return SASRec(representation=model, num_items=NUM_ITEMS, **BACKBONE)
     return DreamRec(representation=model, num_items=NUM_ITEMS, **BACKBONE, **DIFFUSION)
 
 

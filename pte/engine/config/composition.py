@@ -22,7 +22,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine.config import secret
+from pte.engine.config import renamed, secret
 from pte.paths import CONF_DIR
 from pte.schema import InputError
 
@@ -45,7 +45,9 @@ def check(words: list[str]) -> None:
     with initialize_config_dir(str(main), version_base="1.3"):
         for job in _jobs(overrides, sweeping=asked.multirun):
             config = _composed(asked.config_name or "config", [*searched, *job])
-            secret.refuse_tree(OmegaConf.to_container(config, resolve=False))
+            tree = OmegaConf.to_container(config, resolve=False)
+            secret.refuse_tree(tree)
+            renamed.refuse(tree)
             if not asked.cfg:
                 _writable(config)
 
@@ -119,6 +121,8 @@ def _composed(name: str, words: list[str]) -> Any:
             raise InputError(_first_line(error)) from None
         knob = found.group(1)
         typed = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
+        if hint := renamed.moved(knob):
+            raise InputError(f"{typed}: {hint}{typed.partition('=')[2]}") from None
         hint = _elsewhere(knob) or suggestion(knob, _names(name, words))
         raise InputError(f"{typed}: there is no knob or group {knob}{hint}") from None
 
@@ -134,11 +138,14 @@ def suggestion(typed: str, known: list[str], group: str = "") -> str:
 
 
 def _elsewhere(knob: str) -> str:
-    """The other options of a knob's group that have it."""
-    group, _, rest = knob.partition(".")
-    files = sorted((CONF_DIR / group).glob("*.yaml")) if rest else []
-    own = [file.stem for file in files if rest.partition(".")[0] in (yaml.safe_load(file.read_text("utf-8")) or {})]
-    return f"; it is a knob of {' or '.join(f'{group}={option}' for option in own)}" if own else ""
+    """The other options of a knob's group, or of a group nested in it, that have it."""
+    parts = knob.split(".")
+    for depth in range(len(parts) - 1, 0, -1):
+        group, own = "/".join(parts[:depth]), parts[depth]
+        files = sorted((CONF_DIR / group).glob("*.yaml"))
+        if found := [file.stem for file in files if own in (yaml.safe_load(file.read_text("utf-8")) or {})]:
+            return f"; it is a knob of {' or '.join(f'{group}={option}' for option in found)}"
+    return ""
 
 
 def _names(name: str, words: list[str]) -> list[str]:
