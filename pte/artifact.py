@@ -161,8 +161,8 @@ class Stored:
     def __init__(self, run: Path) -> None:
         file = run / RUN_KEYS
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            self.run, self.store, self.keys = run, Store(Path(found["store"])), dict(found["keys"])
+            record = json.loads(file.read_text(encoding="utf-8"))
+            self.run, self.store, self.keys = run, Store(Path(record["store"])), dict(record["keys"])
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(
                 f"{run}: no {RUN_KEYS} in it, so it is no run folder: give the one that a run names in its"
@@ -173,13 +173,13 @@ class Stored:
         """The folder of a stage's artefact; InputError where the run never made it, or it is gone or damaged."""
         if stage not in self.keys:
             raise InputError(f"{self.run}: this run has no {stage}: its models read no text, or it stopped before")
-        found = self.store.find(stage, self.keys[stage])
-        if found is None:
+        folder = self.store.find(stage, self.keys[stage])
+        if folder is None:
             place = self.store.path(stage, self.keys[stage])
             raise InputError(
                 f"{self.run}: its {stage} are not in the store ({place}), or damaged: run its command again"
             )
-        return found
+        return folder
 
     def paths(self, *stages: str) -> dict[str, Path]:
         """The folders of those of `stages` that the run has; InputError as `path` raises it."""
@@ -226,17 +226,17 @@ class RecordLog:
         The lock ends with its process, however that ends.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        held = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT)
+        descriptor = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT)
         try:
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 logger.info("waiting: another run is asking the same model, and its answers serve this one too")
-                fcntl.flock(held, fcntl.LOCK_EX)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             self._read()
             yield
         finally:
-            os.close(held)
+            os.close(descriptor)
 
     def __len__(self) -> int:
         return len(self._records)

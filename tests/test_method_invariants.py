@@ -189,13 +189,13 @@ ORDER = torch.randperm(NUM_ITEMS, generator=torch.Generator().manual_seed(5)) + 
 def draws_follow_items(monkeypatch):
     """What is drawn for an item, as unisrec's noise and rlmrec_gen's hidden items, goes with it to its new name."""
     place = (ORDER - 1).argsort()
-    noise, drawn = torch.randn_like, rlmrec_gen.drawn
+    noise, sample_rows = torch.randn_like, rlmrec_gen.sample_rows
 
     def renamed_noise(x):
         return noise(x)[ORDER - 1] if len(x) == NUM_ITEMS else noise(x)
 
     monkeypatch.setattr(torch, "randn_like", renamed_noise)
-    monkeypatch.setattr(rlmrec_gen, "drawn", lambda *given: place[drawn(*given)])
+    monkeypatch.setattr(rlmrec_gen, "drawn", lambda *given: place[sample_rows(*given)])
 
 
 @pytest.mark.parametrize("row", KNOWN)

@@ -121,10 +121,10 @@ class DreamRec(nn.Module):
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
         table = self.table()
         state = reading.states(self.encoder, self.representation, table, batch)
-        asked = batch.target > 0
+        position = batch.target > 0
         aim = table if self.target_gradient else table.detach()
-        x_0 = F.embedding(batch.target[asked], aim, sparse=self.representation.sparse)
-        loss = self.squared_error(x_0, state[asked]).sum() / (batch.total * x_0.shape[1])
+        x_0 = F.embedding(batch.target[position], aim, sparse=self.representation.sparse)
+        loss = self.squared_error(x_0, state[position]).sum() / (batch.total * x_0.shape[1])
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, state)}
 
     def table(self) -> Tensor:

@@ -78,7 +78,7 @@ class GlobalTemporal:
         return first, second
 
     def _cases(self, interactions: Interactions, part: np.ndarray) -> Cases:
-        """The questions in a part, (M,) bool: its rows with a row of their user before them, or each user's last."""
+        """The targets of a part, (M,) bool: its rows with a row of their user before them, or each user's last."""
         row = np.flatnonzero(part)
         row = row[row > interactions.start[interactions.user[row]]]
         if self.scoring == "last":

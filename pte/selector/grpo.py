@@ -83,7 +83,7 @@ class GRPO:
         generator = torch.Generator().manual_seed(self.seed)
         policy = Policy(candidates.vector.shape[2], candidates.num_forms, self.hidden, generator)
         policy.to(candidates.vector.device)
-        trained, held_out = self.parted(candidates.known, generator)
+        trained, held_out = self.train_and_holdout(candidates.known, generator)
         if trained.any():
             fit(self, policy, candidates, trained, held_out)
             policy.to(candidates.vector.device)  # a trainer may have left it elsewhere
@@ -91,7 +91,7 @@ class GRPO:
         index = probability.argmax(dim=1)
         return Choice(candidates.take(index), index, probability)
 
-    def parted(self, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def train_and_holdout(self, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(E,) bool twice: entities to train on and to hold out, both of known reward."""
         chance = torch.rand(len(known), generator=generator).to(known.device)
         return known & (chance >= self.held_out), known & (chance < self.held_out)

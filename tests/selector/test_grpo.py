@@ -36,7 +36,7 @@ def test_features_tell_side_form_and_cosine():
 
 def test_only_known_rewards_are_trained_on_or_held_out():
     known = torch.arange(2000) % 2 == 0
-    trained, held_out = GRPO(held_out=0.25).parted(known, torch.Generator().manual_seed(0))
+    trained, held_out = GRPO(held_out=0.25).train_and_holdout(known, torch.Generator().manual_seed(0))
     assert not (trained & held_out).any()
     assert torch.equal(trained | held_out, known)
     assert held_out.sum() / known.sum() == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 1000) ** 0.5)

@@ -17,7 +17,7 @@ from pte.nn.contract import Representation
 from pte.nn.kernel.chunked_scoring import products
 from pte.nn.loss.base import Loss, inner
 from pte.nn.loss.cross_entropy import CrossEntropy
-from pte.nn.loss.negative import Met
+from pte.nn.loss.negative import Exclusion
 from pte.nn.noise import Source
 from pte.nn.sequence.encoder import SequenceEncoder
 from pte.schema import InputError
@@ -55,10 +55,17 @@ class NextItem(nn.Module):
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
         table = self.representation.table()
         hidden = reading.states(self.encoder, self.representation, table, batch)
-        asked = batch.target > 0
-        met = Met.histories(batch.item, batch.segment, batch.target) if self.objective.exclude_history else None
+        position = batch.target > 0
+        exclusion = (
+            Exclusion.histories(batch.item, batch.segment, batch.target) if self.objective.exclude_history else None
+        )
         loss = self.objective(
-            hidden[asked], table, batch.target[asked], total=batch.total, met=met, sparse=self.representation.sparse
+            hidden[position],
+            table,
+            batch.target[position],
+            total=batch.total,
+            exclusion=exclusion,
+            sparse=self.representation.sparse,
         )
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, hidden)}
 

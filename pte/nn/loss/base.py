@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.nn.loss.negative import Met
+from pte.nn.loss.negative import Exclusion
 from pte.schema import require
 
 
@@ -34,14 +34,14 @@ class Loss(Protocol):
 
     @property
     def exclude_history(self) -> bool:
-        """Whether `met` should hold whole histories: `Met.histories`; else None will do."""
+        """Whether `exclusion` should hold whole histories: `Exclusion.histories`; else None will do."""
         ...
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         sparse: bool = False, generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; `met`: what is not drawn against them.
+        """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; exclusion: never negatives of theirs.
 
         sparse: the table's gradient holds the rows read and no others, so that a step costs the same whatever the size
         of the catalogue; for losses that sample.
@@ -79,13 +79,13 @@ def rows(table: Tensor, *items: Tensor, sparse: bool) -> tuple[Tensor, ...]:
     return tuple(F.embedding(item, table, sparse=sparse) for item in items)
 
 
-def logits(hidden: Tensor, target: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+def logits(hidden: Tensor, target: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
     """Products of states (T, D) with their targets (T, D) and with negatives, (K, D) shared or (T, K, D) of their own.
 
     Returns (T,) and (T, K), both float32 whatever the products were made in.
     """
     positive = (hidden * target).sum(dim=1)
-    negative = hidden @ drawn.T if drawn.ndim == 2 else torch.einsum("td,tkd->tk", hidden, drawn)
+    negative = hidden @ negatives.T if negatives.ndim == 2 else torch.einsum("td,tkd->tk", hidden, negatives)
     return positive.float(), negative.float()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pte.nn.loss.base import InnerProduct, logits, require_negatives, rows
-from pte.nn.loss.negative import Met, draw
+from pte.nn.loss.negative import Exclusion, draw
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class BinaryCrossEntropy(InnerProduct):
         require_negatives(self.negatives)
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         sparse: bool = False, generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
         num_items = len(table) - 1
-        met = met or Met.targets(target)
-        drawn = draw(met, target, self.negatives, num_items, 1.0 if self.shared else None, generator)
-        positive, negative = logits(hidden, *rows(table, target, drawn.item, sparse=sparse))
-        against = F.softplus(negative).masked_fill(drawn.void, 0).sum(dim=1)
+        exclusion = exclusion or Exclusion.targets(target)
+        negatives = draw(exclusion, target, self.negatives, num_items, 1.0 if self.shared else None, generator)
+        positive, negative = logits(hidden, *rows(table, target, negatives.item, sparse=sparse))
+        against = F.softplus(negative).masked_fill(negatives.void, 0).sum(dim=1)
         own = self.beta(num_items) * F.softplus(-positive)
         return (own + against).sum() / ((self.negatives + 1) * total)
 

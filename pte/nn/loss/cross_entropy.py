@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pte.nn.kernel.cross_entropy import KERNELS, catalogue_cross_entropy
 from pte.nn.loss.base import InnerProduct
-from pte.nn.loss.negative import Met
+from pte.nn.loss.negative import Exclusion
 from pte.schema import require
 
 
@@ -30,7 +30,7 @@ class CrossEntropy(InnerProduct):
         require(self.kernel in KERNELS, "backbone.loss.kernel", self.kernel, there_is)
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         sparse: bool = False, generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
         dtype = torch.bfloat16 if torch.get_float32_matmul_precision() == "medium" else torch.float32

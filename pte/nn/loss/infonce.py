@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pte.nn.loss.alignment import unit
 from pte.nn.loss.base import inner, logits, require_negatives, rows, softmax_loss
-from pte.nn.loss.negative import Met, draw
+from pte.nn.loss.negative import Exclusion, draw
 from pte.schema import require
 
 
@@ -36,13 +36,13 @@ class InfoNCE:
         require(self.temperature > 0, "backbone.loss.temperature", self.temperature, divides)
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         sparse: bool = False, generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        met = met or Met.targets(target)
-        drawn = draw(met, target, self.negatives, len(table) - 1, 1.0 if self.shared else None, generator)
-        positive, negative = logits(unit(hidden), *map(unit, rows(table, target, drawn.item, sparse=sparse)))
-        negative = (negative / self.temperature).masked_fill(drawn.void, -math.inf)
+        exclusion = exclusion or Exclusion.targets(target)
+        negatives = draw(exclusion, target, self.negatives, len(table) - 1, 1.0 if self.shared else None, generator)
+        positive, negative = logits(unit(hidden), *map(unit, rows(table, target, negatives.item, sparse=sparse)))
+        negative = (negative / self.temperature).masked_fill(negatives.void, -math.inf)
         return softmax_loss(positive / self.temperature, negative).sum() / total
 
     def score(self, hidden: Tensor, table: Tensor) -> Tensor:

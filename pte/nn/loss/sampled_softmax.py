@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pte.nn.loss.base import InnerProduct, logits, require_negatives, rows, softmax_loss
-from pte.nn.loss.negative import Met, draw
+from pte.nn.loss.negative import Exclusion, draw
 from pte.schema import require
 
 
@@ -39,12 +39,12 @@ class SampledSoftmax(InnerProduct):
         require(self.uniform is None or 0 < self.uniform <= 1, "backbone.loss.uniform", self.uniform, share)
 
     def __call__(
-        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, met: Met | None = None,
+        self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         sparse: bool = False, generator: torch.Generator | None = None,
     ) -> Tensor:  # fmt: skip
-        met = met or Met.targets(target)
-        drawn = draw(met, target, self.negatives, len(table) - 1, self.uniform, generator)
-        positive, negative = logits(hidden, *rows(table, target, drawn.item, sparse=sparse))
+        exclusion = exclusion or Exclusion.targets(target)
+        negatives = draw(exclusion, target, self.negatives, len(table) - 1, self.uniform, generator)
+        positive, negative = logits(hidden, *rows(table, target, negatives.item, sparse=sparse))
         if self.log_q:
-            negative = negative - (self.negatives * drawn.q).log()
-        return softmax_loss(positive, negative.masked_fill(drawn.void, -math.inf)).sum() / total
+            negative = negative - (self.negatives * negatives.q).log()
+        return softmax_loss(positive, negative.masked_fill(negatives.void, -math.inf)).sum() / total

@@ -15,7 +15,7 @@ from pte.nn.loss.bce import BinaryCrossEntropy
 from pte.nn.loss.cross_entropy import CrossEntropy
 from pte.nn.loss.gbce import GBCE
 from pte.nn.loss.infonce import InfoNCE
-from pte.nn.loss.negative import Met, batch_negatives, negatives
+from pte.nn.loss.negative import Exclusion, batch_negatives, negatives
 from pte.nn.loss.sampled_softmax import SampledSoftmax
 from pte.paths import CONF_DIR
 from pte.schema import InputError
@@ -76,7 +76,7 @@ def test_beta_by_hand_and_at_its_ends():
 def test_gbce_equals_the_published_transform_in_float64(problem):
     hidden, table, target = problem
     loss = GBCE(negatives=3, calibration=0.75)
-    drawn = negatives(Met.targets(target), 3, N, torch.Generator().manual_seed(0))
+    drawn = negatives(Exclusion.targets(target), 3, N, torch.Generator().manual_seed(0))
     positive = (hidden * table[target]).sum(1).double()
     b = loss.beta(N)
     logit = -(positive.sigmoid().pow(-b) - 1).log()  # sigma(logit) = sigma(s)^beta
@@ -130,7 +130,7 @@ def test_the_corrected_sum_has_the_full_sums_mean(problem, draw, uniform):
     """E[ sum_j exp(s_j - log K Q_j) ] = sum over all items but the target, for any Q: 200,000 draws, within 4 sd."""
     hidden, table, target = problem
     drawn, q = batch_negatives(target, 200_000, N, uniform, draw)
-    term = ((hidden @ table[drawn].T) - q.log()).exp().masked_fill(Met.targets(target).contains(drawn), 0)
+    term = ((hidden @ table[drawn].T) - q.log()).exp().masked_fill(Exclusion.targets(target).contains(drawn), 0)
     full = (hidden @ table[1:].T).exp()
     expected = full.sum(1) - full.gather(1, target[:, None] - 1)[:, 0]
     error = (term.mean(1) - expected) / (term.std(1) / drawn.numel() ** 0.5)
@@ -153,8 +153,8 @@ def test_many_negatives_approach_full_cross_entropy_if_corrected(problem, unifor
 
 def test_a_user_who_met_everything_leaves_only_the_target():
     hidden, table, target = torch.tensor([[1.0]]), torch.tensor([[0.0], [2.0], [-1.0]]), torch.tensor([1])
-    met = Met.histories(torch.tensor([[2]]), torch.tensor([[1]]), torch.tensor([[1]]))
-    loss = BinaryCrossEntropy(3)(hidden, table, target, total=1.0, met=met)
+    exclusion = Exclusion.histories(torch.tensor([[2]]), torch.tensor([[1]]), torch.tensor([[1]]))
+    loss = BinaryCrossEntropy(3)(hidden, table, target, total=1.0, exclusion=exclusion)
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-2)) / 4, abs=1e-6)
 
 
@@ -162,7 +162,7 @@ def test_low_temperature_of_info_nce_sees_only_the_hardest_negative(problem):
     hidden, table, target = problem
     drawn, _ = batch_negatives(target, 3, N, 1.0, torch.Generator().manual_seed(2))
     cosine = InfoNCE(negatives=3, temperature=1.0).score(hidden, table)
-    hardest = cosine[:, drawn - 1].masked_fill(Met.targets(target).contains(drawn), -math.inf).amax(1)
+    hardest = cosine[:, drawn - 1].masked_fill(Exclusion.targets(target).contains(drawn), -math.inf).amax(1)
     margin = (hardest - cosine.gather(1, target[:, None] - 1)[:, 0]).clamp(min=0)
     tau = 1e-3
     loss = InfoNCE(negatives=3, temperature=tau)(
