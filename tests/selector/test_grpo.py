@@ -5,7 +5,7 @@ import torch
 from helper.selector import candidates
 
 from pte.schema import InputError
-from pte.selector.grpo import GRPO, Policy, all_logits, features
+from pte.selector.grpo import GRPO, Objective, Policy, all_logits, features
 
 
 def test_an_untrained_policy_is_uniform():
@@ -58,3 +58,9 @@ def test_without_any_known_reward_nothing_is_trained():
 def test_impossible_knobs_are_refused(knobs):
     with pytest.raises(InputError):
         GRPO(**knobs)
+
+
+@pytest.mark.parametrize("knobs", [{"clip": [0.2]}, {"clip": [1.0, 0.2]}, {"kl": -1}, {"entropy": -0.1}])
+def test_an_impossible_objective_is_refused(knobs):
+    with pytest.raises(InputError, match=r"selector\.objective"):
+        Objective(**knobs)

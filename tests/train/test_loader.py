@@ -161,7 +161,7 @@ def test_an_empty_history_is_refused(twelve):
         EvaluationLoader(twelve, cases, row_length=4)
 
 
-def test_a_question_goes_with_its_parts_of_scores(data):
+def test_a_batch_goes_with_its_parts_of_scores(data):
     interactions, split = data
     (batch,) = EvaluationLoader(interactions, split.test, row_length=9)
     scores = torch.randn(len(batch.case), 5)

@@ -123,29 +123,37 @@ def _composed(name: str, words: list[str]) -> Any:
         typed = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
         if hint := renamed.moved(knob):
             raise InputError(f"{typed}: {hint}{typed.partition('=')[2]}") from None
-        hint = _elsewhere(knob) or suggestion(knob, _names(name, words))
+        names = _names(name, words)
+        within = [own for own in names if "." in knob and own.startswith(f"{knob.partition('.')[0]}.")]
+        hint = suggestion(knob, within, exact=True) or _elsewhere(knob) or suggestion(knob, names)
         raise InputError(f"{typed}: there is no knob or group {knob}{hint}") from None
 
 
-def suggestion(typed: str, known: list[str], group: str = "") -> str:
-    """What is spelt alike, as a question; a knob typed without its group is found by its last part."""
+def suggestion(typed: str, known: list[str], group: str = "", exact: bool = False) -> str:
+    """What is spelt alike, as a question; a knob typed without its group is found by its last part, exact: so alone."""
     last = sorted((n for n in known if n.rpartition(".")[2] == typed), key=lambda n: n.count("."))
-    close = last[:3] or get_close_matches(typed, known, n=1, cutoff=0.6)
-    if not close:
+    close = last[:3] or ([] if exact else get_close_matches(typed, known, n=1, cutoff=0.6))
+    if not close and not exact:
         parts = {name.rpartition(".")[2]: name for name in known}
         close = [parts[part] for part in get_close_matches(typed.rpartition(".")[2], list(parts), n=1, cutoff=0.75)]
     return f"; did you mean {' or '.join(f'{group}={name}' if group else name for name in close)}?" if close else ""
 
 
 def _elsewhere(knob: str) -> str:
-    """The other options of a knob's group, or of a group nested in it, that have it."""
-    parts = knob.split(".")
-    for depth in range(len(parts) - 1, 0, -1):
-        group, own = "/".join(parts[:depth]), parts[depth]
-        files = sorted((CONF_DIR / group).glob("*.yaml"))
-        if found := [file.stem for file in files if own in (yaml.safe_load(file.read_text("utf-8")) or {})]:
-            return f"; it is a knob of {' or '.join(f'{group}={option}' for option in found)}"
-    return ""
+    """The options of a knob's group, or of a group nested in it, that have it."""
+    top, _, rest = knob.partition(".")
+    found: dict[str, list[str]] = {}
+    for file in sorted((CONF_DIR / top).rglob("*.yaml")) if rest else []:
+        group = file.parent.relative_to(CONF_DIR)
+        names = [
+            f"{'.'.join(group.parts)}.{leaf}" for leaf, _ in secret.leaves(yaml.safe_load(file.read_text("utf-8")))
+        ]
+        for name in names:
+            if name.rpartition(".")[2] == rest.rpartition(".")[2]:
+                found.setdefault(name, []).append(f"{group}={file.stem}")
+    own = {knob: found[knob]} if knob in found else found
+    told = [f"{'' if name == knob else f'{name}, '}a knob of {' or '.join(where)}" for name, where in own.items()]
+    return f"; it is {' or '.join(told)}" if told else ""
 
 
 def _names(name: str, words: list[str]) -> list[str]:

@@ -10,6 +10,11 @@ from pte.schema import InputError
 
 OPTIONS = {"backbone/loss": {"ce": "cross_entropy", "sampled": "sampled_softmax"}}  # old name -> name
 KNOBS = {"loss_knobs": "loss"}  # a part's old name -> its name
+NAMES = {  # a knob's old name -> its name
+    "representation.null_dim": "representation.null_space.dim",
+    "representation.null_share": "representation.null_space.share",
+    "representation.null_thres": "representation.null_space.threshold",
+}
 
 
 def refuse(config: Mapping[str, Any]) -> None:
@@ -38,7 +43,9 @@ def option(name: str, value: str) -> str:
 
 
 def moved(name: str) -> str:
-    """What to type for a knob below a part's old name; empty where the name is no old one."""
+    """What to type for a knob of an old name, up to its value; empty where the name is no old one."""
+    if name in NAMES:
+        return f"type {NAMES[name]}="
     parts = name.split(".")
     for old, new in KNOBS.items():
         if old in parts:
