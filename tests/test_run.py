@@ -241,7 +241,7 @@ def test_a_users_own_options_come_from_config_dir(finished):
 @pytest.mark.parametrize(
     "word",
     ["profiler.base_url=http://user:pw-hidden@host/v1", "logger.wandb.base_url='https://u:pw-hidden@host'",
-     "+profiler.base_url=https://pw-hidden@host", "profiler.key_variable=sk-pwhidden0123456789",
+     "+profiler.base_url=https://pw-hidden@host", "profiler.server.key_variable=sk-pwhidden0123456789",
      "dataset.licence=https://token:pw-hidden@host/x", "profiler.base_url=https://host/v1?api_key=pw-hidden",
      "dataset.licence=https://host/x?a=1&access_token=pw-hidden"],
 )  # fmt: skip

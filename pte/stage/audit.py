@@ -34,8 +34,7 @@ NAME = "audit"
 VERSION = 2  # 2: texts written elsewhere have a verdict of their own
 READS = ("profiler",)
 IDLE = (
-    "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
-    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share", "profiler.file",
+    "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "profiles")

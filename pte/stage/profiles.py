@@ -20,8 +20,7 @@ NAME = "profiles"
 VERSION = 4  # 4: neighbours' profiles from the first round on, whole; 3: cut answers end at a whole sentence
 READS = ("profiler",)
 IDLE = (  # a file is known by its content
-    "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
-    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share", "profiler.file",
+    "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without",
 )  # fmt: skip
 PARENTS = ("interactions", "split")

@@ -23,8 +23,7 @@ NAME = "refit"
 VERSION = 1
 READS = ("profiler", "encoder")
 IDLE = (  # a file is known by its content
-    "profiler.batch_size", "profiler.device", "profiler.parallel", "profiler.key_variable",
-    "profiler.timeout_seconds", "profiler.budget_tokens", "profiler.failure_share", "profiler.file",
+    "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without",
     "encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file",
 )  # fmt: skip

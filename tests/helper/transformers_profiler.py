@@ -5,7 +5,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from pte.profiler.decode import Decoding
+from pte.profiler.engine.decode import Decoding
 from pte.profiler.prompt import Evidence
 from pte.profiler.transformers import TransformersProfiler
 

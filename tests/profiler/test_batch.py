@@ -11,6 +11,7 @@ from pte.profiler.base import Ask, Request
 from pte.profiler.batch import BatchProfiler
 from pte.profiler.engine import batch_file
 from pte.profiler.engine.batch_file import BatchEngine
+from pte.profiler.engine.chat import Sampling
 from pte.profiler.prompt import Evidence, Prompt
 from pte.schema import InputError, visible_view
 
@@ -148,8 +149,8 @@ def test_many_failures_end_the_run_and_name_the_field(tmp_path):
 
 def loop(place, **knobs):
     values = {"model": "m", "folder": str(place), "num_candidates": 2, "rounds": 2, "item_forms": ["what", "who"],
-              "user_forms": ["taste", "likes"], "evidence": Evidence(), "temperatures": [0.7], "top_p": 0.9,
-              "max_new_tokens": 30}  # fmt: skip
+              "user_forms": ["taste", "likes"], "evidence": Evidence(),
+              "decoding": Sampling([0.7], top_p=0.9, max_new_tokens=30)}  # fmt: skip
     return BatchProfiler(**values | knobs)
 
 

@@ -8,8 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pte.artifact import RecordLog
-from pte.profiler import openai
-from pte.profiler.engine.chat import read_answer
+from pte.profiler.engine import openai
+from pte.profiler.engine.chat import Sampling, read_answer
+from pte.profiler.engine.openai import Server
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
 from pte.profiler.text.account import facts
@@ -75,19 +76,16 @@ def profiler(server, **changes) -> OpenAIProfiler:
     values = {
         "model": "stub",
         "base_url": f"http://127.0.0.1:{server.server_port}/v1",
-        "key_variable": "PTE_TEST_KEY",
         "num_candidates": 2,
         "rounds": 2,
         "item_forms": ["what", "who"],
         "user_forms": ["taste", "likes"],
         "evidence": Evidence(),
-        "temperatures": [0.7],
-        "top_p": 0.9,
-        "max_new_tokens": 30,
-        "parallel": 3,
-        "timeout_seconds": 5.0,
+        "decoding": Sampling([0.7], top_p=0.9, max_new_tokens=30),
     }
-    return OpenAIProfiler(**values | changes)
+    asked = {"key_variable": "PTE_TEST_KEY", "parallel": 3, "timeout_seconds": 5.0}
+    asked |= {name: changes.pop(name) for name in ("key_variable", "parallel", "budget_tokens") if name in changes}
+    return OpenAIProfiler(**values | changes, server=Server(**asked))
 
 
 def test_answers_become_profiles(server, view, tmp_path):

@@ -14,10 +14,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from pte.profiler import openai
 from pte.profiler.base import Ask, Request
-from pte.profiler.engine.chat import retry_after
-from pte.profiler.openai import OpenAIEngine
+from pte.profiler.engine import openai
+from pte.profiler.engine.chat import Sampling, retry_after
+from pte.profiler.engine.openai import OpenAIEngine
 from pte.profiler.prompt import Prompt
 from pte.schema import InputError
 
@@ -79,7 +79,10 @@ def server(monkeypatch):
 
 def engine(server, parallel=1, timeout=5.0) -> OpenAIEngine:
     return OpenAIEngine(
-        "stub", f"http://127.0.0.1:{server.server_port}/v1", "PTE_TEST_KEY", {"max_tokens": 9}, parallel, timeout
+        "stub",
+        f"http://127.0.0.1:{server.server_port}/v1",
+        Sampling([0.7], top_p=1.0, max_new_tokens=9),
+        openai.Server(key_variable="PTE_TEST_KEY", parallel=parallel, timeout_seconds=timeout),
     )
 
 
@@ -153,7 +156,7 @@ def test_a_share_of_failures_ends_the_run(server, every, whole):
     server.fault, server.faulty = refuses_one, set(range(every - 1, 99, every))
     results: list = []
     if not whole:
-        with pytest.raises(InputError, match=r"10 of 20 requests .* profiler\.failure_share=0\.1.*too odd"):
+        with pytest.raises(InputError, match=r"10 of 20 requests .* profiler\.server\.failure_share=0\.1.*too odd"):
             _each(engine(server), 40, results)
         assert len(results) == openai.FEW
         return

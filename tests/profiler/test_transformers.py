@@ -7,8 +7,8 @@ from helper.transformers_profiler import changed_decoding, folder, make_tokenize
 
 from pte.artifact import RecordLog
 from pte.profiler.base import Ask
+from pte.profiler.engine.transformers import uniforms
 from pte.profiler.prompt import Prompt
-from pte.profiler.transformers import uniforms
 from pte.schema import InputError, visible_view
 
 

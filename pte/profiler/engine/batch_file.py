@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pte.artifact import digest
-from pte.profiler.base import Ask, Completion, Rate, Request, Result
+from pte.profiler.base import Completion, Request, Result
+from pte.profiler.engine.arrival import Arrivals
 from pte.profiler.engine.chat import FILTERED, body, read_answer, refused_field
 from pte.schema import InputError
 
@@ -25,7 +26,7 @@ NEVER = {400, 413, 422}  # of this prompt: asking again would not help
 FEW = 20  # answers before a share of failures means anything
 
 
-class BatchEngine:
+class BatchEngine(Arrivals):
     """A model that is asked by files."""
 
     def __init__(
@@ -36,19 +37,6 @@ class BatchEngine:
 
     def identity(self) -> Mapping[str, Any]:
         return {"model": {"served": self.model, "host": "batch"}, "decoding": dict(self.decoding)}
-
-    def batches(self, asks: Sequence[Ask]) -> list[list[int]]:
-        """All at once: files are cut by their own limits."""
-        return [list(range(len(asks)))]
-
-    def rate(self, asks: Sequence[Ask]) -> Rate | None:
-        """A service says within how many hours it answers, not when."""
-        return None
-
-    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
-        """All answers, in order; InputError where some are missing."""
-        found = {r.key: r.completion for r in self.generate([Request(k, a) for k, a in zip(keys, asks, strict=True)])}
-        return [found[key] for key in keys]
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
         """What the result files hold; then, where something is missing, its request files and InputError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,6 +13,7 @@ import httpx
 
 from pte.profiler.base import Ask, Completion
 from pte.profiler.prompt import JSON_LEAD, Prompt
+from pte.schema import InputError
 
 SCHEMA = {
     "type": "object",
@@ -31,6 +32,28 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 OPTIONAL = ("max_tokens", "seed", "response_format", "top_p", "temperature")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a served model draws; but for the temperatures, part of a generation's key."""
+
+    temperatures: Sequence[float]
+    top_p: float
+    max_new_tokens: int
+
+    def __post_init__(self) -> None:
+        if not self.temperatures or min(self.temperatures) < 0:
+            raise InputError(f"profiler.decoding.temperatures={list(self.temperatures)}: at least one, none below 0")
+        if not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
+            raise InputError(
+                f"profiler.decoding: top_p={self.top_p} must be in (0, 1],"
+                f" max_new_tokens={self.max_new_tokens} at least 1"
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """As a request says it."""
+        return {"top_p": self.top_p, "max_tokens": self.max_new_tokens}
 
 
 def message_text(prompt: Prompt) -> str:

@@ -15,7 +15,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from pte.profiler.decode import (
+from pte.profiler.engine.decode import (
     Decoding,
     ReservedLayer,
     Rows,

@@ -1,0 +1,178 @@
+"""Any server that speaks the OpenAI chat protocol (vLLM, SGLang, a cloud), asked one request a completion.
+
+At most `parallel` requests at a time over reused connections, each result handed on as it arrives. The key comes from
+an environment variable alone and is never written anywhere. Such a server cannot continue a begun answer, so the lead
+is asked for in words; fields a server refuses are left out from then on, so texts are kept stable by the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from pte.profiler.base import Completion, Request, Result
+from pte.profiler.engine.arrival import Arrivals
+from pte.profiler.engine.chat import FILTERED, Sampling, body, outcome, read_answer, refused_field, retry_after
+from pte.profiler.engine.secret import LOCAL, check_url, check_variable, mask, read_key
+from pte.schema import InputError
+
+LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # worth another try
+TRIES = 6
+LONGEST_WAIT = 600.0  # seconds; a server that asks for more has no place in a run
+FEW = 20  # results before a share of failures means anything
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # else one line a request
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a server is asked; none of it decides what an answer says."""
+
+    key_variable: str = "OPENAI_API_KEY"  # the environment variable that holds the key
+    parallel: int = 16  # requests at a time
+    timeout_seconds: float = 120.0
+    budget_tokens: int | None = None  # prompt and new tokens of a run
+    failure_share: float = 0.1  # of the results; more ends the run
+
+    def __post_init__(self) -> None:
+        check_variable(self.key_variable)
+        if self.parallel < 1:
+            raise InputError(f"profiler.server.parallel={self.parallel} must be at least 1")
+        if not 0 <= self.failure_share <= 1:
+            raise InputError(f"profiler.server.failure_share={self.failure_share}: give a share, 0 to 1")
+
+
+class OpenAIEngine(Arrivals):
+    """One request a completion."""
+
+    def __init__(self, model: str, base_url: str, decoding: Sampling, server: Server, *, seed: int = 0) -> None:
+        parts = check_url(base_url)
+        self.model, self.url, self.host = model, base_url.rstrip("/") + "/chat/completions", parts.netloc
+        self.decoding, self.server = decoding.identity(), server
+        self.seed = seed  # of all draws
+        self.tokens, self.without = 0, frozenset[str]()  # tokens used; fields the server refuses
+        self._local = parts.hostname in LOCAL
+        self._open = parts.scheme == "http" and not self._local
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"model": {"served": self.model, "host": self.host}, "decoding": self.decoding, "seed": self.seed}
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
+        """Every result as it arrives; InputError once the server cannot help, too many fail or the budget is spent."""
+        key = read_key(self.server.key_variable)
+        if key and self._open:
+            raise InputError(
+                f"{self.url} is plain http: ${self.server.key_variable} would travel in the open. Use https"
+            )
+        waiting, running, done, failures = iter(requests), set[asyncio.Task[Result]](), 0, 0
+        with asyncio.Runner() as runner:
+            client = self._client(key)
+            try:
+                while True:
+                    while (
+                        len(running) < self.server.parallel and not self._spent() and (request := next(waiting, None))
+                    ):
+                        running.add(runner.get_loop().create_task(self._one(client, request, key)))
+                    if not running:
+                        break
+                    finished, running = runner.run(_first_of(running))
+                    results, fault = _sort(finished)
+                    for result in results:
+                        self.tokens += result.completion.tokens + result.completion.prompt_tokens
+                        done, failures = done + 1, failures + (result.completion.finish == "error")
+                        yield result
+                    if fault:
+                        raise fault
+                    if done >= FEW and failures > self.server.failure_share * done:
+                        raise InputError(self._too_many(failures, done, results))
+                if done < len(requests):
+                    raise InputError(
+                        f"profiler.server.budget_tokens={self.server.budget_tokens:,} is spent ({self.tokens:,}"
+                        f" tokens): {done:,} of {len(requests):,} answers are recorded and are not paid for again;"
+                        " type a larger budget to go on"
+                    )
+            finally:
+                for task in running:
+                    task.cancel()
+                runner.run(client.aclose())
+
+    def _client(self, key: str) -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx.Limits(max_connections=self.server.parallel, max_keepalive_connections=self.server.parallel)
+        return httpx.AsyncClient(
+            headers=headers, timeout=self.server.timeout_seconds, limits=limits, trust_env=not self._local
+        )
+
+    def _spent(self) -> bool:
+        return self.server.budget_tokens is not None and self.tokens >= self.server.budget_tokens
+
+    def _too_many(self, failures: int, done: int, results: Sequence[Result]) -> str:
+        detail = next((r.completion.detail for r in results if r.completion.finish == "error"), "see the log")
+        return (
+            f"{failures:,} of {done:,} requests to {self.url} failed, more than profiler.server.failure_share="
+            f"{self.server.failure_share}; the last: {detail}"
+        )
+
+    async def _one(self, client: httpx.AsyncClient, request: Request, key: str) -> Result:
+        """One answer; what passes with time is tried again, a little later each time."""
+        reason, attempt = "", 0
+        while attempt < TRIES:
+            sent = body(self.model, request.ask, request.key, self.decoding, self.without)
+            wait = min(2.0**attempt / 2, 30.0) * random.uniform(0.5, 1.0)
+            attempt += 1
+            try:
+                answer = await client.post(self.url, json=sent)
+                code, words, value = outcome(answer)
+            except (httpx.TransportError, ValueError) as error:
+                code, words, value, answer = 503, f"{type(error).__name__}: {error}", None, None
+            if code == 200:
+                found = read_answer(value)
+                if found is None:
+                    raise InputError(f"{self.url} answered without choices[0].message: is it a chat server?")
+                return Result(request.key, found.completion)
+            reason = mask(f"HTTP {code}: {words}" if answer is not None else words, key)[:300]
+            if code in (400, 422) and (field := refused_field(value, sent)):
+                self.without |= {field}
+                attempt -= 1
+                continue
+            if code not in LATER:
+                return self._failure(request, code, words, reason)
+            if answer is not None and (asked := retry_after(answer)) is not None:
+                if asked > LONGEST_WAIT:
+                    break
+                wait = asked + random.uniform(0.0, 0.1) * asked
+            if attempt < TRIES:
+                await asyncio.sleep(wait)
+        raise InputError(
+            f"{self.url} gave no answer in {attempt} tries ({reason}). What was answered is recorded;"
+            " start the server or wait, then type the same command again"
+        )
+
+    def _failure(self, request: Request, code: int, words: str, reason: str) -> Result:
+        """A failure of this prompt alone; InputError where no prompt can succeed."""
+        if code in (400, 413, 422):
+            finish = "content_filter" if FILTERED.search(words) else "error"
+            return Result(request.key, Completion("", 0, finish, 0, reason))
+        hint = {
+            401: f"The key was not accepted: set the environment variable {self.server.key_variable}",
+            402: "The account has no credit left",
+            403: f"The key in ${self.server.key_variable} may not use profiler.model={self.model}",
+            404: f"Check profiler.base_url, and that the server knows profiler.model={self.model}",
+        }.get(code, "The server redirects: type the final address" if code < 400 else "The server refuses requests")
+        raise InputError(f"{self.url} answered {reason}. {hint}")
+
+
+async def _first_of(tasks: set[asyncio.Task[Result]]) -> tuple[set[asyncio.Task[Result]], set[asyncio.Task[Result]]]:
+    return await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _sort(finished: set[asyncio.Task[Result]]) -> tuple[list[Result], BaseException | None]:
+    """Results of finished tasks, and the first fault among them: good answers beside a fault are not lost."""
+    faults = [fault for task in finished if (fault := task.exception())]
+    return [task.result() for task in finished if not task.exception()], (faults[0] if faults else None)

@@ -1,0 +1,147 @@
+"""Batches, tokens and draws of a causal language model that Hugging Face transformers loads.
+
+The K candidates of one entity share instruction and data: these are prefilled once and the cache expanded (decode.py).
+Draws are seeded by each generation's key, so a text depends neither on its batch's company nor on a global seed; what
+arithmetic in low precision rounds differently from machine to machine is kept stable by the log, not by the seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from pte.profiler.base import CUT, Ask, Completion, Rate
+from pte.profiler.engine.causal import Causal, model_identity
+from pte.profiler.engine.decode import Decoding, Rows, continue_rows
+from pte.profiler.prompt import JSON_LEAD, Prompt
+from pte.schema import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TransformersEngine:
+    """Batches, tokens, draws."""
+
+    def __init__(self, causal: Causal, decoding: Decoding, batch_size: int, *, seed: int = 0) -> None:
+        if batch_size < 1:
+            raise InputError(f"profiler.batch_size={batch_size} must be at least 1")
+        self.causal, self.decoding, self.batch_size = causal, decoding, batch_size
+        self.seed = seed  # of all draws
+
+    @cached_property
+    def _identity(self) -> Mapping[str, Any]:
+        dtype = str(self.causal.dtype).removeprefix("torch.")  # as auto resolves here: it decides the completions
+        known = {"model": model_identity(self.causal), "decoding": self.decoding.identity(), "dtype": dtype}
+        return {**known, "turn": 2, "seed": self.seed}  # turn: how a prompt becomes tokens
+
+    def identity(self) -> Mapping[str, Any]:
+        return self._identity
+
+    def batches(self, asks: Sequence[Ask]) -> list[list[int]]:
+        """Questions of one stem stay together; stems by length, the longest first: what is too large fails at once."""
+        groups: dict[str, list[int]] = {}
+        for i, ask in enumerate(asks):
+            groups.setdefault(_stem(ask.prompt), []).append(i)
+        batches: list[list[int]] = [[]]
+        for stem in sorted(groups, key=lambda stem: (-len(stem), stem)):
+            group = groups[stem]
+            if batches[-1] and len(batches[-1]) + len(group) > self.batch_size:
+                batches.append([])
+            batches[-1] += group
+        return [batch[i : i + self.batch_size] for batch in batches for i in range(0, len(batch), self.batch_size)]
+
+    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
+        """Continue every prompt; R rows."""
+        steps = self.decoding.max_new_tokens
+        uniform = np.stack([uniforms(key, steps) for key in keys]) if keys else np.zeros((0, steps))
+        one_line = [ask.prompt.lead != JSON_LEAD for ask in asks]
+        new = self._continue(
+            asks,
+            torch.from_numpy(uniform).float(),
+            lambda row, token: self.causal.ends(token, one_line=one_line[row]),
+        )
+        ended = [self.causal.ends(t[-1], one_line=line) for t, line in zip(new, one_line, strict=True)]
+        return [
+            Completion(self.causal.text(tokens), len(tokens), "stop" if whole else CUT)
+            for tokens, whole in zip(new, ended, strict=True)
+        ]
+
+    def rate(self, asks: Sequence[Ask]) -> Rate | None:
+        """Seconds of one batch's prompts and of some steps after them; a small batch before lets kernels be chosen."""
+        asks = list(asks)[: self.batch_size]
+        lengths = {_stem(ask.prompt): len(self._tokens(ask.prompt)[0]) for ask in asks}
+        marks: list[float] = []
+
+        def mark(row: int, token: int) -> bool:
+            if row == 0:
+                marks.append(time.perf_counter())
+            return False
+
+        self._continue(asks[:4], torch.full((4, 2), 0.5)[: len(asks)], lambda row, token: False)
+        began = time.perf_counter()
+        self._continue(asks, torch.full((len(asks), 5), 0.5), mark)
+        steps = self.decoding.max_new_tokens
+        return Rate(
+            prompt_tokens=float(np.mean(list(lengths.values()))),
+            new_tokens=steps,
+            prompt_seconds=(marks[0] - began) / len(lengths),
+            completion_seconds=(marks[-1] - marks[0]) / (len(marks) - 1) / len(asks) * steps,
+        )
+
+    def _continue(self, asks: Sequence[Ask], uniform: Tensor, stops: Callable[[int, int], bool]) -> list[list[int]]:
+        """New tokens of each row, uniform: (R, steps)."""
+        stems: dict[str, int] = {}
+        stem_tokens, leads, row_stem = [], [], []
+        for ask in asks:
+            stem = _stem(ask.prompt)
+            if stem not in stems:
+                stems[stem] = len(stems)
+                stem_tokens.append(self._tokens(ask.prompt)[0])
+            row_stem.append(stems[stem])
+            leads.append(self._tokens(ask.prompt)[1])
+        rows = Rows(
+            stems=stem_tokens,
+            row_stem=torch.tensor(row_stem),
+            leads=leads,
+            temperature=torch.tensor([ask.temperature for ask in asks]),
+            uniform=uniform,
+        )
+        return continue_rows(
+            self.causal.model,
+            rows,
+            stops=stops,
+            pad=self.causal.pad,
+            decoding=self.decoding,
+        )
+
+    def _tokens(self, prompt: Prompt) -> tuple[list[int], list[int]]:
+        """Tokens of stem and lead; data lines are dropped from their end where the context is too short."""
+        room = self.causal.context - self.decoding.max_new_tokens
+        lines = prompt.data.split("\n")
+        while True:
+            stem, lead = self.causal.tokens(f"{prompt.instruction}\n\n" + "\n".join(lines), prompt.lead)
+            if len(stem) + len(lead) <= room:
+                return stem, lead
+            if not lines:
+                raise InputError(
+                    f"profiler.model={self.causal.model_name}: its context of {self.causal.context} tokens cannot hold"
+                    f" the instruction and {self.decoding.max_new_tokens} new tokens;"
+                    " lower profiler.decoding.max_new_tokens"
+                )
+            lines.pop()
+
+
+def uniforms(key: str, steps: int) -> np.ndarray:
+    """(steps,) numbers in [0, 1) of a generation, from its key alone (a counter-based generator)."""
+    return np.random.Generator(np.random.Philox(key=int(key[:32], 16))).random(steps)
+
+
+def _stem(prompt: Prompt) -> str:
+    """What the prompts of one entity share."""
+    return f"{prompt.instruction}\n\n{prompt.data}"

@@ -1,0 +1,46 @@
+"""What profilers by a language model share: the closed loop, played against an engine behind its log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from pte.profiler.base import Engine, Generator, Log
+from pte.profiler.engine.record import Recorded
+from pte.profiler.loop import Loop, Stored, play, workload
+from pte.profiler.prompt import Evidence
+from pte.schema import Generation, Profiles, View
+
+
+class LoopKnobs(TypedDict):
+    """Keywords that every such profiler takes and hands on to its `Loop`, the temperatures apart."""
+
+    num_candidates: int
+    rounds: int
+    item_forms: Sequence[str]
+    user_forms: Sequence[str]
+    evidence: Evidence
+
+
+class LanguageModelProfiler:
+    """K candidates from whatever stands behind the engine; `noun` is what log lines call it.
+
+    Where `generator` is given, results come from it one by one, and are logged `together` at a time.
+    """
+
+    def __init__(
+        self, engine: Engine, loop: Loop, *, noun: str, generator: Generator | None = None, together: int = 1
+    ) -> None:
+        self.engine, self.loop, self.noun = engine, loop, noun
+        self.generator, self.together = generator, together
+        self.num_candidates = loop.num_candidates
+
+    def profile(self, view: View, *, log: Log) -> Profiles:
+        """Play the loop; every generation goes to the log as it arrives."""
+        answer = Recorded(self.engine, log, workload(self.loop, view), noun=self.noun)
+        answer.generator, answer.together = self.generator, self.together
+        return play(self.loop, view, answer)
+
+    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
+        """Play the loop on stored completions."""
+        return self.loop.run(view, Stored(stored))
