@@ -22,6 +22,7 @@ from pte.paths import RUN_KEYS
 from pte.schema.error import InputError
 
 MANIFEST = "manifest.json"
+RUNS = "runs.txt"  # in a store: the run folders that were given its keys, a line each
 logger = logging.getLogger(__name__)
 
 
@@ -76,6 +77,34 @@ class Store:
         """Whether something (complete or not) lies in the artefact's place."""
         return self.path(kind, key).exists()
 
+    def scratch(self, kind: str, key: str) -> Path:
+        """A new name beside the artefact's place, which says whose it is and which process fills it."""
+        final = self.path(kind, key)
+        return final.parent / f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+
+    @contextmanager
+    def planning(self, *, alone: bool = False) -> Iterator[None]:
+        """While keys are looked up and named by a run; `alone` while artefacts that no run names are deleted."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def register(self, run: Path) -> None:
+        """Note that a run folder names artefacts of this store."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        if run.resolve() not in self.runs():
+            with (self.root / RUNS).open("a", encoding="utf-8") as file:
+                file.write(f"{run.resolve()}\n")
+
+    def runs(self) -> list[Path]:
+        """The run folders that were registered, whether they are still there or not."""
+        file = self.root / RUNS
+        return [Path(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
     @contextmanager
     def publish(self, kind: str, key: str, facts: Mapping[str, Any]) -> Iterator[Path]:
         """A scratch folder to fill; on leaving it becomes the artefact, on an exception it vanishes.
@@ -84,7 +113,7 @@ class Store:
         """
         final = self.path(kind, key)
         final.parent.mkdir(parents=True, exist_ok=True)
-        scratch = final.parent / f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+        scratch = self.scratch(kind, key)
         scratch.mkdir()
         try:
             yield scratch
@@ -102,6 +131,21 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+def held(work: Path) -> bool:
+    """Whether a process holds the lock of a work folder."""
+    try:
+        descriptor = os.open(work, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """The manifest of an artefact folder, or None where there is none or it is unreadable."""
     try:
@@ -117,8 +161,8 @@ class Stored:
     def __init__(self, run: Path) -> None:
         file = run / RUN_KEYS
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            self.run, self.store, self.keys = run, Store(Path(found["store"])), dict(found["keys"])
+            record = json.loads(file.read_text(encoding="utf-8"))
+            self.run, self.store, self.keys = run, Store(Path(record["store"])), dict(record["keys"])
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(
                 f"{run}: no {RUN_KEYS} in it, so it is no run folder: give the one that a run names in its"
@@ -129,13 +173,13 @@ class Stored:
         """The folder of a stage's artefact; InputError where the run never made it, or it is gone or damaged."""
         if stage not in self.keys:
             raise InputError(f"{self.run}: this run has no {stage}: its models read no text, or it stopped before")
-        found = self.store.find(stage, self.keys[stage])
-        if found is None:
+        folder = self.store.find(stage, self.keys[stage])
+        if folder is None:
             place = self.store.path(stage, self.keys[stage])
             raise InputError(
                 f"{self.run}: its {stage} are not in the store ({place}), or damaged: run its command again"
             )
-        return found
+        return folder
 
     def paths(self, *stages: str) -> dict[str, Path]:
         """The folders of those of `stages` that the run has; InputError as `path` raises it."""
@@ -182,17 +226,17 @@ class RecordLog:
         The lock ends with its process, however that ends.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        held = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT)
+        descriptor = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT)
         try:
             try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 logger.info("waiting: another run is asking the same model, and its answers serve this one too")
-                fcntl.flock(held, fcntl.LOCK_EX)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             self._read()
             yield
         finally:
-            os.close(held)
+            os.close(descriptor)
 
     def __len__(self) -> int:
         return len(self._records)

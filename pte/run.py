@@ -1,6 +1,6 @@
 """The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
 `pte compare RUN RUN ...` tells finished runs apart, `pte show RUN user|item NAME` looks into one, `pte export
-profiles|vectors RUN` takes texts and vectors out.
+profiles|vectors RUN` takes texts and vectors out, `pte list` and `pte clean` tell what there is and what may go.
 
 Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
 """
@@ -27,9 +27,10 @@ from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
 from pte.schema import InputError
 
-READERS = {  # of finished runs
+READERS = {  # of finished runs and their store
     "leaderboard": "pte.report.leaderboard.command", "show": "pte.report.inspect.show",
     "export": "pte.report.inspect.export", "recommend": "pte.engine.recommend",
+    "list": "pte.report.store.list", "clean": "pte.report.store.clean",
 }  # fmt: skip
 _main = 0  # the process whose command line this is
 

@@ -13,10 +13,13 @@ import torch
 import yaml
 from helper.representation import NUM_ITEMS, SMALL, made, rename, vectors
 from helper.selector import candidates, refuse
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
 from torch.nn import functional as F
 
 from pte.backbone.sequence import history as reading
+from pte.engine.build import construct
 from pte.metric.rank import MISS, ranks
 from pte.metric.summary import check_invariants, summarise, values
 from pte.nn.batch import History
@@ -31,8 +34,14 @@ from pte.train.loader import EvaluationLoader, TrainingLoader
 
 LENGTH = 12
 SMALL_BACKBONE = {
-    "sasrec": {"length": LENGTH, "inner": 16, "product": "float32"},
-    "dreamrec": {"length": LENGTH, "inner": 16, "std": 1.0, "schedule": "exp", "steps": 40},
+    "sasrec": {"length": LENGTH, "inner": 16},
+    "dreamrec": {
+        "length": LENGTH,
+        "std": 1.0,
+        "encoder.inner": 16,
+        "diffusion.schedule": "exp",
+        "diffusion.steps": 40,
+    },
     "ease": {"ridge": 2.0},
     "item_knn": {"shrink": 1.0},
     "markov": {"shrink": 1.0},
@@ -74,17 +83,30 @@ TRAINED = [row for row in KNOWN if trains(row)]
 TEXT_ALONE = [row for row in KNOWN if text_alone(row)]
 
 
+@cache
+def resolved(backbone: str) -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", [f"backbone={backbone}"]), resolve=True)
+    return OmegaConf.create(config["backbone"])
+
+
+def composed(backbone: str) -> DictConfig:
+    """The backbone's knobs as a run composes them, to be changed at will."""
+    return copy.deepcopy(resolved(backbone))
+
+
 def built(row: str, text: torch.Tensor | None = None, num_items: int = NUM_ITEMS, dropout: float = 0.1):
     """The method as its config files describe it, cut down in size."""
     backbone, kind = METHODS[row]
-    config = conf(f"backbone/{backbone}")
-    (fit,) = (conf(f"backbone/fit/{part['fit']}") for part in config.pop("defaults") if "fit" in part)
+    config = composed(backbone)
+    fit = config.pop("fit")
     knobs = ({"dropout": dropout} if kind in DROPS else {}) | ({"head": fit["head"]} if kind in HEADED else {})
     representation = made(kind, vectors() if text is None else text, num_items=num_items, **knobs)
-    target = get_class(config.pop("_target_"))
-    if target.trained:
-        config |= {"dropout": dropout, "attention_dropout": dropout}
-    return target(representation=representation, num_items=num_items, **{**config, **SMALL_BACKBONE[backbone]})
+    if get_class(config["_target_"]).trained:
+        config.get("encoder", config).update(dropout=dropout, attention_dropout=dropout)
+    for name, value in SMALL_BACKBONE[backbone].items():
+        OmegaConf.update(config, name, value)
+    return construct(OmegaConf.to_container(config), "backbone", representation=representation, num_items=num_items)
 
 
 def walks(num_items: int = NUM_ITEMS, users: int = 40, shortest: int = 5, longest: int = 9):
@@ -167,13 +189,13 @@ ORDER = torch.randperm(NUM_ITEMS, generator=torch.Generator().manual_seed(5)) + 
 def draws_follow_items(monkeypatch):
     """What is drawn for an item, as unisrec's noise and rlmrec_gen's hidden items, goes with it to its new name."""
     place = (ORDER - 1).argsort()
-    noise, drawn = torch.randn_like, rlmrec_gen.drawn
+    noise, sample_rows = torch.randn_like, rlmrec_gen.sample_rows
 
     def renamed_noise(x):
         return noise(x)[ORDER - 1] if len(x) == NUM_ITEMS else noise(x)
 
     monkeypatch.setattr(torch, "randn_like", renamed_noise)
-    monkeypatch.setattr(rlmrec_gen, "drawn", lambda *given: place[drawn(*given)])
+    monkeypatch.setattr(rlmrec_gen, "drawn", lambda *given: place[sample_rows(*given)])
 
 
 @pytest.mark.parametrize("row", KNOWN)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helper.dreamrec import make as dreamrec
 
-from pte.backbone.dreamrec import DreamRec
 from pte.backbone.sasrec import SASRec
 from pte.nn.batch import History, PackedBatch, pack
 from pte.representation.id import Id
@@ -51,7 +51,6 @@ def sasrec():
     knobs = {"inner": 16, "layers": 2, "heads": 2}
     ours = SASRec(
         representation=Id(num_items=9, width=8, std=0.5), **SIZES, **knobs, dropout=0.0, attention_dropout=0.0,
-        product="float32",
     )  # fmt: skip
     return ours, with_weights_of(ours, plain.SASRec(**SIZES, width=8, **knobs, drop=0.0))
 
@@ -80,11 +79,8 @@ def test_plain_sasrec_has_our_loss_gradients_and_scores(every_place):
 
 def test_the_published_loop_without_noise_is_the_fold():
     torch.manual_seed(0)
-    ours = DreamRec(
-        representation=Id(num_items=9, width=8, std=1.0), **SIZES, inner=16, layers=1, heads=1, dropout=0.0,
-        attention_dropout=0.0, std=1.0, schedule="linear", steps=500, guidance=2.0, uncondition=0.1, depth=1,
-        sampler="exact", stride=100, cosine=False, target_gradient=True, sphere=False,
-    ).eval()  # fmt: skip
+    table = Id(num_items=9, width=8, std=1.0)
+    ours = dreamrec(table, **SIZES, heads=1, schedule="linear", steps=500).eval()
     theirs = plain.DreamRec(**SIZES, width=8, inner=16)
     theirs.time.load_state_dict(ours.denoiser.time.state_dict())
     theirs.denoise.load_state_dict(ours.denoiser.first.state_dict())

@@ -19,8 +19,12 @@ from pte.train.loader import EvaluationLoader, TrainingLoader
 
 WAYS = {  # name -> what is typed
     "full cross-entropy": [],
-    "sampled, dense gradients": ["backbone.loss=sampled"],
-    "sampled, sparse gradients": ["backbone.loss=sampled", "representation.sparse=true", "optimizer=sparse_adam"],
+    "sampled, dense gradients": ["backbone/loss=sampled_softmax"],
+    "sampled, sparse gradients": [
+        "backbone/loss=sampled_softmax",
+        "representation.sparse=true",
+        "optimizer=sparse_adam",
+    ],
 }
 USERS = 20_000
 TRAIN_SECONDS, MOST_STEPS = 8.0, 100  # CPU-seconds to measure for, after one step that makes the optimizer's state

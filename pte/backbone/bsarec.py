@@ -7,10 +7,10 @@ relates to the published filter, which reads the whole window and is trained at 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
-from pte.backbone.sequence.next_item import NextItem
+from pte.backbone.sequence.next_item import FULL_CROSS_ENTROPY, NextItem
 from pte.nn.contract import Representation
+from pte.nn.loss.base import Loss
 from pte.nn.sequence.attention import Encoder
 from pte.nn.sequence.frequency import FrequencyBlock
 
@@ -31,13 +31,11 @@ class BSARec(NextItem):
         attention_dropout: float,
         alpha: float,
         c: int,
-        **objective: Any,
+        loss: Loss = FULL_CROSS_ENTROPY,
     ) -> None:
         encoder = Encoder(
             width=representation.width, views=representation.views, inner=inner, layers=layers, heads=heads,
             length=length, dropout=dropout, attention_dropout=attention_dropout,
             block=partial(FrequencyBlock, alpha=alpha, c=c, window=length),
         )  # fmt: skip
-        super().__init__(
-            representation=representation, num_items=num_items, length=length, encoder=encoder, **objective
-        )
+        super().__init__(representation=representation, num_items=num_items, length=length, encoder=encoder, loss=loss)

@@ -9,8 +9,8 @@ vector and c the state of a causal encoder after the history:
     score    s_j = x_0 . e_j, or their cosine
 
 f is one linear layer on [x_t; c; tau(t)] ("mlp1", depth 1), for which the whole chain is one Gaussian and needs no loop
-(`sampler: exact`, the same law as DDPM's), or two layers with GELU ("mlp2", depth 2). Of one layer c is a summand: what
-tells users apart then grows by 1 + w beside the noise, so that guidance w hardly changes a ranking.
+(backbone/sampler=exact, the same law as DDPM's), or two layers with GELU ("mlp2", depth 2). Of one layer c is a
+summand: what tells users apart then grows by 1 + w beside the noise, so that guidance w hardly changes a ranking.
 
 Departures: every prefix of a history is a training case in the same pass; the encoder is SASRec's, of
 nn/sequence/attention; dropout is off at evaluation (the published code leaves it on); a time index always goes with its
@@ -24,7 +24,7 @@ llm_only's without a head, needs neither and keeps its lengths.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from einops import rearrange
@@ -32,16 +32,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.backbone.sequence import history as reading
-from pte.nn import diffusion
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Representation
+from pte.nn.diffusion import Diffusion, Fold, fold, noised, sample, sinusoid
 from pte.nn.kernel.chunked_scoring import products
-from pte.nn.loss.catalogue import inner
+from pte.nn.loss.base import inner
 from pte.nn.noise import Source, standard_normal
+from pte.nn.sampler import Sampler
 from pte.nn.sequence.attention import Encoder
 from pte.schema import InputError, require
-
-SAMPLERS = ("exact", "ddpm", "ddim")
 
 
 class Denoiser(nn.Module):
@@ -58,7 +57,7 @@ class Denoiser(nn.Module):
 
     def tau(self, steps: int, device: torch.device) -> Tensor:
         """(T, D): the code of every time, made once for all rows of a batch."""
-        return self.time(diffusion.sinusoid(torch.arange(steps, device=device), self.width))
+        return self.time(sinusoid(torch.arange(steps, device=device), self.width))
 
     def split(self) -> tuple[Tensor, Tensor, Tensor]:
         """W_x, W_c, W_tau of the first layer."""
@@ -83,60 +82,49 @@ class DreamRec(nn.Module):
         representation: Representation,
         num_items: int,
         length: int,
-        inner: int,
-        layers: int,
-        heads: int,
-        dropout: float,
-        attention_dropout: float,
-        std: float,
-        schedule: str,
-        steps: int,
-        guidance: float,
-        uncondition: float,
+        encoder: Callable[..., Encoder],
+        diffusion: Diffusion,
+        sampler: Sampler,
         depth: int,
-        sampler: str,
-        stride: int,
+        std: float,
         cosine: bool,
         target_gradient: bool,
         sphere: bool,
     ) -> None:
+        """encoder: waits for width, views and length. depth: of the denoiser. std: of positions and null at the start.
+        cosine: scores are cosines. target_gradient: the loss moves the target's vector too. sphere: vectors that train
+        keep the length sqrt(D).
+        """
         super().__init__()
-        if sampler not in SAMPLERS:
-            raise InputError(f"backbone.sampler={sampler}: take one of {', '.join(SAMPLERS)}")
-        if sampler == "exact" and depth != 1:
+        if sampler.folds and depth != 1:
             raise InputError(
-                f"backbone.depth={depth} does not go with backbone.sampler=exact: backbone.sampler=ddim does"
+                f"backbone.depth={depth} does not go with backbone/sampler=exact: backbone/sampler=ddim does"
             )
-        require(guidance >= 0, "backbone.guidance", guidance, "it pulls towards the history, so give 0 or more")
-        require(0 <= uncondition < 1, "backbone.uncondition", uncondition, "a probability, from 0 to below 1")
         require(std > 0, "backbone.std", std, "a standard deviation is above 0")
         self.representation, self.num_items, self.length = representation, num_items, length
         width = representation.width
-        self.encoder = Encoder(
-            width=width, views=representation.views, inner=inner, layers=layers, heads=heads, length=length,
-            dropout=dropout, attention_dropout=attention_dropout,
-        )  # fmt: skip
+        self.encoder = encoder(width=width, views=representation.views, length=length)
         nn.init.normal_(self.encoder.position.weight, std=std)  # on the scale of the item vectors they are added to
         self.denoiser = Denoiser(width=width, depth=depth)
         self.null = nn.Parameter(torch.randn(width) * std)
-        self.guidance, self.uncondition, self.sampler = guidance, uncondition, sampler
+        self.guidance, self.uncondition, self.folds = diffusion.guidance, diffusion.uncondition, sampler.folds
         self.cosine, self.target_gradient = cosine, target_gradient
         trains = isinstance(representation, nn.Module) and any(p.requires_grad for p in representation.parameters())
         self.sphere = sphere and trains
         if self.sphere and representation.sparse:
             raise InputError("representation.sparse=true goes with backbone.sphere=false: lengths take the whole table")
-        beta = diffusion.betas(schedule, steps)
-        self.chain = diffusion.ddim(beta, stride) if sampler == "ddim" else diffusion.ddpm(beta)
+        beta = diffusion.betas()
+        self.chain = sampler.chain(beta)
         self.register_buffer("alpha_bar", (1 - beta).cumprod(0).float(), persistent=False)
-        self._folded: tuple[list[Tensor], diffusion.Fold] | None = None
+        self._folded: tuple[list[Tensor], Fold] | None = None
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
         table = self.table()
         state = reading.states(self.encoder, self.representation, table, batch)
-        asked = batch.target > 0
+        position = batch.target > 0
         aim = table if self.target_gradient else table.detach()
-        x_0 = F.embedding(batch.target[asked], aim, sparse=self.representation.sparse)
-        loss = self.squared_error(x_0, state[asked]).sum() / (batch.total * x_0.shape[1])
+        x_0 = F.embedding(batch.target[position], aim, sparse=self.representation.sparse)
+        loss = self.squared_error(x_0, state[position]).sum() / (batch.total * x_0.shape[1])
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, state)}
 
     def table(self) -> Tensor:
@@ -147,7 +135,7 @@ class DreamRec(nn.Module):
     def squared_error(self, x_0: Tensor, c: Tensor) -> Tensor:
         """(f(x_t, c or null, t) - x_0)^2 at a random time for each of T targets; x_0, c (T, D) -> (T, D)."""
         time = torch.randint(len(self.alpha_bar), x_0.shape[:1], device=x_0.device)
-        x_t = diffusion.noised(x_0, torch.randn_like(x_0), self.alpha_bar[time, None])
+        x_t = noised(x_0, torch.randn_like(x_0), self.alpha_bar[time, None])
         free = torch.rand(len(x_0), 1, device=x_0.device) < self.uncondition
         tau = self.denoiser.tau(len(self.alpha_bar), x_0.device)
         return (self.denoiser(x_t, torch.where(free, self.null.to(c.dtype), c), tau[time]) - x_0).square()
@@ -172,7 +160,7 @@ class DreamRec(nn.Module):
     def imagine(self, c: Tensor, noise: Source = None) -> Tensor:
         """A sample of x_0 for every condition, (B, D) -> (B, D)."""
         z = standard_normal(c.shape, noise, c.device).to(c.dtype)
-        if self.sampler == "exact":
+        if self.folds:
             _, W_c, _ = self.denoiser.split()
             u = ((1 + self.guidance) * c - self.guidance * self.null) @ W_c.T
             return self.folded()(u, z)
@@ -185,9 +173,9 @@ class DreamRec(nn.Module):
             )
             return (1 + self.guidance) * with_c - self.guidance * without_c
 
-        return diffusion.sample(self.chain, denoise, z, noise)
+        return sample(self.chain, denoise, z, noise)
 
-    def folded(self) -> diffusion.Fold:
+    def folded(self) -> Fold:
         """The reverse chain as one Gaussian map, made anew when a weight of the denoiser has changed.
 
         Weights are compared by value: torch's fused optimizers change them without counting a version.
@@ -197,5 +185,5 @@ class DreamRec(nn.Module):
             W_x, _, W_tau = self.denoiser.split()
             tau = self.denoiser.tau(len(self.alpha_bar), W_x.device)[self.chain.time.to(W_x.device)]
             shift = tau @ W_tau.T + self.denoiser.first.bias
-            self._folded = ([w.clone() for w in weights], diffusion.fold(self.chain, W_x, shift))
+            self._folded = ([w.clone() for w in weights], fold(self.chain, W_x, shift))
         return self._folded[1]

@@ -11,10 +11,11 @@ cosines of each item's `neighbors` nearest texts: through X an item that nobody 
 before those like it.
 
 Gates of an expert e, g_e(h) = a_e + b_e log(length of h), are a conditional logit's weights (nn/statistic/logit): they
-maximise the likelihood of training rows that neither the reader nor the counts have seen (protocol/withhold; "Stacked
-generalization", Wolpert, 1992) in the softmax over each expert's best unseen `candidates`. Over the whole catalogue the
-likelihood is that of thousands of items that no list would show, and the gates serve these. A handful of numbers, none
-of which belongs to an item or a user; where rows are few they stay near fixed ones. Afterwards M counts all rows.
+maximise the likelihood of training rows on which neither the reader nor the counts were fitted (protocol/withhold;
+"Stacked generalization", Wolpert, 1992) in the softmax over each expert's best unseen `candidates`. Over the whole
+catalogue the likelihood is that of thousands of items that no list would show, and the gates serve these. A handful of
+numbers, none of which belongs to an item or a user; where rows are few they stay near fixed ones. Afterwards M counts
+all rows.
 
 `experts: [reader, likeness]` counts nothing, and with a reader of text alone nothing belongs to one item: that is the
 claim "text only". Without the reader nothing is trained but the gates.
@@ -45,8 +46,8 @@ from pte.schema import InputError
 EXPERTS = ("reader", "likeness", "memory", "carried")
 # Where few rows are left to fit on, the gates stay near these; ours: constants that did best on Toys' validation users.
 PRIOR = {"reader": 1.0, "likeness": 6.0, "memory": 6.0, "carried": 0.0}
-PRIOR_WEIGHT = 0.5  # ridge towards them, shared by all questions: a tenth of a likeness's curvature at 100 questions
-SLOPE_CHOICES = 50  # questions a gate needs before it may vary with the length of the history
+PRIOR_WEIGHT = 0.5  # ridge towards them, shared by all cases: a tenth of a likeness's curvature at 100 cases
+SLOPE_CHOICES = 50  # cases a gate needs before it may vary with the length of the history
 
 Make = Callable[..., Any]  # a part's class with its knobs, waiting for `representation` and `num_items`
 
@@ -148,18 +149,18 @@ class Fused(nn.Module):
             alike = neighbor_matrix(_ready(self.likeness, "attach").direction[1:], self.neighbors)
             self.carried = ItemMatrix((self.memory.similarity.matrix() @ alike).tocsr()).to(self.gate.device)
 
-    def fit_gates(self, questions: Iterable[tuple[History, Tensor, Tensor]]) -> dict[str, Any]:
-        """Fit the gates to questions (history, target (B,), seen (B, S)) on rows no expert has seen.
+    def fit_gates(self, batches: Iterable[tuple[History, Tensor, Tensor]]) -> dict[str, Any]:
+        """Fit the gates to batches (history, target (B,), exclusion (B, S)), whose targets no expert was fitted on.
 
-        What it returns describes the fit. A question whose target is among no expert's best candidates teaches nothing
+        What it returns describes the fit. A case whose target is among no expert's best candidates teaches nothing
         of their order, and is left out.
         """
         choices, rows = [], 0
-        for history, target, seen in questions:
+        for history, target, exclusion in batches:
             for part in torch.arange(len(target)).split(rows_a_part(self.num_items, target.device)):
                 rows += len(part)
                 some = History(history.item[part], history.length[part])
-                choices.append(self._choices(some, target[part], seen[part]))
+                choices.append(self._choices(some, target[part], exclusion[part]))
         count = sum(len(choice.target) for choice in choices)
         if count == 0:
             raise InputError("backbone=fused: no training row is left to fit its gates on; take another backbone")
@@ -176,14 +177,14 @@ class Fused(nn.Module):
         return {"gates": named, "gate_rows": rows, "gate_choices": count, "gate_log_likelihood": round(value, 5)}
 
     @torch.no_grad()
-    def _choices(self, history: History, target: Tensor, seen: Tensor) -> logit.Choices:
+    def _choices(self, history: History, target: Tensor, exclusion: Tensor) -> logit.Choices:
         """The experts' scores of the best candidates of each, (experts, B, C), where the target is one of them."""
-        known = torch.zeros(len(target), self.num_items + 1, dtype=torch.bool, device=target.device)
-        known = known.scatter_(1, seen, True)[:, 1:]
-        scores = [score.masked_fill(known, -torch.inf) for score in self._experts(history, None)]
+        excluded = torch.zeros(len(target), self.num_items + 1, dtype=torch.bool, device=target.device)
+        excluded = excluded.scatter_(1, exclusion, True)[:, 1:]
+        scores = [score.masked_fill(excluded, -torch.inf) for score in self._experts(history, None)]
         best = min(self.candidates, self.num_items)
         column = torch.cat([score.topk(best, dim=1).indices for score in scores], dim=1).sort(dim=1).values
-        absent = known.gather(1, column)
+        absent = excluded.gather(1, column)
         absent[:, 1:] |= column[:, 1:] == column[:, :-1]  # several experts' candidate is one candidate
         own = (column == target[:, None] - 1) & ~absent
         row = own.any(dim=1).nonzero()[:, 0]

@@ -6,10 +6,9 @@ item table as input and output, for one-hot inputs and an output layer of its ow
 
 from __future__ import annotations
 
-from typing import Any
-
-from pte.backbone.sequence.next_item import NextItem
+from pte.backbone.sequence.next_item import FULL_CROSS_ENTROPY, NextItem
 from pte.nn.contract import Representation
+from pte.nn.loss.base import Loss
 from pte.nn.sequence.recurrent import GRUEncoder
 
 
@@ -25,11 +24,9 @@ class GRU4Rec(NextItem):
         hidden: int,
         layers: int,
         dropout: float,
-        **objective: Any,
+        loss: Loss = FULL_CROSS_ENTROPY,
     ) -> None:
         encoder = GRUEncoder(
             width=representation.width, views=representation.views, hidden=hidden, layers=layers, dropout=dropout
         )
-        super().__init__(
-            representation=representation, num_items=num_items, length=length, encoder=encoder, **objective
-        )
+        super().__init__(representation=representation, num_items=num_items, length=length, encoder=encoder, loss=loss)

@@ -8,15 +8,14 @@ GELU and a wider feed-forward part, as in BERT (see nn/sequence/attention).
 
 from __future__ import annotations
 
-from typing import Any
-
-from pte.backbone.sequence.next_item import NextItem
+from pte.backbone.sequence.next_item import FULL_CROSS_ENTROPY, NextItem
 from pte.nn.contract import Representation
+from pte.nn.loss.base import Loss
 from pte.nn.sequence.attention import Encoder
 
 
 class SASRec(NextItem):
-    """The next-item model over a causal transformer; `objective`: product, loss and loss_knobs of NextItem."""
+    """The next-item model over a causal transformer."""
 
     def __init__(
         self,
@@ -29,12 +28,10 @@ class SASRec(NextItem):
         heads: int,
         dropout: float,
         attention_dropout: float,
-        **objective: Any,
+        loss: Loss = FULL_CROSS_ENTROPY,
     ) -> None:
         encoder = Encoder(
             width=representation.width, views=representation.views, inner=inner, layers=layers, heads=heads,
             length=length, dropout=dropout, attention_dropout=attention_dropout,
         )  # fmt: skip
-        super().__init__(
-            representation=representation, num_items=num_items, length=length, encoder=encoder, **objective
-        )
+        super().__init__(representation=representation, num_items=num_items, length=length, encoder=encoder, loss=loss)

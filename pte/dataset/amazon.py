@@ -114,15 +114,15 @@ class Amazon:
 
     def read(self) -> Interactions:
         """The data set as Interactions; the card counts what this reader left out too."""
-        counted: dict[str, int] = {}
+        counts: dict[str, int] = {}
         paths = self.paths()
-        rows = self._rows(paths["reviews"], counted)
-        wanted = None if self.rules.unseen_items == "keep" else set(rows["item_id"].unique().to_list())
-        items = self._items(paths["metadata"], wanted, counted)
+        rows = self._rows(paths["reviews"], counts)
+        catalogue = None if self.rules.unseen_items == "keep" else set(rows["item_id"].unique().to_list())
+        items = self._items(paths["metadata"], catalogue, counts)
         source = Source(name=self.name, licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
-        return with_counts(build(rows, items, rules=self.rules, source=source), counted)
+        return with_counts(build(rows, items, rules=self.rules, source=source), counts)
 
-    def _rows(self, path: Path, counted: dict[str, int]) -> pl.DataFrame:
+    def _rows(self, path: Path, counts: dict[str, int]) -> pl.DataFrame:
         """The reviews, one line at a time: only user, item, time and rating of each are kept."""
         edition = self.edition
 
@@ -137,27 +137,27 @@ class Amazon:
         events = Events(self.choice, unit=edition.unit)
         for user, item, time, rating in records:
             events.append(user, item, time, rating)
-        counted["malformed review lines skipped"] = records.malformed
-        return events.table(core(self.rules, self.expect), counted)
+        counts["malformed review lines skipped"] = records.malformed
+        return events.table(core(self.rules, self.expect), counts)
 
-    def _items(self, path: Path, wanted: set[str] | None, counted: dict[str, int]) -> pl.DataFrame:
+    def _items(self, path: Path, catalogue: set[str] | None, counts: dict[str, int]) -> pl.DataFrame:
         """The metadata of the wanted items (None: of all), merged per item."""
-        skip = about(self.edition.item, wanted) if wanted is not None else None
+        skip = about(self.edition.item, catalogue) if catalogue is not None else None
         records = Records(path, self._item, max_malformed=self.max_malformed, skip=skip)
-        found: dict[str, list[str]] = {}
+        texts: dict[str, list[str]] = {}
         repeated = 0
         for item_id, fields in records:
-            if wanted is not None and item_id not in wanted:
+            if catalogue is not None and item_id not in catalogue:
                 continue
-            first = found.setdefault(item_id, fields)
+            first = texts.setdefault(item_id, fields)
             if first is not fields:
                 repeated += 1
-                found[item_id] = [a or b for a, b in zip(first, fields, strict=True)]
-        if not found:
+                texts[item_id] = [a or b for a, b in zip(first, fields, strict=True)]
+        if not texts:
             raise InputError(f"{path} describes none of the reviewed items: is it the metadata of this category?")
-        counted["malformed metadata lines skipped"] = records.malformed
-        counted["repeated metadata lines merged (first non-empty value kept)"] = repeated
-        return items_table(found, TEXTS)
+        counts["malformed metadata lines skipped"] = records.malformed
+        counts["repeated metadata lines merged (first non-empty value kept)"] = repeated
+        return items_table(texts, TEXTS)
 
     def _item(self, line: bytes) -> tuple[str, list[str]]:
         """A metadata line -> item id, and title and TEXTS as plain text."""

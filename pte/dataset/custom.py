@@ -19,7 +19,7 @@ from pte.asset import fetch
 from pte.asset.cache import checksum
 from pte.dataset.reader.delimited import Form, Table
 from pte.dataset.reader.moment import time_format, units_mixed
-from pte.dataset.reader.source import interaction_rows, item_rows, placed, read_frame, require, suffix, text
+from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, suffix, text, with_places
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
 from pte.dataset.table.column import text_columns
@@ -38,7 +38,7 @@ class Columns:
     item_key: str = "item_id"
     title: str = "title"
     text: Sequence[str] | str | None = None  # None: the columns that `column.text_columns` takes for text
-    time_format: str | None = None  # a unit or a strptime format; None: told by the values
+    time_format: str | None = None  # a unit or a strptime format; None: inferred from the values
     separator: str | None = None  # of text files; None: by the suffix
     quoting: str = "auto"  # auto | double | backslash | none
     min_rating: float | None = None  # rows rated lower are no interactions; None: every row is one
@@ -90,8 +90,8 @@ class Custom:
         for role, path in paths.items():
             if path.is_dir():
                 inside = sorted(entry.name for entry in path.iterdir() if entry.is_file())
-                such = f", such as dataset.{role}={path / inside[0]}" if inside else ""
-                raise InputError(f"dataset.{role}={path} is a folder: name the file inside it{such}")
+                example = f", such as dataset.{role}={path / inside[0]}" if inside else ""
+                raise InputError(f"dataset.{role}={path} is a folder: name the file inside it{example}")
             if not os.access(path, os.R_OK):
                 raise InputError(f"dataset.{role}={path} may not be read: its permissions forbid it")
         return paths
@@ -103,28 +103,28 @@ class Custom:
     def read(self) -> Interactions:
         """The data set as Interactions."""
         paths, columns = self.paths(), self.columns
-        events, things = (read_frame(paths[role], self.form) for role in ("interactions", "items"))
-        wanted = {"user_id": columns.user_id, "item_id": columns.item_id, **columns.order}
+        events, items = (read_frame(paths[role], self.form) for role in ("interactions", "items"))
+        required = {"user_id": columns.user_id, "item_id": columns.item_id, **columns.order}
         if columns.min_rating is not None:
-            wanted["rating"] = str(columns.rating)
-        require(events, wanted, paths["interactions"], configurable=True)
-        require(things, {"item_key": columns.item_key, "title": columns.title}, paths["items"], configurable=True)
+            required["rating"] = str(columns.rating)
+        require(events, required, paths["interactions"], configurable=True)
+        require(items, {"item_key": columns.item_key, "title": columns.title}, paths["items"], configurable=True)
         for name in columns.texts or ():
-            require(things, {"text": name}, paths["items"], configurable=True)
-        texts, omitted = text_columns(things, item_key=columns.item_key, title=columns.title, asked=columns.texts)
+            require(items, {"text": name}, paths["items"], configurable=True)
+        texts, omitted = text_columns(items, item_key=columns.item_key, title=columns.title, names=columns.texts)
         return build(
             self._rows(events),
-            placed(item_rows(things.frame, item_id=columns.item_key, title=columns.title, columns=texts), things),
+            with_places(item_rows(items.frame, item_id=columns.item_key, title=columns.title, columns=texts), items),
             rules=self.rules,
             source=Source(
                 name=self.name,
                 licence=self.licence,
                 sha256=self.fingerprint(),
                 ragged=events.ragged,
-                ragged_items=things.ragged,
+                ragged_items=items.ragged,
                 min_rating=columns.min_rating,
                 omitted=omitted,
-                notes=self._notes(events, things),
+                notes=self._notes(events, items),
             ),
         )
 
@@ -140,17 +140,17 @@ class Custom:
             time_format=time_format(columns.time_format),
         )
         if columns.min_rating is not None:
-            given = text(events.frame, str(columns.rating))
-            rating = given.cast(pl.Float64, strict=False).fill_nan(None)
+            written = text(events.frame, str(columns.rating))
+            rating = written.cast(pl.Float64, strict=False).fill_nan(None)
             why = pl.when(rows["bad"] | rating.is_not_null()).then(rows["why"])
-            words = f"no number in {columns.rating}: '" + given.fill_null("").str.slice(0, 40) + "'"
+            words = f"no number in {columns.rating}: '" + written.fill_null("").str.slice(0, 40) + "'"
             rows = rows.with_columns(why.otherwise(words).alias("why"), rating=rating)
             rows = rows.with_columns(bad=pl.col("why").is_not_null())
-        return placed(rows, events)
+        return with_places(rows, events)
 
-    def _notes(self, events: Table, things: Table) -> dict[str, int]:
+    def _notes(self, events: Table, items: Table) -> dict[str, int]:
         """What was mended while the files were read; no row is lost by it."""
-        columns, notes = self.columns, {"lines inside quoted fields": events.inner_lines + things.inner_lines}
+        columns, notes = self.columns, {"lines inside quoted fields": events.inner_lines + items.inner_lines}
         if columns.timestamp and columns.time_format is None:
             mixed = units_mixed(events.frame[columns.timestamp])
             notes["times in another unit than most, each read in its own"] = mixed

@@ -44,12 +44,12 @@ class Column:
     def append(self, value: str) -> None:
         self._rows.append(self._code.setdefault(value, len(self._code)))
 
-    def coded(self) -> Coded:
-        return Coded(list(self._code), np.array(self._rows, np.int32))
+    def codes(self) -> CodedColumn:
+        return CodedColumn(list(self._code), np.array(self._rows, np.int32))
 
 
 @dataclass(frozen=True)
-class Coded:
+class CodedColumn:
     """A text column as its distinct values and, per row, which of them."""
 
     values: list[str]
@@ -75,36 +75,36 @@ class Events:
         self._item.append(item)
         self._time.append(time)
 
-    def table(self, k: int, counted: dict[str, int]) -> pl.DataFrame:
+    def table(self, k: int, counts: dict[str, int]) -> pl.DataFrame:
         """What `table.build` takes: row, user_id, item_id, position (null), time, bad; rows in the order of ties."""
-        user, item, time = self._user.coded(), self._item.coded(), np.array(self._time, np.int64)
+        user, item, time = self._user.codes(), self._item.codes(), np.array(self._time, np.int64)
         self._user, self._item, self._time = Column(), Column(), array("q")  # the memory is needed below
-        return chosen(user, item, time, self.choice, k=k, unit=self.unit, low=self._low, counted=counted)
+        return select_rows(user, item, time, self.choice, k=k, unit=self.unit, low=self._low, counts=counts)
 
 
-def chosen(
-    user: Coded,
-    item: Coded,
+def select_rows(
+    user: CodedColumn,
+    item: CodedColumn,
     time: np.ndarray,
     choice: Choice,
     *,
     k: int,
     unit: int,
     low: int,
-    counted: dict[str, int],
+    counts: dict[str, int],
 ) -> pl.DataFrame:
     """The rows that count, ordered by time in full resolution and by `choice.ties`, as `table.build` takes them."""
     if choice.min_rating is not None:
-        counted[f"rows rated below {choice.min_rating:g} left out"] = low
+        counts[f"rows rated below {choice.min_rating:g} left out"] = low
     if len(time) == 0:
         raise InputError("no interaction is left: every row is rated below dataset.choice.min_rating, or out of range")
     rows = np.argsort(time, kind="stable") if choice.ties == "file" else _by_item(item, time)
     if choice.repeats != "keep":
         rows = without_repeats(user.code, item.code, rows, keep=choice.repeats)
-        counted[f"repeats of one user about one item left out ({choice.repeats} kept)"] = len(time) - len(rows)
+        counts[f"repeats of one user about one item left out ({choice.repeats} kept)"] = len(time) - len(rows)
     if k > 1:
         inside = k_core(user.code[rows], item.code[rows], k)
-        counted[f"rows outside the {k}-core dropped"] = int((~inside).sum())
+        counts[f"rows outside the {k}-core dropped"] = int((~inside).sum())
         rows = rows[inside]
         if len(rows) == 0:
             raise InputError(f"no interaction is left in the {k}-core: lower dataset.rules.k_core")
@@ -125,7 +125,7 @@ def core(rules: Rules, expect: Mapping[str, int] | None) -> int:
     return rules.k_core if expect is None else 1
 
 
-def _by_item(item: Coded, time: np.ndarray) -> np.ndarray:
+def _by_item(item: CodedColumn, time: np.ndarray) -> np.ndarray:
     """Rows by time, then by item id, then as in the file."""
     rank = np.empty(len(item.values), np.int64)
     rank[np.argsort(np.array(item.values, dtype=object), kind="stable")] = np.arange(len(item.values))
@@ -140,16 +140,16 @@ def without_repeats(user: np.ndarray, item: np.ndarray, rows: np.ndarray, *, kee
     return rows[np.sort(np.unique(pair, return_index=True)[1])]
 
 
-def items_table(found: Mapping[str, list[str]], texts: tuple[str, ...]) -> pl.DataFrame:
+def items_table(rows: Mapping[str, list[str]], texts: tuple[str, ...]) -> pl.DataFrame:
     """item id -> [title, *texts], as `table.build` takes it."""
-    columns = list(zip(*found.values(), strict=True))
-    table = {"item_id": list(found), **dict(zip(("title", *texts), columns, strict=True))}
+    columns = list(zip(*rows.values(), strict=True))
+    table = {"item_id": list(rows), **dict(zip(("title", *texts), columns, strict=True))}
     return pl.DataFrame(table, schema=dict.fromkeys(table, pl.String)).with_row_index("row", offset=1)
 
 
-def with_counts(made: Interactions, counted: Mapping[str, int]) -> Interactions:
+def with_counts(interactions: Interactions, counts: Mapping[str, int]) -> Interactions:
     """The counts of a reader before those of the table's rules; a rule that both applied is counted once, summed."""
-    later: Mapping[str, int] = made.card["counted"]  # type: ignore[assignment]
-    both = {name: counted.get(name, 0) + later.get(name, 0) for name in (*counted, *later)}
-    rows: int = made.card["rows_in_file"]  # type: ignore[assignment]
-    return replace(made, card={**made.card, "counted": both, "rows_in_file": rows + row_losses(counted)})
+    later: Mapping[str, int] = interactions.card["counted"]  # type: ignore[assignment]
+    both = {name: counts.get(name, 0) + later.get(name, 0) for name in (*counts, *later)}
+    rows: int = interactions.card["rows_in_file"]  # type: ignore[assignment]
+    return replace(interactions, card={**interactions.card, "counted": both, "rows_in_file": rows + row_losses(counts)})

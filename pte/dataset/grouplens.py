@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from pte.artifact import digest, file_sha256
-from pte.dataset.events import Choice, Coded, chosen, core, items_table, with_counts
+from pte.dataset.events import Choice, CodedColumn, core, items_table, select_rows, with_counts
 from pte.dataset.reader.plaintext import plain
 from pte.dataset.reader.record import locate
 from pte.dataset.rules import Rules
@@ -81,19 +81,19 @@ class GroupLens:
 
     def read(self) -> Interactions:
         """The data set as Interactions."""
-        counted: dict[str, int] = {}
+        counts: dict[str, int] = {}
         path = self.path()
-        rows = self._rows(path, counted)
+        rows = self._rows(path, counts)
         films = {"100k": _films_100k, "1m": _films_1m, "latest": _films_latest}[self.layout](path)
         tags = _tags(path, self.max_tags) if self._tagged() else {}
         items = items_table({film: [*fields, tags.get(film, "")] for film, fields in films.items()}, TEXTS)
         source = Source(name=self.name, licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
-        return with_counts(build(rows, items, rules=self.rules, source=source), counted)
+        return with_counts(build(rows, items, rules=self.rules, source=source), counts)
 
     def _tagged(self) -> bool:
         return self.layout == "latest" and self.max_tags > 0
 
-    def _rows(self, path: Path, counted: dict[str, int]) -> pl.DataFrame:
+    def _rows(self, path: Path, counts: dict[str, int]) -> pl.DataFrame:
         """The ratings: four numbers a line, read at once by columns."""
         name = NAMES[self.layout][0]
         raw = member(path, name)
@@ -120,30 +120,32 @@ class GroupLens:
         if self.choice.min_rating is not None:
             low = frame.filter(pl.col("rating") < self.choice.min_rating).height
             frame = frame.filter(pl.col("rating") >= self.choice.min_rating)
-        user, item = _coded(frame["user"]), _coded(frame["item"])
+        user, item = _codes(frame["user"]), _codes(frame["item"])
         time = frame["time"].to_numpy()
-        return chosen(user, item, time, self.choice, k=core(self.rules, self.expect), unit=1, low=low, counted=counted)
+        return select_rows(
+            user, item, time, self.choice, k=core(self.rules, self.expect), unit=1, low=low, counts=counts
+        )
 
 
 def _rating_columns(path: Path, name: str, raw: bytes) -> list[str]:
     """The header of ratings.csv in its order, GroupLens' names by ours; every other column by its own."""
-    ours = {"userId": "user", "movieId": "item", "rating": "rating", "timestamp": "time"}
+    columns = {"userId": "user", "movieId": "item", "rating": "rating", "timestamp": "time"}
     header = [field.strip().strip('"') for field in decoded(raw.split(b"\n", 1)[0]).strip().split(",")]
-    if sorted(field for field in header if field in ours) != sorted(ours):
-        raise InputError(f"{path}: {name} has the columns {header[:20]}, not each of {', '.join(ours)} once")
-    return [ours.get(field, f"{field} {number}") for number, field in enumerate(header)]
+    if sorted(field for field in header if field in columns) != sorted(columns):
+        raise InputError(f"{path}: {name} has the columns {header[:20]}, not each of {', '.join(columns)} once")
+    return [columns.get(field, f"{field} {number}") for number, field in enumerate(header)]
 
 
-def _coded(ids: pl.Series) -> Coded:
+def _codes(ids: pl.Series) -> CodedColumn:
     values, code = np.unique(ids.to_numpy(), return_inverse=True)
-    return Coded([str(value) for value in values], code.astype(np.int32))
+    return CodedColumn([str(value) for value in values], code.astype(np.int32))
 
 
 def _inside(folder: Path, name: str) -> Path:
-    found = sorted(folder.rglob(name))
-    if not found:
+    paths = sorted(folder.rglob(name))
+    if not paths:
         raise InputError(f"{folder} holds no {name}. Give the folder that GroupLens' zip unpacks to, or the zip")
-    return found[0]
+    return paths[0]
 
 
 def member(path: Path, name: str) -> bytes:
@@ -152,18 +154,18 @@ def member(path: Path, name: str) -> bytes:
         return _inside(path, name).read_bytes()
     try:
         with zipfile.ZipFile(path) as archive:
-            found = [entry for entry in archive.namelist() if entry.rsplit("/", 1)[-1] == name]
-            if not found:
+            entries = [entry for entry in archive.namelist() if entry.rsplit("/", 1)[-1] == name]
+            if not entries:
                 raise InputError(f"{path} holds no {name}: is it the right zip for this layout?")
-            return archive.read(found[0])
+            return archive.read(entries[0])
     except (zipfile.BadZipFile, EOFError) as error:
         raise InputError(f"{path} is no whole zip file ({error}). Fetch it again") from None
 
 
 def split_year(title: str) -> tuple[str, str]:
     """ "Toy Story (1995)" -> "Toy Story", "1995"; without a year ""."""
-    found = _YEAR.match(title)
-    return (found[1], found[2]) if found and found[1] else (title, "")
+    match = _YEAR.match(title)
+    return (match[1], match[2]) if match and match[1] else (title, "")
 
 
 def _film(title: str, genres: list[str]) -> list[str]:
@@ -238,4 +240,4 @@ def _tags(path: Path, max_tags: int) -> dict[str, str]:
     for row in _table(path, "tags.csv", ("movieId", "tag")):
         if tag := plain(row["tag"]).lower():
             counts.setdefault(row["movieId"], Counter())[tag] += 1
-    return {film: ", ".join(tag for tag, _ in given.most_common(max_tags)) for film, given in counts.items()}
+    return {film: ", ".join(tag for tag, _ in tags.most_common(max_tags)) for film, tags in counts.items()}

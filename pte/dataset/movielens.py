@@ -15,7 +15,7 @@ import polars as pl
 from pte.asset import fetch
 from pte.asset.cache import checksum
 from pte.dataset.reader.delimited import Form
-from pte.dataset.reader.source import interaction_rows, item_rows, placed, read_frame, require
+from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, with_places
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
 from pte.schema import InputError, Interactions
@@ -63,12 +63,12 @@ class MovieLens100K:
     def read(self) -> Interactions:
         """The data set as Interactions."""
         ratings, films = self.paths().values()
-        events, things = (read_frame(path, Form(quoting="none")) for path in (ratings, films))
+        events, items = (read_frame(path, Form(quoting="none")) for path in (ratings, films))
         columns = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
         require(events, columns, ratings)
-        require(things, {"item": "item_id:token", **{c: c for c in TEXTS}}, films)
+        require(items, {"item": "item_id:token", **{c: c for c in TEXTS}}, films)
         return build(
-            placed(
+            with_places(
                 interaction_rows(
                     events.frame,
                     user_id=columns["user"],
@@ -78,9 +78,9 @@ class MovieLens100K:
                 ),
                 events,
             ),
-            placed(
-                item_rows(film_texts(things.frame), item_id="item_id", title="title", columns=["year", "genres"]),
-                things,
+            with_places(
+                item_rows(film_texts(items.frame), item_id="item_id", title="title", columns=["year", "genres"]),
+                items,
             ),
             rules=self.rules,
             source=Source(
@@ -89,7 +89,7 @@ class MovieLens100K:
                 sha256=self.fingerprint(),
                 expect=self.expect,
                 ragged=events.ragged,
-                ragged_items=things.ragged,
+                ragged_items=items.ragged,
             ),
         )
 
@@ -97,13 +97,13 @@ class MovieLens100K:
 def film_texts(films: pl.DataFrame) -> pl.DataFrame:
     """Columns item_id, title, year, genres; the one film whose name nobody knows has none of them."""
     title, year, genres = (pl.col(name) for name in TEXTS)
-    known = title != "unkonwn"  # sic: item 267, whose genre is "unknown"
+    named = title != "unkonwn"  # sic: item 267, whose genre is "unknown"
     full = pl.when(title.str.contains(r"\(\d{4}\)$")).then(title).otherwise(_in_front(title) + " (" + year + ")")
-    when = pl.coalesce(year.str.extract(r"^(\d{4})$"), title.str.extract(r"\((\d{4})\)$"))
+    release = pl.coalesce(year.str.extract(r"^(\d{4})$"), title.str.extract(r"\((\d{4})\)$"))
     return films.select(
         pl.col("item_id:token").alias("item_id"),
-        pl.when(known).then(full).alias("title"),
-        pl.when(known).then(when).alias("year"),
+        pl.when(named).then(full).alias("title"),
+        pl.when(named).then(release).alias("year"),
         pl.when(genres != "unknown").then(genres.str.replace_all(" ", ", ")).alias("genres"),
     )
 

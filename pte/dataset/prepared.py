@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pte.artifact import file_sha256
-from pte.dataset.reader.source import interaction_rows, item_rows, placed, read_frame, require
+from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, with_places
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
 from pte.dataset.table.column import is_index
@@ -54,14 +54,14 @@ class Prepared:
     def read(self) -> Interactions:
         """The data set as Interactions."""
         paths = self.paths()
-        events, things = read_frame(paths["interactions"]), read_frame(paths["items"])
+        events, items = read_frame(paths["interactions"]), read_frame(paths["items"])
         require(events, {c: c for c in ("user_id", "item_id", "position", "timestamp")}, paths["interactions"])
-        require(things, {c: c for c in ("item_id", "title")}, paths["items"])
-        texts = [c for c in things.frame.columns if c not in NOT_TEXT and not is_index(c)]
+        require(items, {c: c for c in ("item_id", "title")}, paths["items"])
+        texts = [c for c in items.frame.columns if c not in NOT_TEXT and not is_index(c)]
         names = {c: c for c in ("user_id", "item_id", "position", "timestamp")}
         return build(
-            placed(interaction_rows(events.frame, **names), events),
-            placed(item_rows(things.frame, item_id="item_id", title="title", columns=texts), things),
+            with_places(interaction_rows(events.frame, **names), events),
+            with_places(item_rows(items.frame, item_id="item_id", title="title", columns=texts), items),
             rules=self.rules,
             source=Source(
                 name=self.name,
@@ -69,6 +69,6 @@ class Prepared:
                 sha256=self.fingerprint(),
                 expect=self.expect,
                 ragged=events.ragged,
-                ragged_items=things.ragged,
+                ragged_items=items.ragged,
             ),
         )

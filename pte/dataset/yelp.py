@@ -77,15 +77,15 @@ class Yelp:
 
     def read(self) -> Interactions:
         """The data set as Interactions; the card counts what this reader left out too."""
-        counted: dict[str, int] = {}
+        counts: dict[str, int] = {}
         paths = self.paths()
-        rows = self._rows(paths["reviews"], counted)
-        wanted = None if self.rules.unseen_items == "keep" else set(rows["item_id"].unique().to_list())
-        items = self._items(paths["businesses"], wanted, counted)
+        rows = self._rows(paths["reviews"], counts)
+        catalogue = None if self.rules.unseen_items == "keep" else set(rows["item_id"].unique().to_list())
+        items = self._items(paths["businesses"], catalogue, counts)
         source = Source(name="Yelp", licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
-        return with_counts(build(rows, items, rules=self.rules, source=source), counted)
+        return with_counts(build(rows, items, rules=self.rules, source=source), counts)
 
-    def _rows(self, path: Path, counted: dict[str, int]) -> pl.DataFrame:
+    def _rows(self, path: Path, counts: dict[str, int]) -> pl.DataFrame:
         """The reviews in range, one line at a time: only user, business, time and stars of each are kept."""
         records = Records(path, review, max_malformed=self.max_malformed)
         events = Events(self.choice)
@@ -95,24 +95,24 @@ class Yelp:
                 events.append(user, business, seconds(date), stars)
             else:
                 outside += 1
-        counted["malformed review lines skipped"] = records.malformed
-        counted["reviews outside first..last left out"] = outside
-        return events.table(core(self.rules, self.expect), counted)
+        counts["malformed review lines skipped"] = records.malformed
+        counts["reviews outside first..last left out"] = outside
+        return events.table(core(self.rules, self.expect), counts)
 
-    def _items(self, path: Path, wanted: set[str] | None, counted: dict[str, int]) -> pl.DataFrame:
-        skip = about("business_id", wanted) if wanted is not None else None
+    def _items(self, path: Path, catalogue: set[str] | None, counts: dict[str, int]) -> pl.DataFrame:
+        skip = about("business_id", catalogue) if catalogue is not None else None
         records = Records(path, business, max_malformed=self.max_malformed, skip=skip)
-        found: dict[str, list[str]] = {}
+        texts: dict[str, list[str]] = {}
         repeated = 0
         for item_id, fields in records:
-            if wanted is None or item_id in wanted:
-                repeated += item_id in found
-                found.setdefault(item_id, fields)
-        if not found:
+            if catalogue is None or item_id in catalogue:
+                repeated += item_id in texts
+                texts.setdefault(item_id, fields)
+        if not texts:
             raise InputError(f"{path} describes none of the reviewed businesses: is it of the same edition?")
-        counted["malformed business lines skipped"] = records.malformed
-        counted["repeated business lines left out (first kept)"] = repeated
-        return items_table(found, TEXTS)
+        counts["malformed business lines skipped"] = records.malformed
+        counts["repeated business lines left out (first kept)"] = repeated
+        return items_table(texts, TEXTS)
 
 
 def review(line: bytes) -> tuple[str, str, str, float]:

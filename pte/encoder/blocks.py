@@ -26,7 +26,12 @@ logger = logging.getLogger(__name__)
 
 BLOCK = 1024  # texts between two saves: some ten seconds of a CPU
 TELL_SECONDS = 20.0
-MACHINE = ("batch_size", "device", "dtype", "file")  # told apart by what they come to: identity(), a file's content
+MACHINE = (
+    "batch_size",
+    "device",
+    "dtype",
+    "file",
+)  # what they resolve to counts: identity(), a file's content
 
 
 def folder(context: Context, encoder: Encoder) -> Path:
@@ -41,13 +46,13 @@ class Blocks:
 
     def __init__(self, folder: Path, texts: Iterable[str]) -> None:
         self.folder = folder
-        self.known: dict[bytes, np.ndarray] = {}
-        wanted = {text_hash(text) for text in texts}
+        self.vectors: dict[bytes, np.ndarray] = {}
+        hashes = {text_hash(text) for text in texts}
         for file in sorted(folder.glob("block-*.npz")):
             try:
                 with np.load(file, allow_pickle=False) as arrays:
                     pairs = zip(map(bytes, arrays["hash"]), arrays["vector"], strict=True)
-                    self.known.update((key, vector) for key, vector in pairs if key in wanted)
+                    self.vectors.update((key, vector) for key, vector in pairs if key in hashes)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 file.unlink()  # damaged: encoded again
 
@@ -62,7 +67,7 @@ class Blocks:
             file.flush()
             os.fsync(file.fileno())
         scratch.replace(self.folder / f"block-{name}.npz")
-        self.known.update(zip(hashes, vectors, strict=True))
+        self.vectors.update(zip(hashes, vectors, strict=True))
 
 
 def text_hash(text: str) -> bytes:
@@ -72,23 +77,25 @@ def text_hash(text: str) -> bytes:
 def encode(texts: Iterable[str], encoder: Encoder, blocks: Blocks) -> Callable[[str], np.ndarray]:
     """Encode every distinct text that `blocks` does not hold; the returned function gives a text's vector (d,)."""
     distinct = dict.fromkeys(text for text in texts if text.strip())
-    todo = sorted((t for t in distinct if text_hash(t) not in blocks.known), key=lambda t: (-len(t), t))
-    held = f", {len(distinct) - len(todo):,} found" if len(todo) < len(distinct) else ""
-    logger.info(f"embeddings: {len(distinct):,} distinct texts{held}, {len(todo):,} to encode")
-    letters, done, count = sum(map(len, todo)), 0, 0
-    began = told = time.monotonic()
+    todo = sorted((t for t in distinct if text_hash(t) not in blocks.vectors), key=lambda t: (-len(t), t))
+    cached = f", {len(distinct) - len(todo):,} found" if len(todo) < len(distinct) else ""
+    logger.info(f"embeddings: {len(distinct):,} distinct texts{cached}, {len(todo):,} to encode")
+    letters, encoded, count = sum(map(len, todo)), 0, 0
+    began = report_time = time.monotonic()
     for first in range(0, len(todo), BLOCK):
         block = todo[first : first + BLOCK]
         blocks.keep(block, encoder.encode(block))
-        done, count, now = done + sum(map(len, block)), count + len(block), time.monotonic()
-        if now - told >= TELL_SECONDS or (count == len(todo) and count > BLOCK):
-            spent = now - began
-            left = spent * (letters - done) / done
-            logger.info(f"embeddings: {count:,} of {len(todo):,}, {count / spent:,.0f} texts/s, {left:,.0f} s left")
-            told = now
+        encoded, count, now = encoded + sum(map(len, block)), count + len(block), time.monotonic()
+        if now - report_time >= TELL_SECONDS or (count == len(todo) and count > BLOCK):
+            elapsed = now - began
+            remaining = elapsed * (letters - encoded) / encoded
+            logger.info(
+                f"embeddings: {count:,} of {len(todo):,}, {count / elapsed:,.0f} texts/s, {remaining:,.0f} s left"
+            )
+            report_time = now
     blank = np.zeros(encoder.width, np.float32)
 
     def vector(text: str) -> np.ndarray:
-        return blocks.known[text_hash(text)] if text.strip() else blank
+        return blocks.vectors[text_hash(text)] if text.strip() else blank
 
     return vector

@@ -32,7 +32,7 @@ class ImportedVectors:
             raise InputError("encoder.file is missing: type encoder.file=PATH, a .parquet of id and vector, or a .npy")
         self.file, self.path = file, Path(file.removeprefix("file:")).expanduser()
         self.tolerance = Tolerance(group="encoder", missing_share=missing_share, unknown_share=unknown_share)
-        self._told = ""
+        self._summary = ""
         if not self.path.is_file():
             raise InputError(f"encoder.file={file}: there is no such file")
 
@@ -48,19 +48,21 @@ class ImportedVectors:
     def vectors(self, item_id: Sequence[str]) -> np.ndarray:
         """(N+1, d) float32 for the ids of items 1..N: unit rows, row 0 zeros."""
         ids, rows = self._rows
-        found = match(ids, item_id, noun="item", file=self.file, tolerance=self.tolerance)
-        known = found.place >= 0
-        twice = np.flatnonzero(np.bincount(found.place[known], minlength=len(item_id)) > 1)
+        matches = match(ids, item_id, noun="item", file=self.file, tolerance=self.tolerance)
+        known = matches.place >= 0
+        twice = np.flatnonzero(np.bincount(matches.place[known], minlength=len(item_id)) > 1)
         if len(twice):
             raise InputError(f"encoder.file={self.file}: item {item_id[twice[0]]!r} has more than one vector")
         table = np.zeros((len(item_id) + 1, self.width), np.float32)
         length = np.linalg.norm(rows[known], axis=1, keepdims=True)
-        table[1 + found.place[known]] = np.divide(rows[known], length, out=np.zeros_like(rows[known]), where=length > 0)
-        self._told = found.told("item", len(item_id))
+        table[1 + matches.place[known]] = np.divide(
+            rows[known], length, out=np.zeros_like(rows[known]), where=length > 0
+        )
+        self._summary = matches.summary("item", len(item_id))
         return table
 
     def card(self) -> dict[str, Any]:
-        return {"model": "imported", "file": self.path.name, "width": self.width, "matched": self._told}
+        return {"model": "imported", "file": self.path.name, "width": self.width, "matched": self._summary}
 
     @property
     def _ids(self) -> Path:

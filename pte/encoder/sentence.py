@@ -64,7 +64,7 @@ class SentenceEncoder:
                 "encoder.prompt and encoder.prompt_name are both given: keep one (a prompt_name is the model's own)"
             )
         self.model, self.sha256, self.revision = model, sha256, revision
-        self.given_prompt, self.prompt_name = prompt, prompt_name
+        self.own_prompt, self.prompt_name = prompt, prompt_name
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self.device = torch.device(_best_device() if device == "auto" else device)
         self.dtype = _fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
@@ -76,7 +76,7 @@ class SentenceEncoder:
 
     @cached_property
     def width(self) -> int:
-        """d, asked of the model itself."""
+        """d, from the model itself."""
         return self._encode(["width"]).shape[1]
 
     def known_width(self, download: bool) -> int | None:
@@ -86,7 +86,7 @@ class SentenceEncoder:
         """
         if URI.match(self.model) and not (download or cached(self.model, self.sha256)):
             return None
-        return stated_width(Path(self._source()))
+        return width_in_config(Path(self._source()))
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """(n, d) float32: unit rows, zeros where a text is blank. Equal texts are encoded once."""
@@ -121,8 +121,8 @@ class SentenceEncoder:
     @cached_property
     def _prompt(self) -> str:
         """What stands before every text: encoder.prompt, else the model's own of that name, else its default one."""
-        if self.given_prompt is not None:
-            return self.given_prompt
+        if self.own_prompt is not None:
+            return self.own_prompt
         own, name = self._model.prompts, self.prompt_name or self._model.default_prompt_name
         if name is None:
             return ""
@@ -188,16 +188,16 @@ class SentenceEncoder:
         return unit.cpu().numpy()
 
 
-def stated_width(folder: Path) -> int | None:
+def width_in_config(folder: Path) -> int | None:
     """The width of the last module of modules.json that states one, or the transformer's hidden size."""
     try:
         modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
         files = [folder / module["path"] / "config.json" for module in modules]
-        stated = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+        configs = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     names = ("out_features", "word_embedding_dimension", "embedding_dimension", "hidden_size")
-    widths = [config[name] for config in reversed(stated) for name in names if isinstance(config.get(name), int)]
+    widths = [config[name] for config in reversed(configs) for name in names if isinstance(config.get(name), int)]
     return widths[0] if widths else None
 
 
@@ -211,20 +211,20 @@ def _limits(model: SentenceTransformer) -> list[int]:
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Embedding) and POSITIONS.search(name)
     ]
-    stated = model.max_seq_length
-    return [*tables, *([int(stated)] if stated and not math.isinf(stated) else [])]
+    limit = model.max_seq_length
+    return [*tables, *([int(limit)] if limit and not math.isinf(limit) else [])]
 
 
 @contextmanager
 def _no_progress_bar() -> Iterator[None]:
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
+    enabled = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             logging.enable_progress_bar()
 
 

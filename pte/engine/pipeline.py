@@ -112,7 +112,7 @@ class Run:
 
         from pte.profiler.auto import count_generations, resolve_auto
 
-        first = plan.steps(self.config, self.store, ["interactions"])
+        first = self.planned(["interactions"])
         self.rehearse(first)
         path = self.make(first[0])
         data = Interactions.load(path)
@@ -123,6 +123,13 @@ class Run:
         self.identity = replace(self.identity, options={**self.identity.options, "profiler": choice.option})
         self.config["profiler"] = {**knobs, **{k: auto[k] for k in ("num_candidates", "rounds") if k in knobs}}
         logger.info(f"\n{choice.sentence}\n")
+
+    def planned(self, names: list[str]) -> list[Step]:
+        """The stages' keys, written down before anybody could take an artefact for one that no run names."""
+        with self.store.planning():
+            steps = plan.steps(self.config, self.store, names)
+            run_folder.save_keys(self.store.root, {step.name: step.key for step in steps}, self.run_dir)
+        return steps
 
     def make(self, step: Step) -> Path:
         """The step's artefact: found, or made now."""
@@ -202,8 +209,7 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     this.resolve()
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
-    steps = plan.steps(this.config, this.store, plan.names_to(target, this.config))
-    run_folder.save_keys(this.store.root, {step.name: step.key for step in steps}, run_dir)
+    steps = this.planned(plan.names_to(target, this.config))
     this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:

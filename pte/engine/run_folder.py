@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pte.artifact import read_manifest, write_atomic
+from pte.artifact import Store, read_manifest, write_atomic
 from pte.engine import provenance
 from pte.engine.config.secret import redacted
 from pte.paths import RUN_KEYS
@@ -51,7 +51,8 @@ def finished(run_dir: Path, keys: Mapping[str, str]) -> dict[str, float] | None:
 
 
 def save_keys(store: Path, keys: Mapping[str, str], run_dir: Path) -> None:
-    """keys.json: where this run's artefacts are, for `pte show` and `pte export`."""
+    """keys.json: where this run's artefacts are, for `pte show` and `pte export`; the store knows the run by it."""
+    Store(store).register(run_dir)
     write_atomic(run_dir / RUN_KEYS, json.dumps({"store": str(store), "keys": dict(keys)}, indent=1))
 
 

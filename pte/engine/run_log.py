@@ -1,4 +1,7 @@
-"""The package's log lines: as they are to the terminal, errors to its error stream, all with their time to run.log."""
+"""The package's log lines: as they are to the terminal, errors to its error stream, all with their time to run.log.
+
+Neither repeats a secret, as far as one can be told.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pte.engine.config.secret import redacted
 from pte.schema import InputError
 
 
@@ -21,7 +25,7 @@ class RunLog(logging.Handler):
         self.file = file
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = record.getMessage()
+        line = redacted(record.getMessage())
         if record.levelno >= logging.ERROR:
             print(f"\nERROR: {line}\n", file=sys.stderr, flush=True)
             line = f"ERROR: {line}"
@@ -32,7 +36,7 @@ class RunLog(logging.Handler):
     def write(self, line: str) -> None:
         """To the file alone."""
         with self.file.open("a", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+            file.write(f"{time.strftime('%H:%M:%S')} {redacted(line)}\n")
 
 
 @contextmanager

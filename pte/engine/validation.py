@@ -14,7 +14,7 @@ WHOLE = {  # whole numbers: least and most
     "trainer.max_epochs": (1, HUGE), "trainer.patience": (1, HUGE), "trainer.check_val_every_n_epoch": (1, HUGE),
     "trainer.batch_size": (1, HUGE),
     "backbone.length": (1, HUGE), "backbone.inner": (1, HUGE), "backbone.layers": (1, 256), "backbone.heads": (1, 4096),
-    "backbone.hidden": (1, HUGE), "backbone.steps": (1, 100_000),
+    "backbone.hidden": (1, HUGE),
     "representation.width": (1, HUGE), "representation.hidden": (1, HUGE), "representation.layers": (1, 256),
     "encoder.batch_size": (1, HUGE), "encoder.max_tokens": (1, HUGE),
     "profiler.batch_size": (1, HUGE), "profiler.num_candidates": (1, 1000), "profiler.rounds": (1, 100),
@@ -35,11 +35,10 @@ CHOICES = {
 WORDS_TOO = ("trainer.devices", "representation.cross_attention")  # auto; residual
 # What stands in the shipped options as null, by a name's last part.
 NUMBERS = (
-    "negatives", "components", "null_dim", "null_thres", "budget_tokens", "min_rating", "max_items", "max_users",
+    "components", "dim", "threshold", "budget_tokens", "min_rating", "max_items", "max_users",
     "max_interactions", "gradient_clip",
 )  # fmt: skip
-FLAGS = ("shared", "exclude_history")
-LENGTHS = {"optimizer.betas": 2, "selector.clip": 2, "protocol.shares": 3}
+LENGTHS = {"optimizer.betas": 2, "protocol.shares": 3}
 
 
 def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
@@ -70,7 +69,7 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
 def _kind(name: str, value: Any, expected: Any) -> None:
     """Refuse a value of another kind than the shipped one."""
     last = name.rpartition(".")[2]
-    if isinstance(expected, bool) or (expected is None and last in FLAGS):
+    if isinstance(expected, bool):
         if not isinstance(value, bool):
             raise InputError(f"{name}={value}: give true or false")
     elif isinstance(expected, int | float) or (expected is None and last in NUMBERS):

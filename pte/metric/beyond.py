@@ -108,15 +108,15 @@ def calibration(
     if len(histories) != len(lists):
         raise ValueError(f"{len(lists)} lists need as many histories, got {len(histories)}")
     share = categories / np.maximum(categories.sum(axis=1, keepdims=True), 1)
-    found = []
+    divergences = []
     for history, recommended in zip(histories, lists, strict=True):
         p, q = share[history - 1].sum(axis=0), share[recommended - 1].sum(axis=0)
         if p.sum() == 0 or q.sum() == 0:
             continue
         p, q = p / p.sum(), q / q.sum()
-        there = p > 0
-        smooth = (1 - smoothing) * q[there] + smoothing * p[there]
-        found.append((p[there] * np.log(p[there] / smooth)).sum())
-    if not found:
+        support = p > 0
+        smooth = (1 - smoothing) * q[support] + smoothing * p[support]
+        divergences.append((p[support] * np.log(p[support] / smooth)).sum())
+    if not divergences:
         raise ValueError("no user has categories both in the history and in the list")
-    return float(np.mean(found))
+    return float(np.mean(divergences))

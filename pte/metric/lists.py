@@ -17,16 +17,16 @@ from pte.metric import beyond
 
 K = 10
 CATEGORY_COLUMNS = ("categories", "genres", "category", "genre")  # text columns that say what kind an item is
-CATEGORIES = 200  # the most frequent ones count: a kind of three items tells nothing, and costs as much
+CATEGORIES = 200  # the most frequent ones count: rarer ones say little and cost as much
 
 
 @torch.no_grad()
-def best_items(scores: Tensor, seen: Tensor, k: int = K) -> Tensor:
-    """(B, k) int64 items 1..N, best first, none of `seen` (B, S; padded with 0); 0s where fewer than k are left.
+def best_items(scores: Tensor, exclusion: Tensor, k: int = K) -> Tensor:
+    """(B, k) int64 items 1..N, best first, none of `exclusion` (B, S; padded with 0); 0s where fewer than k are left.
 
     scores: (B, N), column j being item j+1. Of equal scores the smaller number comes first.
     """
-    free = torch.cat([scores.new_empty(len(scores), 1), scores], dim=1).scatter(1, seen, -torch.inf)[:, 1:]
+    free = torch.cat([scores.new_empty(len(scores), 1), scores], dim=1).scatter(1, exclusion, -torch.inf)[:, 1:]
     items = free.shape[1]
     if k > items:
         return torch.zeros(len(scores), k, dtype=torch.int64, device=scores.device)
@@ -39,24 +39,33 @@ def best_items(scores: Tensor, seen: Tensor, k: int = K) -> Tensor:
 
 
 def category_table(text: Mapping[str, Sequence[str]]) -> np.ndarray | None:
-    """(N, C) bool, of items 1..N: which of the most frequent categories each has. None where no column tells.
+    """(N, C) bool, of items 1..N: which of the most frequent categories each has. None where no column has any.
 
     "Toys > Games | Toys > Cards" is {Toys, Games, Cards}, "Drama, War" {Drama, War}; a column has one of the two forms.
     """
     column = next((text[name] for name in CATEGORY_COLUMNS if any(text.get(name, ()))), None)
     if column is None:
         return None
-    paths = any(" > " in entry or " | " in entry for entry in column)
-    sets = [
-        {word.strip() for word in (entry.replace(" | ", " > ").split(" > ") if paths else entry.split(","))} - {""}
-        for entry in column[1:]
-    ]
-    common = Counter(word for words in sets for word in sorted(words)).most_common(CATEGORIES)
+    listed = category_words(column[1:])
+    common = Counter(word for words in listed for word in sorted(set(words))).most_common(CATEGORIES)
     place = {word: number for number, (word, _) in enumerate(common)}
-    table = np.zeros((len(sets), len(place)), bool)
-    for row, words in enumerate(sets):
+    table = np.zeros((len(listed), len(place)), bool)
+    for row, words in enumerate(listed):
         table[row, [place[word] for word in words if word in place]] = True
     return table
+
+
+def category_words(column: Sequence[str]) -> list[list[str]]:
+    """Of every entry its categories as they are listed; paths are taken apart where any entry of the column is one."""
+    paths = any(" > " in entry or " | " in entry for entry in column)
+    return [
+        [
+            word.strip()
+            for word in (entry.replace(" | ", " > ").split(" > ") if paths else entry.split(","))
+            if word.strip()
+        ]
+        for entry in column
+    ]
 
 
 def summarise_lists(
@@ -75,20 +84,20 @@ def summarise_lists(
     full = lists.min(axis=1) > 0
     if not full.any():
         return {}
-    lists, histories = lists[full], [h for h, there in zip(histories, full, strict=True) if there]
+    lists, histories = lists[full], [h for h, complete in zip(histories, full, strict=True) if complete]
     items, k = len(popularity), lists.shape[1]
-    found = {
+    figures = {
         "Coverage": beyond.coverage(lists, items),
         "Gini": beyond.gini(lists, items),
         "AveragePopularity": beyond.average_popularity(lists, popularity),
     }
     if any(popularity[h - 1].any() for h in histories):
-        found["PopularityLift"] = beyond.popularity_lift(lists, histories, popularity)
+        figures["PopularityLift"] = beyond.popularity_lift(lists, histories, popularity)
     if vectors is not None and np.linalg.norm(vectors[lists - 1], axis=2).all():
-        found["VectorDiversity"] = beyond.diversity_by_vector(lists, vectors)
+        figures["VectorDiversity"] = beyond.diversity_by_vector(lists, vectors)
     if categories is not None and categories.any():
-        found["CategoryDiversity"] = beyond.diversity_by_category(lists, categories)
-        told = np.asarray(categories.any(axis=1))
-        if any(told[h - 1].any() and told[r - 1].any() for h, r in zip(histories, lists, strict=True)):
-            found["CategoryCalibration"] = beyond.calibration(lists, list(histories), categories)
-    return {f"masked/all/{name}@{k}": value for name, value in found.items()}
+        figures["CategoryDiversity"] = beyond.diversity_by_category(lists, categories)
+        labelled = np.asarray(categories.any(axis=1))
+        if any(labelled[h - 1].any() and labelled[r - 1].any() for h, r in zip(histories, lists, strict=True)):
+            figures["CategoryCalibration"] = beyond.calibration(lists, list(histories), categories)
+    return {f"masked/all/{name}@{k}": value for name, value in figures.items()}

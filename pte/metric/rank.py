@@ -8,7 +8,7 @@ torch vectorises that on a CPU, and not a comparison written as bool (five times
 first or histories first, and what is made here lies as they do.
 
 Masked ranks are those of a system that never recommends what the history holds. It cannot hit a repeated target, so
-that is a miss: to keep it among the candidates while its seen rivals leave would give away that it is the answer.
+that is a miss: to keep it among the candidates while rivals of the history leave would give away that it is the answer.
 """
 
 from __future__ import annotations
@@ -28,25 +28,26 @@ _FLAGS_ELSEWHERE = 2**26
 class Ranks:
     """0-based ranks of the targets among all items, (B,) int64 each."""
 
-    masked: Tensor  # the user's seen items left out, MISS where the target is one of them
+    masked: Tensor  # items of the history left out, MISS where the target is one of them
     unmasked: Tensor  # nothing left out
 
 
 @torch.no_grad()
-def ranks(scores: Tensor, target: Tensor, seen: Tensor) -> Ranks:
-    """Ranks of `target` (B,) under `scores` (B, N), column j being item j+1; `seen` (B, S) item ids padded with 0.
+def ranks(scores: Tensor, target: Tensor, exclusion: Tensor) -> Ranks:
+    """Ranks of `target` (B,) under `scores` (B, N), column j being item j+1; `exclusion` (B, S) item ids padded with 0.
 
-    An item may stand in `seen` more than once; it is left out once.
+    An item may stand in `exclusion` more than once; it is left out once.
     """
-    _check(scores, target, seen)
+    _check(scores, target, exclusion)
     own = target[:, None] - 1
     least = scores.gather(1, own)  # what an item must have to be ahead
     unmasked = _at_least(scores, least) - 1  # the target itself
-    met = torch.where(seen > 0, seen - 1, own).sort(dim=1).values  # padding stands for the target, which is not counted
-    once = met != own
-    once[:, 1:] &= met[:, 1:] != met[:, :-1]
-    masked = unmasked - (once & (scores.gather(1, met) >= least)).sum(dim=1)
-    return Ranks(masked=masked.masked_fill((seen == target[:, None]).any(dim=1), MISS), unmasked=unmasked)
+    # padding stands for the target, which is not counted
+    column = torch.where(exclusion > 0, exclusion - 1, own).sort(dim=1).values
+    once = column != own
+    once[:, 1:] &= column[:, 1:] != column[:, :-1]
+    masked = unmasked - (once & (scores.gather(1, column) >= least)).sum(dim=1)
+    return Ranks(masked=masked.masked_fill((exclusion == target[:, None]).any(dim=1), MISS), unmasked=unmasked)
 
 
 def _at_least(scores: Tensor, least: Tensor) -> Tensor:
@@ -60,11 +61,11 @@ def _at_least(scores: Tensor, least: Tensor) -> Tensor:
     return count
 
 
-def _check(scores: Tensor, target: Tensor, seen: Tensor) -> None:
+def _check(scores: Tensor, target: Tensor, exclusion: Tensor) -> None:
     rows, num_items = scores.shape
-    if target.shape != (rows,) or seen.ndim != 2 or len(seen) != rows:
-        shapes = f"scores {tuple(scores.shape)}, target {tuple(target.shape)}, seen {tuple(seen.shape)}"
-        raise ValueError(f"expected scores (B, N), target (B,), seen (B, S), got {shapes}")
+    if target.shape != (rows,) or exclusion.ndim != 2 or len(exclusion) != rows:
+        shapes = f"scores {tuple(scores.shape)}, target {tuple(target.shape)}, exclusion {tuple(exclusion.shape)}"
+        raise ValueError(f"expected scores (B, N), target (B,), exclusion (B, S), got {shapes}")
     if rows and (int(target.min()) < 1 or int(target.max()) > num_items):
         raise ValueError(f"targets must be items 1..{num_items}, got {int(target.min())}..{int(target.max())}")
     # A sum with a NaN is NaN: one fast pass in the usual case. So is one of both infinities, hence the second look.

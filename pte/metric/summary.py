@@ -18,14 +18,14 @@ LLM_ESR = "llm_esr_"  # of groups by LLM-ESR's thresholds
 
 def values(name: str, rank: np.ndarray, k: int) -> np.ndarray:
     """One metric per case, (C,) float64, from 0-based ranks (C,): the numbers that paired tests compare."""
-    found = (rank < k).astype(np.float64)
+    hit = (rank < k).astype(np.float64)
     match name:
         case "Hit" | "Recall":
-            return found
+            return hit
         case "NDCG":
-            return found / np.log2(rank + 2.0)
+            return hit / np.log2(rank + 2.0)
         case "MRR":
-            return found / (rank + 1.0)
+            return hit / (rank + 1.0)
     raise ValueError(f"unknown metric {name!r}; known: {', '.join(NAMES)}")
 
 

@@ -19,6 +19,6 @@ def others(value: Tensor) -> list[Tensor]:
     counts = [int(n) for n in count]
     padded = value.new_zeros(max(counts))
     padded[: len(value)] = value
-    found = [torch.empty_like(padded) for _ in range(world)]
-    distributed.all_gather(found, padded)
-    return [their[:n] for process, (their, n) in enumerate(zip(found, counts, strict=True)) if process != rank]
+    gathered = [torch.empty_like(padded) for _ in range(world)]
+    distributed.all_gather(gathered, padded)
+    return [values[:n] for process, (values, n) in enumerate(zip(gathered, counts, strict=True)) if process != rank]

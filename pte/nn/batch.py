@@ -40,7 +40,7 @@ class PackedBatch:
 
 @dataclass(frozen=True)
 class History:
-    """What is known of B users when they are asked for the next item."""
+    """Histories of B users, whose next items are ranked."""
 
     item: Tensor  # (B, L) int64, oldest first, right-padded with 0
     length: Tensor  # (B,) int64, at least 1
@@ -72,16 +72,16 @@ def first_fit(length: np.ndarray, row_length: int) -> tuple[np.ndarray, np.ndarr
     steps, count = length.shape
     most_rows = int(2 * length.sum(axis=1).max(initial=0) // row_length) + 1
     room = np.full((steps, most_rows), row_length, np.int64)
-    held = np.zeros((steps, most_rows), np.int64)
+    segments = np.zeros((steps, most_rows), np.int64)
     row, offset, segment = (np.zeros((steps, count), np.int64) for _ in range(3))
     every = np.arange(steps)
     for place in range(count):
         need = length[:, place]
-        row[:, place] = chosen = (room >= need[:, None]).argmax(axis=1)
-        offset[:, place] = row_length - room[every, chosen]
-        room[every, chosen] -= need
-        held[every, chosen] += need > 0
-        segment[:, place] = held[every, chosen]
+        row[:, place] = first = (room >= need[:, None]).argmax(axis=1)
+        offset[:, place] = row_length - room[every, first]
+        room[every, first] -= need
+        segments[every, first] += need > 0
+        segment[:, place] = segments[every, first]
     return row, offset, segment
 
 

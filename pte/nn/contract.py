@@ -4,7 +4,7 @@ One that shares work between histories may score them in parts as well (see nn/k
 
     score_parts(history, *, noise) -> Iterator[Tensor]    the rows of `score`, the next few histories at a time
 
-A part may lie where the last one lay: it is used before the next is asked for.
+A part may lie where the last one lay: it is used before the next is requested.
 """
 
 from __future__ import annotations

@@ -34,9 +34,35 @@ import torch
 from torch import Tensor
 
 from pte.nn.noise import Source, standard_normal
-from pte.schema import InputError
+from pte.schema import InputError, require
 
+MOST_STEPS = 100_000
 SCHEDULES = ("linear", "cosine", "exp", "sqrt")
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """The forward process and how histories guide the reverse one. uncondition: the probability that training hides the
+    history; guidance: w of (1 + w) f(x, c) - w f(x, null).
+    """
+
+    schedule: str
+    steps: int
+    guidance: float
+    uncondition: float
+
+    def __post_init__(self) -> None:
+        name = "backbone.diffusion"
+        require(1 <= self.steps <= MOST_STEPS, f"{name}.steps", self.steps, f"give a whole number, 1 to {MOST_STEPS}")
+        require(
+            self.guidance >= 0, f"{name}.guidance", self.guidance, "it pulls towards the history, so give 0 or more"
+        )
+        require(0 <= self.uncondition < 1, f"{name}.uncondition", self.uncondition, "a probability, from 0 to below 1")
+        self.betas()
+
+    def betas(self) -> Tensor:
+        """(T,) float64."""
+        return betas(self.schedule, self.steps)
 
 
 def betas(schedule: str, steps: int) -> Tensor:
@@ -53,7 +79,7 @@ def betas(schedule: str, steps: int) -> Tensor:
             return 1 - torch.exp(-0.1 / steps - x * 0.5 * (10 - 0.1) / steps**2)
         case "sqrt":  # Li et al., Diffusion-LM, NeurIPS 2022, App. A
             return _from_alpha_bar(lambda t: 1 - math.sqrt(t + 1e-4), steps).clamp(max=0.999)
-    raise InputError(f"backbone.schedule={schedule}: take one of {', '.join(SCHEDULES)}")
+    raise InputError(f"backbone.diffusion.schedule={schedule}: take one of {', '.join(SCHEDULES)}")
 
 
 def _from_alpha_bar(alpha_bar: Callable[[float], float], steps: int) -> Tensor:
@@ -98,7 +124,7 @@ def ddim(beta: Tensor, stride: int) -> Chain:
     x_s = sqrt(alpha_bar_s) xhat_0 + sqrt(1 - alpha_bar_s) (x_t - sqrt(alpha_bar_t) xhat_0) / sqrt(1 - alpha_bar_t).
     """
     if not 1 <= stride <= len(beta):
-        raise InputError(f"backbone.stride={stride}: give 1 to backbone.steps={len(beta)}")
+        raise InputError(f"backbone.sampler.stride={stride}: give 1 to backbone.diffusion.steps={len(beta)}")
     time = torch.arange(len(beta) - 1, -1, -stride)
     alpha_bar = (1 - beta).cumprod(0)[time]
     after = torch.cat([alpha_bar[1:], alpha_bar.new_ones(1)])

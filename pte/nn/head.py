@@ -40,7 +40,7 @@ def projector(source: int, target: int) -> nn.Sequential:
     return nn.Sequential(into, nn.LeakyReLU(), out)
 
 
-def drawn(count: int, sample: int, device: torch.device) -> Tensor:
+def sample_rows(count: int, sample: int, device: torch.device) -> Tensor:
     """(sample,) different rows of `count`, all of them in order where sample is 0 or not smaller."""
     if sample <= 0 or sample >= count:
         return torch.arange(count, device=device)

@@ -1,6 +1,6 @@
 """Normal noise of many rows at once: from one generator, or each row's a function of its own case alone.
 
-A score that takes noise must not depend on which other cases are asked in the same breath: else the size of a question,
+A score that takes noise must not depend on which other cases share its batch: else the size of a batch,
 the number of processes or a restart would change ranks.
 """
 

@@ -72,8 +72,8 @@ class ImportedProfiler:
                 texts[side].append([some[k % len(some)] for k in range(self.num_candidates)])
                 entity = i + (side == "item")
                 generations += [
-                    Generation(side, entity, 0, k, form, 0.0, "", "", told, parsed=bool(mine))
-                    for k, told in enumerate(texts[side][-1])
+                    Generation(side, entity, 0, k, form, 0.0, "", "", summary, parsed=bool(mine))
+                    for k, summary in enumerate(texts[side][-1])
                 ]
         return Profiles(texts["user"], [[""] * self.num_candidates, *texts["item"]], generations)
 
@@ -131,6 +131,6 @@ class ImportedProfiler:
             given[i] = [words for _, words in sorted(zip(mine, given[i], strict=True))]
         short = sum(0 < len(mine) < self.num_candidates for mine in given)
         self._counts.append(
-            f"profiles: {found.told(side, len(known))}, {short:,} with fewer than {self.num_candidates} texts"
+            f"profiles: {found.summary(side, len(known))}, {short:,} with fewer than {self.num_candidates} texts"
         )
         return given

@@ -1,9 +1,9 @@
 """Cold-start users: users are split 8:1:1, and a validation or test user has no training row at all.
 
 The setting of DreamRec, iDreamRec and AlphaFuse (items are all known). Where they are silent, ours: users are drawn at
-random by a seed; every prefix with at least one item asks for its next item (`every_prefix`), or only the last row is
-asked for (`last`, one case per user); the empty prefix is never asked and counted in the split's facts. Validation
-and test are different users, so a test history never holds a validation target.
+random by a seed; every row with a history is a target (`every_prefix`), or only a user's last one (`last`, one case per
+user); a first row never is, and is counted in the split's facts. Validation and test are different users, so a test
+history never holds a validation target.
 
 `max_interactions` keeps each user's last rows only: 11 rebuilds AlphaFuse's counts (138,444 on Toys, 256,598 on Sports;
 which end they cut is not published). Rows before those are set aside: they neither train, nor show, nor are history.
@@ -23,7 +23,7 @@ SCORING = ("every_prefix", "last")
 
 
 class ColdStart:
-    """Train users train with all their (kept) rows; of the others each row is asked for from those before it."""
+    """Train users train with all their (recent) rows; of the others each row is a target, after those before it."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class ColdStart:
             begin = np.maximum(begin, stop - self.max_interactions)
         part = self.parts(interactions.num_users)
         row = np.arange(len(interactions.user))
-        kept = row >= begin[interactions.user]
-        train = kept & (part[interactions.user] == 0)
+        recent = row >= begin[interactions.user]
+        train = recent & (part[interactions.user] == 0)
         valid, test = (self._cases(interactions, begin, np.flatnonzero(part == number)) for number in (1, 2))
         return self.withheld.split(interactions, train, valid, test)
 
@@ -61,8 +61,8 @@ class ColdStart:
         valid, test = (num_users * share // sum(self.shares) for share in self.shares[1:])
         if min(valid, test) < 1:
             raise InputError(
-                f"protocol=cold_start: {num_users} users in shares {list(self.shares)} leave no user to ask; give more"
-                " users or type protocol=leave_one_out"
+                f"protocol=cold_start: {num_users} users in shares {list(self.shares)} leave no user to evaluate; give"
+                " more users or type protocol=leave_one_out"
             )
         part = np.zeros(num_users, np.int8)
         order = np.random.default_rng(self.seed).permutation(num_users)
@@ -70,7 +70,7 @@ class ColdStart:
         return part
 
     def _cases(self, interactions: Interactions, begin: np.ndarray, users: np.ndarray) -> Cases:
-        """The questions put to some users: all kept rows but the first, or the last alone."""
+        """The cases of some users: all recent rows but the first, or the last alone."""
         stop = interactions.start[1:]
         first = begin[users] + 1 if self.scoring == "every_prefix" else np.maximum(begin[users] + 1, stop[users] - 1)
         count = stop[users] - first  # (V,), 0 where a user has a single row

@@ -1,4 +1,4 @@
-"""What a split came to, in counts: nothing a protocol leaves out goes unsaid."""
+"""What a split came to, in counts: whatever a protocol leaves out is counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pte.schema import Cases, InputError, Interactions, Split
 def describe(interactions: Interactions, split: Split) -> dict[str, Any]:
     """Counts of rows, users, items and cases of a split; shares of ties are None where no time is known."""
     trained = np.bincount(interactions.item[split.train], minlength=interactions.num_items + 1) > 0
-    shown = np.bincount(interactions.item[split.visible], minlength=interactions.num_items + 1) > 0
+    visible = np.bincount(interactions.item[split.visible], minlength=interactions.num_items + 1) > 0
     scored = np.union1d(split.valid.user, split.test.user)
     in_train = np.zeros(interactions.num_users, bool)
     in_train[interactions.user[split.train]] = True
@@ -27,9 +27,9 @@ def describe(interactions: Interactions, split: Split) -> dict[str, Any]:
         "train_users": int(in_train.sum()),
         "train_only_users": int(in_train.sum() - in_train[scored].sum()),
         "unscored_users": int((~in_train).sum() - (~in_train[scored]).sum()),  # no train row, no case: a single row
-        "empty_prefixes": int((~in_train).sum()),  # "what comes first?" of users unseen in training: never asked
+        "empty_prefixes": int((~in_train).sum()),  # "what comes first?" of users unseen in training: never evaluated
         "items_without_train_row": int((~trained[1:]).sum()),
-        "items_without_visible_row": int((~shown[1:]).sum()),
+        "items_without_visible_row": int((~visible[1:]).sum()),
     }
     for name, part in (("valid", split.valid), ("test", split.test)):
         count = len(part.target)
@@ -71,7 +71,7 @@ def require_cases(interactions: Interactions, split: Split) -> None:
             longest = int(np.bincount(interactions.user, minlength=1).max()) if len(interactions.user) else 0
             raise InputError(
                 f"the protocol leaves no {part} case: {interactions.num_users:,} users, the longest history has"
-                f" {longest} rows. A user is asked about the last rows and needs earlier ones to be asked from"
+                f" {longest} rows. A user is evaluated on the last rows and needs earlier ones as history"
                 " (leave-one-out: three rows): give more data, keep longer histories, or take another protocol"
             )
     if not split.train.any():

@@ -1,10 +1,10 @@
 """Global temporal split: two moments part all users' interactions into training, validation and test.
 
-The only split under which no model sees what happened after a test question was asked (Meng et al., RecSys 2020,
-"temporal global"; Gusak et al., RecSys 2025): rows before the first moment train; a row between the two may be asked in
-validation, a row after the second in the test, each from the rows of its user before it. Rows of one second fall on one
-side. The moments are dates, or the times by which a share of all interactions has happened. `scoring` asks for every
-row of a part, or for each user's last one in it (one case per user). A user's first row is never asked.
+The only split under which no model sees what happened after a test case (Meng et al., RecSys 2020,
+"temporal global"; Gusak et al., RecSys 2025): rows before the first moment train; a row between the two may be a
+validation target, a row after the second a test target, each after its user's earlier rows. Rows of one second fall
+on one side. The moments are dates, or the times by which a share of all interactions has happened. `scoring` takes
+every row of a part, or each user's last one in it (one case per user). A user's first row is never a target.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class GlobalTemporal:
         return first, second
 
     def _cases(self, interactions: Interactions, part: np.ndarray) -> Cases:
-        """The questions in a part, (M,) bool: its rows with a row of their user before them, or each user's last."""
+        """The targets of a part, (M,) bool: its rows with a row of their user before them, or each user's last."""
         row = np.flatnonzero(part)
         row = row[row > interactions.start[interactions.user[row]]]
         if self.scoring == "last":

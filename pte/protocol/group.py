@@ -1,9 +1,9 @@
 """Head and tail: who is popular and who is active, by training counts alone.
 
 Items: the ceil(share N) items with the most training rows are head; of equals the smaller index; an item that never
-trains is tail in any case. Users: of those who are asked in the test, the ceil(share C) with the longest histories are
-head, likewise of those asked in validation; of equals the smaller index. A user's history is their training rows, or,
-for a user unseen in training, the rows before their last target.
+trains is tail in any case. Users: of those with a test case, the ceil(share C) with the longest histories are head,
+likewise of those with a validation case; of equals the smaller index. A user's history is their training rows, or, for
+a user unseen in training, the rows before their last target.
 
 LLM-ESR's own groups, for its own tables: fixed thresholds (items / users: Yelp 13 / 12, Fashion 4 / 3, Beauty 4 / 9);
 an item is tail below a count over train, valid and test together, a user below a count of train and valid rows.
@@ -27,12 +27,12 @@ def item_groups(interactions: Interactions, split: Split, share: float = 0.2) ->
 
 
 def user_groups(interactions: Interactions, split: Split, share: float = 0.2) -> np.ndarray:
-    """(U,) bool: is the user head? False for users who are never asked."""
+    """(U,) bool: is the user head? False for users without a case."""
     length = history_length(interactions, split)
     head = np.zeros(interactions.num_users, bool)
     for part in (split.valid, split.test):
-        asked = np.unique(part.user)
-        head[asked] = _top(length[asked], share)
+        users = np.unique(part.user)
+        head[users] = _top(length[users], share)
     return head
 
 
@@ -51,13 +51,13 @@ def llm_esr_item_groups(interactions: Interactions, split: Split, threshold: int
 
 
 def llm_esr_user_groups(interactions: Interactions, split: Split, threshold: int) -> np.ndarray:
-    """(U,) bool head: at least `threshold` rows before the user's last target; False for users never asked."""
+    """(U,) bool head: at least `threshold` rows before the user's last target; False for users without a case."""
     length = np.maximum(_longest(interactions, split.valid), _longest(interactions, split.test))
     return (length >= threshold) & (length > 0)
 
 
 def _longest(interactions: Interactions, part: Cases) -> np.ndarray:
-    """(U,) rows of history before a user's last target, 0 for users who are not asked."""
+    """(U,) rows of history before a user's last target, 0 for users without a case."""
     length = np.zeros(interactions.num_users, np.int64)
     np.maximum.at(length, part.user, part.target - part.history_begin(interactions))
     return length

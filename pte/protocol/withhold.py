@@ -4,8 +4,8 @@ Of a user with n train rows, w = min(withhold, n - min_visible) rows (none if th
 with two exceptions: the user's first row is never withheld (a prompt never starts from nothing), and a pair the user
 repeats in training is never withheld (its other row would show the prompt what it must not know).
 
-What combines several models is fitted on rows that none of them has seen, or it trusts whichever remembers best
-(Wolpert, "Stacked generalization", 1992). Held out for it are last training rows, the questions most like the test's,
+What combines several models is fitted on rows that none of them was fitted on, or it trusts whichever remembers best
+(Wolpert, "Stacked generalization", 1992). Held out for it are last training rows, the cases most like the test's,
 which no text states and no such model trains on.
 """
 
@@ -93,7 +93,7 @@ def visible_rows(
 
 
 def holdout_cases(interactions: Interactions, split: Split) -> Cases:
-    """The questions that ask for the rows held out: the history is the user's training rows before each."""
+    """The cases whose targets are the rows held out: the history is the user's training rows before each."""
     rows = np.flatnonzero(split.train & ~split.rest)
     train = np.flatnonzero(split.train)
     user = interactions.user[rows]

@@ -5,7 +5,7 @@ U Lambda U^T = Sigma, eigenvalues falling:
 
     L'     = (L - mu) U_{:, :d} Lambda_{:d}^{-1/2}                       standardise=false leaves Lambda out
     e_i    = L'_i + [0_{d - n}, id_i]        id_i in R^n trainable, L' frozen; replace=true: L' is 0 where the ID is
-    n      = null_dim, or null_share of d, or the number of eigenvalues <= null_thres of the vectors times `scale`
+    n      = `dim`, or `share` of d, or the number of eigenvalues <= `threshold` of the vectors times `scale`
 
 With d = 128 of 1536 axes, "null space" is a name: axes 65..128 are ordinary axes of medium variance, brought to unit
 variance. So `placement` says which n of the d axes the ID takes: the lowest (the paper), the highest, or spread evenly,
@@ -15,6 +15,8 @@ padding is zero, not random; items count equally (their code can weight them by 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -22,11 +24,51 @@ from pte.nn.item_table import ItemTable, fitting, item_rows, padded
 from pte.nn.statistic.whitening import axes
 from pte.schema import InputError, require
 
+PLACEMENTS = ("lowest", "highest", "spread")
+
+
+@dataclass(frozen=True)
+class NullSpace:
+    """Which of the d axes take an ID. dim, a number of axes, or threshold, an eigenvalue, where given, takes the place
+    of share.
+    """
+
+    share: float | None
+    dim: int | None = None
+    threshold: float | None = None
+    placement: str = "lowest"
+
+    def __post_init__(self) -> None:
+        name, take = "representation.null_space", f"take {', '.join(PLACEMENTS)}"
+        require(self.placement in PLACEMENTS, f"{name}.placement", self.placement, take)
+
+    def size(self, variance: Tensor, width: int) -> int:
+        """n, how many of the d axes take an ID."""
+        given = f"representation.null_space.dim={self.dim}, share={self.share}, threshold={self.threshold}"
+        match self.dim, self.share, self.threshold:
+            case int(), _, None:
+                count = self.dim
+            case None, float() | int(), None:
+                count = round(self.share * width)
+            case None, _, float() | int():
+                count = 1 if variance.is_meta else int((variance <= self.threshold).sum())  # meta: not known yet
+            case _:
+                raise InputError(f"{given}: give dim, a whole number, or threshold, or, with null for these two, share")
+        if not 1 <= count <= width:
+            raise InputError(f"{given} gives IDs {count} of {width} axes; it must be between 1 and {width}")
+        return count
+
+    def columns(self, width: int, count: int) -> Tensor:
+        """(n,) int64: the axes that take an ID; axis 0 has the largest variance."""
+        if self.placement == "spread":
+            return (torch.arange(count) * width) // count
+        return torch.arange(count) if self.placement == "highest" else torch.arange(width - count, width)
+
 
 class AlphaFuse(ItemTable):
     """Frozen L' plus trainable IDs on n of its d axes.
 
-    null_dim or null_thres, where given, takes the place of null_share. init: zeros, or normal. std: what a standard
+    null_space: which axes take an ID. init: zeros, or normal. std: what a standard
     deviation of 1 becomes, in L' and in the IDs' start alike; the paper has 1, and a loss of cosines. It says how loud
     the frozen text is beside IDs that grow at the pace of the learning rate, so it is `least_std` where a backbone
     starts IDs lower.
@@ -42,12 +84,9 @@ class AlphaFuse(ItemTable):
         num_items: int,
         vectors: Tensor | None,
         width: int,
-        null_dim: int | None,
-        null_share: float | None,
-        null_thres: float | None,
+        null_space: NullSpace,
         standardise: bool,
         replace: bool,
-        placement: str,
         init: str,
         scale: float,
         std: float,
@@ -61,9 +100,9 @@ class AlphaFuse(ItemTable):
         rows = item_rows(vectors, num_items, "alphafuse") * scale
         self.width = fitting(width, rows, "alphafuse")
         own = axes(rows)
-        count = nullity(own.variance, width, null_dim, null_share, null_thres)
+        count = null_space.size(own.variance, width)
         semantic = own.whiten(rows, width, eps) if standardise else own.project(rows, width)
-        column = null_columns(placement, width, count)
+        column = null_space.columns(width, count)
         if replace:
             semantic[:, column] = 0
         self.register_buffer("semantic", (semantic * std).to(rows))
@@ -76,39 +115,6 @@ class AlphaFuse(ItemTable):
 
     def table(self) -> Tensor:
         return padded(self.semantic.index_add(1, self.column, self.own))
-
-
-def nullity(
-    variance: Tensor, width: int, null_dim: int | None, null_share: float | None, null_thres: float | None
-) -> int:
-    """n, how many of the d axes take an ID."""
-    said = f"representation.null_dim={null_dim}, null_share={null_share}, null_thres={null_thres}"
-    match null_dim, null_share, null_thres:
-        case int(), _, None:
-            count = null_dim
-        case None, float() | int(), None:
-            count = round(null_share * width)
-        case None, _, float() | int():
-            count = 1 if variance.is_meta else int((variance <= null_thres).sum())  # meta: not known yet
-        case _:
-            raise InputError(
-                f"{said}: give null_dim, a whole number, or null_thres, or, with null for these two, null_share"
-            )
-    if not 1 <= count <= width:
-        raise InputError(f"{said} gives IDs {count} of {width} axes; it must be between 1 and {width}")
-    return count
-
-
-def null_columns(placement: str, width: int, count: int) -> Tensor:
-    """(n,) int64: the axes that take an ID; axis 0 has the largest variance."""
-    match placement:
-        case "lowest":
-            return torch.arange(width - count, width)
-        case "highest":
-            return torch.arange(count)
-        case "spread":
-            return (torch.arange(count) * width) // count
-    raise InputError(f"representation.placement={placement}: take lowest, highest or spread")
 
 
 def started(init: str, num_items: int, count: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""LLM-ESR: a semantic and a collaborative view of every history, and lessons from users with similar texts.
+"""LLM-ESR: a semantic and a collaborative view of every history, and self-distillation between similar users.
 
 Liu et al., NeurIPS 2024 (arXiv 2405.20646):
 
@@ -74,8 +74,8 @@ class LlmEsr(ItemTable):
         require(alpha >= 0, "representation.alpha", alpha, "the weight of a loss, 0 or more")
         if alpha > 0 and (neighbors < 1 or pool < 2):
             raise InputError(
-                f"representation.neighbors={neighbors} of representation.pool={pool}: lessons come from at least one "
-                "neighbour of at least two users; representation.alpha=0 does without"
+                f"representation.neighbors={neighbors} of representation.pool={pool}: self-distillation takes at"
+                " least one neighbour of at least two users; representation.alpha=0 does without"
             )
         self.register_buffer("text", rows, persistent=False)
         self.collaborative = nn.Parameter(axes(rows).project(rows, half).to(rows))
@@ -117,18 +117,18 @@ class LlmEsr(ItemTable):
         if self.alpha == 0 or not self.training:
             return None
         if self.similar is None or batch.sequence is None:
-            raise InputError("representation.alpha > 0 needs at least two training histories, seen through observe()")
+            raise InputError("representation.alpha > 0 needs at least two training histories, passed to observe()")
         end = batch.last_places()
         sequence = batch.sequence[end] - 1  # (n,)
         if not len(sequence):
             return None
-        teacher, pupil = torch.unique(self.similar[sequence], return_inverse=True)
-        known = self._known(teacher, state.shape[1], last)[pupil].mean(dim=1)  # (n, D)
-        away = F.mse_loss(state[end].float(), known.float(), reduction="none").mean(dim=1)
+        teacher, student = torch.unique(self.similar[sequence], return_inverse=True)
+        target = self._target_states(teacher, state.shape[1], last)[student].mean(dim=1)  # (n, D)
+        away = F.mse_loss(state[end].float(), target.float(), reduction="none").mean(dim=1)
         return self.alpha * away.sum() / batch.sequences
 
     @torch.no_grad()
-    def _known(self, sequence: Tensor, longest: int, last: Last) -> Tensor:
+    def _target_states(self, sequence: Tensor, longest: int, last: Last) -> Tensor:
         """(n, D) states after the training inputs; in groups of like length, since most histories are short."""
         order = self.length[sequence].argsort()
         states = torch.cat([last(*self._inputs(group, longest)) for group in sequence[order].chunk(_GROUPS)])

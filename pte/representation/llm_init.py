@@ -2,7 +2,7 @@
 
 Harte et al., RecSys 2023 ("LLM2BERT4Rec"), as adapted by AlphaFuse (Guo et al., SIGIR 2025): E = (L - mu) U_{:, :d}
 Lambda_{:d}^{-1/2} at the start, E trainable. So it has all the capacity of an ID table: text decides where it starts,
-not what it can say. Departures: AlphaFuse takes L itself where its width is d, here it is whitened all the same; `std`
+not its content. Departures: AlphaFuse takes L itself where its width is d, here it is whitened all the same; `std`
 sets the size of the start (AlphaFuse trains on cosines, where size says nothing; in a softmax of products it does).
 """
 
@@ -34,7 +34,7 @@ class LlmInit(ItemTable):
         own = axes(rows)
         start = own.whiten(rows, width, eps) if standardise else own.project(rows, width)
         if not start.is_meta and not start.any():
-            raise InputError("representation=llm_init: all item vectors are alike, so they say nothing to start from")
+            raise InputError("representation=llm_init: all item vectors are alike, so they are nothing to start from")
         self.weight = nn.Parameter((start / start.square().mean().sqrt() * std).to(rows))
 
     @property

@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pte.nn.head import drawn, projector
+from pte.nn.head import projector, sample_rows
 from pte.nn.item_table import ItemTable, item_rows, padded
 from pte.nn.loss.alignment import cosine_alignment, info_nce
 from pte.schema import InputError, require
@@ -60,7 +60,7 @@ class RlmRecCon(ItemTable):
         return padded(self.weight)
 
     def auxiliary(self) -> Tensor:
-        row = drawn(len(self.weight), self.sample, self.weight.device)
+        row = sample_rows(len(self.weight), self.sample, self.weight.device)
         semantic, own = self.project(self.text[row]), self.weight[row]
         if self.form == "cosine":
             return self.share * cosine_alignment(semantic, own)

@@ -1,4 +1,4 @@
-"""RLMRec-Gen: an ID table from which the text vectors can be told.
+"""RLMRec-Gen: an ID table from which the text vectors are predicted.
 
 Ren et al., WWW 2024 (arXiv 2310.15950), Sec. 3.5. With g an MLP d -> (d + d_l) / 2 -> d_l with LeakyReLU:
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pte.nn.all_gather import others
 from pte.nn.batch import PackedBatch
-from pte.nn.head import drawn, projector
+from pte.nn.head import projector, sample_rows
 from pte.nn.item_table import ItemTable, Last, item_rows, padded
 from pte.nn.loss.alignment import cosine_alignment, info_nce
 from pte.schema import InputError, require
@@ -75,22 +75,22 @@ class RlmRecGen(ItemTable):
             return table
         count = max(1, round(self.mask * len(self.weight)))
         self.hidden = torch.zeros(len(table), dtype=torch.bool, device=table.device)
-        self.hidden[1 + drawn(len(self.weight), count, table.device)] = True
+        self.hidden[1 + sample_rows(len(self.weight), count, table.device)] = True
         return torch.where(self.hidden[:, None], self.token.to(table), table)
 
     def auxiliary(self) -> Tensor:
         if self.form != "cosine":
             return super().auxiliary()
-        row = drawn(len(self.weight), self.sample, self.weight.device)
+        row = sample_rows(len(self.weight), self.sample, self.weight.device)
         return self.share * cosine_alignment(self.tell(self.weight[row]), self.text[row])
 
     def sequence_auxiliary(self, batch: PackedBatch, state: Tensor, last: Last) -> Tensor | None:
         if self.hidden is None or not self.training:
             return None
         at = self.hidden[batch.item]
-        told, *elsewhere = self.tell(state[at]), *others(batch.item[at])
+        prediction, *elsewhere = self.tell(state[at]), *others(batch.item[at])
         item = torch.cat([batch.item[at], *elsewhere])  # hidden places of the whole step, this process's first
-        if not len(told):
-            return told.sum()  # 0, but every weight has its gradient, which several processes rely on
+        if not len(prediction):
+            return prediction.sum()  # 0, but every weight has its gradient, which several processes rely on
         total = len(item) / (1 + len(elsewhere))  # as lit/recommender: averaged over processes, the mean of the step
-        return self.share * info_nce(told, self.text[item - 1], self.temperature, row=item, total=total)
+        return self.share * info_nce(prediction, self.text[item - 1], self.temperature, row=item, total=total)

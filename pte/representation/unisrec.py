@@ -53,8 +53,8 @@ class UniSRec(ItemTable):
     def table(self) -> Tensor:
         gate = self.gates()
         experts = zip(gate.T, self.weight, self.bias, strict=True)
-        made = sum(g[:, None] * self.whitened(weight, bias) for g, weight, bias in experts)
-        return padded(made if self.own is None else made + self.own)
+        mixture = sum(g[:, None] * self.whitened(weight, bias) for g, weight, bias in experts)
+        return padded(mixture if self.own is None else mixture + self.own)
 
     def whitened(self, weight: Tensor, bias: Tensor) -> Tensor:
         """W (dropout(L) - b), (N, D)."""

@@ -51,7 +51,7 @@ class WhitenRec(ItemTable):
         )
 
     def table(self) -> Tensor:
-        made = self.head(self.full)
+        table = self.head(self.full)
         if self.relaxed is not None:
-            made = made + self.head(self.relaxed)
-        return padded(made)
+            table = table + self.head(self.relaxed)
+        return padded(table)

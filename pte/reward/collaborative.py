@@ -6,10 +6,10 @@ The comparison is InfoNCE (see contrast.py), symmetrised, against rows that trai
     items: positives are (a) the items next to i in a user's training rows, where one of the two rows is withheld, and
            (b) the users who hold i in a withheld row
 
-Items and users stand there as anchors (see space.py); a user's anchor is made of its visible rows.
+Items and users stand there as centroids (see space.py); a user's is that of its visible rows.
 
 Half of the negatives follow popularity (an item of a random visible row; a random user), half are look-alikes of the
-positive (near in the space, or often chosen together). What x itself relates to in training is
+positive (near in the space, or often interacted with together). What x itself relates to in training is
 never its negative. An entity without any withheld row scores 0 and is flagged as unknown.
 """
 
@@ -26,7 +26,7 @@ from pte.reward.space import Space
 from pte.schema import require
 
 LOOK_ALIKES = 32  # nearest in the space, of which negatives are drawn
-TOGETHER = 16  # items most often chosen together with an item, likewise
+TOGETHER = 16  # items that co-occur most often with an item, likewise
 WINDOW = 3  # places within which two rows count as together
 
 
@@ -47,9 +47,9 @@ class Collaborative:
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
         draw = _Draw(data, space, self.negatives, self.sample, generator)
         tau = self.temperature
-        user, user_known = info_nce(space.user, space.item_anchor, draw.users_by_items(), tau)
-        beside, by_item = info_nce(space.item, space.item_anchor, draw.items_by_items(), tau)
-        holders, by_user = info_nce(space.item, space.user_anchor, draw.items_by_users(), tau)
+        user, user_known = info_nce(space.user, space.item_centroid, draw.users_by_items(), tau)
+        beside, by_item = info_nce(space.item, space.item_centroid, draw.items_by_items(), tau)
+        holders, by_user = info_nce(space.item, space.user_centroid, draw.items_by_users(), tau)
         kinds = by_item.long() + by_user.long()
         return PartScore(user, (beside + holders) / kinds.clamp(min=1)[:, None], user_known, kinds > 0)
 
@@ -60,21 +60,21 @@ class _Draw:
     def __init__(self, data: RewardData, space: Space, negatives: int, sample: int, generator: torch.Generator) -> None:
         self.negatives, self.generator = negatives, generator
         self.user, self.item, self.withheld = data.row_user, data.row_item, data.withheld
-        self.num_items = len(space.item_anchor) - 1
-        self.shown = self.item[data.visible]
-        self.known = space.user_anchor.any(dim=1)  # (U,) users with visible rows
-        self.known_users = torch.nonzero(self.known).squeeze(1)
+        self.num_items = len(space.item_centroid) - 1
+        self.visible_items = self.item[data.visible]
+        self.active = space.user_centroid.any(dim=1)  # (U,) users with visible rows
+        self.active_users = torch.nonzero(self.active).squeeze(1)
         self.trained = Relation(self.user, self.item, self.num_items + 1)
-        together = cooccurring(self.user[data.visible], self.shown, self.num_items, TOGETHER, window=WINDOW)
-        alike = nearest(space.item_anchor, LOOK_ALIKES, sample=sample, generator=generator)
-        self.like_item = torch.cat([alike, together], dim=1)
-        self.like_user = nearest(space.user_anchor, LOOK_ALIKES, sample=sample, generator=generator)
+        cooccurrent = cooccurring(self.user[data.visible], self.visible_items, self.num_items, TOGETHER, window=WINDOW)
+        similar = nearest(space.item_centroid, LOOK_ALIKES, sample=sample, generator=generator)
+        self.like_item = torch.cat([similar, cooccurrent], dim=1)
+        self.like_user = nearest(space.user_centroid, LOOK_ALIKES, sample=sample, generator=generator)
 
     def users_by_items(self) -> Contrast:
         """Users against their withheld items; rivals are users who have not trained on that item."""
         u, i = self.user[self.withheld], self.item[self.withheld]
         negative = self._items(i)
-        rival = self._pick(self.known_users, len(u))
+        rival = self._sample(self.active_users, len(u))
         return Contrast(
             u,
             i,
@@ -84,11 +84,13 @@ class _Draw:
 
     def items_by_users(self) -> Contrast:
         """Items against the users who hold them in a withheld row; rivals are items those users have not trained on."""
-        rows = self.withheld & self.known[self.user]
+        rows = self.withheld & self.active[self.user]
         u, i = self.user[rows], self.item[rows]
         half = self.negatives // 2
-        negative = torch.cat([self._pick(self.known_users, len(u), half), self._choose(self.like_user[u])], dim=1)
-        rival = self._pick(self.shown, len(u))
+        negative = torch.cat(
+            [self._sample(self.active_users, len(u), half), self._sample_rows(self.like_user[u])], dim=1
+        )
+        rival = self._sample(self.visible_items, len(u))
         return Contrast(
             i,
             u,
@@ -104,7 +106,7 @@ class _Draw:
         every = torch.arange(self.num_items + 1, device=a.device)
         adjacent = Relation(torch.cat([a, b, every]), torch.cat([b, a, every]), self.num_items + 1)  # or itself
         x, p = torch.cat([a[unseen], b[unseen]]), torch.cat([b[unseen], a[unseen]])
-        negative, rival = self._items(p), self._pick(self.shown, len(x))
+        negative, rival = self._items(p), self._sample(self.visible_items, len(x))
         return Contrast(
             x,
             p,
@@ -114,17 +116,17 @@ class _Draw:
 
     def _items(self, positive: Tensor) -> Tensor:
         """(P, B) half by popularity, half look-alikes of the positives."""
-        popular = self._pick(self.shown, len(positive), self.negatives // 2)
-        return torch.cat([popular, self._choose(self.like_item[positive])], dim=1)
+        popular = self._sample(self.visible_items, len(positive), self.negatives // 2)
+        return torch.cat([popular, self._sample_rows(self.like_item[positive])], dim=1)
 
-    def _pick(self, pool: Tensor, rows: int, size: int | None = None) -> Tensor:
+    def _sample(self, pool: Tensor, rows: int, size: int | None = None) -> Tensor:
         """(rows, size) entries of a pool (m,), each drawn uniformly; NONE from an empty pool."""
         shape = (rows, self.negatives if size is None else size)
         if not len(pool):
             return pool.new_full(shape, NONE)
         return pool[torch.randint(len(pool), shape, generator=self.generator).to(pool.device)]
 
-    def _choose(self, pools: Tensor) -> Tensor:
+    def _sample_rows(self, pools: Tensor) -> Tensor:
         """(P, B - B/2) entries, each drawn uniformly from the row's own pool (P, m)."""
         shape = (len(pools), self.negatives - self.negatives // 2)
         column = torch.randint(pools.shape[1], shape, generator=self.generator).to(pools.device)

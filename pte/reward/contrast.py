@@ -32,7 +32,7 @@ class Contrast:
 
 
 class Relation:
-    """A set of pairs (a, b) with 0 <= b < width, asked for many pairs at once."""
+    """A set of pairs (a, b) with 0 <= b < width, queried for many pairs at once."""
 
     def __init__(self, a: Tensor, b: Tensor, width: int) -> None:
         self.width = width

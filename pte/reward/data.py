@@ -1,4 +1,4 @@
-"""What a reward may see: `RewardData` holds training rows alone, so that no reward can read validation or test rows."""
+"""What a reward may read: `RewardData` holds training rows alone, so that none can read validation or test rows."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class RewardData:
     withheld: Tensor  # (R,) bool: the reward may judge by this row; no row is both
     title: list[str]  # (N+1,)
 
-    def parted(self, share: float, generator: torch.Generator) -> tuple[RewardData, RewardData]:
-        """Data with `share` of the withheld rows, drawn at random, and with the rest; neither knows the other's."""
+    def split_withheld(self, share: float, generator: torch.Generator) -> tuple[RewardData, RewardData]:
+        """Data with `share` of the withheld rows, drawn at random, and with the rest; neither holds the other's."""
         chance = torch.rand(len(self.withheld), generator=generator).to(self.withheld.device)
         return self._without(self.withheld & (chance >= share)), self._without(self.withheld & (chance < share))
 

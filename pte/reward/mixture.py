@@ -59,14 +59,14 @@ class Mixture:
         generator = torch.Generator().manual_seed(self.seed)
         space = Space.of(data, self.width)
         part = {name: part.score(data, space, generator) for name, part in self.parts.items()}
-        counted = {name: score for name, score in part.items() if self.weights[name]}
-        user = [self.weights[name] * self._scaled(name, score.user) for name, score in counted.items()]
-        item = [self.weights[name] * self._scaled(name, score.item) for name, score in counted.items()]
+        weighted = {name: score for name, score in part.items() if self.weights[name]}
+        user = [self.weights[name] * self._scaled(name, score.user) for name, score in weighted.items()]
+        item = [self.weights[name] * self._scaled(name, score.item) for name, score in weighted.items()]
         total = PartScore(
             user=torch.stack(user).sum(0),
             item=torch.stack(item).sum(0),
-            user_known=torch.stack([score.user_known for score in counted.values()]).all(0),
-            item_known=torch.stack([score.item_known for score in counted.values()]).all(0),
+            user_known=torch.stack([score.user_known for score in weighted.values()]).all(0),
+            item_known=torch.stack([score.item_known for score in weighted.values()]).all(0),
         )
         return RewardParts(part, total)
 

@@ -13,17 +13,17 @@ def nearest(table: Tensor, k: int, *, sample: int, generator: torch.Generator, c
 
     The cost is linear in m, since nobody is compared with everybody. Rows of zeros have no neighbours and are none.
     """
-    known = torch.nonzero(table.any(dim=1)).squeeze(1)
-    drawn = known[torch.randperm(len(known), generator=generator).to(known.device)[:sample]]
-    found = table.new_full((len(table), k), NONE, dtype=torch.int64)
-    width = min(k, len(drawn))
+    nonzero_rows = torch.nonzero(table.any(dim=1)).squeeze(1)
+    sampled = nonzero_rows[torch.randperm(len(nonzero_rows), generator=generator).to(nonzero_rows.device)[:sample]]
+    neighbors = table.new_full((len(table), k), NONE, dtype=torch.int64)
+    width = min(k, len(sampled))
     if width:
-        others = table[drawn]
-        for rows in known.split(chunk):
-            similarity = (table[rows] @ others.T).masked_fill(rows[:, None] == drawn, -torch.inf)
+        others = table[sampled]
+        for rows in nonzero_rows.split(chunk):
+            similarity = (table[rows] @ others.T).masked_fill(rows[:, None] == sampled, -torch.inf)
             value, place = similarity.topk(width, dim=1)
-            found[rows, :width] = drawn[place].masked_fill(value == -torch.inf, NONE)
-    return found
+            neighbors[rows, :width] = sampled[place].masked_fill(value == -torch.inf, NONE)
+    return neighbors
 
 
 def cooccurring(user: Tensor, item: Tensor, num_items: int, k: int, *, window: int) -> Tensor:
@@ -46,7 +46,7 @@ def cooccurring(user: Tensor, item: Tensor, num_items: int, k: int, *, window: i
     order = order[a[order].argsort(stable=True)]  # by item, then by strength
     a, b = a[order], b[order]
     place = torch.arange(len(a), device=a.device) - torch.searchsorted(a, a)  # place within the item's run
-    found = item.new_full((num_items + 1, k), NONE)
+    neighbors = item.new_full((num_items + 1, k), NONE)
     keep = place < k
-    found[a[keep], place[keep]] = b[keep]
-    return found
+    neighbors[a[keep], place[keep]] = b[keep]
+    return neighbors

@@ -1,14 +1,14 @@
-"""The space in which rewards compare, and what stands in it for an entity: whitened vectors, and anchors of all voices.
+"""The space in which rewards compare, and what stands in it for an entity: whitened vectors and centroids.
 
     e -> W (e - mu) / |W (e - mu)|,  W from the `width` leading principal axes, each scaled to unit variance
-    a_i = unit( sum_k e_ik + m_i )       an item's anchor: its K candidates and its metadata, one voice each
-    a_i,-k = unit( a_i's sum without e_ik )                     the anchor that candidate k is judged by
-    h_u = unit( sum of a_i over u's visible rows )              a user's anchor
+    a_i = unit( sum_k e_ik + m_i )       an item's centroid, of K candidates and metadata
+    a_i,-k = unit( a_i's sum without e_ik )                     leave-one-out centroid, which candidate k is judged by
+    h_u = unit( sum of a_i over u's visible rows )              a user's centroid
 
 Departure: candidates are not compared with plain metadata vectors. Raw text vectors share large components of style,
-and against metadata the texts that repeat the metadata win, whatever they say of behaviour. Here a candidate is judged
-by what it will be used for: being near to, and far from, the vectors others will have. Metadata is one voice among
-K + 1, so that candidates which all say the same cannot make up an anchor of their own.
+and against metadata the texts that repeat the metadata win, whatever they hold of behaviour. Here a candidate is judged
+by what it will be used for: being near to, and far from, the vectors others will have. Metadata is one term of
+K + 1, so that K equal candidates cannot move the centroid to themselves.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class Space:
 
     user: Tensor  # (U, K, r) candidates
     item: Tensor  # (N+1, K, r)
-    user_anchor: Tensor  # (U, r)
-    item_anchor: Tensor  # (N+1, r)
-    user_others: Tensor  # (U, K, r) the anchor that candidate k is judged by: for users always h_u
-    item_others: Tensor  # (N+1, K, r)
+    user_centroid: Tensor  # (U, r)
+    item_centroid: Tensor  # (N+1, r)
+    user_leave_one_out: Tensor  # (U, K, r) leave-one-out centroid for candidate k; for users always h_u
+    item_leave_one_out: Tensor  # (N+1, K, r)
 
     @classmethod
     def of(cls, data: RewardData, width: int | None) -> Space:
@@ -43,17 +43,17 @@ class Space:
         if width:
             whitened = Whitening.fit(torch.cat([item, metadata[:, None]], dim=1), width)
             user, item, metadata = whitened(user), whitened(item), whitened(metadata)
-        voices = item.sum(dim=1) + metadata
-        anchor = F.normalize(voices, dim=-1)
+        total = item.sum(dim=1) + metadata
+        centroid = F.normalize(total, dim=-1)
         visible = data.visible
-        of_user = visible_mean(anchor, data.row_user[visible], data.row_item[visible], len(user))
+        user_centroid = visible_mean(centroid, data.row_user[visible], data.row_item[visible], len(user))
         return cls(
             user=user,
             item=item,
-            user_anchor=of_user,
-            item_anchor=anchor,
-            user_others=repeat(of_user, "n r -> n k r", k=user.shape[1]),
-            item_others=F.normalize(voices[:, None] - item, dim=-1),
+            user_centroid=user_centroid,
+            item_centroid=centroid,
+            user_leave_one_out=repeat(user_centroid, "n r -> n k r", k=user.shape[1]),
+            item_leave_one_out=F.normalize(total[:, None] - item, dim=-1),
         )
 
 
@@ -72,9 +72,9 @@ class Whitening:
         mean = rows.mean(dim=0)
         centred = (rows - mean).double()
         variance, axes = torch.linalg.eigh(centred.T @ centred / len(rows))  # in ascending order
-        kept = variance > SMALLEST * variance[-1]
-        kept[: max(0, len(kept) - width)] = False
-        return cls(mean, (axes[:, kept] / variance[kept].sqrt()).to(mean.dtype))
+        leading = variance > SMALLEST * variance[-1]
+        leading[: max(0, len(leading) - width)] = False
+        return cls(mean, (axes[:, leading] / variance[leading].sqrt()).to(mean.dtype))
 
     def __call__(self, vectors: Tensor) -> Tensor:
         """(..., d) -> (..., r)."""

@@ -16,7 +16,7 @@ IMPORTED = "imported"  # the form of a text that was written elsewhere, so that 
 
 @dataclass(frozen=True)
 class Generation:
-    """One text that was asked for: the prompt, the raw completion, and the profile read out of it."""
+    """One generation: the prompt, the raw completion, and the profile read out of it."""
 
     side: str  # "user" or "item"
     entity: int  # user 0..U-1 or item 1..N
@@ -69,10 +69,10 @@ class Profiles:
 
 def _last_round(generations: Iterable[Generation], side: str) -> dict[int, list[str]]:
     """Candidate texts by entity, in the order of their numbers."""
-    mine = [g for g in generations if g.side == side]
-    last = max((g.round for g in mine), default=0)
+    rows = [g for g in generations if g.side == side]
+    last = max((g.round for g in rows), default=0)
     texts: dict[int, list[str]] = {}
-    for g in sorted((g for g in mine if g.round == last), key=lambda g: (g.entity, g.candidate)):
+    for g in sorted((g for g in rows if g.round == last), key=lambda g: (g.entity, g.candidate)):
         texts.setdefault(g.entity, []).append(g.text)
     if len({len(group) for group in texts.values()}) > 1:
         raise InputError(f"the profiles of {side}s have different numbers of candidates: make them again")

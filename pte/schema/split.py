@@ -15,7 +15,7 @@ from pte.schema.interactions import Interactions, Items
 
 @dataclass(frozen=True)
 class Cases:
-    """C questions "what comes next?": the target is item[target], the history the rows before it of the same user."""
+    """C evaluation cases: the target is item[target], the history the rows before it of the same user."""
 
     user: np.ndarray  # (C,) int32
     target: np.ndarray  # (C,) int64, a row of Interactions

@@ -1,4 +1,4 @@
-"""The first candidate, whatever the others say: what a pipeline without selection does."""
+"""The first candidate, whatever the others: what a pipeline without selection does."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ chooses for all: the choice is argmax_k pi(k | x).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange, repeat
@@ -24,6 +25,28 @@ MOST_HIDDEN = 65_536
 CHUNK = 4096  # entities scored at a time
 
 
+@dataclass(frozen=True)
+class Objective:
+    """What a step maximises: the clipped gain of the advantages, less kl times D_KL from the reference, plus entropy
+    times the policy's own. clip: PPO's range below and above 1; scale_std: advantages over their group's spread.
+    """
+
+    clip: Sequence[float] = (0.2, 0.2)
+    kl: float = 0.04
+    entropy: float = 0.01
+    scale_std: bool = True
+
+    def __post_init__(self) -> None:
+        name, clip = "selector.objective", self.clip
+        ranges = len(clip) == 2 and min(clip) >= 0 and clip[0] < 1
+        require(ranges, f"{name}.clip", list(clip), "type it as [0.2,0.2]")
+        require(self.kl >= 0, f"{name}.kl", self.kl, "give 0 or more")
+        require(self.entropy >= 0, f"{name}.entropy", self.entropy, "give 0 or more")
+
+
+OBJECTIVE = Objective()
+
+
 class GRPO:
     """The knobs of the policy and of its training."""
 
@@ -32,16 +55,13 @@ class GRPO:
     def __init__(
         self,
         *,
+        objective: Objective = OBJECTIVE,
         epochs: int = 10,
         batch_size: int = 256,
         group_size: int = 8,
         inner_epochs: int = 2,
         learning_rate: float = 1e-3,
         hidden: int = 64,
-        clip: Sequence[float] = (0.2, 0.2),
-        kl: float = 0.04,
-        entropy: float = 0.01,
-        scale_std: bool = True,
         held_out: float = 0.1,
         withheld_share: float = 1.0,
         seed: int = 0,
@@ -53,13 +73,9 @@ class GRPO:
         require(0 <= held_out < 1, "selector.held_out", held_out, "a share, from 0 to below 1")
         require(0 < withheld_share <= 1, "selector.withheld_share", withheld_share, "a share, above 0 and up to 1")
         require(0 < learning_rate <= 1, "selector.learning_rate", learning_rate, "give a number above 0 and up to 1")
-        require(len(clip) == 2 and min(clip) >= 0 and clip[0] < 1, "selector.clip", list(clip), "type it as [0.2,0.2]")
-        for name, weight in {"kl": kl, "entropy": entropy}.items():
-            require(weight >= 0, f"selector.{name}", weight, "give 0 or more")
         self.epochs, self.batch_size, self.group_size, self.inner_epochs = epochs, batch_size, group_size, inner_epochs
-        self.learning_rate, self.hidden, self.kl, self.entropy = learning_rate, hidden, kl, entropy
-        self.eps_low, self.eps_high = clip
-        self.scale_std, self.held_out, self.withheld_share, self.seed = scale_std, held_out, withheld_share, seed
+        self.objective, self.learning_rate, self.hidden = objective, learning_rate, hidden
+        self.held_out, self.withheld_share, self.seed = held_out, withheld_share, seed
 
     def select(self, candidates: Candidates, *, fit: Fit) -> Choice:
         if candidates.num_candidates == 1:
@@ -67,7 +83,7 @@ class GRPO:
         generator = torch.Generator().manual_seed(self.seed)
         policy = Policy(candidates.vector.shape[2], candidates.num_forms, self.hidden, generator)
         policy.to(candidates.vector.device)
-        trained, held_out = self.parted(candidates.known, generator)
+        trained, held_out = self.train_and_holdout(candidates.known, generator)
         if trained.any():
             fit(self, policy, candidates, trained, held_out)
             policy.to(candidates.vector.device)  # a trainer may have left it elsewhere
@@ -75,7 +91,7 @@ class GRPO:
         index = probability.argmax(dim=1)
         return Choice(candidates.take(index), index, probability)
 
-    def parted(self, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def train_and_holdout(self, known: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(E,) bool twice: entities to train on and to hold out, both of known reward."""
         chance = torch.rand(len(known), generator=generator).to(known.device)
         return known & (chance >= self.held_out), known & (chance < self.held_out)

@@ -43,7 +43,7 @@ def run(context: Context) -> None:
     told = Attributes.of(profiles)
     parsed = (torch.from_numpy(told.parsed["user"]), torch.from_numpy(told.parsed["item"]))
     data = reward_data(interactions, split, profiles, embeddings, parsed=parsed, device=device)
-    judged, rest = data.parted(selector.withheld_share, torch.Generator().manual_seed(0))
+    judged, rest = data.split_withheld(selector.withheld_share, torch.Generator().manual_seed(0))
     scores = verdict(reward, judged, embeddings)
     candidates = table(judged, scores, told)
     parts = {name: joined(score) for name, score in {**scores.part, "total": scores.total}.items()}

@@ -100,7 +100,7 @@ class GRPOModule(LightningModule):
             drawn = torch.multinomial(chance, s.group_size, replacement=True, generator=self.generator).to(old.device)
         reward = self.candidates.reward[batch].gather(1, drawn)  # (B, G)
         told = ~zero_std(reward)
-        advantage = group_advantage(reward, scale_std=s.scale_std)
+        advantage = group_advantage(reward, scale_std=s.objective.scale_std)
         self._told.append(told)
         for _ in range(s.inner_epochs if told.any() else 0):
             step = self._step(batch[told], drawn[told], old[told].gather(1, drawn[told]), advantage[told])
@@ -112,13 +112,13 @@ class GRPOModule(LightningModule):
         s, optimizer = self.settings, self.optimizers()
         logits = self.policy(self.candidates, entity)
         log_ratio = logits.log_softmax(dim=1).gather(1, drawn) - old_log_pi
-        gain = clipped_objective(log_ratio, advantage, s.eps_low, s.eps_high).mean()
+        gain = clipped_objective(log_ratio, advantage, *s.objective.clip).mean()
         kl, h = categorical_kl(logits, self.reference[entity]).mean(), entropy(logits).mean()
         optimizer.zero_grad()
-        self.manual_backward(-(gain - s.kl * kl + s.entropy * h))
+        self.manual_backward(-(gain - s.objective.kl * kl + s.objective.entropy * h))
         nn.utils.clip_grad_norm_(self.policy.parameters(), GRADIENT_NORM)
         optimizer.step()
-        clipped = clip_fraction(log_ratio, advantage, s.eps_low, s.eps_high)
+        clipped = clip_fraction(log_ratio, advantage, *s.objective.clip)
         return {"objective": gain.detach(), "kl": kl.detach(), "entropy": h.detach(), "clip_fraction": clipped.detach()}
 
     def on_train_epoch_end(self) -> None:

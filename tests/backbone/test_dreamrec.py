@@ -241,7 +241,9 @@ def test_it_learns_what_follows_what(depth, sampler):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"sampler": "euler"}, "exact, ddpm, ddim"),
+        ({"guidance": -1}, "guidance"),
+        ({"uncondition": 1.0}, "uncondition"),
+        ({"steps": 0}, "steps"),
         ({"depth": 2}, "sampler=ddim"),
         ({"depth": 3, "sampler": "ddim"}, "depth of 1"),
         ({"schedule": "square"}, "linear, cosine"),

@@ -14,6 +14,7 @@ from pte.backbone.popularity import Popularity
 from pte.backbone.text_knn import TextKNN
 from pte.nn.batch import History
 from pte.nn.kernel import chunked_scoring as part
+from pte.nn.loss.infonce import InfoNCE
 from pte.nn.noise import CaseNoise, standard_normal
 
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def text_knn():
 FIVE = {"representation": None, "length": 5, "recency": 0.5, "fallback": 0.1}
 BACKBONES = {
     "sasrec": lambda: sasrec(dropout=0.5).eval(),
-    "sasrec of cosines": lambda: sasrec(loss="infonce").eval(),
+    "sasrec of cosines": lambda: sasrec(loss=InfoNCE()).eval(),
     "dreamrec": lambda: dreamrec().eval(),
     "dreamrec step by step": lambda: dreamrec(sampler="ddpm").eval(),
     "dreamrec of cosines": lambda: dreamrec(cosine=True).eval(),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pte.dataset.events import Choice, Coded, Events, chosen, without_repeats
+from pte.dataset.events import Choice, CodedColumn, Events, select_rows, without_repeats
 from pte.schema import InputError
 
 
@@ -15,8 +15,8 @@ def test_repeats_by_hand():
 
 
 def test_rows_leave_in_full_resolution_of_time():
-    column = Coded(["a", "b", "c"], np.array([0, 1, 2], np.int32))
-    frame = chosen(column, column, np.array([1900, 1100, 1100]), Choice(), k=1, unit=1000, low=0, counted={})
+    column = CodedColumn(["a", "b", "c"], np.array([0, 1, 2], np.int32))
+    frame = select_rows(column, column, np.array([1900, 1100, 1100]), Choice(), k=1, unit=1000, low=0, counts={})
     assert frame["item_id"].to_list() == ["b", "c", "a"]
     assert frame["time"].to_list() == [1, 1, 1]
     assert frame["row"].to_list() == [1, 2, 3]
@@ -26,17 +26,17 @@ def test_low_ratings_and_nothing_left():
     events = Events(Choice(min_rating=4))
     for item, rating in [("a", 3.5), ("b", 4.0), ("c", 5.0)]:
         events.append("u", item, 7, rating)
-    counted = {}
-    assert events.table(1, counted)["item_id"].to_list() == ["b", "c"]
-    assert counted == {"rows rated below 4 left out": 1}
+    counts = {}
+    assert events.table(1, counts)["item_id"].to_list() == ["b", "c"]
+    assert counts == {"rows rated below 4 left out": 1}
     with pytest.raises(InputError, match="min_rating"):
         Events(Choice()).table(1, {})
 
 
 def test_ties_by_item_or_by_file():
-    user = Coded(["u"], np.zeros(3, np.int32))
-    item = Coded(["c", "a", "b"], np.array([0, 1, 2], np.int32))
+    user = CodedColumn(["u"], np.zeros(3, np.int32))
+    item = CodedColumn(["c", "a", "b"], np.array([0, 1, 2], np.int32))
     time = np.array([5, 5, 4])
     for ties, expected in {"file": ["b", "c", "a"], "item_id": ["b", "a", "c"]}.items():
-        frame = chosen(user, item, time, Choice(ties=ties), k=1, unit=1, low=0, counted={})
+        frame = select_rows(user, item, time, Choice(ties=ties), k=1, unit=1, low=0, counts={})
         assert frame["item_id"].to_list() == expected

@@ -30,18 +30,22 @@ MISTAKES = [  # the mistake, last, and what goes before it
     (ID, "until=embedings"), (ID, "stage=metric"), (ID, "ranking=sampeld"), (ID, "optimizer=adm"),
     # sizes and shares of the model
     (ID, "representation.width=63"), (ID, "representation.width=0"), (ID, "representation.std=0"),
-    (ID, "representation.sparse=true"), (ID, "backbone.loss=bpr"), (ID, "backbone.dropout=1.5"),
+    (ID, "representation.sparse=true"), (ID, "backbone/loss=bpr"), (ID, "backbone.dropout=1.5"),
     (ID, "backbone.attention_dropout=-1"), (ID, "backbone.heads=3"), (ID, "backbone.layers=0"),
-    (ID, "backbone.inner=1000000000000"), (ID, "backbone.length=0"), (ID, "backbone.loss_knobs.calibration=0.5"),
-    ([*ID, "backbone.loss=bce"], "backbone.loss_knobs.negatives=-4"), (ID, "backbone.loss_knobs.negatives=many"),
-    (ID, "backbone.loss_knobs=5"), (PLAIN, "backbone=text_knn"), (["backbone=ease", *PLAIN], "backbone.ridge=-1"),
+    (ID, "backbone.inner=1000000000000"), (ID, "backbone.length=0"), (ID, "backbone.loss.calibration=0.5"),
+    ([*ID, "backbone/loss=bce"], "backbone.loss.negatives=-4"),
+    ([*ID, "backbone/loss=gbce"], "backbone.loss.negatives=many"),
+    ([*ID, "backbone/loss=sampled_softmax"], "backbone.loss.uniform=0"), (ID, "backbone.loss.kernel=fused"),
+    (ID, "backbone.loss=5"), (PLAIN, "backbone=text_knn"), (["backbone=ease", *PLAIN], "backbone.ridge=-1"),
     (["backbone=bsarec", *PLAIN], "backbone.alpha=2"), (["backbone=gru4rec", *PLAIN], "backbone.hidden=0"),
     (MARKOV, "backbone.window=0"), (MARKOV, "backbone.recency=1.5"), (MARKOV, "backbone.shrink=-1"),
-    (DREAMREC, "backbone.depth=2"), (DREAMREC, "backbone.schedule=sigmoid"), (DREAMREC, "backbone.guidance=-3"),
-    (DREAMREC, "backbone.uncondition=2"), ([*DREAMREC, "backbone.sampler=ddim"], "backbone.stride=9999"),
+    (DREAMREC, "backbone.depth=2"), (DREAMREC, "backbone.diffusion.schedule=sigmoid"),
+    (DREAMREC, "backbone.diffusion.guidance=-3"), (DREAMREC, "backbone.diffusion.uncondition=2"),
+    (DREAMREC, "backbone.diffusion.steps=0"), (DREAMREC, "backbone.sampler=ddim"), (DREAMREC, "backbone.steps=9"),
+    ([*DREAMREC, "backbone/sampler=ddim"], "backbone.sampler.stride=9999"), (DREAMREC, "backbone.stride=7"),
     (["backbone=fused", "profiler=template"], "backbone.likeness.recency=2"),
     (TEXT, "representation.components=100000"), (TEXT, "representation.head=foo"), (TEXT, "representation.eps=-1"),
-    (ALPHAFUSE, "representation.null_dim=99"), (WHITENREC, "representation.groups=7"),
+    (ALPHAFUSE, "representation.null_space.dim=99"), (WHITENREC, "representation.groups=7"),
     (LLM_ESR, "representation.heads=3"),
     (CONCAT, "representation.id_share=1.5"), (RLMREC, "representation.temperature=0"),
     # training
@@ -52,7 +56,7 @@ MISTAKES = [  # the mistake, last, and what goes before it
     (ID, "trainer.batch_size=0"), (ID, "seed=99999999999999999999999"), (ID, "llm_esr_groups.items=-4"),
     # profiles, embeddings, selection, protocol
     (TEXT, "encoder.dtype=float8"), (["encoder=hf", *TEXT], "encoder.model=null"), (TEXT, "profiler.num_candidates=0"),
-    (TEXT, "selector.group_size=1"), (TEXT, "selector.held_out=1.0"), (TEXT, "selector.clip=[0.2]"),
+    (TEXT, "selector.group_size=1"), (TEXT, "selector.held_out=1.0"), (TEXT, "selector.objective.clip=[0.2]"),
     (TEXT, "selector.learning_rate=1000"), (TEXT, "reward.weights={collaborative:0,distinct:0,format:0}"),
     (TEXT, "reward.weights.distinct=-1"), (TEXT, "reward.width=100000"), (TEXT, "reward.parts.format.min_words=99"),
     (ID, "protocol.withhold=-1"), (ID, "protocol.min_length=2"),
@@ -111,7 +115,42 @@ def test_a_mistyped_name_is_answered_with_what_was_meant(mistake, meant, pte):
 
 
 def test_a_knob_of_another_option_names_that_option(pte):
-    assert "it is a knob of selector=grpo" in sentence(pte("selector=mean", "selector.kl=0.1")[1].err)
+    assert "it is a knob of selector=grpo" in sentence(pte("selector=mean", "selector.group_size=4")[1].err)
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["backbone.loss=sampled"], "type backbone/loss=sampled_softmax"), (["backbone.loss=ce"], "=cross_entropy"),
+     (["backbone.loss=gbce"], "type backbone/loss=gbce"), (["backbone.loss=bpr"], "one of bce, cross_entropy"),
+     (["backbone.loss_knobs.negatives=8"], "and backbone.loss.negatives=8"),
+     (["backbone.loss_knobs=8"], "and backbone.loss.KNOB="), (["+backbone.loss_knobs.x=8"], "loss.x"),
+     (["+backbone.loss_knobs={shared:true}"], "and backbone.loss.shared=True"),
+     (["backbone.fit=gru4rec"], "type backbone/fit=gru4rec"),
+     (["dataset.rules=five_core"], "type dataset/rules=five_core"), (["-m", "backbone.loss=ce,bce"], "cross_entropy"),
+     (["backbone=fused", "profiler=template", "backbone.reader.loss=bce"], "backbone/loss@backbone.reader.loss=bce"),
+     (["backbone=fused", "backbone.reader.loss_knobs.kernel=liger"], "backbone.reader.loss.kernel=liger"),
+     (["backbone.loss.calibration=0.5"], "it is a knob of backbone/loss=gbce"), (["backbone/loss=bpr"], "has bce, "),
+     (["backbone=dreamrec", "backbone.steps=9"], "did you mean backbone.diffusion.steps?"),
+     (["backbone=dreamrec", "backbone.inner=9"], "did you mean backbone.encoder.inner?"),
+     (["backbone=dreamrec", "backbone.sampler=ddim"], "type backbone/sampler=ddim"),
+     (["backbone=dreamrec", "backbone.stride=9"], "it is backbone.sampler.stride, a knob of backbone/sampler=ddim"),
+     (["representation=alphafuse", "representation.null_dim=9"], "type representation.null_space.dim=9"),
+     (["selector=grpo", "selector.kl=0.1"], "did you mean selector.objective.kl?"),
+     (["selector=mean", "selector.kl=0.1"], "it is selector.objective.kl, a knob of selector=grpo")],
+)  # fmt: skip
+def test_an_old_spelling_is_answered_with_what_to_type_now(words, meant, pte):
+    code, streams = pte(*ID, *words, "plan=true")
+    assert code == 2
+    assert meant in sentence(streams.err)
+
+
+@pytest.mark.parametrize("line", ["loss: bce", "loss_knobs: {negatives: 4}"])
+def test_an_old_option_file_is_answered_with_what_to_write_now(line, pte, tmp_path):
+    (tmp_path / "mine" / "backbone").mkdir(parents=True)
+    (tmp_path / "mine" / "backbone" / "own.yaml").write_text(f"defaults: [sasrec, _self_]\n{line}\n")
+    code, streams = pte("--config-dir", "mine", "backbone=own", "representation=id", "plan=true")
+    assert code == 2
+    assert "type backbone/loss=" in sentence(streams.err)
 
 
 def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
@@ -124,8 +163,7 @@ def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [([*MARKOV, "trainer.max_epochs=3"], "trainer.max_epochs=3 changes nothing: this backbone is counted"),
-     ([*ID, "selector=grpo", "selector.kl=0.1"], "selector.kl=0.1 changes nothing: no text is read"),
-     ([*DREAMREC, "backbone.stride=7"], "backbone.stride=7 changes nothing under backbone.sampler=exact"),
+     ([*ID, "selector=grpo", "selector.objective.kl=0.1"], "selector.objective.kl=0.1 changes nothing: no text"),
      (["backbone=dreamrec", *TEXT[1:], "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes"),
      ([*TEXT, "representation.head=linear", "representation.hidden=9"], "representation.hidden=9 changes nothing"),
      ([*TEXT, "profiler.num_candidates=1"], "profiler.num_candidates=1 leaves selector=grpo nothing to choose")],

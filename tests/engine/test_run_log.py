@@ -40,3 +40,18 @@ def test_what_ends_a_run_is_in_its_log(tmp_path, error, last):
     assert text.rstrip().endswith(last)
     assert ("Traceback" in text) == isinstance(error, KeyError)
     assert not logging.getLogger("pte").handlers
+
+
+def test_no_line_repeats_a_secret(tmp_path, capsys):
+    file = tmp_path / "run.log"
+    said = ["asking https://u:pw-hidden@host/v1", "Bearer pw-hidden-0123", "x?api_key=pw-hidden&y=1"]
+    with run_log(file):
+        for line in said:
+            logging.getLogger("pte.x").info(line)
+            logging.getLogger("pte.x").error(line)
+        logging.getLogger("pte.x").info("of basic understanding")
+    with pytest.raises(OSError, match="hidden"), run_log(file):
+        raise OSError("http://u:pw-hidden@host")
+    shown = capsys.readouterr()
+    assert "hidden" not in file.read_text() + shown.out + shown.err
+    assert "of basic understanding" in shown.out

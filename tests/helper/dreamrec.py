@@ -1,9 +1,15 @@
 """Shared by tests: Frozen, ITEMS, WIDTH, make."""
 
+from dataclasses import fields
+from functools import partial
+
 import torch
 
 from pte.backbone.dreamrec import DreamRec
+from pte.nn.diffusion import Diffusion
 from pte.nn.item_table import ItemTable
+from pte.nn.sampler import DDIM, DDPM, Exact
+from pte.nn.sequence.attention import Encoder
 
 ITEMS, WIDTH = 30, 8
 
@@ -24,11 +30,17 @@ class Frozen(ItemTable):
         return self.rows
 
 
-def make(representation=None, **change):
+def make(representation=None, *, num_items=ITEMS, length=8, heads=2, dropout=0.0, sampler="exact", stride=10, **change):
+    """A small DreamRec; `change`: of its own knobs and the diffusion's."""
     torch.manual_seed(0)
     knobs = {
-        "length": 8, "inner": 16, "layers": 1, "heads": 2, "dropout": 0.0, "attention_dropout": 0.0, "std": 1.0,
-        "schedule": "exp", "steps": 40, "guidance": 2.0, "uncondition": 0.1, "depth": 1, "sampler": "exact",
-        "stride": 10, "cosine": False, "target_gradient": True, "sphere": False, **change,
+        "schedule": "exp", "steps": 40, "guidance": 2.0, "uncondition": 0.1, "depth": 1, "std": 1.0, "cosine": False,
+        "target_gradient": True, "sphere": False, **change,
     }  # fmt: skip
-    return DreamRec(representation=representation or Frozen(), num_items=ITEMS, **knobs)
+    process = Diffusion(**{field.name: knobs.pop(field.name) for field in fields(Diffusion)})
+    samplers = {"exact": Exact, "ddpm": DDPM, "ddim": partial(DDIM, stride)}
+    encoder = partial(Encoder, inner=16, layers=1, heads=heads, dropout=dropout, attention_dropout=dropout)
+    return DreamRec(
+        representation=representation or Frozen(), num_items=num_items, length=length, encoder=encoder,
+        diffusion=process, sampler=samplers[sampler](), **knobs,
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from torch import Tensor
 
 from pte.paths import CONF_DIR
+from pte.representation.alphafuse import NullSpace
 
 NUM_ITEMS, TEXT_WIDTH, WIDTH = 12, 10, 8
 SMALL: dict[str, dict[str, Any]] = {
@@ -22,7 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "unisrec": {"width": WIDTH},
     "rlmrec_con": {"width": WIDTH, "std": 0.1, "sample": 0},
     "rlmrec_gen": {"width": WIDTH, "std": 0.1, "sample": 0, "mask": 0.4},
-    "alphafuse": {"width": WIDTH, "null_dim": 3, "null_share": None, "std": 0.1},
+    "alphafuse": {"width": WIDTH, "null_space": NullSpace(None, dim=3), "std": 0.1},
     "llm_esr": {"width": WIDTH, "neighbors": 2},
     "concat": {"width": WIDTH, "id_share": 0.375, "std": 0.1, "components": 6, "head": "mlp", "hidden": 16},
 }

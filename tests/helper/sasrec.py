@@ -10,7 +10,7 @@ ITEMS = 30
 
 def make(dropout=0.0, length=8, **change):
     torch.manual_seed(0)
-    knobs = {"inner": 32, "layers": 2, "heads": 2, "product": "float32", **change}
+    knobs = {"inner": 32, "layers": 2, "heads": 2, **change}
     return SASRec(
         representation=Id(num_items=ITEMS, width=16, std=0.5), num_items=ITEMS, length=length, dropout=dropout,
         attention_dropout=dropout, **knobs,

@@ -94,7 +94,7 @@ def test_impossible_settings_are_refused(knobs):
 
 
 def test_too_few_users_are_refused(twelve):
-    with pytest.raises(InputError, match="leave no user to ask"):
+    with pytest.raises(InputError, match="leave no user to evaluate"):
         ColdStart()(twelve)
 
 

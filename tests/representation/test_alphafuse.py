@@ -5,6 +5,7 @@ import pytest
 import torch
 from helper.representation import NUM_ITEMS, made, vectors
 
+from pte.representation.alphafuse import NullSpace
 from pte.schema import InputError
 
 
@@ -36,7 +37,9 @@ def test_standardised_axes_have_unit_variance_without_ridge():
 )
 @pytest.mark.parametrize("replace", [False, True])
 def test_the_id_stands_in_its_axes_and_nowhere_else(placement, columns, replace):
-    model = made("alphafuse", placement=placement, replace=replace, init="normal", std=1.0)
+    model = made(
+        "alphafuse", null_space=NullSpace(None, dim=3, placement=placement), replace=replace, init="normal", std=1.0
+    )
     semantic = torch.from_numpy(reference(40, 8, True, 1e-5)).float()
     fused = model.table()[1:].detach()
     rest = [c for c in range(8) if c not in columns]
@@ -54,22 +57,21 @@ def test_only_the_id_learns():
 
 
 @pytest.mark.parametrize(
-    ("given", "count"), [({"null_dim": 8}, 8), ({"null_share": 0.5}, 4), ({"null_thres": None}, 0)]
+    ("given", "count"), [({"share": None, "dim": 8}, 8), ({"share": 0.5}, 4), ({"share": None}, 0)]
 )
 def test_nullity_by_number_and_by_share(given, count):
-    knobs = {"null_dim": None, "null_share": None, "null_thres": None, **given}
     if count:
-        assert made("alphafuse", **knobs).free_per_item == count
+        assert made("alphafuse", null_space=NullSpace(**given)).free_per_item == count
     else:
-        with pytest.raises(InputError, match="give null_dim, a whole number"):
-            made("alphafuse", **knobs)
+        with pytest.raises(InputError, match="give dim, a whole number"):
+            made("alphafuse", null_space=NullSpace(**given))
 
 
 def test_nullity_by_threshold_counts_eigenvalues_of_the_scaled_vectors():
     language = vectors()[1:].double().numpy() * 40
     s = np.linalg.eigvalsh(np.cov(language, rowvar=False, bias=True))[::-1]
     middle = float((s[6] + s[7]) / 2)  # the three smallest of ten lie below
-    model = made("alphafuse", null_dim=None, null_thres=middle)
+    model = made("alphafuse", null_space=NullSpace(None, threshold=middle))
     assert model.free_per_item == 3
 
 
@@ -80,11 +82,17 @@ def test_starts():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"null_dim": 0}, {"null_dim": 9}, {"width": 11}, {"init": "ones"}, {"placement": "middle"}]
+    "wrong",
+    [{"null_space": NullSpace(0.5, dim=0)}, {"null_space": NullSpace(0.5, dim=9)}, {"width": 11}, {"init": "ones"}],
 )
 def test_wrong_knobs_are_refused(wrong):
     with pytest.raises(InputError):
         made("alphafuse", **wrong)
+
+
+def test_an_unknown_placement_is_refused():
+    with pytest.raises(InputError, match="placement=middle: take lowest, highest, spread"):
+        NullSpace(0.5, placement="middle")
 
 
 @pytest.mark.parametrize(("std", "least", "became"), [(0.02, 0.1, 0.1), (0.5, 0.1, 0.5)])

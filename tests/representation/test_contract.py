@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from helper.dreamrec import make as dreamrec
 from helper.representation import NUM_ITEMS, SMALL, TEXT, made, rename, vectors
 
-from pte.backbone.dreamrec import DreamRec
 from pte.backbone.sasrec import SASRec
 from pte.backbone.sequence import history as reading
 from pte.nn.batch import History, PackedBatch, pack
@@ -160,16 +160,13 @@ def test_autocast_leaves_the_table_usable(name):
 
 
 BACKBONE = {"length": 6, "inner": 16, "layers": 1, "heads": 2, "dropout": 0.1, "attention_dropout": 0.1}
-DIFFUSION = {
-    "std": 1.0, "schedule": "exp", "steps": 20, "guidance": 2.0, "uncondition": 0.1, "depth": 1, "sampler": "exact",
-    "stride": 10, "cosine": False, "target_gradient": False, "sphere": True,
-}  # fmt: skip
 
 
 def backbone(kind: str, model):
     if kind == "sasrec":
-        return SASRec(representation=model, num_items=NUM_ITEMS, product="float32", **BACKBONE)
-    return DreamRec(representation=model, num_items=NUM_ITEMS, **BACKBONE, **DIFFUSION)
+        return SASRec(representation=model, num_items=NUM_ITEMS, **BACKBONE)
+    knobs = {"length": BACKBONE["length"], "dropout": BACKBONE["dropout"], "steps": 20}
+    return dreamrec(model, num_items=NUM_ITEMS, target_gradient=False, sphere=True, **knobs)
 
 
 @pytest.mark.parametrize("kind", ["sasrec", "dreamrec"])

@@ -22,7 +22,6 @@ def test_padding_stays_zero_when_trained():
     table = Id(num_items=9, width=8, std=0.02)
     model = SASRec(
         representation=table, num_items=9, length=4, inner=16, layers=1, heads=2, dropout=0.1, attention_dropout=0.1,
-        product="float32",
     )  # fmt: skip
     item = torch.tensor([[1, 2, 3, 0]])
     batch = PackedBatch(item, torch.tensor([[0, 1, 2, 0]]), item.sign(), torch.tensor([[2, 3, 4, 0]]), total=3.0)

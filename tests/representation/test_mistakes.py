@@ -5,6 +5,7 @@ import torch
 from helper.representation import made, vectors
 
 from pte.nn.sequence.attention import Attention
+from pte.representation.alphafuse import NullSpace
 from pte.schema import InputError
 
 
@@ -21,7 +22,7 @@ from pte.schema import InputError
         ("unisrec", {"dropout": -0.5}, r"representation.dropout=-0.5"),
         ("whitenrec", {"groups": 2.0}, r"representation.groups=2.0"),
         ("llm_only", {"components": 0}, r"representation.components=0"),
-        ("alphafuse", {"null_dim": 3.0, "null_share": None}, r"null_dim, a whole number"),
+        ("alphafuse", {"null_space": NullSpace(None, dim=3.0)}, r"dim, a whole number"),
     ],
 )
 def test_it_names_the_knob(kind, knobs, words):

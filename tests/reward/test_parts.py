@@ -21,7 +21,7 @@ def test_a_user_profile_that_points_at_withheld_items_wins():
     data = world()
     space = Space.of(data, None)
     user = space.user.clone()
-    user[data.row_user[data.withheld], 1] = space.item_anchor[data.row_item[data.withheld]]
+    user[data.row_user[data.withheld], 1] = space.item_centroid[data.row_item[data.withheld]]
     got = Collaborative().score(data, replace(space, user=user), rng())
     assert got.user_known.tolist() == [False] + [True] * (U - 1)
     assert not got.user[0].any()
@@ -33,7 +33,7 @@ def test_an_item_profile_that_points_at_its_withheld_holders_wins():
     space = Space.of(data, None)
     item = space.item.clone()
     for u, i in zip(data.row_user[data.withheld].tolist(), data.row_item[data.withheld].tolist(), strict=True):
-        item[i, 2] += 3 * space.user_anchor[u]
+        item[i, 2] += 3 * space.user_centroid[u]
     got = Collaborative().score(data, replace(space, item=F.normalize(item, dim=-1)), rng())
     held = torch.unique(data.row_item[data.withheld])
     assert (got.item[held].argmax(1) == 2).float().mean() > 0.9  # neighbours in the sequence pull elsewhere
@@ -48,7 +48,7 @@ def test_an_item_profile_that_points_at_withheld_neighbours_wins():
     last = torch.nonzero(data.withheld).squeeze(1)
     before = torch.unique(data.row_item[last - 1])
     for row in last.tolist():
-        item[data.row_item[row - 1], 0] += 3 * space.item_anchor[data.row_item[row]]
+        item[data.row_item[row - 1], 0] += 3 * space.item_centroid[data.row_item[row]]
     got = Collaborative().score(data, replace(space, item=F.normalize(item, dim=-1)), rng())
     assert got.item_known[before].all()
     alone = before[~torch.isin(before, data.row_item[last])]  # others have withheld holders, who pull elsewhere
@@ -93,7 +93,7 @@ def test_nothing_withheld_means_nothing_known():
 
 def test_halves_of_the_withheld_rows_are_disjoint_and_whole():
     data = world()
-    mine, rest = data.parted(0.5, rng())
+    mine, rest = data.split_withheld(0.5, rng())
     rows = [list(zip(d.row_user.tolist(), d.row_item.tolist(), strict=True)) for d in (data, mine, rest)]
     hidden = [
         [row for row, w in zip(r, d.withheld, strict=True) if w] for r, d in zip(rows, (data, mine, rest), strict=True)
@@ -109,7 +109,7 @@ def test_halves_of_the_withheld_rows_are_disjoint_and_whole():
 def test_a_profile_like_its_own_anchor_is_recognised_and_a_collapsed_one_is_not():
     data = world()
     space = Space.of(data, None)
-    own, user = space.user_anchor, space.user.clone()
+    own, user = space.user_centroid, space.user.clone()
     user[:, 0] = own
     user[:, 1] = own.roll(1, 0)  # somebody else
     user[:, 2] = F.normalize(own.mean(0), dim=0)  # everybody
@@ -122,7 +122,7 @@ def test_a_profile_like_its_own_anchor_is_recognised_and_a_collapsed_one_is_not(
     assert not got.item_known[0]
 
 
-def test_an_item_is_judged_by_its_other_voices():
+def test_an_item_is_judged_by_its_leave_one_out_centroid():
     """A text that has nothing to do with the metadata does not bring an anchor of its own along."""
     data = world()
     data = replace(data, user=data.user[:, :1], item=data.item[:, :1])
@@ -235,4 +235,4 @@ def test_reward_data_has_only_training_rows():
         interactions, split, Profiles([["x"]] * 2, [["x"]] * 3, []), vectors, parsed=flags, device=torch.device("cpu")
     )
     assert data.row_item.tolist() == [1, 2]
-    assert Space.of(data, None).user_anchor.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
+    assert Space.of(data, None).user_centroid.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]

@@ -41,21 +41,21 @@ def test_anchors_by_hand():
     data = world()
     space = Space.of(data, None)
     voices = data.item[7].sum(0) + data.metadata[7]
-    torch.testing.assert_close(space.item_anchor[7], voices / voices.norm())
+    torch.testing.assert_close(space.item_centroid[7], voices / voices.norm())
     others = voices - data.item[7, 1]
-    torch.testing.assert_close(space.item_others[7, 1], others / others.norm())
+    torch.testing.assert_close(space.item_leave_one_out[7, 1], others / others.norm())
     chosen = data.row_item[(data.row_user == 3) & data.visible]
-    total = space.item_anchor[chosen].sum(0)
-    torch.testing.assert_close(space.user_anchor[3], total / total.norm())
-    torch.testing.assert_close(space.user_others[3, 2], space.user_anchor[3])
-    assert not space.item_anchor[0].any()
-    assert not space.item_others[0].any()
+    total = space.item_centroid[chosen].sum(0)
+    torch.testing.assert_close(space.user_centroid[3], total / total.norm())
+    torch.testing.assert_close(space.user_leave_one_out[3, 2], space.user_centroid[3])
+    assert not space.item_centroid[0].any()
+    assert not space.item_leave_one_out[0].any()
 
 
 def test_a_single_candidate_is_judged_by_the_metadata():
     data = world()
     data = type(data)(**{**vars(data), "user": data.user[:, :1], "item": data.item[:, :1]})
-    torch.testing.assert_close(Space.of(data, None).item_others[1:, 0], data.metadata[1:], atol=1e-6, rtol=0)
+    torch.testing.assert_close(Space.of(data, None).item_leave_one_out[1:, 0], data.metadata[1:], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("width", [None, 8])
@@ -63,7 +63,13 @@ def test_shapes_and_unit_rows(width):
     space = Space.of(world(), width)
     r = width or 16
     assert (space.user.shape, space.item.shape) == ((U, K, r), (N + 1, K, r))
-    for vectors in (space.user, space.item[1:], space.user_anchor, space.item_anchor[1:], space.item_others[1:]):
+    for vectors in (
+        space.user,
+        space.item[1:],
+        space.user_centroid,
+        space.item_centroid[1:],
+        space.item_leave_one_out[1:],
+    ):
         torch.testing.assert_close(vectors.norm(dim=-1), torch.ones(vectors.shape[:-1]))
 
 

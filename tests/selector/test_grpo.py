@@ -5,7 +5,7 @@ import torch
 from helper.selector import candidates
 
 from pte.schema import InputError
-from pte.selector.grpo import GRPO, Policy, all_logits, features
+from pte.selector.grpo import GRPO, Objective, Policy, all_logits, features
 
 
 def test_an_untrained_policy_is_uniform():
@@ -36,7 +36,7 @@ def test_features_tell_side_form_and_cosine():
 
 def test_only_known_rewards_are_trained_on_or_held_out():
     known = torch.arange(2000) % 2 == 0
-    trained, held_out = GRPO(held_out=0.25).parted(known, torch.Generator().manual_seed(0))
+    trained, held_out = GRPO(held_out=0.25).train_and_holdout(known, torch.Generator().manual_seed(0))
     assert not (trained & held_out).any()
     assert torch.equal(trained | held_out, known)
     assert held_out.sum() / known.sum() == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 1000) ** 0.5)
@@ -58,3 +58,9 @@ def test_without_any_known_reward_nothing_is_trained():
 def test_impossible_knobs_are_refused(knobs):
     with pytest.raises(InputError):
         GRPO(**knobs)
+
+
+@pytest.mark.parametrize("knobs", [{"clip": [0.2]}, {"clip": [1.0, 0.2]}, {"kl": -1}, {"entropy": -0.1}])
+def test_an_impossible_objective_is_refused(knobs):
+    with pytest.raises(InputError, match=r"selector\.objective"):
+        Objective(**knobs)

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from pte.selector.base import Candidates
-from pte.selector.grpo import GRPO, all_logits
+from pte.selector.grpo import GRPO, Objective, all_logits
 from pte.train.policy import GRPOModule, Shuffled, rivals, train
 from pte.train.state.checkpoint import Checkpoint
 
@@ -74,7 +74,7 @@ def test_equal_rewards_teach_nothing():
 @pytest.mark.parametrize("pull", [{"kl": 1000.0}, {"entropy": 1000.0}])
 def test_a_heavy_pull_keeps_the_policy_at_its_uniform_reference(pull):
     candidates = table(lambda e, h: (e * h[:, None]).sum(2))
-    choice, kept = run(candidates, epochs=3, **pull)
+    choice, kept = run(candidates, epochs=3, objective=Objective(**pull))
     assert (choice.probability - 1 / K).abs().max() < 0.05
     assert kept["module"].curve[-1]["kl"] < 1e-3
 

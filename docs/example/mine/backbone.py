@@ -9,18 +9,17 @@ from torch import Tensor, nn
 
 from pte.backbone.sequence.next_item import NextItem
 from pte.nn.contract import Representation
+from pte.nn.loss.base import Loss
 
 
 class MovingAverage(NextItem):
-    """`objective`: what NextItem takes as product, loss and loss_knobs."""
+    """decay: what an item weighs one step later; loss: one of pte's, or a class of your own with the same verbs."""
 
     def __init__(
-        self, *, representation: Representation, num_items: int, length: int, decay: float, **objective: Any
+        self, *, representation: Representation, num_items: int, length: int, decay: float, loss: Loss
     ) -> None:
         encoder = Average(representation.width, decay)
-        super().__init__(
-            representation=representation, num_items=num_items, length=length, encoder=encoder, **objective
-        )
+        super().__init__(representation=representation, num_items=num_items, length=length, encoder=encoder, loss=loss)
 
 
 class Average(nn.Module):

@@ -6,8 +6,7 @@ that place and earlier ones of the same history. One item table serves as input 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -16,18 +15,20 @@ from pte.backbone.sequence import history as reading
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Representation
 from pte.nn.kernel.chunked_scoring import products
-from pte.nn.loss.catalogue import inner
-from pte.nn.loss.negative import Met
-from pte.nn.loss.objective import objective
+from pte.nn.loss.base import Loss, inner
+from pte.nn.loss.cross_entropy import CrossEntropy
+from pte.nn.loss.negative import Exclusion
 from pte.nn.noise import Source
 from pte.nn.sequence.encoder import SequenceEncoder
+from pte.schema import InputError
+
+FULL_CROSS_ENTROPY = CrossEntropy()
 
 
 class NextItem(nn.Module):
     """score_j = h . e_j (or their cosine, where the loss has it), h the state after the last item of the history.
 
-    encoder: an nn.Module as nn/sequence/encoder describes it. product: name of a torch dtype, of the inputs of the
-    loss's matrix products. loss, loss_knobs: see nn/loss/objective, which raises InputError on what it does not know.
+    encoder: an nn.Module as nn/sequence/encoder describes it; loss: one of nn/loss.
     """
 
     uses_text = False
@@ -40,23 +41,32 @@ class NextItem(nn.Module):
         num_items: int,
         length: int,
         encoder: SequenceEncoder,
-        product: str,
-        loss: str = "ce",
-        loss_knobs: Mapping[str, Any] | None = None,
+        loss: Loss = FULL_CROSS_ENTROPY,
     ) -> None:
         super().__init__()
+        if representation.sparse and not loss.samples:
+            raise InputError(
+                "representation.sparse=true saves nothing under a loss that scores every item in every step: take"
+                " backbone/loss=sampled_softmax (or bce, gbce, infonce), or representation.sparse=false"
+            )
         self.representation, self.num_items, self.length = representation, num_items, length
-        self.objective = objective(
-            loss, product=getattr(torch, product), sparse=representation.sparse, **(loss_knobs or {})
-        )
-        self.encoder = encoder
+        self.objective, self.encoder = loss, encoder
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
         table = self.representation.table()
         hidden = reading.states(self.encoder, self.representation, table, batch)
-        asked = batch.target > 0
-        met = Met.histories(batch.item, batch.segment, batch.target) if self.objective.excludes_history else None
-        loss = self.objective(hidden[asked], table, batch.target[asked], total=batch.total, met=met)
+        position = batch.target > 0
+        exclusion = (
+            Exclusion.histories(batch.item, batch.segment, batch.target) if self.objective.exclude_history else None
+        )
+        loss = self.objective(
+            hidden[position],
+            table,
+            batch.target[position],
+            total=batch.total,
+            exclusion=exclusion,
+            sparse=self.representation.sparse,
+        )
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, hidden)}
 
     @torch.no_grad()

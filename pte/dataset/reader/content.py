@@ -36,8 +36,10 @@ MARKS = {  # byte order marks; UTF-32's first, since UTF-16's is how it begins
 def file_bytes(path: Path) -> bytes:
     """The file as it is, unpacked where it is gzip. InputError where it cannot be read at all."""
     if path.is_dir():
-        shown = sorted(entry.name for entry in path.iterdir())[:5]
-        raise InputError(f"{path} is a folder; name the file inside it" + (f", such as {shown[0]}" if shown else ""))
+        entries = sorted(entry.name for entry in path.iterdir())[:5]
+        raise InputError(
+            f"{path} is a folder; name the file inside it" + (f", such as {entries[0]}" if entries else "")
+        )
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
@@ -52,9 +54,9 @@ def file_bytes(path: Path) -> bytes:
 def text_bytes(path: Path) -> bytes:
     """UTF-8 without a byte order mark, every record on lines that end in b"\\n", the last one too."""
     raw = file_bytes(path)
-    for magic, what in FORMATS.items():
+    for magic, kind in FORMATS.items():
         if raw.startswith(magic):
-            raise InputError(f"{path} is no text but {what}")
+            raise InputError(f"{path} is no text but {kind}")
     raw = _utf8(path, raw)
     if not raw.strip():
         raise InputError(f"{path} is empty: a header row with the column names is needed")

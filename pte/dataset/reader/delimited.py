@@ -46,7 +46,7 @@ class Form:
             )
 
     @property
-    def given(self) -> str | None:
+    def characters(self) -> str | None:
         """The separator's characters, None where the suffix decides."""
         return None if self.separator is None else NAMES.get(str(self.separator), str(self.separator))
 
@@ -89,21 +89,21 @@ def _replaced(table: Table, old: str, new: str) -> Table:
 def _separator(path: Path, raw: bytes, usual: str, form: Form) -> str:
     """The given separator where the header holds it, else the suffix's; refused where neither parts the header."""
     header = raw.lstrip(b"\r\n").split(b"\n", 1)[0].decode().strip("\r")
-    wanted = form.given
-    if wanted is not None and (wanted in header or not usual):
-        return wanted
+    separator = form.characters
+    if separator is not None and (separator in header or not usual):
+        return separator
     parts = header.split(usual)
-    found = next(
+    actual = next(
         (name for name, other in NAMES.items() if name != "space" and other != usual and other in header), None
     )
     if usual == "," and len(parts) > 1 and all(part.startswith(" ") for part in parts[1:]):
-        found = "comma_space"
+        actual = "comma_space"
     elif usual in header:
         return usual
-    if found is None:
+    if actual is None:
         return usual
-    how = f"type dataset.separator={found}" if form.configurable else f"write it with {usual!r} between fields"
-    raise InputError(f"{path}: its fields are separated by {NAMES[found]!r} and not by {usual!r}; {how}")
+    remedy = f"type dataset.separator={actual}" if form.configurable else f"write it with {usual!r} between fields"
+    raise InputError(f"{path}: its fields are separated by {NAMES[actual]!r} and not by {usual!r}; {remedy}")
 
 
 def _dialect(path: Path, raw: bytes, separator: str, form: Form) -> tuple[bytes, Records, bool]:
@@ -111,25 +111,25 @@ def _dialect(path: Path, raw: bytes, separator: str, form: Form) -> tuple[bytes,
     quoted = form.quoting != "none"
     records = records_of(raw, separator, quoted)
     if form.quoting == "auto":
-        strange = row_inside(raw, records, separator)
-        if b'\\"' in raw and (strange or not records.regular):
+        suspect = row_inside(raw, records, separator)
+        if b'\\"' in raw and (suspect or not records.regular):
             return _dialect(path, raw, separator, replace(form, quoting="backslash"))
-        if strange and records.regular:
-            raise InputError(_swallowed(path, strange) + _remedies(form, "double"))
+        if suspect and records.regular:
+            raise InputError(_swallowed(path, suspect) + _remedies(form, "double"))
     if form.quoting != "backslash":
         return raw, records, False
     if ESCAPED.encode() in raw:
         raise InputError(f"{path} holds the control character 0x1E and escaped quotes: take the former out")
     raw = re.sub(rb'(\\+)"', _unescaped, raw)
     records = records_of(raw, separator, True)
-    if strange := row_inside(raw, records, separator):
-        raise InputError(_swallowed(path, strange) + _remedies(form, "double"))
+    if suspect := row_inside(raw, records, separator):
+        raise InputError(_swallowed(path, suspect) + _remedies(form, "double"))
     return raw, records, True
 
 
-def _unescaped(found: re.Match[bytes]) -> bytes:
+def _unescaped(match: re.Match[bytes]) -> bytes:
     """Backslashes before a quote: each pair is one backslash, an odd one escapes the quote."""
-    count = len(found[1])
+    count = len(match[1])
     return b"\\" * (count // 2) + (ESCAPED.encode() if count % 2 else b'"')
 
 

@@ -32,22 +32,22 @@ def microseconds(values: pl.Series, form: str | None = None) -> pl.Series:
     """
     values = _readable(values)
     if values.dtype.is_temporal():
-        found = values.cast(pl.Datetime("us")).dt.epoch("us")
+        moment = values.cast(pl.Datetime("us")).dt.epoch("us")
     elif form is not None and form not in UNITS:
-        found = _formatted(values, form)
+        moment = _formatted(values, form)
     else:
         numbers = values.cast(pl.Float64, strict=False)
-        found = _scaled(numbers, UNITS[form]) if form else _sized(numbers)
+        moment = _scaled(numbers, UNITS[form]) if form else _sized(numbers)
         if form is None and numbers.null_count() > values.null_count():  # some are not numbers
-            found = _iso(values.cast(pl.String)).fill_null(found)
-    return found.set((found < 0).fill_null(False), None)
+            moment = _iso(values.cast(pl.String)).fill_null(moment)
+    return moment.set((moment < 0).fill_null(False), None)
 
 
 def units_mixed(values: pl.Series) -> int:
     """How many numbers of a column of times are written in another unit than most."""
     numbers = _readable(values).cast(pl.Float64, strict=False) if not values.dtype.is_temporal() else pl.Series([0.0])
-    known = numbers.filter(numbers.is_finite().fill_null(False) & (numbers > 0)).to_numpy()
-    unit = _units(known)
+    positive = numbers.filter(numbers.is_finite().fill_null(False) & (numbers > 0)).to_numpy()
+    unit = _units(positive)
     return int((unit != _most(unit)).sum()) if len(unit) else 0
 
 
@@ -87,15 +87,15 @@ def _formatted(values: pl.Series, form: str) -> pl.Series:
 def _sized(numbers: pl.Series) -> pl.Series:
     """Each number in the unit of the values it lies among."""
     array = numbers.fill_null(float("nan")).to_numpy()
-    known = np.isfinite(array) & (array > 0)
+    positive = np.isfinite(array) & (array > 0)
     unit = np.ones(len(array), np.int64)
-    unit[known] = _units(array[known])
-    found = np.zeros(len(array), np.int64)
-    for size in np.unique(unit[known]).tolist():
-        rows = known & (unit == size)
-        found[rows] = _scaled(numbers.filter(pl.Series(rows)), size).fill_null(-1).to_numpy()
+    unit[positive] = _units(array[positive])
+    moment = np.zeros(len(array), np.int64)
+    for size in np.unique(unit[positive]).tolist():
+        rows = positive & (unit == size)
+        moment[rows] = _scaled(numbers.filter(pl.Series(rows)), size).fill_null(-1).to_numpy()
     unreadable = ~np.isfinite(array) | (array < 0)
-    return pl.Series(found, dtype=pl.Int64).set(pl.Series(unreadable), None)
+    return pl.Series(moment, dtype=pl.Int64).set(pl.Series(unreadable), None)
 
 
 def _units(values: np.ndarray) -> np.ndarray:
@@ -113,8 +113,8 @@ def _units(values: np.ndarray) -> np.ndarray:
 
 
 def _most(unit: np.ndarray) -> int:
-    found, count = np.unique(unit, return_counts=True)
-    return int(found[np.argmax(count)])
+    units, count = np.unique(unit, return_counts=True)
+    return int(units[np.argmax(count)])
 
 
 def _scaled(numbers: pl.Series, unit: int) -> pl.Series:

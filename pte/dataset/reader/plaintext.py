@@ -69,8 +69,8 @@ def category_paths(value: object) -> str:
 def price_bucket(value: object) -> str:
     """12.99, "$12.99", "$12.99 - $20.00" or "from 12.99" -> "$10 to $25": of a range the lower price; else ""."""
     if isinstance(value, str):
-        found = _PRICE.fullmatch(value.strip())
-        value = float(found[1].replace(",", "")) if found else None
+        match = _PRICE.fullmatch(value.strip())
+        value = float(match[1].replace(",", "")) if match else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         return ""
     if value < PRICE_STEPS[0]:

@@ -127,18 +127,18 @@ class Records(Generic[Record]):
             )
 
 
-def about(key: str, wanted: set[str]) -> Callable[[bytes], bool]:
-    """A quick test for lines about none of the `wanted` ids, before the slow parse.
+def about(key: str, catalogue: set[str]) -> Callable[[bytes], bool]:
+    """A quick test for lines about none of the ids of `catalogue`, before the slow parse.
 
-    A line whose text shows `key` with a wanted id anywhere, or does not show `key` at all, is parsed and read properly:
-    so nothing wanted is lost. Unwanted lines are not looked at, malformed or not.
+    A line whose text shows `key` with such an id anywhere, or does not show `key` at all, is parsed and read properly:
+    so no row of the catalogue is lost. Other lines are not looked at, malformed or not.
     """
-    shown = re.compile(rb"""['"]%b['"]\s*:\s*u?['"]([^'"]*)['"]""" % key.encode())
-    ids = {name.encode() for name in wanted}
+    pattern = re.compile(rb"""['"]%b['"]\s*:\s*u?['"]([^'"]*)['"]""" % key.encode())
+    ids = {name.encode() for name in catalogue}
 
     def unwanted(line: bytes) -> bool:
-        found = shown.findall(line)
-        return bool(found) and ids.isdisjoint(found)
+        matches = pattern.findall(line)
+        return bool(matches) and ids.isdisjoint(matches)
 
     return unwanted
 

@@ -30,7 +30,7 @@ def read_frame(path: Path, form: Form | None = None) -> Table:
     kind = suffix(path).removesuffix(".gz")
     if kind == ".parquet":
         return _read_parquet(path)
-    if kind not in SEPARATORS and form.given is None:
+    if kind not in SEPARATORS and form.characters is None:
         raise InputError(
             f"{path}: do not know how to read {kind or 'a file without suffix'}; use .csv .tsv (.gz) .parquet"
             + (", or name the separator of a text file: dataset.separator=comma" if form.configurable else "")
@@ -50,36 +50,36 @@ def _read_parquet(path: Path) -> Table:
     return Table(frame=frame, row=np.arange(1, len(frame) + 1))
 
 
-def require(table: Table, wanted: Mapping[str, str], path: Path, *, configurable: bool = False) -> None:
+def require(table: Table, required: Mapping[str, str], path: Path, *, configurable: bool = False) -> None:
     """Every wanted column must be in the table, once. configurable: the mapping's keys are the knobs that name them."""
     columns = table.frame.columns
-    for knob, column in wanted.items():
+    for knob, column in required.items():
         if column in table.repeated:
             raise InputError(f"{path} names the column {column!r} more than once: rename or remove all but one")
         if column in columns:
             continue
         other = f"[{','.join(name for name in columns if name)[:60]}]" if knob == "text" else "COLUMN"
-        how = f" Name the right one: dataset.{knob}={other}" if configurable else ""
+        advice = f" Name the right one: dataset.{knob}={other}" if configurable else ""
         if configurable and knob == "timestamp":
-            how += ", or dataset.timestamp=null dataset.position=COLUMN"
+            advice += ", or dataset.timestamp=null dataset.position=COLUMN"
         raise InputError(
-            f"{path} has no column {column!r}. It has: {_shown(columns)}.{how}{_hint(columns, configurable)}"
+            f"{path} has no column {column!r}. It has: {_first_names(columns)}.{advice}{_hint(columns, configurable)}"
         )
 
 
-def _shown(columns: Sequence[str]) -> str:
+def _first_names(columns: Sequence[str]) -> str:
     """The first columns' names, shortened: a file without line ends has its whole text for a header."""
     names = [name if len(name) <= 40 else f"{name[:40]}..." for name in columns[:20]]
     return ", ".join(names) + (f", ... ({len(columns):,} columns)" if len(columns) > 20 else "")
 
 
 def _hint(columns: Sequence[str], configurable: bool) -> str:
-    """What a header that another separator parts is told."""
-    found = next(
+    """Advice where another separator parts the header."""
+    separator = next(
         (name for name, mark in NAMES.items() if name in ("semicolon", "tab", "pipe") and mark in columns[0]), ""
     )
-    if found and configurable:
-        return f" Are its fields separated by {NAMES[found]!r}? Then type dataset.separator={found}"
+    if separator and configurable:
+        return f" Are its fields separated by {NAMES[separator]!r}? Then type dataset.separator={separator}"
     return ""
 
 
@@ -123,7 +123,7 @@ def interaction_rows(
     """
     user, item = text(frame, user_id), text(frame, item_id)
     place = _places(text(frame, position)) if position else None
-    given = text(frame, timestamp).is_not_null() if timestamp else None
+    present = text(frame, timestamp).is_not_null() if timestamp else None
     moment = (
         microseconds(frame[timestamp], time_format) if timestamp else pl.Series([None] * len(frame), dtype=pl.Int64)
     )
@@ -132,8 +132,8 @@ def interaction_rows(
     faults = [(user.is_null(), f"no {user_id}", None), (item.is_null(), f"no {item_id}", None)]
     if position and place is not None:
         faults.append((place.is_null(), f"no whole number in {position}", text(frame, position)))
-    if timestamp and given is not None:
-        unread = time.is_null() & (given if position else True)
+    if timestamp and present is not None:
+        unread = time.is_null() & (present if position else True)
         faults.append((unread, f"no readable time in {timestamp}", text(frame, timestamp)))
     columns = {"user_id": user, "item_id": item, "position": place if place is not None else moment, "time": time}
     why = _why(faults)
@@ -148,13 +148,13 @@ def _why(faults: Sequence[tuple[pl.Series, str, pl.Series | None]]) -> pl.Series
     why = pl.Series([None] * len(faults[0][0]), dtype=pl.String)
     for rows, words, values in faults:
         if rows.any():
-            shown = values.fill_null("").str.slice(0, 40) if values is not None else pl.Series([""] * len(rows))
-            what = pl.when(shown != "").then(words + ": '" + pl.lit(shown) + "'").otherwise(pl.lit(words))
-            why = why.fill_null(pl.select(what).to_series().set(~rows, None))
+            excerpt = values.fill_null("").str.slice(0, 40) if values is not None else pl.Series([""] * len(rows))
+            fault = pl.when(excerpt != "").then(words + ": '" + pl.lit(excerpt) + "'").otherwise(pl.lit(words))
+            why = why.fill_null(pl.select(fault).to_series().set(~rows, None))
     return why
 
 
-def placed(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
+def with_places(rows: pl.DataFrame, table: Table) -> pl.DataFrame:
     """Rows with their numbers in the file, and the lines they begin on where it is a text file."""
     rows = rows.with_columns(row=pl.Series(table.row, dtype=pl.UInt32))
     return rows if table.line is None else rows.with_columns(line=pl.Series(table.line, dtype=pl.UInt32))

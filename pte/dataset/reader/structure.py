@@ -1,4 +1,4 @@
-"""Where the records of delimited text lie, told by the places of quotes, separators and line feeds, without reading."""
+"""Where the records of delimited text lie, by the places of quotes, separators and line feeds, without reading."""
 
 from __future__ import annotations
 

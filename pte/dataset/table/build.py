@@ -18,7 +18,7 @@ from pte.dataset.reader.moment import FORMS
 from pte.dataset.reader.source import OWN_COLUMNS
 from pte.dataset.rules import Rules
 from pte.dataset.table.card import card
-from pte.dataset.table.filter import kept
+from pte.dataset.table.filter import row_mask
 from pte.schema import InputError, Interactions, Items
 
 UNTITLED = "Untitled item"
@@ -41,32 +41,33 @@ class Source:
 
 def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Source) -> Interactions:
     """rows: `source.interaction_rows`, items: `source.item_rows`."""
-    counted: dict[str, int] = dict(source.notes)
+    counts: dict[str, int] = dict(source.notes)
     whole = len(rows) + len(source.ragged)
-    rows = _well_formed(rows, rules, source, counted)
-    rows = _rated(rows, source, counted)
-    rows = _without_duplicates(rows, counted)
-    items = _items(items, rules, source, counted)
-    rows, items = _known(rows, items, rules, counted)
+    rows = _well_formed(rows, rules, source, counts)
+    rows = _rated(rows, source, counts)
+    rows = _without_duplicates(rows, counts)
+    items = _items(items, rules, source, counts)
+    rows, items = _known(rows, items, rules, counts)
     _expected(rows, source)
-    rows, items = _titled(rows, items, rules, counted)
+    rows, items = _titled(rows, items, rules, counts)
 
     users = _shorter_first(rows.select("user_id").unique(), "user_id").with_row_index("user")
     catalogue = _shorter_first(items, "item_id").with_row_index("item", offset=1)
     rows = rows.join(users, on="user_id").join(catalogue.select("item_id", "item"), on="item_id")
     rows = rows.sort("user", "position", "time", "row")  # row: ties keep the order of the file
-    _some(rows, source, counted)
-    keep, cut = kept(rows["user"].to_numpy(), rows["item"].to_numpy(), rules, counted)
+    _some(rows, source, counts)
+    keep, cut = row_mask(rows["user"].to_numpy(), rows["item"].to_numpy(), rules, counts)
     rows = rows.filter(keep)
-    _some(rows, source, counted)
+    _some(rows, source, counts)
     if rules.unseen_items == "drop":
-        seen = catalogue.join(rows, on="item", how="semi", maintain_order="left")
-        counted["items without interactions left out"] = len(catalogue) - len(seen)
-        catalogue = seen
-    made = _numbered(rows, users, catalogue)
-    titled = 1 - float(catalogue["placeholder"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
+        before, catalogue = len(catalogue), catalogue.join(rows, on="item", how="semi", maintain_order="left")
+        counts["items without interactions left out"] = before - len(catalogue)
+    interactions = _numbered(rows, users, catalogue)
+    titled_share = 1 - float(catalogue["placeholder"].cast(pl.Float64).mean() or 0.0)  # type: ignore[arg-type]
     facts = {**vars(source), "rows_in_file": whole}
-    return replace(made, card=card(made, titled=titled, counted=counted, cut=cut, source=facts))
+    return replace(
+        interactions, card=card(interactions, titled_share=titled_share, counts=counts, cut=cut, source=facts)
+    )
 
 
 def _numbered(rows: pl.DataFrame, users: pl.DataFrame, catalogue: pl.DataFrame) -> Interactions:
@@ -89,56 +90,56 @@ def _numbered(rows: pl.DataFrame, users: pl.DataFrame, catalogue: pl.DataFrame) 
     )
 
 
-def _well_formed(rows: pl.DataFrame, rules: Rules, source: Source, counted: dict[str, int]) -> pl.DataFrame:
+def _well_formed(rows: pl.DataFrame, rules: Rules, source: Source, counts: dict[str, int]) -> pl.DataFrame:
     """Without the malformed rows; refused with the places and reasons of the first, unless the rules drop them."""
     bad = _places(rows.filter("bad"), source.ragged)
     if bad and (rules.malformed == "error" or len(bad) == len(rows) + len(source.ragged)):
-        shown = "; ".join(bad[:5]) + ("; ..." if len(bad) > 5 else "")
+        places = "; ".join(bad[:5]) + ("; ..." if len(bad) > 5 else "")
         raise InputError(
-            f"{source.name}: {len(bad):,} malformed interaction row(s) of {len(rows) + len(source.ragged):,}: {shown}"
-            f" (header not counted).{_advice(shown, len(bad), len(rows) + len(source.ragged))}"
+            f"{source.name}: {len(bad):,} malformed interaction row(s) of {len(rows) + len(source.ragged):,}: {places}"
+            f" (header not counted).{_advice(places, len(bad), len(rows) + len(source.ragged))}"
         )
-    counted["malformed rows dropped"] = len(bad)
+    counts["malformed rows dropped"] = len(bad)
     return rows.filter(~pl.col("bad")).drop("line", "why", strict=False)
 
 
 def _places(bad: pl.DataFrame, ragged: tuple[tuple[int, int], ...]) -> list[str]:
     """ "data row 3 (line 4, too many fields)", in the order of the file."""
-    found: list[tuple[int, int | None, str | None]] = [(row, line, "too many fields") for row, line in ragged]
+    places: list[tuple[int, int | None, str | None]] = [(row, line, "too many fields") for row, line in ragged]
     for name in ("line", "why"):
         bad = bad if name in bad.columns else bad.with_columns(pl.lit(None).alias(name))
-    found += bad.select("row", "line", "why").rows()
+    places += bad.select("row", "line", "why").rows()
     return [
         f"data row {row:,} ({', '.join(part for part in (f'line {at:,}' if at else '', reason or '') if part)})"
-        for row, at, reason in sorted(found, key=lambda place: place[0])
+        for row, at, reason in sorted(places, key=lambda place: place[0])
     ]
 
 
-def _advice(shown: str, bad: int, rows: int) -> str:
+def _advice(places: str, bad: int, rows: int) -> str:
     """What to do about malformed rows; to drop them is no advice where hardly any would be left."""
     forms = ""
-    if "no readable time" in shown:
+    if "no readable time" in places:
         forms = f" Times are read as {FORMS}; other forms: dataset.time_format='%d/%m/%Y' (of dataset=custom)."
     return forms + (" Mend them, or drop them: dataset.rules.malformed=drop" if bad <= rows / 2 else " Mend them")
 
 
-def _rated(rows: pl.DataFrame, source: Source, counted: dict[str, int]) -> pl.DataFrame:
+def _rated(rows: pl.DataFrame, source: Source, counts: dict[str, int]) -> pl.DataFrame:
     """Without the rows rated below `source.min_rating`: what a user did not like is no implicit feedback."""
     if source.min_rating is not None:
         low = rows["rating"] < source.min_rating
-        counted[f"rows rated below {source.min_rating:g} left out"] = int(low.sum())
+        counts[f"rows rated below {source.min_rating:g} left out"] = int(low.sum())
         rows = rows.filter(~low)
     return rows.drop("rating", strict=False)
 
 
-def _without_duplicates(rows: pl.DataFrame, counted: dict[str, int]) -> pl.DataFrame:
+def _without_duplicates(rows: pl.DataFrame, counts: dict[str, int]) -> pl.DataFrame:
     """The same user, item and place (position where there is one, else time) twice is one event."""
     unique = rows.unique(["user_id", "item_id", "position", "time"], keep="first", maintain_order=True)
-    counted["exact duplicate rows dropped"] = len(rows) - len(unique)
+    counts["exact duplicate rows dropped"] = len(rows) - len(unique)
     return unique
 
 
-def _items(items: pl.DataFrame, rules: Rules, source: Source, counted: dict[str, int]) -> pl.DataFrame:
+def _items(items: pl.DataFrame, rules: Rules, source: Source, counts: dict[str, int]) -> pl.DataFrame:
     nameless = items["item_id"].is_null()
     bad = _places(items.filter(nameless).with_columns(why=pl.lit("no item_id")), source.ragged_items)
     if bad and (rules.malformed == "error" or len(bad) == len(items) + len(source.ragged_items)):
@@ -146,15 +147,15 @@ def _items(items: pl.DataFrame, rules: Rules, source: Source, counted: dict[str,
             f"{source.name}: {len(bad):,} malformed row(s) in the items table, the first is {bad[0]} (header not"
             f" counted).{_advice('', len(bad), len(items) + len(source.ragged_items))}"
         )
-    counted["malformed item rows dropped"] = len(bad)
+    counts["malformed item rows dropped"] = len(bad)
     items = items.filter(~nameless).drop("line", strict=False)
     unique = items.unique("item_id", keep="first", maintain_order=True)
-    counted["repeated item rows dropped (first kept)"] = len(items) - len(unique)
+    counts["repeated item rows dropped (first kept)"] = len(items) - len(unique)
     return unique
 
 
 def _known(
-    rows: pl.DataFrame, items: pl.DataFrame, rules: Rules, counted: dict[str, int]
+    rows: pl.DataFrame, items: pl.DataFrame, rules: Rules, counts: dict[str, int]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     unknown = rows.join(items, on="item_id", how="anti", maintain_order="left")
     ids = unknown["item_id"].unique(maintain_order=True)
@@ -165,29 +166,29 @@ def _known(
             " dataset.rules.unknown_item=drop (or =placeholder to keep them without text)"
         )
     if rules.unknown_item == "placeholder":
-        counted["items absent from the items table, kept without text"] = len(ids)
+        counts["items absent from the items table, kept without text"] = len(ids)
         texts = [c for c in items.columns if c not in ("row", "item_id")]
         blank = pl.DataFrame({"row": [0] * len(ids), "item_id": ids, **{c: [""] * len(ids) for c in texts}})
         return rows, pl.concat([items, blank.select(items.columns).cast(items.schema)])
-    counted["rows of unknown items dropped"] = len(unknown)
+    counts["rows of unknown items dropped"] = len(unknown)
     return rows.join(items.select("item_id"), on="item_id", how="semi", maintain_order="left"), items
 
 
 def _expected(rows: pl.DataFrame, source: Source) -> None:
     """Published data sets have published counts; another count means another file."""
-    found = {
+    actual = {
         "users": rows["user_id"].n_unique(), "items": rows["item_id"].n_unique(), "interactions": len(rows)
     }  # fmt: skip
-    for what, count in (source.expect or {}).items():
-        if found[what] != count:
+    for noun, count in (source.expect or {}).items():
+        if actual[noun] != count:
             raise InputError(
-                f"{source.name}: {found[what]:,} {what} where {count:,} are published: these are not the published"
+                f"{source.name}: {actual[noun]:,} {noun} where {count:,} are published: these are not the published"
                 " files. Give the right ones, or type dataset.expect=null to use them all the same"
             )
 
 
 def _titled(
-    rows: pl.DataFrame, items: pl.DataFrame, rules: Rules, counted: dict[str, int]
+    rows: pl.DataFrame, items: pl.DataFrame, rules: Rules, counts: dict[str, int]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """An empty title: the first of the item's other texts stands in, or the item goes, or it is an error."""
     empty = items["title"] == ""
@@ -199,21 +200,21 @@ def _titled(
             " Fill them in, or type dataset.rules.untitled=placeholder (or =drop)"
         )
     if rules.untitled == "drop":
-        counted["untitled items dropped"] = int(empty.sum())
+        counts["untitled items dropped"] = int(empty.sum())
         items = items.filter(~empty)
         before = len(rows)
         rows = rows.join(items.select("item_id"), on="item_id", how="semi", maintain_order="left")
-        counted["rows of untitled items dropped"] = before - len(rows)
+        counts["rows of untitled items dropped"] = before - len(rows)
         return rows, items.with_columns(placeholder=pl.lit(False))
-    counted["untitled items given their other text as title"] = int(empty.sum())
+    counts["untitled items given their other text as title"] = int(empty.sum())
     others = [c for c in items.columns if c not in ("row", "item_id", "title")]
     stand_in = pl.coalesce(*(pl.col(c).replace("", None) for c in ("title", *others)), pl.lit(UNTITLED))
     return rows, items.with_columns(title=stand_in, placeholder=pl.Series(empty))
 
 
-def _some(rows: pl.DataFrame, source: Source, counted: dict[str, int]) -> None:
+def _some(rows: pl.DataFrame, source: Source, counts: dict[str, int]) -> None:
     if rows.is_empty():
-        why = "; ".join(f"{what}: {count:,}" for what, count in counted.items() if count) or "the table has no row"
+        why = "; ".join(f"{noun}: {count:,}" for noun, count in counts.items() if count) or "the table has no row"
         raise InputError(f"{source.name}: no interaction is left ({why}). Loosen dataset.rules or give another file")
 
 

@@ -37,28 +37,28 @@ class Match:
     missing: int  # entities without a row
     unknown: int  # distinct ids that no entity has
 
-    def told(self, noun: str, total: int) -> str:
+    def summary(self, noun: str, total: int) -> str:
         return f"{total - self.missing:,} of {total:,} {noun}s found, {self.unknown:,} ids of the file unknown"
 
 
-def match(ids: Sequence[str], known: Sequence[str], *, noun: str, file: str, tolerance: Tolerance) -> Match:
+def match(ids: Sequence[str], entity_id: Sequence[str], *, noun: str, file: str, tolerance: Tolerance) -> Match:
     """Find every id among the known ones; InputError where more are missing or unknown than is tolerated."""
-    number = {name: i for i, name in enumerate(known)}
+    number = {name: i for i, name in enumerate(entity_id)}
     place = np.array([number.get(name, -1) for name in ids], np.int64)
-    found = {name for name, at in zip(ids, place.tolist(), strict=True) if at >= 0}
-    strangers = dict.fromkeys(name for name in ids if name not in found)
-    missing = [name for name in known if name not in found]
-    group, distinct = tolerance.group, len(found) + len(strangers)
+    matched = {name for name, at in zip(ids, place.tolist(), strict=True) if at >= 0}
+    unknown = dict.fromkeys(name for name in ids if name not in matched)
+    missing = [name for name in entity_id if name not in matched]
+    group, distinct = tolerance.group, len(matched) + len(unknown)
     for kind, some, share, limit in (
-        ("missing", missing, len(missing) / max(len(known), 1), tolerance.missing_share),
-        ("unknown", list(strangers), len(strangers) / max(distinct, 1), tolerance.unknown_share),
+        ("missing", missing, len(missing) / max(len(entity_id), 1), tolerance.missing_share),
+        ("unknown", list(unknown), len(unknown) / max(distinct, 1), tolerance.unknown_share),
     ):
         if share > limit:
-            whose = f"{noun}s of the data are missing from it" if kind == "missing" else f"ids in it are no {noun}s"
-            total = len(known) if kind == "missing" else distinct
+            fault = f"{noun}s of the data are missing from it" if kind == "missing" else f"ids in it are no {noun}s"
+            total = len(entity_id) if kind == "missing" else distinct
             raise InputError(
-                f"{group}.file={file}: {len(some):,} of {total:,} {whose}, such as {some[0]!r}; more than"
-                f" {group}.{kind}_share={limit}. The data's ids look like {known[0]!r}: give these, or"
+                f"{group}.file={file}: {len(some):,} of {total:,} {fault}, such as {some[0]!r}; more than"
+                f" {group}.{kind}_share={limit}. The data's ids look like {entity_id[0]!r}: give these, or"
                 f" {group}.{kind}_share={min(1.0, np.ceil(share * 100) / 100):g}"
             )
-    return Match(place, len(missing), len(strangers))
+    return Match(place, len(missing), len(unknown))

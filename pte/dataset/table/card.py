@@ -19,9 +19,14 @@ ROW_LOSSES = (
 
 
 def card(
-    interactions: Interactions, *, titled: float, counted: Mapping[str, int], cut: str | None, source: Mapping[str, Any]
+    interactions: Interactions,
+    *,
+    titled_share: float,
+    counts: Mapping[str, int],
+    cut: str | None,
+    source: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """A JSON-able summary. titled: share of items with a title of their own; source: name, licence, sha256.
+    """A JSON-able summary. titled_share: share of items with a title of their own; source: name, licence, sha256.
 
     source may hold rows_in_file (before any rule) and omitted (columns that are no item text, and why).
     """
@@ -49,14 +54,14 @@ def card(
             "histogram": histogram(length),
         },
         "users_below_3": int((length < 3).sum()),
-        "coverage": {"title": round(titled, 4), **{name: round(share, 4) for name, share in filled.items()}},
+        "coverage": {"title": round(titled_share, 4), **{name: round(share, 4) for name, share in filled.items()}},
         "items_sharing_a_title": int(titles[titles > 1].sum()),
         "repeated_pairs": rows - distinct,
         "times_known": round(float((interactions.time >= 0).mean()), 4),
         "dates": date_range(interactions.time),
         "tied_last_pairs": tied_last_pairs(interactions),
         "text": {"taken": list(filled), "left_out": dict(omitted)},
-        "counted": dict(counted),
+        "counted": dict(counts),
         "cut": cut,
         "sha256": dict(source["sha256"]),
     }
@@ -76,14 +81,14 @@ def tied_last_pairs(interactions: Interactions) -> float | None:
     """
     start, time = interactions.start, interactions.time
     last = (start[1:] - 1)[np.diff(start) >= 2]
-    known = last[(time[last] >= 0) & (time[last - 1] >= 0)]
-    return round(float((time[known] == time[known - 1]).mean()), 4) if len(known) else None
+    timed = last[(time[last] >= 0) & (time[last - 1] >= 0)]
+    return round(float((time[timed] == time[timed - 1]).mean()), 4) if len(timed) else None
 
 
 def date_range(time: np.ndarray) -> list[str] | None:
     """First and last day of (M,) Unix seconds, ["2001-09-09", "2014-07-23"]; None where no time is known."""
-    known = time[time >= 0]
-    return [day(int(known.min())), day(int(known.max()))] if len(known) else None
+    timed = time[time >= 0]
+    return [day(int(timed.min())), day(int(timed.max()))] if len(timed) else None
 
 
 def day(second: int) -> str:
@@ -91,9 +96,9 @@ def day(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).date().isoformat() if second < LAST_SECOND else f"second {second:,}"
 
 
-def row_losses(counted: Mapping[str, int]) -> int:
+def row_losses(counts: Mapping[str, int]) -> int:
     """Rows that the counts of a card say were left out; the other counts are of items, users or mended values."""
-    return sum(count for what, count in counted.items() if what.startswith(ROW_LOSSES))
+    return sum(count for rule, count in counts.items() if rule.startswith(ROW_LOSSES))
 
 
 def card_lines(card: Mapping[str, Any]) -> list[str]:
@@ -114,7 +119,7 @@ def card_lines(card: Mapping[str, Any]) -> list[str]:
     if card["text"]["left_out"]:
         columns = ", ".join(f"{name!r} ({reason})" for name, reason in card["text"]["left_out"].items())
         lines.append(f"  columns not taken as item text: {columns}; take one: dataset.text=[COLUMN,...]")
-    lines += [f"  {what}: {count:,}" for what, count in card["counted"].items() if count]
+    lines += [f"  {rule}: {count:,}" for rule, count in card["counted"].items() if count]
     if card["cut"]:
         lines.append(f"  CUT: {card['cut']}")
     return [*lines, f"  licence: {card['licence']}"]
@@ -127,8 +132,8 @@ def _order(card: Mapping[str, Any]) -> str:
         return f"last two at the same time: {tied:.1%} of users"
     if not card["times_known"]:
         return "times unknown"
-    known = "times known" if card["times_known"] == 1 else f"times of {card['times_known']:.1%} of rows known"
-    return f"{known}, no user with two in a row"
+    timed = "times known" if card["times_known"] == 1 else f"times of {card['times_known']:.1%} of rows known"
+    return f"{timed}, no user with two in a row"
 
 
 def _doubt(card: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ BEHAVIOUR = {
     "listeners", "followers", "users", "buyers", "customers", "neighbors", "neighbours", "favorites",
     "favourites", "wishlist", "last",
 }  # fmt: skip
-JOINED = ("alsobought", "alsoviewed", "alsobuy", "alsoview", "boughttogether", "salesrank", "playcount", "bestseller")
+SUFFIXES = ("alsobought", "alsoviewed", "alsobuy", "alsoview", "boughttogether", "salesrank", "playcount", "bestseller")
 CODES = {
     "id", "ids", "asin", "isbn", "upc", "ean", "sku", "gtin", "uuid", "guid", "hash", "url", "urls", "uri",
     "link", "links", "href", "image", "images", "img", "thumbnail", "thumbnails",
@@ -37,15 +37,15 @@ MOST = 0.9  # share of a column's known values that make it a column of numbers,
 
 
 def text_columns(
-    table: Table, *, item_key: str, title: str, asked: Sequence[str] | None
+    table: Table, *, item_key: str, title: str, names: Sequence[str] | None
 ) -> tuple[list[str], dict[str, str]]:
     """The text columns beside the title, and name -> reason of those left out.
 
-    asked: the names given as dataset.text; None: chosen as this file's head says.
+    names: those given as dataset.text; None: selected as this file's head says.
     """
     others = [name for name in table.frame.columns if name not in (item_key, title)]
-    if asked is not None:
-        return list(asked), {name: "not asked for" for name in others if name not in asked}
+    if names is not None:
+        return list(names), {name: "not asked for" for name in others if name not in names}
     omitted = {name: reason for name in others if (reason := _reason(table, name))}
     return [name for name in others if name not in omitted], omitted
 
@@ -62,7 +62,7 @@ def _reason(table: Table, name: str) -> str:
     if re.sub(r" \(\d+\)$", "", name) in table.repeated:
         return "its name is there more than once"
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
-    if BEHAVIOUR.intersection(words) or any(part in "".join(words) for part in JOINED):
+    if BEHAVIOUR.intersection(words) or any(part in "".join(words) for part in SUFFIXES):
         return "by its name what users did, which may be known only later"
     if CODES.intersection(words):
         return "by its name a code or a link"
@@ -82,7 +82,7 @@ def _kind(frame: pl.DataFrame, name: str) -> str:
     values = values.filter(~values.str.to_lowercase().str.strip_chars().is_in(["", "nan", "null", "none", "n/a"]))
     if values.is_empty():
         return "empty"
-    for what, pattern in {"numbers": NUMBER, "dates or times": DATE, "links": WEB}.items():
+    for content, pattern in {"numbers": NUMBER, "dates or times": DATE, "links": WEB}.items():
         if values.str.contains(pattern).mean() >= MOST:  # type: ignore[operator]
-            return what
+            return content
     return ""

@@ -7,23 +7,23 @@ import numpy as np
 from pte.dataset.rules import Rules
 
 
-def kept(user: np.ndarray, item: np.ndarray, rules: Rules, counted: dict[str, int]) -> tuple[np.ndarray, str | None]:
+def row_mask(user: np.ndarray, item: np.ndarray, rules: Rules, counts: dict[str, int]) -> tuple[np.ndarray, str | None]:
     """(M,) bool rows that stay under k-core, min_length and the cut, and the cut in words."""
     keep = np.ones(len(user), bool)
     if rules.k_core > 1:
         keep = k_core(user, item, rules.k_core)
-        counted[f"rows outside the {rules.k_core}-core dropped"] = int((~keep).sum())
+        counts[f"rows outside the {rules.k_core}-core dropped"] = int((~keep).sum())
     if rules.min_length > 1:
         short = _counts(user, keep) < rules.min_length
-        counted["users shorter than min_length dropped"] = int((short & (_counts(user, keep) > 0)).sum())
-        counted["rows of users shorter than min_length dropped"] = int((keep & short[user]).sum())
+        counts["users shorter than min_length dropped"] = int((short & (_counts(user, keep) > 0)).sum())
+        counts["rows of users shorter than min_length dropped"] = int((keep & short[user]).sum())
         keep &= ~short[user]
     if rules.max_items is None and rules.max_users is None:
         return keep, None
     users, items = int((_counts(user, keep) > 0).sum()), int((_counts(item, keep) > 0).sum())
     before = int(keep.sum())
     keep = cut(user, item, keep, rules)
-    counted["rows outside the cut dropped"] = before - int(keep.sum())
+    counts["rows outside the cut dropped"] = before - int(keep.sum())
     parts = [f"the {rules.max_items:,} most interacted of {items:,} items"] if rules.max_items else []
     if rules.max_users:
         parts.append(f"{rules.max_users:,} of {users:,} users, drawn with seed {rules.cut_seed}")

@@ -22,7 +22,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine.config import secret
+from pte.engine.config import renamed, secret
 from pte.paths import CONF_DIR
 from pte.schema import InputError
 
@@ -45,7 +45,9 @@ def check(words: list[str]) -> None:
     with initialize_config_dir(str(main), version_base="1.3"):
         for job in _jobs(overrides, sweeping=asked.multirun):
             config = _composed(asked.config_name or "config", [*searched, *job])
-            secret.refuse_tree(OmegaConf.to_container(config, resolve=False))
+            tree = OmegaConf.to_container(config, resolve=False)
+            secret.refuse_tree(tree)
+            renamed.refuse(tree)
             if not asked.cfg:
                 _writable(config)
 
@@ -119,26 +121,39 @@ def _composed(name: str, words: list[str]) -> Any:
             raise InputError(_first_line(error)) from None
         knob = found.group(1)
         typed = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
-        hint = _elsewhere(knob) or suggestion(knob, _names(name, words))
+        if hint := renamed.moved(knob):
+            raise InputError(f"{typed}: {hint}{typed.partition('=')[2]}") from None
+        names = _names(name, words)
+        within = [own for own in names if "." in knob and own.startswith(f"{knob.partition('.')[0]}.")]
+        hint = suggestion(knob, within, exact=True) or _elsewhere(knob) or suggestion(knob, names)
         raise InputError(f"{typed}: there is no knob or group {knob}{hint}") from None
 
 
-def suggestion(typed: str, known: list[str], group: str = "") -> str:
-    """What is spelt alike, as a question; a knob typed without its group is found by its last part."""
+def suggestion(typed: str, known: list[str], group: str = "", exact: bool = False) -> str:
+    """What is spelt alike, as a question; a knob typed without its group is found by its last part, exact: so alone."""
     last = sorted((n for n in known if n.rpartition(".")[2] == typed), key=lambda n: n.count("."))
-    close = last[:3] or get_close_matches(typed, known, n=1, cutoff=0.6)
-    if not close:
+    close = last[:3] or ([] if exact else get_close_matches(typed, known, n=1, cutoff=0.6))
+    if not close and not exact:
         parts = {name.rpartition(".")[2]: name for name in known}
         close = [parts[part] for part in get_close_matches(typed.rpartition(".")[2], list(parts), n=1, cutoff=0.75)]
     return f"; did you mean {' or '.join(f'{group}={name}' if group else name for name in close)}?" if close else ""
 
 
 def _elsewhere(knob: str) -> str:
-    """The other options of a knob's group that have it."""
-    group, _, rest = knob.partition(".")
-    files = sorted((CONF_DIR / group).glob("*.yaml")) if rest else []
-    own = [file.stem for file in files if rest.partition(".")[0] in (yaml.safe_load(file.read_text("utf-8")) or {})]
-    return f"; it is a knob of {' or '.join(f'{group}={option}' for option in own)}" if own else ""
+    """The options of a knob's group, or of a group nested in it, that have it."""
+    top, _, rest = knob.partition(".")
+    found: dict[str, list[str]] = {}
+    for file in sorted((CONF_DIR / top).rglob("*.yaml")) if rest else []:
+        group = file.parent.relative_to(CONF_DIR)
+        names = [
+            f"{'.'.join(group.parts)}.{leaf}" for leaf, _ in secret.leaves(yaml.safe_load(file.read_text("utf-8")))
+        ]
+        for name in names:
+            if name.rpartition(".")[2] == rest.rpartition(".")[2]:
+                found.setdefault(name, []).append(f"{group}={file.stem}")
+    own = {knob: found[knob]} if knob in found else found
+    told = [f"{'' if name == knob else f'{name}, '}a knob of {' or '.join(where)}" for name, where in own.items()]
+    return f"; it is {' or '.join(told)}" if told else ""
 
 
 def _names(name: str, words: list[str]) -> list[str]:

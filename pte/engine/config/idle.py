@@ -16,7 +16,6 @@ TEXT = ("profiler", "encoder", "reward", "selector")  # read by stages that only
 COUNTED_READS = ("trainer.accelerator", "trainer.scores_mib", "trainer.monitor")
 # A knob, the knob that decides whether it is read, and the values under which it is.
 READ_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "backbone.stride": ("backbone.sampler", ("ddim",)),
     "representation.hidden": ("representation.head", ("mlp",)),
     "representation.dropout": ("representation.head", ("mlp",)),
     "representation.heads": ("representation.cross_attention", (True, "residual")),

@@ -25,7 +25,7 @@ URL = re.compile(  # a user name, or a parameter that is named like a secret
 PARAMETER = re.compile(rf"([?&#][\w-]*(?:{_WORD}|key|sig|signature)=)[^&#\s]+", re.IGNORECASE)
 USER = re.compile(r"(\w+://)[^/@\s]+@")
 VALUE = re.compile(
-    r"\b(?:bearer|basic)\s+[\w.~+/-]{8,}"
+    r"\bbearer\s+[\w.~+/-]{8,}|\bbasic\s+(?=\S*(?-i:[0-9A-Z]))[\w.~+/-]{8,}"
     r"|\b(?:sk|pk|rk|hf|gsk|xai|ghp|gho|ghs|github_pat|glpat|nvapi|pypi|xox[abp])[-_](?=[\w-]*\d)[\w-]{12,}"
     r"|\bAKIA[A-Z0-9]{16}\b|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w-]{10,}",
     re.IGNORECASE,

@@ -10,6 +10,8 @@ TEXT = """\
 pte [GROUP=OPTION ...] [GROUP.KNOB=VALUE ...]     one run, from raw data to a table of figures
 pte -m GROUP=OPTION,OPTION seed=0,1,2 ...         a sweep: one run for every combination
 pte compare RUN RUN ...                           finished runs (or a sweep's folder) as one table; pte compare --help
+pte show RUN user|item NAME; pte export profiles|vectors RUN; pte recommend RUN --user ID      look into one run
+pte list; pte clean                               runs and artefacts; what can be deleted, --yes deletes it
 pte leaderboard FOLDER ...                        every result below, by data set and protocol; pte leaderboard --help
 (python -m pte.run is the same command.)
 

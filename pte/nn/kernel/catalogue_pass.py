@@ -21,7 +21,7 @@ BOUND = 60.0
 _SCRATCH_BYTES = 2**25  # of exp(logits) kept for the second gradient: ours, what a third-level cache holds
 _TILE_BYTES = 2**21  # of them at a time; ours: 2**20 .. 2**22 are alike on Toys
 
-Made = tuple[Tensor, Tensor | None, Tensor | None]  # the sum; its gradients towards states and table, where asked for
+LossAndGradients = tuple[Tensor, Tensor | None, Tensor | None]  # towards states and table; None: not needed
 
 
 def bounded(hidden: Tensor, table: Tensor) -> bool:
@@ -32,7 +32,7 @@ def bounded(hidden: Tensor, table: Tensor) -> bool:
 
 def by_rows(
     hidden: Tensor, table: Tensor, target: Tensor, *, dtype: torch.dtype, rows: int, wants: tuple[bool, bool]
-) -> Made:
+) -> LossAndGradients:
     """`rows` targets at a time. The sum is exact up to 85 nats per target and clipped there."""
     h, items, column = hidden.to(dtype), table[1:].to(dtype), target - 1
     loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
@@ -55,7 +55,7 @@ def by_rows(
 
 def by_tiles(
     hidden: Tensor, table: Tensor, target: Tensor, *, dtype: torch.dtype, rows: int | None, wants: tuple[bool, bool]
-) -> Made:
+) -> LossAndGradients:
     """`rows` targets (None: what the scratch memory holds) against some items at a time. For `bounded` logits only."""
     h, items, num_items = hidden.to(dtype), table[1:].to(dtype), len(table) - 1
     rows = rows or max(16, _SCRATCH_BYTES // (num_items * dtype.itemsize))

@@ -55,8 +55,8 @@ def scored(backbone: Any, history: History, noise: Source = None) -> Iterator[Te
     rows = rows_a_part(num_items, history.item.device) if num_items else len(history.item)
     for begin in range(0, len(history.item), rows):
         part = slice(begin, begin + rows)
-        drawn = noise.rows(part) if isinstance(noise, CaseNoise) else noise
-        yield backbone.score(History(history.item[part], history.length[part]), noise=drawn)
+        rows_noise = noise.rows(part) if isinstance(noise, CaseNoise) else noise
+        yield backbone.score(History(history.item[part], history.length[part]), noise=rows_noise)
 
 
 def encoded(encode: Callable[[Tensor, Tensor], Tensor], history: History) -> Tensor:

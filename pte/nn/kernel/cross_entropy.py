@@ -71,23 +71,26 @@ class _CatalogueCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         wants: tuple[bool, bool] = ctx.needs_input_grad[:2]
         if hidden.device.type == "cpu" and len(hidden) and sweep.bounded(hidden, table):
-            loss, *made = sweep.by_tiles(hidden, table, target, dtype=dtype, rows=chunk, wants=wants)
+            loss, *gradients = sweep.by_tiles(hidden, table, target, dtype=dtype, rows=chunk, wants=wants)
         else:
             rows = chunk or _rows(len(table) * dtype.itemsize, hidden.device)
-            loss, *made = sweep.by_rows(hidden, table, target, dtype=dtype, rows=rows, wants=wants)
+            loss, *gradients = sweep.by_rows(hidden, table, target, dtype=dtype, rows=rows, wants=wants)
         # Not by save_for_backward, which would hold on to them: autograd then adds to a copy of the table's gradient.
-        ctx.made, ctx.total, ctx.dtypes = made, total, (hidden.dtype, table.dtype)
+        ctx.gradients, ctx.total, ctx.dtypes = gradients, total, (hidden.dtype, table.dtype)
         return loss / total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.made is None:
+        if ctx.gradients is None:
             raise RuntimeError("catalogue_cross_entropy makes its gradients once: call it again for another backward")
-        made, ctx.made = ctx.made, None
+        gradients, ctx.gradients = ctx.gradients, None
         scale = grads[0] / ctx.total
         # In place: the table's gradient is as large as the table.
-        return (*(g if g is None else g.mul_(scale).to(d) for g, d in zip(made, ctx.dtypes, strict=True)), *[None] * 4)
+        return (
+            *(g if g is None else g.mul_(scale).to(d) for g, d in zip(gradients, ctx.dtypes, strict=True)),
+            *[None] * 4,
+        )
 
 
 def _rows(row_bytes: int, device: torch.device) -> int:

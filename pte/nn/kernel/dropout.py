@@ -15,7 +15,7 @@ from pte.nn.kernel.place_noise import PlaceNoise, current
 from pte.schema import InputError
 
 
-def kept(shape: torch.Size, probability: float, like: Tensor, key: Tensor | None = None) -> Tensor:
+def dropout_mask(shape: torch.Size, probability: float, like: Tensor, key: Tensor | None = None) -> Tensor:
     """1 / q with probability q = round(256 (1 - p)) / 256, at least 1/256, else 0.
 
     Under `place_noise` the draws are those of the step's places, wherever these are processed; of its common generator
@@ -49,8 +49,8 @@ def attention_bytes(noise: PlaceNoise, shape: torch.Size, key: Tensor) -> Tensor
     A byte belongs to the query's place and the key's position, not to the columns where the two were packed.
     """
     rows, heads, length, _ = shape
-    drawn = noise.bytes(rows // len(noise.key), heads * length).reshape(rows, length, heads, length).transpose(1, 2)
-    return drawn.gather(3, key.repeat(rows // len(key), 1)[:, None, None, :].expand(shape))
+    byte = noise.bytes(rows // len(noise.key), heads * length).reshape(rows, length, heads, length).transpose(1, 2)
+    return byte.gather(3, key.repeat(rows // len(key), 1)[:, None, None, :].expand(shape))
 
 
 def dropout(x: Tensor, probability: float, training: bool, key: Tensor | None = None) -> Tensor:
@@ -59,7 +59,7 @@ def dropout(x: Tensor, probability: float, training: bool, key: Tensor | None = 
         return x
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, probability)
-    return x * kept(x.shape, probability, x, key)
+    return x * dropout_mask(x.shape, probability, x, key)
 
 
 def probability_of(value: float, knob: str = "backbone.dropout") -> float:

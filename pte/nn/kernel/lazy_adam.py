@@ -44,15 +44,15 @@ class LazyAdam(torch.optim.Adam):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        held = []
+        sparse_grads = []
         for group in self.param_groups:
             for table in group["params"]:
                 if table.grad is not None and table.grad.is_sparse:
                     self._step_rows(table, table.grad.coalesce(), group)
-                    held.append((table, table.grad))
+                    sparse_grads.append((table, table.grad))
                     table.grad = None  # what Adam shall not see
         super().step()
-        for table, grad in held:
+        for table, grad in sparse_grads:
             table.grad = grad
         return loss
 

@@ -29,15 +29,15 @@ def cross_entropy(
     """As `catalogue_cross_entropy`, for at least one target; chunk: about how many rows at a time."""
     if hidden.device.type not in DEVICES:
         raise InputError(
-            f"backbone.loss_knobs.kernel=liger runs on a CUDA GPU and this model is on the {hidden.device.type}: "
-            "take backbone.loss_knobs.kernel=chunked, or trainer.accelerator=gpu where there is one"
+            f"backbone.loss.kernel=liger runs on a CUDA GPU and this model is on the {hidden.device.type}: "
+            "take backbone.loss.kernel=chunked, or trainer.accelerator=gpu where there is one"
         )
     try:
         from liger_kernel.transformers.functional import liger_fused_linear_cross_entropy
     except ImportError as error:
         raise InputError(
-            f"backbone.loss_knobs.kernel=liger needs Liger Kernel ({error}): "
-            "pip install 'pte[gpu]', or take backbone.loss_knobs.kernel=chunked"
+            f"backbone.loss.kernel=liger needs Liger Kernel ({error}): "
+            "pip install 'pte[gpu]', or take backbone.loss.kernel=chunked"
         ) from error
     if table.requires_grad and not hidden.requires_grad:
         hidden = hidden.detach().requires_grad_()

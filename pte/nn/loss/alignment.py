@@ -36,5 +36,5 @@ def info_nce(
 
 
 def unit(x: Tensor) -> Tensor:
-    """Rows of length one, (n, D); a zero row stays zero."""
-    return F.normalize(x.float(), dim=1)
+    """Rows of length one, (..., D); a zero row stays zero."""
+    return F.normalize(x.float(), dim=-1)

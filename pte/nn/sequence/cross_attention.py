@@ -10,7 +10,7 @@ from pte.nn.sequence.attention import attend
 
 
 class CrossAttention(nn.Module):
-    """(R, L, D) asked, (R, L, D) read -> (R, L, D)."""
+    """query (R, L, D), memory (R, L, D) -> (R, L, D)."""
 
     def __init__(self, *, width: int, heads: int) -> None:
         super().__init__()
@@ -20,8 +20,8 @@ class CrossAttention(nn.Module):
         self.query, self.key_value = nn.Linear(width, width, bias=False), nn.Linear(width, 2 * width, bias=False)
         self.out = nn.Linear(width, width)
 
-    def forward(self, asks: Tensor, reads: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, query: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
         """`mask` (R, 1, L, L) bool, which place may look at which; None = causal."""
-        q = rearrange(self.query(asks), "r l (h d) -> r h l d", h=self.heads)
-        k, v = rearrange(self.key_value(reads), "r l (two h d) -> two r h l d", two=2, h=self.heads)
+        q = rearrange(self.query(query), "r l (h d) -> r h l d", h=self.heads)
+        k, v = rearrange(self.key_value(memory), "r l (two h d) -> two r h l d", two=2, h=self.heads)
         return self.out(rearrange(attend(q, k, v, mask, drop=0.0), "r h l d -> r l (h d)"))

@@ -1,4 +1,4 @@
-"""Conditional logit: one weight per feature, shared by all choices, by maximum likelihood of what was chosen.
+"""Conditional logit: one weight per feature, shared by all choices, by maximum likelihood of the choices made.
 
     P(j | case) = exp(theta . phi_j) / sum_i exp(theta . phi_i)        McFadden, 1974; i over the candidates left
 
@@ -21,7 +21,7 @@ class Choices:
     """Some cases with their candidates."""
 
     feature: Tensor  # (K, B, N) float32
-    target: Tensor  # (B,) int64, column of what was chosen
+    target: Tensor  # (B,) int64, column of the choice
     absent: Tensor  # (B, N) bool: no candidate, such as what a masked ranking leaves out; never the target
 
 
@@ -40,11 +40,11 @@ def fit(
         if float(step @ gradient) < 1e-9:  # twice what is still to be gained per case
             break
         while True:  # half as far until it gains: far from the maximum the parabola may overshoot
-            found = likelihood(cases(), theta + step, ridge, prior)
-            if found[0] >= value or float(step.abs().max()) < 1e-9:
+            proposal = likelihood(cases(), theta + step, ridge, prior)
+            if proposal[0] >= value or float(step.abs().max()) < 1e-9:
                 break
             step = step / 2
-        theta, (value, gradient, curvature) = theta + step, found
+        theta, (value, gradient, curvature) = theta + step, proposal
     return theta, value
 
 
@@ -62,9 +62,9 @@ def likelihood(
         p = log_p.exp()
         weighted = part.feature * p
         mean = weighted.sum(dim=2)  # (K, B)
-        chosen = part.feature.gather(2, own.expand(size, -1, 1))[:, :, 0]
+        own_feature = part.feature.gather(2, own.expand(size, -1, 1))[:, :, 0]
         value += float(log_p.gather(1, own).double().sum())
-        gradient += (chosen - mean).double().sum(dim=1).cpu()
+        gradient += (own_feature - mean).double().sum(dim=1).cpu()
         second = weighted.flatten(1) @ part.feature.flatten(1).T
         curvature += (second.double() - mean.double() @ mean.double().T).cpu()
         count += len(own)

@@ -1,4 +1,4 @@
-"""Whose vectors lie next to whose."""
+"""Nearest neighbours by cosine."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def nearest(vectors: Tensor, count: int, pool: int) -> Tensor:
     size = min(pool, len(vectors))
     among = (torch.arange(size, device=vectors.device) * len(vectors)) // size
     direction = unit(vectors)
-    found = []
+    neighbors = []
     for block in torch.arange(len(vectors), device=vectors.device).split(max(1, _BLOCK // size)):
         cosine = direction[block] @ direction[among].T
         cosine.masked_fill_(block[:, None] == among, -torch.inf)
-        found.append(among[cosine.topk(min(count, size - 1), dim=1).indices])
-    return torch.cat(found)
+        neighbors.append(among[cosine.topk(min(count, size - 1), dim=1).indices])
+    return torch.cat(neighbors)

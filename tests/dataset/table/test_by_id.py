@@ -15,7 +15,7 @@ def test_rows_find_their_places_and_misses_are_counted():
     got = found(["c", "x", "a", "c", "x"], missing=0.5, unknown=1 / 3)
     assert got.place.tolist() == [2, -1, 0, 2, -1]
     assert (got.missing, got.unknown) == (2, 1)
-    assert got.told("item", 4) == "2 of 4 items found, 1 ids of the file unknown"
+    assert got.summary("item", 4) == "2 of 4 items found, 1 ids of the file unknown"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from helper.cross_entropy import gradients, plain, problem
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pte.nn.kernel import cross_entropy, liger
-from pte.nn.loss.objective import objective
+from pte.nn.loss.cross_entropy import CrossEntropy
 from pte.schema import InputError
 
 INSTALLED = all(find_spec(name) for name in ("liger_kernel", "triton"))
@@ -146,22 +146,24 @@ def test_kernel_takes_about_the_rows_asked_for(loss, chunk, chunks):
 
 
 def test_a_processor_is_refused_with_what_to_type():
-    by_liger = objective("ce", kernel="liger")
-    with pytest.raises(InputError, match=r"on the cpu: take backbone\.loss_knobs\.kernel=chunked, or trainer\."):
+    by_liger = CrossEntropy(kernel="liger")
+    with pytest.raises(InputError, match=r"on the cpu: take backbone\.loss\.kernel=chunked, or trainer\."):
         by_liger(*problem(), total=37)
 
 
 def test_a_missing_package_is_told_with_what_to_type(loss, monkeypatch):
     monkeypatch.setitem(sys.modules, "liger_kernel.transformers.functional", None)
-    with pytest.raises(InputError, match=r"pip install 'pte\[gpu\]', or take backbone\.loss_knobs\.kernel=chunked"):
+    with pytest.raises(InputError, match=r"pip install 'pte\[gpu\]', or take backbone\.loss\.kernel=chunked"):
         loss(*problem(), total=37)
 
 
 def test_an_unknown_kernel_is_refused_with_those_there_are():
     with pytest.raises(InputError, match="kernel=fused: there is no such kernel; take chunked or liger"):
-        objective("ce", kernel="fused")
+        CrossEntropy(kernel="fused")
 
 
 def test_liger_is_imported_by_its_first_call_only():
-    code = "import sys, pte.nn.loss.catalogue; sys.exit(any(n.startswith(('liger', 'triton')) for n in sys.modules))"
+    code = (
+        "import sys, pte.nn.loss.cross_entropy; sys.exit(any(n.startswith(('liger', 'triton')) for n in sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

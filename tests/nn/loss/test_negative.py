@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pte.nn.loss.negative import Met, batch_negatives, negatives
+from pte.nn.loss.negative import Exclusion, batch_negatives, negatives
 
 ITEM = torch.tensor([[1, 2, 5, 3, 3], [4, 1, 0, 0, 0]])  # histories 1 2 5 (then 7); 3 3 (then 1); 4 1 (then 4)
 SEGMENT = torch.tensor([[1, 1, 1, 2, 2], [1, 1, 0, 0, 0]])
@@ -17,15 +17,15 @@ def draw() -> torch.Generator:
 
 
 def test_histories_of_packed_rows_are_told_apart():
-    met = Met.histories(ITEM, SEGMENT, TARGET)
-    sets = [set(met.item[met.first[o] : met.first[o + 1]].tolist()) for o in met.owner]
+    exclusion = Exclusion.histories(ITEM, SEGMENT, TARGET)
+    sets = [set(exclusion.item[exclusion.first[o] : exclusion.first[o + 1]].tolist()) for o in exclusion.owner]
     assert sets == SETS
 
 
 def test_negatives_are_uniform_outside_the_set(draw):
     """Every allowed item comes up, no other does; 28,000 draws a row: shares within 5 sd of 1/m."""
     count = 28_000
-    drawn = negatives(Met.histories(ITEM, SEGMENT, TARGET), count, 8, draw)
+    drawn = negatives(Exclusion.histories(ITEM, SEGMENT, TARGET), count, 8, draw)
     for row, excluded in zip(drawn, SETS, strict=True):
         allowed = set(range(1, 9)) - excluded
         share = torch.bincount(row, minlength=9)[sorted(allowed)] / count
@@ -35,20 +35,20 @@ def test_negatives_are_uniform_outside_the_set(draw):
 
 def test_only_the_target_is_left_out_without_histories(draw):
     target = torch.tensor([1, 4, 8])
-    drawn = negatives(Met.targets(target), 2_000, 8, draw)
+    drawn = negatives(Exclusion.targets(target), 2_000, 8, draw)
     assert [set(row.tolist()) for row in drawn] == [set(range(1, 9)) - {t} for t in target.tolist()]
 
 
 def test_nothing_left_to_draw_gives_padding(draw):
-    met = Met.histories(torch.tensor([[1, 2]]), torch.tensor([[1, 1]]), torch.tensor([[2, 3]]))
-    assert negatives(met, 4, 3, draw).eq(0).all()
+    exclusion = Exclusion.histories(torch.tensor([[1, 2]]), torch.tensor([[1, 1]]), torch.tensor([[2, 3]]))
+    assert negatives(exclusion, 4, 3, draw).eq(0).all()
 
 
 def test_contains_marks_shared_negatives_per_target():
     drawn = torch.tensor([7, 3, 6, 3])
     expected = [[d in s for d in drawn.tolist()] for s in SETS]
-    assert Met.histories(ITEM, SEGMENT, TARGET).contains(drawn).tolist() == expected
-    assert Met.targets(torch.tensor([3, 6])).contains(drawn).tolist() == [
+    assert Exclusion.histories(ITEM, SEGMENT, TARGET).contains(drawn).tolist() == expected
+    assert Exclusion.targets(torch.tensor([3, 6])).contains(drawn).tolist() == [
         [False, True, False, True],
         [False, False, True, False],
     ]

@@ -1,15 +1,23 @@
 """The losses against hand computation, against one another in their limits, and each with the score it trains."""
 
 import math
+from dataclasses import fields
 
 import pytest
 import torch
+import yaml
+from hydra.utils import get_class
 from torch import nn
 
 from pte.nn.kernel.cross_entropy import catalogue_cross_entropy
-from pte.nn.loss.catalogue import BinaryCrossEntropy, InfoNCE, SampledSoftmax, beta, softmax_loss
-from pte.nn.loss.negative import Met, batch_negatives, negatives
-from pte.nn.loss.objective import READS, objective
+from pte.nn.loss.base import softmax_loss
+from pte.nn.loss.bce import BinaryCrossEntropy
+from pte.nn.loss.cross_entropy import CrossEntropy
+from pte.nn.loss.gbce import GBCE
+from pte.nn.loss.infonce import InfoNCE
+from pte.nn.loss.negative import Exclusion, batch_negatives, negatives
+from pte.nn.loss.sampled_softmax import SampledSoftmax
+from pte.paths import CONF_DIR
 from pte.schema import InputError
 
 N, D, T = 7, 4, 5
@@ -28,13 +36,16 @@ def problem(draw):
     return torch.randn(T, D, generator=draw), table, torch.tensor([3, 1, 7, 3, 5])
 
 
-def options(**changed):
-    own = {"negatives": None, "temperature": 0.07, "calibration": 0.75, "uniform": 0.5, "exclude_history": None}
-    return own | changed
+LOSSES = (CrossEntropy, SampledSoftmax, BinaryCrossEntropy, GBCE, InfoNCE)
 
 
-def read_by(name, **changed):
-    return {knob: value for knob, value in changed.items() if knob in READS[name]}
+def fields_of(kind):
+    return [field.name for field in fields(kind)]
+
+
+def make(kind, **knobs):
+    """A loss with those of the knobs that are its own."""
+    return kind(**{name: value for name, value in knobs.items() if name in fields_of(kind)})
 
 
 # ---- the formulas, by hand
@@ -56,18 +67,18 @@ def test_binary_cross_entropy_by_hand():
 
 def test_beta_by_hand_and_at_its_ends():
     # alpha = 2/8: beta = .25 (.75 (1 - 4) + 4) = .4375
-    assert beta(2, 9, 0.75) == pytest.approx(0.4375)
-    assert beta(2, 9, 0.0) == pytest.approx(1.0)
-    assert beta(2, 9, 1.0) == pytest.approx(0.25)
-    assert beta(8, 9, 1.0) == pytest.approx(1.0)  # nothing is left out, so nothing is to be calibrated
+    assert GBCE(2, calibration=0.75).beta(9) == pytest.approx(0.4375)
+    assert GBCE(2, calibration=0.0).beta(9) == pytest.approx(1.0)
+    assert GBCE(2, calibration=1.0).beta(9) == pytest.approx(0.25)
+    assert GBCE(8, calibration=1.0).beta(9) == pytest.approx(1.0)  # nothing is left out, so nothing is to be calibrated
 
 
 def test_gbce_equals_the_published_transform_in_float64(problem):
     hidden, table, target = problem
-    loss = BinaryCrossEntropy(negatives=3, calibration=0.75)
-    drawn = negatives(Met.targets(target), 3, N, torch.Generator().manual_seed(0))
+    loss = GBCE(negatives=3, calibration=0.75)
+    drawn = negatives(Exclusion.targets(target), 3, N, torch.Generator().manual_seed(0))
     positive = (hidden * table[target]).sum(1).double()
-    b = beta(3, N, 0.75)
+    b = loss.beta(N)
     logit = -(positive.sigmoid().pow(-b) - 1).log()  # sigma(logit) = sigma(s)^beta
     negative = torch.einsum("td,tkd->tk", hidden, table[drawn]).double()
     logits = torch.cat([logit[:, None], negative], 1)
@@ -95,8 +106,8 @@ def test_info_nce_by_hand():
 def test_gbce_without_calibration_is_bce(problem):
     for k in (1, 3):
         loss = [
-            BinaryCrossEntropy(negatives=k, **knobs)(*problem, total=T, generator=torch.Generator().manual_seed(1))
-            for knobs in ({}, {"calibration": 0.0}, {"calibration": 0.75})
+            loss(*problem, total=T, generator=torch.Generator().manual_seed(1))
+            for loss in (BinaryCrossEntropy(k), GBCE(k, calibration=0.0), GBCE(k, calibration=0.75))
         ]
         assert torch.equal(loss[0], loss[1])
         assert loss[2] < loss[0]  # beta < 1
@@ -119,19 +130,19 @@ def test_the_corrected_sum_has_the_full_sums_mean(problem, draw, uniform):
     """E[ sum_j exp(s_j - log K Q_j) ] = sum over all items but the target, for any Q: 200,000 draws, within 4 sd."""
     hidden, table, target = problem
     drawn, q = batch_negatives(target, 200_000, N, uniform, draw)
-    term = ((hidden @ table[drawn].T) - q.log()).exp().masked_fill(Met.targets(target).contains(drawn), 0)
+    term = ((hidden @ table[drawn].T) - q.log()).exp().masked_fill(Exclusion.targets(target).contains(drawn), 0)
     full = (hidden @ table[1:].T).exp()
     expected = full.sum(1) - full.gather(1, target[:, None] - 1)[:, 0]
     error = (term.mean(1) - expected) / (term.std(1) / drawn.numel() ** 0.5)
     assert error.abs().max() < 4
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_many_negatives_approach_full_cross_entropy_if_corrected(problem, shared):
+@pytest.mark.parametrize("uniform", [0.5, None])
+def test_many_negatives_approach_full_cross_entropy_if_corrected(problem, uniform):
     """100,000 draws leave an error of some 1 % in the sum; uncorrected, the negatives outweigh the target by far."""
     full = catalogue_cross_entropy(*problem, total=T)
     corrected, raw = (
-        SampledSoftmax(100_000, log_q=log_q, shared=shared)(
+        SampledSoftmax(100_000, log_q=log_q, uniform=uniform)(
             *problem, total=T, generator=torch.Generator().manual_seed(0)
         )
         for log_q in (True, False)
@@ -142,8 +153,8 @@ def test_many_negatives_approach_full_cross_entropy_if_corrected(problem, shared
 
 def test_a_user_who_met_everything_leaves_only_the_target():
     hidden, table, target = torch.tensor([[1.0]]), torch.tensor([[0.0], [2.0], [-1.0]]), torch.tensor([1])
-    met = Met.histories(torch.tensor([[2]]), torch.tensor([[1]]), torch.tensor([[1]]))
-    loss = BinaryCrossEntropy(3)(hidden, table, target, total=1.0, met=met)
+    exclusion = Exclusion.histories(torch.tensor([[2]]), torch.tensor([[1]]), torch.tensor([[1]]))
+    loss = BinaryCrossEntropy(3)(hidden, table, target, total=1.0, exclusion=exclusion)
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-2)) / 4, abs=1e-6)
 
 
@@ -151,7 +162,7 @@ def test_low_temperature_of_info_nce_sees_only_the_hardest_negative(problem):
     hidden, table, target = problem
     drawn, _ = batch_negatives(target, 3, N, 1.0, torch.Generator().manual_seed(2))
     cosine = InfoNCE(negatives=3, temperature=1.0).score(hidden, table)
-    hardest = cosine[:, drawn - 1].masked_fill(Met.targets(target).contains(drawn), -math.inf).amax(1)
+    hardest = cosine[:, drawn - 1].masked_fill(Exclusion.targets(target).contains(drawn), -math.inf).amax(1)
     margin = (hardest - cosine.gather(1, target[:, None] - 1)[:, 0]).clamp(min=0)
     tau = 1e-3
     loss = InfoNCE(negatives=3, temperature=tau)(
@@ -163,10 +174,10 @@ def test_low_temperature_of_info_nce_sees_only_the_hardest_negative(problem):
 # ---- the seam
 
 
-@pytest.mark.parametrize("name", ["ce", "sampled", "bce", "gbce", "infonce"])
-def test_a_loss_is_a_sum_over_total_and_a_function_of_the_generator(name, problem):
+@pytest.mark.parametrize("kind", LOSSES)
+def test_a_loss_is_a_sum_over_total_and_a_function_of_the_generator(kind, problem):
     hidden, table, target = problem
-    loss = objective(name, **read_by(name, uniform=1.0, negatives=4))
+    loss = make(kind, uniform=1.0, negatives=4)
     whole, again, half = (
         loss(hidden, table, target, total=total, generator=torch.Generator().manual_seed(5)) for total in (T, T, 2 * T)
     )
@@ -175,14 +186,14 @@ def test_a_loss_is_a_sum_over_total_and_a_function_of_the_generator(name, proble
     torch.testing.assert_close(2 * half, whole)
 
 
-@pytest.mark.parametrize("name", ["ce", "sampled", "bce", "gbce", "infonce"])
-def test_training_by_a_loss_ranks_the_target_first_under_its_own_score(name, draw):
+@pytest.mark.parametrize("kind", LOSSES)
+def test_training_by_a_loss_ranks_the_target_first_under_its_own_score(kind, draw):
     """Loss geometry = ranking geometry: free states fitted to their targets must win under `score`, by a wide table."""
     table = torch.randn(N + 1, D, generator=draw) * torch.linspace(0.5, 3, N + 1)[:, None]
     table[0] = 0
     table, target = nn.Parameter(table), torch.arange(1, N + 1)
     hidden = nn.Parameter(torch.randn(N, D, generator=draw))
-    loss = objective(name, **read_by(name, temperature=0.2, negatives=6, exclude_history=False))
+    loss = make(kind, temperature=0.2, negatives=6, exclude_history=False)
     optimizer = torch.optim.Adam([hidden, table], lr=0.05)
     for _ in range(300):
         optimizer.zero_grad()
@@ -196,7 +207,7 @@ def test_training_by_a_loss_ranks_the_target_first_under_its_own_score(name, dra
 
 def test_info_nce_scores_by_cosine(problem):
     hidden, table, _ = problem
-    loss = objective("infonce", **options())
+    loss = InfoNCE()
     score = loss.score(hidden, table)
     torch.testing.assert_close(loss.score(3 * hidden, table * torch.linspace(1, 9, N + 1)[:, None]), score)
     torch.testing.assert_close(score[1, 2], torch.cosine_similarity(hidden[1], table[3], dim=0))
@@ -204,54 +215,45 @@ def test_info_nce_scores_by_cosine(problem):
 
 def test_losses_stay_finite_where_logits_are_large(problem):
     hidden, table, target = problem
-    for name in ("sampled", "bce", "gbce", "infonce"):
+    for kind in LOSSES[1:]:
         h = (1e4 * hidden).requires_grad_()
-        loss = objective(name, **options())(h, table, target, total=T)
+        loss = kind()(h, table, target, total=T)
         loss.backward()
         assert loss.isfinite()
         assert h.grad.isfinite().all()
 
 
-def test_mistakes_are_said():
-    with pytest.raises(InputError, match="take ce, sampled, bce, gbce or infonce"):
-        objective("bpr", **options())
-    with pytest.raises(InputError, match="negatives=0"):
-        objective("bce", **options(negatives=0))
-    with pytest.raises(InputError, match="temperature"):
-        objective("infonce", **options(temperature=0.0))
-    with pytest.raises(InputError, match="calibration"):
-        objective("gbce", **options(calibration=1.5))
+@pytest.mark.parametrize(
+    ("kind", "knob", "value"),
+    [(BinaryCrossEntropy, "negatives", 0), (SampledSoftmax, "negatives", -1), (GBCE, "negatives", 0),
+     (InfoNCE, "negatives", 0), (InfoNCE, "temperature", 0.0), (GBCE, "calibration", 1.5), (GBCE, "calibration", -0.1),
+     (SampledSoftmax, "uniform", 0.0), (SampledSoftmax, "uniform", 1.5), (CrossEntropy, "kernel", "fused")],
+)  # fmt: skip
+def test_a_loss_refuses_what_its_knobs_cannot_be(kind, knob, value):
+    with pytest.raises(InputError, match=f"backbone.loss.{knob}={value}"):
+        kind(**{knob: value})
 
 
-@pytest.mark.parametrize("name", ["bce", "gbce", "infonce"])
-def test_shared_negatives_mean_the_same_in_the_long_run(name, problem):
+@pytest.mark.parametrize("kind", [BinaryCrossEntropy, GBCE, InfoNCE])
+def test_shared_negatives_mean_the_same_in_the_long_run(kind, problem):
     """The mean of 20,000 negatives, shared or each target's own: equal within 1 %. 1/7 of the shared ones are void."""
     shared, own = (
-        objective(name, **read_by(name, negatives=20_000, temperature=1.0), shared=shared)(
+        make(kind, negatives=20_000, temperature=1.0, shared=shared)(
             *problem, total=T, generator=torch.Generator().manual_seed(0)
         ).item()
         for shared in (True, False)
     )
-    expected = own + math.log(6 / 7) if name == "infonce" else own * 6 / 7
+    expected = own + math.log(6 / 7) if kind is InfoNCE else own * 6 / 7
     assert shared == pytest.approx(expected, rel=0.01)
 
 
-def test_null_takes_the_papers_own_numbers():
-    assert objective("bce", **options()).negatives == 1
-    assert objective("gbce", **options()).negatives == 256
-    assert objective("infonce", **options()).negatives == 64
-    assert [objective(n, **options()).excludes_history for n in ("ce", "sampled", "bce", "gbce", "infonce")] == [
-        False, False, True, True, True,
-    ]  # fmt: skip
-    assert objective("sampled", **options(exclude_history=True)).excludes_history
+OPTIONS = sorted((CONF_DIR / "backbone" / "loss").glob("*.yaml"))
 
 
-@pytest.mark.parametrize(
-    ("loss", "knob", "value", "reader"),
-    [("ce", "negatives", 8, "sampled"), ("ce", "shared", True, "bce"), ("ce", "exclude_history", False, "infonce"),
-     ("bce", "uniform", 0.1, "sampled"), ("sampled", "kernel", "liger", "ce"), ("gbce", "temperature", 1.0, "infonce"),
-     ("infonce", "calibration", 0.5, "gbce")],
-)  # fmt: skip
-def test_a_knob_of_another_loss_does_nothing_and_is_refused(loss, knob, value, reader):
-    with pytest.raises(InputError, match=f"loss_knobs.{knob}={value} does nothing.*backbone.loss=.*{reader}"):
-        objective(loss, **{knob: value})
+@pytest.mark.parametrize("file", OPTIONS, ids=[file.stem for file in OPTIONS])
+def test_every_option_is_a_file_and_a_class_of_the_same_name_and_says_the_class_own_defaults(file):
+    knobs = yaml.safe_load(file.read_text(encoding="utf-8"))
+    kind = get_class(knobs.pop("_target_"))
+    assert kind.__module__ == f"pte.nn.loss.{file.stem}"
+    assert kind(**knobs) == kind()
+    assert knobs.keys() == {name for name in fields_of(kind) if name != "log_q"}

@@ -1,0 +1,1 @@
+"""What lies in a store, which runs use it, and what nobody needs."""
