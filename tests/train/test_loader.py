@@ -167,7 +167,7 @@ def test_a_batch_goes_with_its_parts_of_scores(data):
     scores = torch.randn(len(batch.case), 5)
     parts = list(batch.scored(scores.split(7)))
     assert [len(part.case) for part, _ in parts] == [7] * 14 + [3]
-    for name in ("target", "seen", "case"):
+    for name in ("target", "exclusion", "case"):
         assert torch.equal(torch.cat([getattr(part, name) for part, _ in parts]), getattr(batch, name))
     assert torch.equal(torch.cat([part.history.item for part, _ in parts]), batch.history.item)
     assert torch.equal(torch.cat([part.history.length for part, _ in parts]), batch.history.length)
