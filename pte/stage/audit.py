@@ -21,10 +21,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from pte.profiler.base import Profiler
-from pte.profiler.loop import NOBODY
-from pte.profiler.prompt import HISTORY
-from pte.profiler.template import RECENT
+from pte.profiler.evidence.plain import NOBODY, RECENT
 from pte.profiler.text.clean import Catalogue
+from pte.profiler.text.style import HISTORY
 from pte.schema import IMPORTED, Generation, InputError, Interactions, Profiles, Split, View
 from pte.schema.context import Context
 
@@ -35,7 +34,7 @@ VERSION = 2  # 2: texts written elsewhere have a verdict of their own
 READS = ("profiler",)
 IDLE = (
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
-    "profiler.folder", "profiler.without",
+    "profiler.folder", "profiler.without", "profiler.templates",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "profiles")
 LISTED = 100  # findings written out in full; all are counted

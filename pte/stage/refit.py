@@ -24,7 +24,7 @@ VERSION = 1
 READS = ("profiler", "encoder")
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
-    "profiler.folder", "profiler.without",
+    "profiler.folder", "profiler.without", "profiler.templates",
     "encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection")
