@@ -48,7 +48,13 @@ SMALL_BACKBONE = {
     "popularity": {},
     "text_knn": {},
 }
-COMBINED = {"fused", "count_text", "bsarec", "gru4rec"}  # of others, or SASRec with another encoder: tests of their own
+COMBINED = {
+    "fused",
+    "count_text",
+    "bsarec",
+    "gru4rec",
+    "bert4rec",
+}  # tests of their own
 DROPS = ("llm_only", "whitenrec", "unisrec", "concat")  # representations with a dropout of their own
 HEADED = ("llm_only", "concat")  # representations with the head that suits the backbone
 

@@ -1,0 +1,151 @@
+"""BERT4Rec: bidirectional self-attention over the history, trained by filling in masked items (Cloze).
+
+Sun et al., CIKM 2019 (arXiv 1904.06690). In training a share rho of a history's places is replaced by the vector
+[mask], and the items that stood there are asked for (Eq. 8); at test [mask] is put behind the history, and its state
+ranks the catalogue. A state h is read out as GELU(h W + b) . e_j (Eq. 7), without the paper's bias per item.
+
+Training histories hold their last item too, so a row has one place more than inputs. Departures: masks are drawn anew
+in every step instead of ten times beforehand, and where chance masks no place of a history its last one is masked, the
+case that is asked at test. Any loss of nn/loss goes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pte.backbone.sequence.next_item import FULL_CROSS_ENTROPY
+from pte.nn.batch import History, PackedBatch
+from pte.nn.contract import Representation
+from pte.nn.kernel.chunked_scoring import encoded, products
+from pte.nn.loss.base import Loss, inner
+from pte.nn.loss.negative import Exclusion
+from pte.nn.noise import Source
+from pte.nn.sequence.attention import Encoder, normal_weights
+from pte.nn.sequence.encoder import rows_of
+from pte.schema import InputError
+
+
+class BERT4Rec(nn.Module):
+    """score_j = GELU(h W + b) . e_j, h the state of the mask behind the history."""
+
+    uses_text = False
+    trained = True
+
+    def __init__(
+        self,
+        *,
+        representation: Representation,
+        num_items: int,
+        length: int,
+        inner: int,
+        layers: int,
+        heads: int,
+        dropout: float,
+        attention_dropout: float,
+        mask: float,
+        loss: Loss = FULL_CROSS_ENTROPY,
+    ) -> None:
+        super().__init__()
+        if not 0 < mask < 1:
+            raise InputError(f"backbone.mask={mask}: give a share of the places between 0 and 1 (Sun et al.: 0.2)")
+        if representation.sparse:
+            raise InputError("representation.sparse=true does not go with backbone=bert4rec: take false")
+        width = representation.width
+        self.representation, self.num_items, self.length, self.share = representation, num_items, length, mask
+        self.objective = loss
+        self.encoder = Encoder(
+            width=width, views=representation.views, inner=inner, layers=layers, heads=heads, length=length + 1,
+            dropout=dropout, attention_dropout=attention_dropout,
+        )  # fmt: skip
+        self.masked = nn.Parameter(torch.zeros(width))  # the vector of [mask]
+        self.out = nn.Linear(width, width)
+        normal_weights(self.out, 0.02)
+
+    def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
+        """The mean over masked places counts for each of the batch's targets, so that processes add up."""
+        table = self.representation.table()
+        item, row, place = whole(batch)
+        chosen = cloze(item, torch.rand(item.shape, device=item.device), self.share)
+        hidden = self._states(self.representation.inputs(table), item, chosen)
+        target = item.where(chosen, 0)
+        exclusion = None
+        if self.objective.exclude_history:  # the histories whose inputs are all their items
+            exclusion = Exclusion.histories(item, (item > 0).long(), item)
+            exclusion = replace(exclusion, owner=exclusion.owner[chosen[item > 0]])
+        targets = (batch.target > 0).sum().clamp(min=1)
+        loss = self.objective(
+            self._read_out(hidden[chosen]),
+            table,
+            target[chosen],
+            total=batch.total * float(chosen.sum()) / float(targets),
+            exclusion=exclusion,
+        )
+        state = hidden.new_zeros(*batch.item.shape, hidden.shape[-1])
+        state[batch.segment > 0] = hidden[row, place]
+        own = self.representation.sequence_auxiliary(batch, state, lambda i, n: self._last(table, i, n))
+        return {"loss": loss + self.representation.auxiliary() + (0 if own is None else own)}
+
+    @torch.no_grad()
+    def score(self, history: History, *, noise: Source = None) -> Tensor:
+        """(B, N), column j is item j+1. Nothing is drawn."""
+        return inner(*self._vectors(history))
+
+    @torch.no_grad()
+    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+        return products(*self._vectors(history))
+
+    def _vectors(self, history: History) -> tuple[Tensor, Tensor]:
+        """(B, D) and (N, D), whose inner products are the scores."""
+        table = self.representation.table()
+        states = encoded(lambda item, length: self._last(table, item, length), history)
+        return self.objective.vectors(self._read_out(states), table)
+
+    def _last(self, table: Tensor, item: Tensor, length: Tensor) -> Tensor:
+        """The state of the mask behind right-padded histories (B, L) of lengths (B,): (B, D)."""
+        row = torch.arange(len(item), device=item.device)
+        behind = F.pad(item, (0, 1))
+        chosen = torch.zeros_like(behind, dtype=torch.bool)
+        behind[row, length], chosen[row, length] = 1, True  # any item: the mask stands for it
+        return self._states(table, behind, chosen)[row, length]
+
+    def _states(self, table: Tensor, item: Tensor, chosen: Tensor) -> Tensor:
+        """(S, L, D) states of right-padded items (S, L), those of `chosen` places masked."""
+        x = F.embedding(item, table, padding_idx=0)
+        x = torch.where(chosen[..., None], self.masked.to(x.dtype), x)
+        real = item > 0
+        seen = (real[:, None, :] == real[:, :, None])[:, None]  # padding looks at padding: no softmax is empty
+        return self.encoder(x, torch.arange(item.shape[1], device=item.device), seen, self.representation.mix)
+
+    def _read_out(self, hidden: Tensor) -> Tensor:
+        return F.gelu(self.out(hidden))
+
+
+def whole(batch: PackedBatch) -> tuple[Tensor, Tensor, Tensor]:
+    """All items of every history, inputs and last target, (S, longest + 1), right-padded with 0; and for each packed
+    input, row by row, its history's row and its place there.
+    """
+    real = batch.segment > 0
+    row, place = rows_of(batch.position)[real], batch.position[real]
+    row = row.unique(return_inverse=True)[1]
+    size = (int(row.max()) + 1, int(place.max()) + 2) if len(row) else (1, 2)
+    item = batch.item.new_zeros(size)
+    item[row, place + 1] = batch.target[real]
+    item[row, place] = batch.item[real]
+    return item, row, place
+
+
+def cloze(item: Tensor, uniform: Tensor, share: float) -> Tensor:
+    """(S, L) bool: the places to mask, those whose uniform number is below the share; of a history with none the last.
+
+    item: (S, L) right-padded; uniform: (S, L) in [0, 1).
+    """
+    real = item > 0
+    chosen = real & (uniform < share)
+    none = real.any(1) & ~chosen.any(1)
+    chosen[none, real.sum(1)[none] - 1] = True
+    return chosen
