@@ -49,7 +49,8 @@ def refuse_unusable(profiles: Profiles) -> None:
     if generations and not any(g.parsed for g in generations):
         raise InputError(
             f"profiles: none of {len(generations):,} completions was usable; the first:"
-            f" {generations[0].completion[:200]!r}. Try another profiler.model or more new tokens, or type profiler=template"
+            f" {generations[0].completion[:200]!r}. Try another profiler.model or more new"
+            " tokens, or type profiler=template"
         )
 
 

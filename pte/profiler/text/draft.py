@@ -31,7 +31,7 @@ class Draft:
 def read_answers(
     asks: Mapping[Place, Ask], answers: Sequence[Completion], limits: Answer, known: Mapping[Place, Draft] | None = None
 ) -> dict[Place, Draft]:
-    """The profile in every answer; of one entity later candidates are compared with earlier ones, and with those `known`."""
+    """The profile in every answer; later candidates of an entity are compared with earlier ones and `known`."""
     drafts: dict[Place, Draft] = {}
     for ((e, k), ask), done in zip(asks.items(), answers, strict=True):
         profile = read(ask.prompt.lead, done.text, done.finish, limits)
