@@ -59,15 +59,17 @@ class Causal:
     def model(self) -> Any:
         from transformers import AutoConfig, AutoModelForCausalLM
 
+        loaded: Any  # two results, which the library's types do not say
         try:
             decoder = not AutoConfig.from_pretrained(self.folder).is_encoder_decoder
-            model, found = AutoModelForCausalLM.from_pretrained(
+            loaded = AutoModelForCausalLM.from_pretrained(
                 self.folder, dtype=self.dtype, trust_remote_code=False, output_loading_info=True
             )
         except Exception as error:  # of a broken folder the libraries raise many kinds
             raise InputError(
                 f"profiler.model={self.model_name}: no causal model loads from it ({_first(error)})"
             ) from error
+        model, found = loaded
         if not (decoder and reads_left_to_right(model.to(self.device).eval())):
             raise InputError(
                 f"profiler.model={self.model_name}: {type(model).__name__} was made to read with an encoder or in both"
