@@ -15,6 +15,8 @@ from pte.engine.config.secret import leaves
 from pte.engine.trust import locate, trusted
 from pte.schema import InputError
 
+CANNOT = (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)  # of a value a class cannot use
+
 
 def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = (), /, **facts: Any) -> Any:
     """The object that a config describes by its `_target_` and knobs; facts learnt at run time are keywords.
@@ -33,11 +35,13 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
         cause = error.__cause__
         if isinstance(cause, TypeError) and ("unexpected keyword" in str(cause) or "missing" in str(cause)):
             raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
-        if isinstance(cause, TypeError | ArithmeticError | RuntimeError):  # what it cannot count with
+        if isinstance(cause, CANNOT):
             raise InputError(f"{where}: {target} cannot be built with these knobs ({cause})") from cause
         if isinstance(cause, InputError):
             raise InputError(as_typed(str(cause), values, where.removeprefix("conf/"))) from None
         raise cause or error from None
+    except (TypeError, AttributeError) as error:  # _partial_, _convert_ ... of Hydra's own
+        raise InputError(f"{where}: {' '.join(str(error).split())}") from None
 
 
 def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:

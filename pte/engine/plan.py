@@ -18,6 +18,7 @@ from typing import Any
 from pte.artifact import Store, digest
 from pte.asset import knob_content
 from pte.engine.build import builder, flag
+from pte.profiler.text.style import load_style
 from pte.schema import InputError
 
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "training", "metrics")
@@ -102,6 +103,8 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
         if name == "interactions":
             facts["roots"] = module.roots(builder(config)("dataset"))
+        if "style" in knobs.get("profiler", {}):
+            facts["style"] = load_style(config["profiler"]["style"], config["profiler"].get("templates")).identity()
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
         if held := knob_content({group: config[group] for group in module.READS}):

@@ -21,6 +21,9 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """Refuse what differs in kind from `usual`, the same options with no knob changed."""
     given, shipped = _leaves(config), _leaves(usual)
     for name, value in given.items():
+        above = name.rpartition(".")[0]
+        if shipped.get(above) is not None:
+            raise InputError(f"{above}={{{name.rpartition('.')[2]}: ...}}: give one value, as {_typed(shipped[above])}")
         if inside := [other for other in shipped if other.startswith(f"{name}.")]:
             raise InputError(f"{name}={value}: it holds knobs of its own, such as {inside[0]}={shipped[inside[0]]}")
         if name.rpartition(".")[2] in ("seed", "cut_seed"):
@@ -33,6 +36,8 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
 
 def _kind(name: str, value: Any, expected: Any) -> None:
     """Refuse a value of another kind than the shipped one."""
+    if name.rpartition(".")[2] == "_target_" and not isinstance(value, str):
+        raise InputError(f"{name}={value}: give the name of a class, as pte.backbone.sasrec.SASRec")
     if isinstance(expected, bool):
         if not isinstance(value, bool):
             raise InputError(f"{name}={value}: give true or false")

@@ -46,17 +46,26 @@ def category_table(text: Mapping[str, Sequence[str]]) -> np.ndarray | None:
     column = next((text[name] for name in CATEGORY_COLUMNS if any(text.get(name, ()))), None)
     if column is None:
         return None
-    paths = any(" > " in entry or " | " in entry for entry in column)
-    sets = [
-        {word.strip() for word in (entry.replace(" | ", " > ").split(" > ") if paths else entry.split(","))} - {""}
-        for entry in column[1:]
-    ]
-    common = Counter(word for words in sets for word in sorted(words)).most_common(CATEGORIES)
+    listed = category_words(column[1:])
+    common = Counter(word for words in listed for word in sorted(set(words))).most_common(CATEGORIES)
     place = {word: number for number, (word, _) in enumerate(common)}
-    table = np.zeros((len(sets), len(place)), bool)
-    for row, words in enumerate(sets):
+    table = np.zeros((len(listed), len(place)), bool)
+    for row, words in enumerate(listed):
         table[row, [place[word] for word in words if word in place]] = True
     return table
+
+
+def category_words(column: Sequence[str]) -> list[list[str]]:
+    """Of every entry its categories as they are listed; paths are taken apart where any entry of the column is one."""
+    paths = any(" > " in entry or " | " in entry for entry in column)
+    return [
+        [
+            word.strip()
+            for word in (entry.replace(" | ", " > ").split(" > ") if paths else entry.split(","))
+            if word.strip()
+        ]
+        for entry in column
+    ]
 
 
 def summarise_lists(

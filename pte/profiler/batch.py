@@ -12,8 +12,7 @@ from typing import Unpack
 
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import OPTIONAL, Sampling
-from pte.profiler.language import LanguageModelProfiler, LoopKnobs
-from pte.profiler.loop import Loop
+from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
 from pte.schema import InputError
 
 TOGETHER = 1024  # answers logged at a time: they lie in files, so that none is lost
@@ -30,6 +29,7 @@ class BatchProfiler(LanguageModelProfiler):
         decoding: Sampling,
         without: Sequence[str] = (),
         failure_share: float = 0.1,
+        seed: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:
         if not model or not folder:
@@ -38,11 +38,8 @@ class BatchProfiler(LanguageModelProfiler):
             raise InputError(f"profiler.without={unknown}: only {', '.join(OPTIONAL)} can be left out of a request")
         if not 0 <= failure_share <= 1:
             raise InputError(f"profiler.failure_share={failure_share}: give a share, 0 to 1")
-        engine = BatchEngine(model, Path(folder).expanduser(), decoding.identity(), frozenset(without), failure_share)
-        super().__init__(
-            engine,
-            Loop(temperatures=decoding.temperatures, **loop),
-            noun=model,
-            generator=engine,
-            together=TOGETHER,
-        )
+        played = loop_of(decoding.temperatures, seed=seed, **loop)
+        said = decoding.holding(played.style.tokens).identity()
+        engine = BatchEngine(model, Path(folder).expanduser(), said, frozenset(without), failure_share)
+        engine.seed = seed
+        super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER)

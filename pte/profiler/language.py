@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from pte.profiler.base import Engine, Generator, Log
 from pte.profiler.engine.record import Recorded
 from pte.profiler.loop import Loop, Stored, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.text.style import load_style
 from pte.schema import Generation, Profiles, View
 
 
 class LoopKnobs(TypedDict):
-    """Keywords that every such profiler takes and hands on to its `Loop`, the temperatures apart."""
+    """Keywords that every such profiler takes; `loop_of` makes a `Loop` of them."""
 
     num_candidates: int
     rounds: int
     item_forms: Sequence[str]
     user_forms: Sequence[str]
     evidence: Evidence
+    style: NotRequired[str]
+    templates: NotRequired[str | None]
+    sides: NotRequired[Sequence[str]]
+    stop: NotRequired[float]
+    retries: NotRequired[int]
+
+
+def loop_of(temperatures: Sequence[float], *, style: str = "brief", templates: str | None = None, **knobs: Any) -> Loop:
+    """A loop in the words of a style; TypeError names a keyword that it does not know."""
+    return Loop(temperatures=temperatures, style=load_style(style, templates), **knobs)
 
 
 class LanguageModelProfiler:

@@ -5,32 +5,42 @@
                                                                   companions' P_i of t-1
 
 The last round of each side holds K candidates; rounds before keep one text per entity. `rounds=1` is the single pass
-without exchange. A profile opens with the entity's plain facts (an item's title and kind, a person's main kinds):
-exchanging texts smooths them like a graph Laplacian, and the facts damp it. User profiles reach the recommender only
-through item profiles. Where a completion is unusable the entity's text of the round before stands in, or its facts.
+without exchange. Of several candidates the one cited by others is the most central in words: the text nearest to the
+mean of its group, which is what `selector=mean` comes to before there are vectors, and asks for no reward. Where texts
+move less than `stop` between two rounds, the next round is the last.
+
+A profile opens with the entity's plain facts (an item's title and kind, a person's main kinds): exchanging texts
+smooths them like a graph Laplacian, and the facts damp it. User profiles reach the recommender only through item
+profiles. A faulty answer (text/fault.py) is asked for once more; where that brings none to use, the entity's text of
+the round before stands in, or its facts. A side that is not among `sides` is told by its plain metadata or titles.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from dataclasses import dataclass, replace
+from itertools import groupby, zip_longest
 
 import numpy as np
 
 from pte.profiler.base import Answer, Ask, Completion
 from pte.profiler.engine.record import Workload
-from pte.profiler.prompt import FORMS, JSON_LEAD, Evidence, Witness, forms_named
+from pte.profiler.evidence.plain import NOBODY, Plain
+from pte.profiler.evidence.witness import Witness
+from pte.profiler.prompt import Evidence
 from pte.profiler.text.account import account, refuse_unusable
-from pte.profiler.text.parse import read
+from pte.profiler.text.draft import AGAIN, Draft, asked_again, read_answers
+from pte.profiler.text.fault import jaccard, words
+from pte.profiler.text.monitor import change
+from pte.profiler.text.style import BRIEF, JSON_LEAD, Style
 from pte.schema import Generation, InputError, Profiles, View
 
 logger = logging.getLogger(__name__)
 
-NOBODY = "A person whose choices are not known yet."
+SIDES = ("item", "user")
 NOTHING = Completion("", 0)
+TITLES = 10  # of a person's latest choices, where no profile of people is written
 
 
 @dataclass(frozen=True)
@@ -42,17 +52,20 @@ class Leg:
     drafts: int  # texts per entity
 
 
-def legs(rounds: int, num_candidates: int) -> list[Leg]:
-    """What the loop writes, in order."""
+def legs(rounds: int, num_candidates: int, sides: Sequence[str] = SIDES) -> list[Leg]:
+    """What the loop writes at most, in order."""
     if rounds < 1 or num_candidates < 1:
         raise InputError(f"profiler.rounds={rounds}, profiler.num_candidates={num_candidates}: both must be at least 1")
+    if not sides or len(set(sides)) < len(sides) or not set(sides) <= set(SIDES):
+        raise InputError(f"profiler.sides={list(sides)}: give [item,user], [item] or [user]")
     if rounds == 1:
-        return [Leg("item", 0, num_candidates), Leg("user", 0, num_candidates)]
-    walk = [Leg("item", 0, 1)]
-    for t in range(1, rounds):
-        drafts = num_candidates if t == rounds - 1 else 1
-        walk += [Leg("user", t, drafts), Leg("item", t, drafts)]
-    return walk
+        walk = [Leg("item", 0, num_candidates), Leg("user", 0, num_candidates)]
+    else:
+        walk = [Leg("item", 0, 1)]
+        for t in range(1, rounds):
+            drafts = num_candidates if t == rounds - 1 else 1
+            walk += [Leg("user", t, drafts), Leg("item", t, drafts)]
+    return [leg for leg in walk if leg.side in sides]
 
 
 def count_generations(num_users: int, num_items: int, num_candidates: int, rounds: int) -> int:
@@ -71,32 +84,55 @@ class Loop:
     user_forms: Sequence[str]
     temperatures: Sequence[float]
     evidence: Evidence
+    style: Style = BRIEF
+    sides: Sequence[str] = SIDES
+    stop: float = 0.0  # mean of 1 - cos between two rounds' texts (monitor.py), below which the next round is the last
+    retries: int = 0  # of a faulty answer, 0 or 1
+    seed: int = 0  # of what candidates see
 
     def __post_init__(self) -> None:
-        forms_named("item", self.item_forms)
-        forms_named("user", self.user_forms)
-        legs(self.rounds, self.num_candidates)
+        self.style.item.forms_named("item", list(self.item_forms))
+        self.style.user.forms_named("user", list(self.user_forms))
+        legs(self.rounds, self.num_candidates, self.sides)
         if not self.temperatures:
             raise InputError("profiler.temperatures is empty: give at least one, for instance [0.7]")
+        if self.retries not in (0, 1) or not 0 <= self.stop < 2:
+            raise InputError(
+                f"profiler.retries={self.retries}: take 0 or 1; profiler.stop={self.stop}: from 0 to below 2"
+            )
+
+    @property
+    def forms(self) -> dict[str, Sequence[str]]:
+        return {"item": self.item_forms, "user": self.user_forms}
 
     def stems(self, leg: Leg) -> int:
         """Distinct prompts of one entity in a leg, the leads apart."""
-        names = {"item": self.item_forms, "user": self.user_forms}[leg.side]
-        forms = [FORMS[leg.side][names[k % len(names)]] for k in range(leg.drafts)]
-        return len({(form.others, form.lead == JSON_LEAD) for form in forms})
+        if self.evidence.varies:
+            return leg.drafts
+        names = self.forms[leg.side]
+        forms = [self.style.of(leg.side).form[names[k % len(names)]] for k in range(leg.drafts)]
+        return len({(form.others, form.lead == JSON_LEAD, form.ask) for form in forms})
 
     def run(self, view: View, answer: Answer) -> Profiles:
         """All legs in order; `answer` completes the prompts."""
         play = _Play(self, view)
-        for leg in legs(self.rounds, self.num_candidates):
-            play.leg(leg, answer)
+        walk = legs(self.rounds, self.num_candidates, self.sides)
+        for number, round_ in groupby(walk, key=lambda leg: leg.round):
+            last = number == walk[-1].round or play.settled
+            for leg in round_:
+                play.leg(replace(leg, drafts=self.num_candidates) if last else leg, answer)
+            if last:
+                break
+        for side in SIDES:
+            if side not in self.sides:
+                play.plain(side)
         return Profiles(play.texts["user"], play.texts["item"], play.generations)
 
 
 def central(texts: Sequence[str]) -> int:
     """The place of the text that shares most words with the others (mean Jaccard index), the first of equals."""
-    words = [set(re.findall(r"\w+", text.lower())) for text in texts]
-    likeness = [sum(len(a & b) / max(len(a | b), 1) for b in words) for a in words]
+    told = [set(words(text)) for text in texts]
+    likeness = [sum(jaccard(a, b) for b in told) for a in told]
     return likeness.index(max(likeness))
 
 
@@ -104,51 +140,85 @@ class _Play:
     """One run of the loop over one view."""
 
     def __init__(self, loop: Loop, view: View) -> None:
-        self.loop, self.view, self.witness = loop, view, Witness(view, loop.evidence)
+        self.loop, self.view, self.witness = loop, view, Witness(view, loop.evidence, loop.style)
         self.said = {"item": [""] * (view.num_items + 1), "user": [""] * view.num_users}  # sentences, the last round's
         self.cited = {side: list(said) for side, said in self.said.items()}  # the same as other prompts cite it
         self.cited["user"] = [self.witness.first_words(u) for u in range(view.num_users)]  # items: kinds stand beside
         self.texts: dict[str, list[list[str]]] = {"item": [], "user": []}
         self.generations: list[Generation] = []
+        self.moved: dict[str, float | None] = {}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the texts of all sides have stopped moving."""
+        moved = [self.moved.get(side) for side in self.loop.sides]
+        if not all(each is not None and each < self.loop.stop for each in moved):
+            return False
+        logger.info(f"profiles: texts move less than profiler.stop={self.loop.stop}: this round is the last")
+        return True
 
     def leg(self, leg: Leg, answer: Answer) -> None:
         """Ask for every draft of one side, read the answers, keep each entity's most central usable one."""
-        side = leg.side
-        entities = range(1, self.view.num_items + 1) if side == "item" else range(self.view.num_users)
+        side, before = leg.side, list(self.said[leg.side])
+        entities = self._entities(side)
         asks = {(e, k): ask for e in entities for k in range(leg.drafts) if (ask := self.ask(side, e, k))}
-        answers = dict(zip(asks, answer(list(asks.values())), strict=True))
+        kept = self.loop.style.of(side).answer
+        drafts = read_answers(asks, answer(list(asks.values())), kept)
+        if self.loop.retries:
+            drafts |= asked_again(drafts, answer, kept)
         texts = [[""] * leg.drafts] if side == "item" else []
         for e in entities:
-            drafts = [self._read(leg, e, k, asks.get((e, k)), answers.get((e, k), NOTHING)) for k in range(leg.drafts)]
-            texts.append([generation.text for generation, _ in drafts])
-            self.generations += [generation for generation, _ in drafts]
-            usable = [(said, asks[e, k].prompt.lead) for k, (g, said) in enumerate(drafts) if g.parsed]
+            told = [self._generation(leg, e, k, drafts.get((e, k))) for k in range(leg.drafts)]
+            texts.append([generation.text for generation in told])
+            self.generations += told
+            mine = (drafts.get((e, k)) for k in range(leg.drafts))
+            usable = [(d.said, d.ask.prompt.lead) for d in mine if d and d.said is not None]
             if usable:
                 self.said[side][e], lead = usable[central([said.removeprefix(lead) for said, lead in usable])]
                 self.cited[side][e] = self._citation(side, e, self.said[side][e].removeprefix(lead))
         self.texts[side] = texts
+        self.moved[side] = change(before, self.said[side])
+
+    def plain(self, side: str) -> None:
+        """What is told of a side that nothing is written about."""
+        plain, K = Plain(self.view, TITLES), self.loop.num_candidates
+        self.texts[side] = [[""] * K] if side == "item" else []
+        for e in self._entities(side):
+            text = plain.of(side, e)
+            self.texts[side].append([text] * K)
+            self.generations += [
+                Generation(side, e, 0, k, "metadata", 0.0, "", "", text, parsed=True) for k in range(K)
+            ]
 
     def ask(self, side: str, entity: int, k: int) -> Ask | None:
         """The k-th question about an entity; None for a person without visible rows."""
         loop, witness = self.loop, self.witness
         temperature = float(loop.temperatures[k % len(loop.temperatures)])
+        form = loop.forms[side][k % len(loop.forms[side])]
+        draw = None
+        if k and loop.evidence.varies:
+            draw = np.random.default_rng([loop.seed, SIDES.index(side), entity, k])
         if side == "item":
-            form = loop.item_forms[k % len(loop.item_forms)]
-            return Ask(witness.item_prompt(entity, form, self.cited["user"], self.cited["item"]), k, temperature)
+            return Ask(witness.item_prompt(entity, form, self.cited["user"], self.cited["item"], draw), k, temperature)
         if self.view.start[entity] == self.view.start[entity + 1]:
             return None
-        form = loop.user_forms[k % len(loop.user_forms)]
-        return Ask(witness.user_prompt(entity, form, self.cited["item"], self.cited["user"]), k, temperature)
+        return Ask(witness.user_prompt(entity, form, self.cited["item"], self.cited["user"], draw), k, temperature)
 
-    def _read(self, leg: Leg, entity: int, k: int, ask: Ask | None, done: Completion) -> tuple[Generation, str]:
-        """One generation, and the sentences it says or falls back to."""
-        if ask is None:
-            return Generation(leg.side, entity, leg.round, k, "nobody", 0.0, "", "", NOBODY, parsed=False), ""
-        said = read(ask.prompt.lead, done.text, done.finish)
-        shown = said if said is not None else self.said[leg.side][entity]
+    def _entities(self, side: str) -> range:
+        return range(1, self.view.num_items + 1) if side == "item" else range(self.view.num_users)
+
+    def _generation(self, leg: Leg, entity: int, k: int, draft: Draft | None) -> Generation:
+        """One row; where the answer cannot be used, what stands in."""
+        if draft is None:
+            return Generation(leg.side, entity, leg.round, k, "nobody", 0.0, "", "", NOBODY, parsed=False)
+        shown = draft.said if draft.said is not None else self.said[leg.side][entity]
         text = " ".join(part for part in (self._facts(leg.side, entity), shown) if part)
-        told = (ask.prompt.form, ask.temperature, ask.prompt.text, done.text, text)
-        return Generation(leg.side, entity, leg.round, k, *told, said is not None, done.finish), shown
+        ask, done = draft.ask, draft.done
+        return Generation(
+            leg.side, entity, leg.round, k, ask.prompt.form, ask.temperature, ask.prompt.text, done.text, text,
+            parsed=draft.said is not None, finish=done.finish, attempt=draft.attempt,
+            fault=draft.fault, retried=draft.first, tokens=done.tokens, prompt_tokens=done.prompt_tokens,
+        )  # fmt: skip
 
     def _facts(self, side: str, entity: int) -> str:
         """What a profile opens with, verbatim."""
@@ -174,17 +244,17 @@ def play(loop: Loop, view: View, answer: Answer) -> Profiles:
 
 
 def workload(loop: Loop, view: View) -> Workload:
-    """How much the loop will ask of a view; the sample stands for prompts of the later rounds."""
+    """How much the loop will ask of a view, second tries apart; the sample stands for prompts of later rounds."""
     size = {"item": view.num_items, "user": int((view.start[1:] > view.start[:-1]).sum())}
-    walk = legs(loop.rounds, loop.num_candidates)
+    walk = legs(loop.rounds, loop.num_candidates, loop.sides)
     return Workload(
         completions=sum(size[leg.side] * leg.drafts for leg in walk),
         prompts=sum(size[leg.side] * loop.stems(leg) for leg in walk),
-        sample=lambda: _sample(loop, view),
+        sample=lambda: sample(loop, view),
     )
 
 
-def _sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
+def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
     """Every draft of some items and people spread over the view, with profiles as long as prompts cite them."""
     play = _Play(loop, view)
     filler = ("stories with warmth and wit about people far from home " * 5)[: loop.evidence.brief]
@@ -193,7 +263,7 @@ def _sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
     users = active[np.linspace(0, len(active) - 1, min(size, len(active)), dtype=int)].tolist()
     items = np.linspace(1, view.num_items, min(size, view.num_items), dtype=int).tolist()
     mixed = zip_longest((("item", i) for i in items), (("user", u) for u in users))
-    entities = [entity for pair in mixed for entity in pair if entity]
+    entities = [entity for pair in mixed for entity in pair if entity and entity[0] in loop.sides]
     asks = (play.ask(side, entity, k) for side, entity in entities for k in range(loop.num_candidates))
     return [ask for ask in asks if ask]
 
@@ -203,7 +273,11 @@ class Stored:
 
     def __init__(self, stored: Sequence[Generation]) -> None:
         self._completion = {
-            (g.prompt, g.candidate, g.temperature): Completion(g.completion, 0, g.finish) for g in stored if g.prompt
+            (g.prompt, g.candidate + AGAIN * g.attempt, g.temperature): Completion(
+                g.completion, g.tokens, g.finish, g.prompt_tokens
+            )
+            for g in stored
+            if g.prompt
         }
 
     def __call__(self, asks: Sequence[Ask]) -> list[Completion]:

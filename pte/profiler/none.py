@@ -9,9 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from pte.profiler.base import Log
-from pte.profiler.loop import NOBODY
-from pte.profiler.template import RECENT
-from pte.profiler.text.clean import Catalogue
+from pte.profiler.evidence.plain import Plain
 from pte.schema import Generation, InputError, Profiles, View
 
 logger = logging.getLogger(__name__)
@@ -34,12 +32,9 @@ class MetadataProfiler:
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """The texts follow from the view alone."""
-        catalogue = Catalogue(view.items)
-        title = [name.replace(";", ",") for name in catalogue.name]
-        texts: dict[tuple[str, int], str] = {("item", i): catalogue.sentence(i) for i in range(1, view.num_items + 1)}
-        for u in range(view.num_users):
-            latest = view.item[view.start[u] : view.start[u + 1]][::-1][: self.titles].tolist()
-            texts["user", u] = f"{RECENT} {'; '.join(title[i] for i in latest)}" if latest else NOBODY
+        plain = Plain(view, self.titles)
+        places = [("item", i) for i in range(1, view.num_items + 1)] + [("user", u) for u in range(view.num_users)]
+        texts = {place: plain.of(*place) for place in places}
         generations = [
             Generation(side, entity, 0, 0, "metadata", 0.0, "", "", text, parsed=True)
             for (side, entity), text in texts.items()

@@ -6,8 +6,7 @@ from typing import Unpack
 
 from pte.profiler.engine.chat import Sampling
 from pte.profiler.engine.openai import OpenAIEngine, Server
-from pte.profiler.language import LanguageModelProfiler, LoopKnobs
-from pte.profiler.loop import Loop
+from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
 from pte.schema import InputError
 
 
@@ -26,5 +25,6 @@ class OpenAIProfiler(LanguageModelProfiler):
     ) -> None:
         if not model:
             raise InputError("profiler.model is missing: type profiler.model=NAME, the name the server knows it by")
-        engine = OpenAIEngine(model, base_url, decoding, server, seed=seed)
-        super().__init__(engine, Loop(temperatures=decoding.temperatures, **loop), noun=model, generator=engine)
+        played = loop_of(decoding.temperatures, seed=seed, **loop)
+        engine = OpenAIEngine(model, base_url, decoding.holding(played.style.tokens), server, seed=seed)
+        super().__init__(engine, played, noun=model, generator=engine)

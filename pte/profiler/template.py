@@ -15,15 +15,22 @@ import numpy as np
 from scipy import sparse
 
 from pte.profiler.base import Log
-from pte.profiler.loop import NOBODY
-from pte.profiler.neighbor import Neighbors, incidence, item_neighbors, next_items, shifted_ppmi, top, user_neighbors
+from pte.profiler.evidence.neighbor import (
+    Neighbors,
+    incidence,
+    item_neighbors,
+    next_items,
+    shifted_ppmi,
+    top,
+    user_neighbors,
+)
+from pte.profiler.evidence.plain import NOBODY, RECENT
 from pte.profiler.text.account import account
 from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, View
 
 logger = logging.getLogger(__name__)
 
-RECENT = "Recently chose:"
 ITEM_FORMS = ("together", "sequence", "audience", "metadata")
 USER_FORMS = ("recent", "interests", "similar", "companions")
 

@@ -7,8 +7,7 @@ from typing import Unpack
 from pte.profiler.engine.causal import Causal
 from pte.profiler.engine.decode import Decoding
 from pte.profiler.engine.transformers import TransformersEngine
-from pte.profiler.language import LanguageModelProfiler, LoopKnobs
-from pte.profiler.loop import Loop
+from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
 
 
 class TransformersProfiler(LanguageModelProfiler):
@@ -29,9 +28,7 @@ class TransformersProfiler(LanguageModelProfiler):
         seed: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:
+        played = loop_of(decoding.temperatures, seed=seed, **loop)
         causal = Causal(model=model, sha256=sha256, revision=revision, device=device, dtype=dtype)
-        super().__init__(
-            TransformersEngine(causal, decoding, batch_size, seed=seed),
-            Loop(temperatures=decoding.temperatures, **loop),
-            noun=model.rstrip("/").rsplit("/", 1)[-1],
-        )
+        engine = TransformersEngine(causal, decoding.holding(played.style.tokens), batch_size, seed=seed)
+        super().__init__(engine, played, noun=model.rstrip("/").rsplit("/", 1)[-1])

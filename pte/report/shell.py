@@ -49,10 +49,14 @@ svg { max-width: 60rem; width: 100%; height: auto; color: var(--ink); }
 code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; white-space: normal; }
 pre { overflow-x: auto; background: var(--band); padding: .75rem; }
 pre code { white-space: pre; overflow-wrap: normal; }
+.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1rem; }
+.sides select { max-width: 100%; }
+.sides section::before { content: attr(data-said); display: block; color: var(--soft); font-size: .85rem; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; }
 .js-plotly-plot .main-svg { background: transparent !important; max-width: none; width: auto; }
-.js-plotly-plot text:not(.nums):not(.name) { fill: var(--ink) !important; }
+.js-plotly-plot .updatemenu-item-rect { fill: var(--band) !important; stroke: var(--line) !important; }
+.js-plotly-plot text:not(.nums):not(.name):not(.annotation-text) { fill: var(--ink) !important; }
 .js-plotly-plot .gridlayer path, .js-plotly-plot .zerolinelayer path { stroke: var(--line) !important; }
 div.dt-container .dt-search { text-align: left; padding: .4rem 0; }
 table.dataTable { margin: 0 !important; }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pte.schema.error import InputError
@@ -29,6 +29,11 @@ class Generation:
     text: str  # the profile
     parsed: bool  # False where the completion was unusable and a fallback stands in
     finish: str = ""  # why the completion ended: stop, length (cut at the token limit) ...; "" where it is not known
+    attempt: int = 0  # 1 where the first answer was faulty, and this is the second
+    fault: str = field(default="", compare=False)  # what is wrong with the answer (pte/profiler/text/fault.py)
+    retried: str = field(default="", compare=False)  # what was wrong with the first one, where there is a second
+    tokens: int = field(default=0, compare=False)  # new ones of the answer
+    prompt_tokens: int = field(default=0, compare=False)  # where an engine counts them
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import logging
 
 from pte.artifact import RecordLog
 from pte.profiler.text.account import facts
+from pte.profiler.text.monitor import rounds
 from pte.schema import IMPORTED, Interactions, Split, visible_view
 from pte.schema.context import Context
 
@@ -21,7 +22,7 @@ VERSION = 4  # 4: neighbours' profiles from the first round on, whole; 3: cut an
 READS = ("profiler",)
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
-    "profiler.folder", "profiler.without",
+    "profiler.folder", "profiler.without", "profiler.templates",
 )  # fmt: skip
 PARENTS = ("interactions", "split")
 
@@ -33,8 +34,9 @@ def run(context: Context) -> None:
     log = RecordLog(context.work.parent.parent / "generation")
     profiles = context.build("profiler").profile(view, log=log)
     profiles.save(context.out)
-    told = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
-    (context.out / "facts.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+    summary = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
+    summary |= {"rounds": rounds(profiles)}
+    (context.out / "facts.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     for side, entity in (("item", 1), ("user", 0)):
         texts = {"item": profiles.item, "user": profiles.user}[side]
         if len(texts) > entity:

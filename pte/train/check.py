@@ -17,7 +17,7 @@ __all__ = ["device", "kind", "learning_rate", "make_optimizer", "optimizer", "sp
 
 MOST = 2**31 - 1
 WHOLE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size")  # 1 or more
-RANGES = {"gradient_clip": (1e-9, 1e9), "scores_mib": (1, 2**20)}  # or null
+RANGES = {"gradient_clip": (1e-9, 1e9), "scores_mib": (1, 2**20), "warmup": (0, 1)}  # or null
 CHOICES = {
     "precision": ("32-true", "bf16-mixed", "16-mixed"),  # weights stay fp32: best weights are ranked as fp32
     "strategy": ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_static_graph", "fsdp"),
@@ -31,22 +31,23 @@ WHOLE_WEIGHTS = ("32-true", "bf16-mixed")  # precisions that keep fp32 weights a
 
 def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
     """Refuse knobs of the trainer that cannot be, or not beside one another."""
+    if missing := [name for name in (*WHOLE, *RANGES, *CHOICES, "decay", "monitor") if name not in knobs]:
+        raise InputError(f"conf/trainer has no {missing[0]}: let it begin with defaults: [default]")
     for name, choices in CHOICES.items():
         require(knobs[name] in choices, f"trainer.{name}", knobs[name], f"take one of {', '.join(choices)}")
     for name in WHOLE:
-        value = knobs[name]
-        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST
-        require(whole, f"trainer.{name}", value, "give a whole number, 1 or more")
-    for name, (low, high) in RANGES.items():
-        value = knobs[name]
-        require(value is None or low <= value <= high, f"trainer.{name}", value, f"give a number from {low} to {high}")
-    for name, (low, high) in OPTIMIZER.items():
-        value = optimizer.get(name)
-        require(
-            value is None or low <= value <= high, f"optimizer.{name}", value, f"give a number from {low} to {high}"
-        )
-    learning_rate(knobs["warmup"], knobs["decay"])
+        require(_within(knobs[name], 1, MOST, int), f"trainer.{name}", knobs[name], "give a whole number, 1 or more")
+    ranges = {f"trainer.{name}": (knobs[name], *bounds) for name, bounds in RANGES.items()}
+    ranges |= {f"optimizer.{name}": (optimizer.get(name), *bounds) for name, bounds in OPTIMIZER.items()}
+    for name, (value, low, high) in ranges.items():
+        fine = value is None or _within(value, low, high, int | float)
+        require(fine, name, value, f"give a number from {low} to {high}")
+    learning_rate(knobs["warmup"] or 0, knobs["decay"])
     _together(knobs, optimizer)
+
+
+def _within(value: Any, low: float, high: float, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
 
 
 def kind(knobs: Mapping[str, Any]) -> str:
@@ -59,20 +60,20 @@ def kind(knobs: Mapping[str, Any]) -> str:
 
 def device(knobs: Mapping[str, Any], processes: int) -> None:
     """Refuse a device that is not there, or more of them than there are."""
-    wanted = kind(knobs)
+    backend = kind(knobs)
     there = {
         "cpu": max(2, os.cpu_count() or 1),  # two processes can be tried anywhere
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
-    }[wanted]
+    }[backend]
     if not there:
         raise InputError(f"trainer.accelerator={knobs['accelerator']}: there is no GPU here; take trainer=cpu")
     if processes > there:
-        name = "cores" if wanted == "cpu" else "GPUs"
-        raise InputError(f"trainer.devices={knobs['devices']}: this machine has {there} {name}; give at most as many")
-    if str(knobs["strategy"]).startswith("fsdp") and wanted != "cuda":
+        noun = "cores" if backend == "cpu" else "GPUs"
+        raise InputError(f"trainer.devices={knobs['devices']}: this machine has {there} {noun}; give at most as many")
+    if str(knobs["strategy"]).startswith("fsdp") and backend != "cuda":
         raise InputError(f"trainer.strategy={knobs['strategy']} needs GPUs, and there are none: take trainer=cpu")
-    if wanted == "cpu" and knobs["precision"] == "16-mixed":
+    if backend == "cpu" and knobs["precision"] == "16-mixed":
         raise InputError("trainer.precision=16-mixed needs a GPU: take bf16-mixed, or 32-true")
 
 

@@ -26,7 +26,7 @@ def check(values: Mapping[str, Any], name: str, locate: Callable[[str], Any]) ->
 def parts(values: Any, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Dotted name, `_target_` and knobs of a config and of every part in it."""
     if isinstance(values, Mapping):
-        if "_target_" in values:
+        if isinstance(values.get("_target_"), str):
             yield name, values["_target_"], {k: v for k, v in values.items() if not k.startswith("_")}
         for key, part in values.items():
             yield from parts(part, f"{name}.{key}")
@@ -63,4 +63,4 @@ def fits(value: Any, kind: str) -> bool:
         return isinstance(value, bool)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return isinstance(value, int) if kind == "int" else math.isfinite(value)
+    return isinstance(value, int) or (kind == "float" and math.isfinite(value))

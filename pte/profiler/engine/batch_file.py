@@ -34,9 +34,11 @@ class BatchEngine(Arrivals):
     ) -> None:
         self.model, self.folder, self.decoding = model, folder, decoding
         self.without, self.failure_share = without, failure_share
+        self.seed = 0  # of all draws
 
     def identity(self) -> Mapping[str, Any]:
-        return {"model": {"served": self.model, "host": "batch"}, "decoding": dict(self.decoding)}
+        known = {"model": {"served": self.model, "host": "batch"}, "decoding": dict(self.decoding)}
+        return {**known, "seed": self.seed} if self.seed else known
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
         """What the result files hold; then, where something is missing, its request files and InputError."""

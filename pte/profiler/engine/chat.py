@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
 from pte.profiler.base import Ask, Completion
-from pte.profiler.prompt import JSON_LEAD, Prompt
+from pte.profiler.prompt import Prompt
+from pte.profiler.text.style import JSON_LEAD
 from pte.schema import InputError
 
 SCHEMA = {
@@ -51,6 +52,10 @@ class Sampling:
                 f" max_new_tokens={self.max_new_tokens} at least 1"
             )
 
+    def holding(self, tokens: int) -> Sampling:
+        """The same with room for answers of so many tokens."""
+        return replace(self, max_new_tokens=max(self.max_new_tokens, tokens))
+
     def identity(self) -> dict[str, Any]:
         """As a request says it."""
         return {"top_p": self.top_p, "max_tokens": self.max_new_tokens}
@@ -59,7 +64,7 @@ class Sampling:
 def message_text(prompt: Prompt) -> str:
     """The prompt as one message; how to begin is said in words."""
     rule = "" if prompt.lead == JSON_LEAD else f"\n\nBegin your answer with: {prompt.lead}"
-    return f"{prompt.instruction}\n\n{prompt.data}{rule}"
+    return f"{prompt.stem()}{rule}"
 
 
 def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any], without: frozenset[str]) -> dict[str, Any]:

@@ -42,6 +42,10 @@ class Decoding:
         self.top_k, self.top_p = top_k, top_p
         self.repetition_penalty, self.max_new_tokens = repetition_penalty, max_new_tokens
 
+    def holding(self, tokens: int) -> Decoding:
+        """The same with room for answers of so many tokens."""
+        return Decoding(**{**vars(self), "max_new_tokens": max(self.max_new_tokens, tokens)})
+
     def identity(self) -> dict[str, Any]:
         """What two generations must share to be draws from one distribution, the temperature apart."""
         return {name: value for name, value in vars(self).items() if name != "temperatures"}

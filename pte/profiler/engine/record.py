@@ -62,7 +62,12 @@ class Recorded:
             self.done += len(keys)
         records = [self.log.get(key) for key in keys]
         return [
-            Completion(str(record["completion"]), int(record["tokens"]), str(record.get("finish", "")))
+            Completion(
+                str(record["completion"]),
+                int(record["tokens"]),
+                str(record.get("finish", "")),
+                int(record.get("prompt_tokens", 0)),
+            )
             for record in records
             if record is not None
         ]
@@ -140,7 +145,7 @@ class _Meter:
     """Progress: a bar in a terminal, else a line now and then."""
 
     def __init__(self, total: int, done: int) -> None:
-        self.total, self.done, self.start = total, done, done
+        self.total, self.done, self.start = max(total, done), done, done  # more is done where some was asked again
         self.tokens, self.began = 0, time.monotonic()
         self.spoke, self.told = self.began, done
         console = Console(stderr=True)
@@ -165,6 +170,7 @@ class _Meter:
     def advance(self, completions: int, tokens: int) -> None:
         """Some more are done and kept."""
         self.done, self.tokens = self.done + completions, self.tokens + tokens
+        self.total = max(self.total, self.done)
         if self.bar:
             self.bar.update(self.task, completed=self.done, speed=f"{self._speed():,.0f} tokens/s")
         elif time.monotonic() - self.spoke > PLAIN_SECONDS:

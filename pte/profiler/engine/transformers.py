@@ -18,7 +18,8 @@ import torch
 from pte.profiler.base import CUT, Ask, Completion, Rate
 from pte.profiler.engine.causal import Causal, model_identity
 from pte.profiler.engine.decode import Decoding, Rows, continue_rows
-from pte.profiler.prompt import JSON_LEAD, Prompt
+from pte.profiler.prompt import Prompt
+from pte.profiler.text.style import JSON_LEAD
 from pte.schema import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class TransformersEngine:
         """Questions of one stem stay together; stems by length, the longest first: what is too large fails at once."""
         groups: dict[str, list[int]] = {}
         for i, ask in enumerate(asks):
-            groups.setdefault(_stem(ask.prompt), []).append(i)
+            groups.setdefault(ask.prompt.stem(), []).append(i)
         batches: list[list[int]] = [[]]
         for stem in sorted(groups, key=lambda stem: (-len(stem), stem)):
             group = groups[stem]
@@ -75,7 +76,7 @@ class TransformersEngine:
     def rate(self, asks: Sequence[Ask]) -> Rate | None:
         """Seconds of one batch's prompts and of some steps after them; a small batch before lets kernels be chosen."""
         asks = list(asks)[: self.batch_size]
-        lengths = {_stem(ask.prompt): len(self._tokens(ask.prompt)[0]) for ask in asks}
+        lengths = {ask.prompt.stem(): len(self._tokens(ask.prompt)[0]) for ask in asks}
         marks: list[float] = []
 
         def mark(row: int, token: int) -> bool:
@@ -99,7 +100,7 @@ class TransformersEngine:
         stems: dict[str, int] = {}
         stem_tokens, leads, row_stem = [], [], []
         for ask in asks:
-            stem = _stem(ask.prompt)
+            stem = ask.prompt.stem()
             if stem not in stems:
                 stems[stem] = len(stems)
                 stem_tokens.append(self._tokens(ask.prompt)[0])
@@ -123,9 +124,9 @@ class TransformersEngine:
     def _tokens(self, prompt: Prompt) -> tuple[list[int], list[int]]:
         """Tokens of stem and lead; data lines are dropped from their end where the context is too short."""
         room = self.causal.context - self.decoding.max_new_tokens
-        lines = prompt.data.split("\n")
+        lines = prompt.data.count("\n") + 1
         while True:
-            stem, lead = self.causal.tokens(f"{prompt.instruction}\n\n" + "\n".join(lines), prompt.lead)
+            stem, lead = self.causal.tokens(prompt.stem(lines), prompt.lead)
             if len(stem) + len(lead) <= room:
                 return stem, lead
             if not lines:
@@ -134,14 +135,9 @@ class TransformersEngine:
                     f" the instruction and {self.decoding.max_new_tokens} new tokens;"
                     " lower profiler.decoding.max_new_tokens"
                 )
-            lines.pop()
+            lines -= 1
 
 
 def uniforms(key: str, steps: int) -> np.ndarray:
     """(steps,) numbers in [0, 1) of a generation, from its key alone (a counter-based generator)."""
     return np.random.Generator(np.random.Philox(key=int(key[:32], 16))).random(steps)
-
-
-def _stem(prompt: Prompt) -> str:
-    """What the prompts of one entity share."""
-    return f"{prompt.instruction}\n\n{prompt.data}"

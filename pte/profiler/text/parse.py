@@ -11,11 +11,10 @@ import json
 import re
 
 from pte.profiler.base import CUT
-from pte.profiler.prompt import JSON_LEAD
 from pte.profiler.text.clean import clean
+from pte.profiler.text.style import JSON_LEAD, Answer
 
-SENTENCES = 3
-LENGTH = 400  # characters of a profile, never cut by a default of max_new_tokens
+SHORT = Answer()  # one to three sentences
 MIN_WORDS = 2  # beyond the lead
 
 _END = re.compile(r"(?<=[.!?])['’)]?\s+(?=[A-Z0-9'(])")
@@ -43,19 +42,20 @@ _REFUSAL = re.compile(
 )
 
 
-def read(lead: str, completion: str, finish: str = "") -> str | None:
+def read(lead: str, completion: str, finish: str = "", kept: Answer = SHORT) -> str | None:
     """The profile in lead + completion, or None where there is none to use.
 
-    `finish` is the server's finish reason: with "length" the answer was cut and ends at its last whole sentence.
+    `kept` says how much of it stays. `finish` is the server's finish reason: with "length" the answer was cut and ends
+    at its last whole sentence.
     """
     text = answer(completion)
     if lead == JSON_LEAD:
-        return _read_json(text, cut=finish == CUT)
+        return _read_json(text, kept, cut=finish == CUT)
     paragraph = _after_lead(lead, text)
     if _REFUSAL.match(_plain(paragraph)) or _REFUSAL.match(_plain(text)):
         return None
     glue = "" if paragraph[:1] in tuple(",:;.!?'") else " "
-    return _sentences(lead + glue + paragraph, given=len(lead.split()), cut=finish == CUT)
+    return _sentences(lead + glue + paragraph, kept, given=len(lead.split()), cut=finish == CUT)
 
 
 def refuses(lead: str, completion: str) -> bool:
@@ -64,6 +64,26 @@ def refuses(lead: str, completion: str) -> bool:
     if lead == JSON_LEAD:
         return bool(_REFUSAL.match(_plain(text)) or _REFUSAL.match(_plain(_summary(text)[0])))
     return bool(_REFUSAL.match(_plain(_after_lead(lead, text))) or _REFUSAL.match(_plain(text)))
+
+
+def said(lead: str, completion: str) -> str:
+    """What an answer says beyond its lead, before anything of it is cut: of JSON the summary."""
+    text = answer(completion)
+    return _summary(text)[0] if lead == JSON_LEAD else _after_lead(lead, text)
+
+
+def breaks_json(lead: str, completion: str) -> bool:
+    """Whether JSON was asked for and what came is no such object with a summary, tags and a contrast."""
+    if lead != JSON_LEAD:
+        return False
+    text = answer(completion)
+    before, named, _ = text.partition('"summary"')
+    try:
+        value = json.loads(text[before.index("{") :] if named and "{" in before else JSON_LEAD + text)
+    except ValueError:
+        return True
+    kinds = {"summary": str, "tags": list, "contrast": str}
+    return not all(isinstance(value.get(name), kind) for name, kind in kinds.items())
 
 
 def answer(completion: str) -> str:
@@ -120,25 +140,25 @@ def _split(text: str) -> list[str]:
     return [*parts, text[start:].strip()]
 
 
-def _sentences(text: str, given: int, cut: bool) -> str | None:
+def _sentences(text: str, kept: Answer, given: int, cut: bool) -> str | None:
     """The first whole sentences; what breaks off stays only where nothing else is there and the answer was not cut."""
-    text = _LIST.split(clean(text, LENGTH), maxsplit=1)[0].replace("…", "").rstrip(" ,;:-–(")
+    text = _LIST.split(clean(text, kept.characters), maxsplit=1)[0].replace("…", "").rstrip(" ,;:-–(")
     parts = [part for part in _split(text) if not _LINK.search(part)]
     whole = [part for part in dict.fromkeys(parts) if part[-1:] in tuple(".!?'")]
     if cut and whole and whole[-1] == parts[-1] and _SHORT.search(whole[-1]):
         whole = whole[:-1]
-    chosen = whole[:SENTENCES] or [f"{part}." for part in parts[:1] if not cut]
+    chosen = whole[: kept.sentences] or [f"{part}." for part in parts[:1] if not cut]
     if not chosen or len(" ".join(chosen).split()) < given + MIN_WORDS:
         return None
     return " ".join(chosen)
 
 
-def _read_json(text: str, cut: bool) -> str | None:
+def _read_json(text: str, kept: Answer, cut: bool) -> str | None:
     """summary and tags of {"summary": ..., "tags": [...]}; a broken object gives its summary alone."""
     summary, tags, whole = _summary(text)
     if _REFUSAL.match(_plain(summary)) or _REFUSAL.match(_plain(text)):
         return None
-    profile = _sentences(summary, given=0, cut=cut and not whole)
+    profile = _sentences(summary, kept, given=0, cut=cut and not whole)
     words = [clean(tag, 30) for tag in tags[:8]]
     return profile and " ".join([profile, *([", ".join(words) + "."] if words else [])])
 

@@ -6,6 +6,7 @@ Runs are read from their folders or from evidence, where their ranks are kept.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
         "--draws", type=int, default=2_000, help="of the bootstrap and of the permutation test (default: 2000)"
     )
     made.add_argument(
+        "--figures", type=Path, metavar="DIR", help="the figures for papers: PNG, PDF and SVG with fonts inside, in DIR"
+    )
+    made.add_argument(
         "--evidence",
         type=Path,
         metavar="DIR",
@@ -76,6 +80,9 @@ def main(arguments: Sequence[str], commit: str | None = None) -> None:
     grids = grid.grids(comparison)
     out = asked.out or place(asked)
     write(comparison, grids, out, command, notes)
+    if asked.figures:
+        save_figures(comparison, asked.figures, command)
+        console.print(f"[bold]{asked.figures}[/]: figures as png, pdf and svg", soft_wrap=True, highlight=False)
     render.show(comparison, console)
     _say(comparison, notes, console)
     console.print(f"[bold]{out}[/]: table.html, table.md, table.tex, table.csv", soft_wrap=True, highlight=False)
@@ -145,6 +152,16 @@ def write(comparison: Comparison, grids: Sequence[grid.Grid], out: Path, command
     write_atomic(out / "table.tex", render.latex(grids, command))
     write_atomic(out / "table.csv", render.table_csv(comparison))
     write_atomic(out / "table.html", page.page(comparison, grids, command, notes))
+
+
+def save_figures(comparison: Comparison, folder: Path, command: str) -> None:
+    """Every figure of the page in files of its own."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise InputError("--figures needs matplotlib: pip install 'pte[report]'")
+    from pte.report.compare.figure import drawings
+
+    for drawing in drawings(comparison, command):
+        drawing.save(folder)
 
 
 def _say(comparison: Comparison, notes: Sequence[str], console: Console) -> None:

@@ -171,6 +171,16 @@ class Comparison:
         ours, theirs = self._units(a, column)[1], self._units(b, column)[1]
         return paired_permutation(ours, theirs, rng=self._rng(a, b, column), draws=self.draws)
 
+    def pair(self, a: str, b: str, column: Column) -> tuple[float, float, float, float, float | None]:
+        """a minus b: mean, both ends of its interval, uncorrected p, and what the seeds alone keep it below."""
+        if self.reference[b] == a:  # as the table of differences has it, where draws are those of b minus a
+            turned = self.interval(b, a, column)
+            mean, low, high = -turned.mean, -turned.high, -turned.low
+        else:
+            found = self.interval(a, b, column)
+            mean, low, high = found.mean, found.low, found.high
+        return mean, low, high, self.p_value(a, b, column), self._seeds(a, b, column)[1]
+
     def per_case(self, label: str, ranking: str, metric: str) -> np.ndarray:
         """(C,) the metric of every case, averaged over the method's seeds."""
         key = (label, ranking, metric)

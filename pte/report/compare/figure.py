@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -29,23 +30,41 @@ STYLE: Any = {
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
     "axes.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False,
 }  # fmt: skip
+EMBEDDED: Any = {"pdf.fonttype": 42, "svg.fonttype": "path"}  # TrueType in PDF, outlines in SVG
+FILES: Any = {"png": None, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # kind -> what not to write: the time
 BINS = (0, 1, 5, 10, 20, 50, 100)  # lower edges of the target's training count
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure for the page."""
+    """A figure, for the page and for papers."""
 
     title: str
-    svg: str
+    name: str
+    figure: Figure
     caption: str
+
+    @property
+    def svg(self) -> str:
+        """An element for the page."""
+        with matplotlib.rc_context(STYLE):
+            return _svg(self.figure, self.name)
+
+    def save(self, folder: Path) -> list[Path]:
+        """NAME.png, NAME.pdf and NAME.svg in a folder, black on white, with every font or its outlines inside."""
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / f"{self.name}.{kind}" for kind in FILES]
+        with matplotlib.rc_context({**STYLE, **EMBEDDED}):
+            for file in files:
+                self.figure.savefig(file, dpi=300, facecolor="white", metadata=FILES[file.suffix[1:]])
+        return files
 
 
 def drawings(comparison: Comparison, command: str) -> list[Drawing]:
     """All figures the runs have the numbers for."""
     made = [estimates(comparison), head_against_tail(comparison), popularity(comparison), curves(comparison)]
     tail = f" {subject(comparison)}; {makeup(comparison)}. Made by: {command}"
-    return [Drawing(d.title, d.svg, d.caption + tail) for d in made if d is not None]
+    return [replace(d, caption=d.caption + tail) for d in made if d is not None]
 
 
 def estimates(comparison: Comparison) -> Drawing:
@@ -66,13 +85,12 @@ def estimates(comparison: Comparison) -> Drawing:
             ax.xaxis.set_major_formatter(Unsigned(useOffset=False))
             ax.grid(axis="x", color=INK, alpha=0.12, linewidth=0.6)
         _kinds(figure)
-        svg = _svg(figure, "estimates")
     caption = (
         f"{metric} on all cases. Point: mean over seeds; bar: 95 % bootstrap interval over users; small rings: single"
         " seeds. Intervals of two methods may overlap and the paired test still tell them apart: see the differences."
         f" {_explained(comparison.rankings)}."
     )
-    return Drawing(f"{metric} by method", svg, caption)
+    return Drawing(f"{metric} by method", "estimates", figure, caption)
 
 
 def _explained(rankings: Sequence[str]) -> str:
@@ -111,12 +129,11 @@ def head_against_tail(comparison: Comparison) -> Drawing | None:
         ax.grid(color=INK, alpha=0.12, linewidth=0.6)
         _kinds(figure)
         _number(figure, ax, [(head[m.label].mean, tail[m.label].mean) for m in comparison.methods])
-        svg = _svg(figure, "head-tail")
     caption = (
         f"{comparison.title(ranking, metric)}, on cases whose target is a head item (most frequent in training) and on"
         f" the rest. Up and right is better; numbers are the rows of the tables. {_explained([ranking])}."
     )
-    return Drawing("Head items against tail items", svg, caption)
+    return Drawing("Head items against tail items", "head-tail", figure, caption)
 
 
 def _number(figure: Figure, ax: Axes, points: Sequence[tuple[float, float]]) -> None:
@@ -156,12 +173,11 @@ def popularity(comparison: Comparison) -> Drawing | None:
         ax.yaxis.set_major_formatter(Unsigned(useOffset=False))
         ax.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
         _outside_legend(figure, ax)
-        svg = _svg(figure, "popularity")
     caption = (
         f"{comparison.title(ranking, metric)} by the target's training count. {_explained([ranking])}."
         f"{_left_out(comparison)}"
     )
-    return Drawing("By popularity of the target", svg, caption)
+    return Drawing("By popularity of the target", "popularity", figure, caption)
 
 
 def _range(b: int) -> str:
@@ -187,9 +203,8 @@ def curves(comparison: Comparison) -> Drawing | None:
         ax.yaxis.set_major_formatter(Unsigned(useOffset=False))
         ax.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
         _outside_legend(figure, ax)
-        svg = _svg(figure, "curves")
     caption = f"{metric} on the validation part after each epoch, one line per seed.{_left_out(comparison)}"
-    return Drawing("Learning curves", svg, caption)
+    return Drawing("Learning curves", "curves", figure, caption)
 
 
 def _labelled(method: Method) -> list[tuple]:

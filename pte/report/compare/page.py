@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pte.report import format as fmt
 from pte.report import shell
-from pte.report.compare import honesty
+from pte.report.compare import honesty, pairs, side
 from pte.report.compare.comparison import Column, Comparison
 from pte.report.compare.grid import Grid, Word, makeup, subject
 
@@ -22,23 +22,28 @@ def page(comparison: Comparison, grids: Sequence[Grid], command: str, notes: Seq
     title = f"{comparison.methods[0].runs[0].report['card']['name']}: {len(comparison.methods)} methods compared"
     values = [grid for grid in grids if grid.name.endswith("-value")]
     others = [grid for grid in grids if not grid.name.endswith("-value")]
+    chosen, lists = pairs.elements(comparison), side.elements(comparison)
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{escape(finding(comparison))}</p>",
         f'<p class="soft">{escape(subject(comparison))}; {escape(makeup(comparison))}.',
         f"<br>Made by <code>{escape(command)}</code></p>",
-        *_figures(comparison, command),
         "<h2 id='means'>Means</h2>",
-        *(_table(grid) for grid in values),
+        *_tables(values),
         *(["<h2 id='differences'>Differences</h2>"] if others else []),
-        *(_table(grid) for grid in others),
+        *_tables(others),
+        *chosen,
+        *lists,
+        *_figures(comparison, command),
         "<h2 id='limits'>What this table cannot say</h2>",
         *(f"<h3>{escape(heading)}</h3>{_list(said)}" for heading, said in honesty.sentences(comparison)),
         *([f"<h2 id='left-out'>Left out</h2>{_list(notes)}"] if notes else []),
         "<h2 id='runs'>Runs</h2>",
         _runs(comparison),
     ]
-    return shell.document(title, body)
+    scripts = ["against.js"] * bool(chosen) + ["side.js"] * bool(lists)
+    foot = [f'<script type="module">{shell.script(name)}</script>' for name in scripts]
+    return shell.document(title, body, foot=foot)
 
 
 def finding(comparison: Comparison) -> str:
@@ -71,6 +76,16 @@ def _figure(drawing: Drawing) -> str:
     return f"<figure><h3>{escape(drawing.title)}</h3>{drawing.svg}{caption}</figure>"
 
 
+def _tables(grids: Sequence[Grid]) -> list[str]:
+    """The first table, and the others folded away under their titles."""
+    first, *others = [_table(grid) for grid in grids] or [""]
+    folded = [
+        f"<details><summary>{escape(grid.title)}</summary>{text}</details>"
+        for grid, text in zip(grids[1:], others, strict=True)
+    ]
+    return [f"<h3>{escape(grids[0].title)}</h3>\n{first}", *folded] if first else []
+
+
 def _table(grid: Grid) -> str:
     heads = "".join(_cell("th", Word(heading), place < grid.left) for place, heading in enumerate(grid.header))
     rows = "\n".join(
@@ -78,7 +93,7 @@ def _table(grid: Grid) -> str:
         for row in grid.rows
     )
     return (
-        f'<h3>{escape(grid.title)}</h3>\n<div class="scroll"><table id="{escape(grid.name)}" data-sortable>'
+        f'<div class="scroll"><table id="{escape(grid.name)}" data-sortable>'
         f"<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
         f'<p class="note">{escape(grid.note)}</p>'
     )

@@ -1,6 +1,8 @@
-"""`pte export profiles|vectors RUN`: texts and vectors by the user's own ids, in files that other programs read.
+"""`pte export profiles|vectors|atlas RUN`: texts and vectors by the user's own ids, in files that other programs read.
 
-What is written can come in again: profiles by `profiler=imported`, vectors by `encoder=imported`.
+What is written can come in again: profiles by `profiler=imported`, vectors by `encoder=imported`. atlas.parquet is for
+`embedding-atlas atlas.parquet --x x --y y --text text`: an item a row, its place on the two principal axes of the
+vectors that the model reads, and that of its plain metadata on the same axes (before_x, before_y).
 """
 
 from __future__ import annotations
@@ -10,21 +12,24 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from pte.artifact import Stored
-from pte.schema import InputError, Interactions, Profiles, Selection
+from pte.report.projection import principal_axes
+from pte.schema import InputError, Interactions, Profiles, Selection, Split
 
 SUFFIX = {"parquet": ".parquet", "jsonl": ".jsonl", "npy": ".npy"}
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
-        prog="pte export", description="Write a run's profiles or its selected vectors by the data's own ids."
+        prog="pte export",
+        description="Write a run's profiles, its selected vectors, or a map of its items, by the data's own ids.",
     )
-    made.add_argument("what", choices=("profiles", "vectors"))
+    made.add_argument("what", choices=("profiles", "vectors", "atlas"))
     made.add_argument("run", type=Path, help="a run folder")
     made.add_argument("--format", choices=tuple(SUFFIX), default="parquet", help="default: parquet; npy: vectors alone")
     made.add_argument("--out", type=Path, help="the folder to write to (default: the run folder)")
@@ -36,6 +41,8 @@ def main(arguments: Sequence[str]) -> None:
     asked = parser().parse_args(arguments)
     if asked.what == "profiles" and asked.format == "npy":
         raise InputError("--format npy holds numbers alone: type --format parquet or --format jsonl for profiles")
+    if asked.what == "atlas" and asked.format != "parquet":
+        raise InputError(f"--format {asked.format}: the map is for a program that opens Parquet, so leave --format out")
     stored = Stored(asked.run)
     interactions = Interactions.load(stored.path("interactions"))
     out: Path = asked.out or asked.run
@@ -43,6 +50,8 @@ def main(arguments: Sequence[str]) -> None:
     if asked.what == "profiles":
         table = profile_rows(interactions, Profiles.load(stored.path("profiles")), _selection(stored))
         written = _table(table, out / f"profiles{SUFFIX[asked.format]}")
+    elif asked.what == "atlas":
+        written = _table(atlas_rows(stored, interactions), out / "atlas.parquet")
     else:
         sides = vectors(interactions, selected(stored))
         if asked.format == "npy":
@@ -91,6 +100,28 @@ def vector_rows(sides: dict[str, tuple[list[str], np.ndarray]]) -> pl.DataFrame:
         pl.DataFrame({"side": [side] * len(ids), "id": ids, "vector": rows}).cast({"vector": pl.List(pl.Float32)})
         for side, (ids, rows) in sides.items()
     )
+
+
+def atlas_rows(stored: Stored, interactions: Interactions) -> pl.DataFrame:
+    """id, title, the data's text columns, count (in training), text (the one chosen, else the first), x, y, before_x,
+    before_y (null where plain metadata was not encoded).
+    """
+    items, selection = interactions.items, selected(stored)
+    texts, choice = Profiles.load(stored.path("profiles")).item, np.maximum(selection.item_choice, 0)
+    train = Split.load(stored.path("split")).train
+    mean, axes, _ = principal_axes(selection.item[1:].astype(np.float64))
+    place = (selection.item[1:] - mean) @ axes
+    before = np.full_like(place, np.nan)
+    if stored.has("embeddings") and (file := stored.path("embeddings") / "metadata.npy").is_file():
+        before = (np.load(file, allow_pickle=False)[1:] - mean) @ axes
+    columns: dict[str, Any] = {"id": items.item_id[1:], "title": items.title[1:]}
+    columns |= {name: column[1:] for name, column in items.text.items()}
+    columns |= {
+        "count": np.bincount(interactions.item[train], minlength=len(items.title))[1:],
+        "text": [texts[item][choice[item]] for item in range(1, len(items.title))],
+        "x": place[:, 0], "y": place[:, 1], "before_x": before[:, 0], "before_y": before[:, 1],
+    }  # fmt: skip
+    return pl.DataFrame(columns).with_columns(pl.col("before_x", "before_y").fill_nan(None))
 
 
 def _table(table: pl.DataFrame, path: Path) -> list[Path]:

@@ -50,10 +50,19 @@ def main(arguments: Sequence[str]) -> None:
         parse(metric)
     folders = [at for folder in asked.folder for at in below(folder)]
     found: dict[str, list[Any]] = {}
-    for folder in filter(_measures, runs.find(folders)):
+    places, notes = runs.find(folders)
+    for folder in filter(_measures, places):
         source = evidence.place(folder) if evidence.holds(folder) else board.RUNS
-        found.setdefault(source, []).extend(_measured(run, asked.metrics) for run in board.read(folder))
-    boards, notes = board.boards(found, asked.metrics)
+        try:
+            found.setdefault(source, []).extend(_measured(run, asked.metrics) for run in board.read(folder))
+        except InputError as error:
+            if folder in {named.resolve() for named in asked.folder}:  # what lies below is left out where it is damaged
+                raise
+            notes.append(str(error))
+    boards, repeated = board.boards(found, asked.metrics)
+    if not boards:
+        raise InputError("no result to list: " + "; ".join(notes or [f"none below {asked.folder[0]}"]))
+    notes += repeated
     out = asked.out or asked.folder[0]
     command = shlex.join(["pte", "leaderboard", *arguments])
     content = {"version": board.VERSION, "command": command, "metrics": asked.metrics, "boards": boards}

@@ -6,15 +6,19 @@ mid tones.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from pte.metric.lists import CATEGORY_COLUMNS, category_words
 from pte.metric.summary import values
 from pte.report.compare.comparison import per_user
+from pte.report.projection import principal_axes
 from pte.report.run.finished import Finished
 from pte.report.shell import packed
 
@@ -91,7 +95,8 @@ def item_maps(done: Finished) -> list[str]:
     assert done.selection is not None
     vectors = done.selection.item[1:].astype(np.float64)
     mean, axes, share = principal_axes(vectors)
-    made = [_map(done, (vectors - mean) @ axes, "map-chosen", f"Vectors of the chosen texts. {share}")]
+    said = f"Vectors of the chosen texts. The two axes hold {share:.0%} of the variance."
+    made = [_map(done, (vectors - mean) @ axes, "map-chosen", said)]
     file = done.artefact["embeddings"] / "metadata.npy"
     if file.is_file():
         plain = np.load(file, allow_pickle=False)[1:]
@@ -100,27 +105,73 @@ def item_maps(done: Finished) -> list[str]:
     return made
 
 
-def principal_axes(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
-    """Mean (d,), the two axes of largest variance (d, 2), and what share of the variance they hold, in words."""
-    mean = vectors.mean(axis=0)
-    size, axes = np.linalg.eigh(np.cov(vectors - mean, rowvar=False))
-    share = size[-2:].sum() / max(size.sum(), 1e-12)
-    return mean, axes[:, :-3:-1], f"The two axes hold {share:.0%} of the variance."
-
-
 def _map(done: Finished, place: np.ndarray, identity: str, caption: str) -> str:
+    """One point an item, coloured by popularity or, at a choice, by what else is known of it."""
     data, count = done.interactions, done.popularity[1:]
-    words = [f"{escape(shortened(t))}<br>in training {c:,}x" for t, c in zip(data.items.title[1:], count, strict=True)]
+    colors = colorings(data.items.text)
+    told = [[labels[code] for code in codes] for codes, labels in colors.values()]
+    words = [
+        "<br>".join([escape(shortened(title)), f"in training {times:,}x", *(escape(shortened(one)) for one in known)])
+        for title, times, *known in zip(data.items.title[1:], count, *told, strict=True)
+    ]
     ticks = [t for t in (0, 1, 3, 10, 30, 100, 300, 1000, 3000) if t <= max(count.max(), 1)]
     bar = {"title": "count", "tickvals": np.log10(np.add(ticks, 1)).tolist(), "ticktext": [str(t) for t in ticks]}
-    mark = {"size": 5, "color": np.log10(count + 1), "colorscale": "Viridis", "opacity": 0.75, "colorbar": bar}
+    heat = np.log10(count + 1).round(3)
+    mark = {"size": 5, "color": heat, "colorscale": "Viridis", "opacity": 0.75, "colorbar": bar}
     points = go.Scattergl(
         x=place[:, 0].round(4), y=place[:, 1].round(4), mode="markers", text=words, hoverinfo="text", marker=mark
     )
     figure = go.Figure(points, layout={**LAYOUT, "height": 480})
     figure.update_xaxes(showticklabels=False, zeroline=False)
     figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
-    return element(figure, identity, f"{caption} A point is an item, its colour how often it occurs in training.")
+    if colors:
+        warm = {"marker.color": [heat.tolist()], "marker.colorscale": ["Viridis"], "marker.showscale": [True],
+                "marker.cmin": [None], "marker.cmax": [None]}  # fmt: skip
+        buttons = [{"label": "by popularity", "method": "update", "args": [warm, {"annotations": []}]}]
+        buttons += [_button(name, *coloring) for name, coloring in colors.items()]
+        menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "pad": {"t": 0}}
+        figure.update_layout(updatemenus=[menu], margin_t=60, margin_r=150)
+    told_by = "what the menu says" if colors else "how often it occurs in training"
+    return element(figure, identity, f"{caption} A point is an item, its colour {told_by}.")
+
+
+SHADES = (*LINES, "#9a9a9a")  # the last one: everything else
+
+
+def _button(name: str, codes: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
+    """A choice of the menu: points in the colours of `labels`, which stand at the side in theirs."""
+    last = len(SHADES) - 1
+    steps = [[edge / len(SHADES), shade] for n, shade in enumerate(SHADES) for edge in (n, n + 1)]
+    shown = {"marker.color": [np.where(codes == len(labels) - 1, last, codes).tolist()], "marker.colorscale": [steps],
+             "marker.cmin": [-0.5], "marker.cmax": [last + 0.5], "marker.showscale": [False]}  # fmt: skip
+    shades = [*SHADES[: len(labels) - 1], SHADES[last]]
+    legend = [
+        {"text": escape(shortened(label)), "font": {"color": shade}, "showarrow": False, "xref": "paper",
+         "yref": "paper", "x": 1.02, "y": 1 - 0.06 * row, "xanchor": "left", "yanchor": "top"}
+        for row, (label, shade) in enumerate(zip(labels, shades, strict=True))
+    ]  # fmt: skip
+    return {"label": f"by {name}", "method": "update", "args": [shown, {"annotations": legend}]}
+
+
+def colorings(text: Mapping[str, Sequence[str]]) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """By column: each item's class (N,), of items 1..N, and the classes' names, the last one "other".
+
+    A class is the first category listed that is among the most frequent; what most items have tells none of them
+    apart, and is no class.
+    """
+    found = {}
+    for column in (*CATEGORY_COLUMNS, "brand"):
+        if not any(text.get(column, ())):
+            continue
+        listed = [list(dict.fromkeys(words)) for words in category_words(text[column][1:])]
+        counts = Counter(word for words in listed for word in words)
+        common = [word for word, n in counts.most_common() if n <= len(listed) / 2][: len(LINES)]
+        if len(common) < 2:
+            continue
+        code = {word: number for number, word in enumerate(common)}
+        codes = [next((code[word] for word in words if word in code), len(common)) for words in listed]
+        found[column] = np.array(codes), [*common, "other"]
+    return found
 
 
 def shortened(text: str) -> str:

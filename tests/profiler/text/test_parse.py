@@ -2,8 +2,8 @@
 
 import pytest
 
-from pte.profiler.prompt import JSON_LEAD
 from pte.profiler.text.parse import read, refuses
+from pte.profiler.text.style import JSON_LEAD
 
 LEAD = "It suits people who"
 

@@ -9,12 +9,14 @@ import sys
 
 import numpy as np
 import pytest
+from helper.browser import CHROMIUM, browser
 from helper.report import part_of, write_run
 from rich.console import Console
 
+from pte.report import format as fmt
 from pte.report import runs
-from pte.report.compare import command, grid, honesty, methods, page, render
-from pte.report.compare.comparison import Comparison
+from pte.report.compare import command, grid, honesty, methods, page, pairs, render
+from pte.report.compare.comparison import Column, Comparison
 from pte.schema import InputError
 
 NONE, HALF, ALL = [10] * 8, [0] * 4 + [10] * 4, [9] * 8
@@ -291,3 +293,63 @@ def test_compare_is_reached_before_hydra(tmp_path, words, said):
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []  # no run folder
+
+
+def test_figures_for_papers_hold_their_fonts(comparison, tmp_path):
+    pytest.importorskip("matplotlib")
+    command.save_figures(comparison, tmp_path, "pte compare a")
+    made = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert made == [f"{name}.{kind}" for name in ("estimates", "head-tail") for kind in ("pdf", "png", "svg")]
+    for path in tmp_path.glob("*.pdf"):
+        assert b"/FontFile2" in path.read_bytes()
+        assert b"/Type3" not in path.read_bytes()
+        assert b"/CreationDate" not in path.read_bytes()
+    for path in tmp_path.glob("*.svg"):
+        assert "<text" not in path.read_text()
+        assert "font-family" not in path.read_text()
+
+
+def test_every_pair_is_the_difference_that_the_tables_have(comparison):
+    found = pairs.numbers(comparison)
+    assert found["methods"] == [method.label for method in comparison.methods]
+    assert [column["title"] for column in found["columns"]] == ["Hit@10 masked", "Hit@10 unmasked"]
+    column = Column("masked", "Hit@10", "all")
+    for a, b, mean, low, high, p, _ in found["columns"][0]["pairs"]:
+        one, other = found["methods"][a], found["methods"][b]
+        for label, against, sign in ((one, other, 1), (other, one, -1)):
+            if comparison.reference[label] == against:
+                d = comparison.differences(column)[label]
+                ends = (d.interval.mean, d.interval.low, d.interval.high) if sign > 0 else None
+                turned = (-d.interval.mean, -d.interval.high, -d.interval.low)
+                assert (mean, low, high) == (ends or turned)
+                assert p == d.p
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_in_a_browser_any_row_can_be_held_against(tmp_path):
+    """The page's own correction and verdicts are those of `Comparison.differences` for every choice."""
+    rows = (*ROWS, {"test": HALF, "representation": "morec.MoRec", "seed": 0, "text": True},
+            {"test": ALL, "representation": "morec.MoRec", "seed": 1, "text": True})  # fmt: skip
+    made = Comparison(methods.group([runs.read(p) for p in write_all(tmp_path / "runs", rows)])[0], metrics=["Hit@10"])
+    file = tmp_path / "table.html"
+    file.write_text(page.page(made, grid.grids(made), "pte compare a", []))
+    with browser(tmp_path / "profile") as shown:
+        shown.open(file.as_uri())
+        shown.until('document.documentElement.dataset.against === "ready"')
+        for number, against in enumerate(made.methods):
+            shown.run(f'reference.value = {number}; reference.dispatchEvent(new Event("change"))')
+            cells = shown.run(
+                "[...chosen.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.textContent))"
+            )
+            wanted = made.differences(Column("masked", "Hit@10", "all"), {m.label: against.label for m in made.methods})
+            assert [(c[0], c[1], c[3], c[4], c[5]) for c in cells] == [
+                (label, fmt.delta(d.interval.mean), fmt.p_value(d.p), fmt.p_value(d.p_holm), d.verdict)
+                for label, d in wanted.items()
+            ]
+        before = shown.run("getComputedStyle(document.body).backgroundColor")
+        shown.run("theme.click()")
+        assert shown.run("getComputedStyle(document.body).backgroundColor") != before
+        shown.size(390, 800)
+        assert shown.run("document.documentElement.scrollWidth") <= 390
+        assert shown.errors == []
+        assert [url for url in shown.requests if not url.startswith(("file:", "blob:"))] == []

@@ -153,3 +153,19 @@ def test_what_is_not_there_is_said(run, tmp_path):
     save_keys(run.parent / "nowhere", keys, run)
     with pytest.raises(InputError, match="not in the store"):
         shown(run, "user", "ann")
+
+
+def test_a_map_has_every_item_with_its_text_and_place(run, tmp_path, twelve):
+    export.main(["atlas", str(run), "--out", str(tmp_path / "out")])
+    table = pl.read_parquet(tmp_path / "out" / "atlas.parquet")
+    assert table["id"].to_list() == twelve.items.item_id[1:]
+    assert {"title", "count", *twelve.items.text} <= set(table.columns)
+    assert table["text"][0] == "item 1 round 1 text 1"  # the one chosen
+    assert table["count"].to_list() == [2, 3, 3, 0, 0, 0]
+    place = table.select("x", "y").to_numpy()
+    np.testing.assert_allclose(place[0], place[1], atol=1e-12)  # equal vectors
+    assert np.linalg.norm(place[0] - place[2]) > 0.1
+    np.testing.assert_allclose(place.mean(axis=0), 0, atol=1e-9)
+    assert table["before_x"].null_count() == 6  # no plain metadata in this run
+    with pytest.raises(InputError, match="leave --format out"):
+        export.main(["atlas", str(run), "--format", "jsonl"])

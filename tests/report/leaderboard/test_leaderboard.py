@@ -142,3 +142,14 @@ def test_the_page_has_every_row_and_asks_nobody(committed):
     assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
     assert page.count("<tr>") == sum(len(each["rows"]) + 1 for each in content["boards"])
     assert page.count("data-sortable>") == len(content["boards"])
+
+
+def test_a_damaged_run_below_is_left_out_and_told(tmp_path, capsys):
+    write_run(tmp_path / "runs" / "a", HALF)
+    bad = write_run(tmp_path / "runs" / "b", HALF, seed=1)
+    (bad / "report.json").write_text("{")
+    (only,) = made(tmp_path / "out", tmp_path / "runs")["boards"]
+    assert only["rows"][0]["seeds"] == [0]
+    assert "cannot be read" in capsys.readouterr().out
+    with pytest.raises(InputError, match="cannot be read"):
+        made(tmp_path / "out", bad)

@@ -129,6 +129,31 @@ def test_nearest_by_cosine_against_all_pairs():
     assert found[7] == []
 
 
+def test_points_are_coloured_by_what_tells_items_apart():
+    chart = pytest.importorskip("pte.report.run.chart")
+    paths = ["", "Toys > Games > Dice", "Toys > Games", "Toys > Dolls", "Toys > Dolls", "Toys"]
+    found = chart.colorings({"categories": paths, "brand": ["", "", "", "", "", ""], "year": ["", *"12345"]})
+    assert list(found) == ["categories"]  # years are no classes, no brand is known
+    codes, labels = found["categories"]
+    assert labels == ["Games", "Dolls", "Dice", "other"]  # all are toys, which tells nothing
+    assert codes.tolist() == [0, 0, 1, 1, 3]
+    assert chart.colorings({"brand": ["", "Lego", "Lego", "Lego", "Mattel"]}) == {}  # one class left is no choice
+
+
+def test_maps_offer_their_colours(folder):
+    done = Finished.read(folder)
+    text = {"genres": ["", "War", "War, Drama", "Drama", "Comedy", "Comedy", ""]}
+    data = replace(done.interactions, items=replace(done.interactions.items, text=text))
+    done.__dict__["interactions"] = data
+    chart = pytest.importorskip("pte.report.run.chart")
+    before, chosen = (json.loads(re.search(r"-data\">(.*?)</script>", text)[1]) for text in chart.item_maps(done))
+    for figure in (before, chosen):
+        popular, genres = figure["layout"]["updatemenus"][0]["buttons"]
+        assert (popular["label"], genres["label"]) == ("by popularity", "by genres")
+        assert genres["args"][0]["marker.color"] == [[0, 0, 1, 2, 2, 8]]
+        assert [each["text"] for each in genres["args"][1]["annotations"]] == ["War", "Drama", "Comedy", "other"]
+
+
 def test_a_lost_artefact_is_refused(folder):
     shutil.rmtree(Stored(folder).path("split"))
     with pytest.raises(InputError, match="its split are not in the store"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from pte.profiler.neighbor import (
+from pte.profiler.evidence.neighbor import (
     incidence,
     item_neighbors,
     next_items,

@@ -3,18 +3,13 @@
 import numpy as np
 import pytest
 
-from pte.profiler.prompt import (
-    ALIKE,
-    ALSO,
-    CHOOSERS,
-    COMPANIONS,
-    FORMS,
-    HISTORY,
-    Evidence,
-    Witness,
-    forms_named,
-)
+from pte.profiler.evidence.witness import Witness
+from pte.profiler.prompt import Evidence
+from pte.profiler.text.style import BRIEF, HISTORY
 from pte.schema import InputError, Items, View, visible_view
+
+ALIKE, ALSO = BRIEF.user.label["alike"], BRIEF.user.label["also"]
+CHOOSERS, COMPANIONS = BRIEF.item.label["choosers"], BRIEF.item.label["companions"]
 
 
 @pytest.fixture
@@ -108,13 +103,13 @@ def test_hostile_titles_and_profiles_stay_in_their_line(twelve, twelve_split):
 
 
 def test_unknown_forms_are_told():
-    assert forms_named("user", ["taste", "json"]) == ["taste", "json"]
+    assert BRIEF.user.forms_named("user", ["taste", "json"]) == ["taste", "json"]
     with pytest.raises(InputError, match=r"there is no form 'tast'\. Forms: taste, likes"):
-        forms_named("user", ["tast"])
+        BRIEF.user.forms_named("user", ["tast"])
     with pytest.raises(InputError, match="item_forms is empty"):
-        forms_named("item", [])
+        BRIEF.item.forms_named("item", [])
 
 
 def test_leads_end_without_a_blank():
     """A trailing blank would be a token of its own and spoil the next word."""
-    assert all(form.lead == form.lead.strip() for forms in FORMS.values() for form in forms.values())
+    assert all(form.lead == form.lead.strip() for side in (BRIEF.item, BRIEF.user) for form in side.form.values())

@@ -1,0 +1,143 @@
+"""What a view knows about every entity, as the labelled lines of a prompt.
+
+Evidence is ordered by worth: what does not fit a context is dropped from the end. Every title stands cleaned and in
+double quotes, which no title can close (text/clean.py), and the person's own rows stand under HISTORY and nowhere else,
+so that an audit can read them back. Items meet people, and people items, through the other side's last profiles.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from pte.profiler.evidence.neighbor import Neighbors, item_neighbors, rows_by_item, user_neighbors
+from pte.profiler.prompt import Evidence, Prompt
+from pte.profiler.text.clean import Catalogue, clean
+from pte.profiler.text.style import BRIEF, HISTORY, Style
+from pte.schema import View
+
+Draw = np.random.Generator | None  # None: the evidence as it is
+ALWAYS = 2  # latest rows of a history that every candidate sees
+
+
+def brief(text: str, limit: int) -> str:
+    """The beginning of another profile, as one cleaned line."""
+    return clean(text, limit) if text else ""
+
+
+class Witness:
+    """What a view knows about every entity, ready to be cited; pure functions of the view and the last profiles."""
+
+    def __init__(self, view: View, evidence: Evidence, style: Style = BRIEF) -> None:
+        self.view, self.evidence, self.style, self.catalogue = view, evidence, style, Catalogue(view.items)
+
+    @cached_property
+    def item_neighbors(self) -> Neighbors:
+        return item_neighbors(self.view, max(self.evidence.companions * self.evidence.pool, 1))
+
+    @cached_property
+    def user_neighbors(self) -> Neighbors:
+        return user_neighbors(self.view, max(10, self.evidence.similar_users * self.evidence.pool))
+
+    @cached_property
+    def _rows_by_item(self) -> tuple[Sequence[int], Sequence[int]]:
+        start, user, _ = rows_by_item(self.view)
+        return start.tolist(), user.tolist()
+
+    def history(self, user: int) -> list[int]:
+        """All visible items of a user, latest first."""
+        start = self.view.start
+        return self.view.item[start[user] : start[user + 1]][::-1].tolist()
+
+    def choosers(self, item: int, limit: int) -> list[int]:
+        """Users who chose an item: one half those for whom it is most recent, the other spread over the rest."""
+        start, user = self._rows_by_item
+        users = list(dict.fromkeys(user[start[item] : start[item + 1]]))
+        if len(users) <= limit:
+            return users
+        recent, rest = users[: (limit + 1) // 2], users[(limit + 1) // 2 :]
+        spread = limit - len(recent)
+        return recent + [rest[(2 * j + 1) * len(rest) // (2 * spread)] for j in range(spread)]
+
+    def also(self, user: int, limit: int) -> list[int]:
+        """Items that the most similar users chose and this one did not, the most frequent first."""
+        own = set(self.history(user))
+        counts: Counter[int] = Counter()
+        for other in self.user_neighbors.of(user)[:10]:
+            counts.update(set(self.history(other)) - own)
+        return [item for item, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]]
+
+    def kinds(self, user: int, limit: int = 3) -> list[str]:
+        """The categories a user's visible items have most often."""
+        counts = Counter(kind for item in self.history(user) for kind in self.catalogue.kinds[item])
+        return [kind for kind, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]]
+
+    def first_words(self, user: int) -> str:
+        """What stands for a person's profile before there is one: main kinds and latest choices."""
+        names = [f"'{self.catalogue.name[i]}'" for i in self.history(user)[:2]]
+        chose = f"chose {', '.join(names)}" if names else ""
+        return "; ".join(part for part in (", ".join(self.kinds(user)), chose) if part)
+
+    def shown(self, user: int, draw: Draw = None) -> list[int]:
+        """The items of a user that a prompt shows, latest first."""
+        rows = self.history(user)
+        if draw is None:
+            return rows[: self.evidence.history]
+        chance = draw.random(len(rows))
+        rows = [item for place, item in enumerate(rows) if place < ALWAYS or chance[place] < self.evidence.keep]
+        rows = rows[: self.evidence.history]
+        order = np.argsort(np.arange(len(rows)) + draw.uniform(0, self.evidence.jitter + 1, len(rows)))
+        return [rows[i] for i in order] if self.evidence.jitter else rows
+
+    def drawn(self, found: Sequence[int], limit: int, draw: Draw) -> list[int]:
+        """`limit` of the first `pool` times as many, in their order; the first ones where nothing is drawn."""
+        found = list(found[: limit * self.evidence.pool])
+        if draw is None or len(found) <= limit:
+            return found[:limit]
+        return [found[i] for i in sorted(draw.choice(len(found), limit, replace=False))]
+
+    def item_prompt(
+        self, item: int, form: str, said_user: Sequence[str], said_item: Sequence[str], draw: Draw = None
+    ) -> Prompt:
+        """Metadata, profiles of people who chose it, its companions with theirs."""
+        evidence, wording = self.evidence, self.style.item
+        lines = [f'{wording.label["title"]} "{self.catalogue.name[item]}"', *self.catalogue.facts(item)]
+        if wording.form[form].others:
+            pool = 1 if draw is None else evidence.pool
+            choosers = self.drawn(self.choosers(item, evidence.choosers * pool), evidence.choosers, draw)
+            lines += section(wording.label["choosers"], (brief(said_user[u], evidence.brief) for u in choosers))
+            companions = self.drawn(self.item_neighbors.of(item), evidence.companions, draw)
+            told = (self._cited(i, said_item[i]) for i in companions)
+            lines += [wording.label["companions"], *told] if companions else []
+        return self._prompt("item", form, lines)
+
+    def user_prompt(
+        self, user: int, form: str, said_item: Sequence[str], said_user: Sequence[str], draw: Draw = None
+    ) -> Prompt:
+        """The latest items with their kinds and profiles; then what similar people are like."""
+        evidence, wording = self.evidence, self.style.user
+        lines = [HISTORY, *(self._cited(i, said_item[i]) for i in self.shown(user, draw))]
+        if wording.form[form].others:
+            others = self.drawn(self.user_neighbors.of(user), evidence.similar_users, draw)
+            profiles = section(wording.label["alike"], (brief(said_user[u], evidence.brief) for u in others))
+            titles = [f'"{self.catalogue.name[i]}"' for i in self.also(user, evidence.companions)]
+            lines += profiles or ([f"{wording.label['also']} " + "; ".join(titles)] if titles else [])
+        return self._prompt("user", form, lines)
+
+    def _cited(self, item: int, said: str) -> str:
+        kind, profile = self.catalogue.kind[item], brief(said, self.evidence.brief)
+        return f'- "{self.catalogue.name[item]}"' + (f" ({kind})" if kind else "") + (f": {profile}" if profile else "")
+
+    def _prompt(self, side: str, form: str, lines: list[str]) -> Prompt:
+        wording = self.style.of(side)
+        asked = wording.form[form]
+        return Prompt(form, wording.instruction + asked.rule, "\n".join(lines), asked.lead, asked.ask)
+
+
+def section(head: str, entries: object) -> list[str]:
+    """The head and one line `- entry` for every entry that says something; nothing where none does."""
+    told = [f"- {entry}" for entry in entries if entry]  # type: ignore[attr-defined]
+    return [head, *told] if told else []

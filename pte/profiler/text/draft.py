@@ -1,0 +1,61 @@
+"""Answers read into profiles; faulty ones asked for once more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pte.profiler.base import Answer as Answers
+from pte.profiler.base import Ask, Completion
+from pte.profiler.text.fault import FINAL, GRAVE, fault
+from pte.profiler.text.parse import read
+from pte.profiler.text.style import Answer
+
+AGAIN = 1000  # draw k of a prompt is asked for again as draw k + AGAIN: above any number of candidates
+WARM = 0.7  # temperature of asking again what was asked greedily: else the same would come
+Place = tuple[int, int]  # entity, candidate
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An answer and what is to be said of it."""
+
+    ask: Ask
+    done: Completion
+    said: str | None  # the profile that it gives, None where there is none to use
+    fault: str
+    attempt: int = 0  # 1 where it was asked for again
+    first: str = ""  # the fault for which it was
+
+
+def read_answers(
+    asks: Mapping[Place, Ask], answers: Sequence[Completion], kept: Answer, known: Mapping[Place, Draft] | None = None
+) -> dict[Place, Draft]:
+    """What every answer says; of one entity later candidates are compared with earlier ones, and with those `known`."""
+    found: dict[Place, Draft] = {}
+    for ((e, k), ask), done in zip(asks.items(), answers, strict=True):
+        profile = read(ask.prompt.lead, done.text, done.finish, kept)
+        other = [found.get((e, j)) for j in range(k)] + [d for j in range(k) if known and (d := known.get((e, j)))]
+        others = [d.said.removeprefix(d.ask.prompt.lead) for d in other if d and d.said is not None]
+        wrong = fault(ask.prompt, done, profile, kept, others)
+        found[e, k] = Draft(ask, done, None if wrong in GRAVE else profile, wrong)
+    return found
+
+
+def asked_again(drafts: Mapping[Place, Draft], answer: Answers, kept: Answer) -> dict[Place, Draft]:
+    """Another draw of every faulty one, kept where it is better; {} where none is faulty."""
+    faulty = {place: d for place, d in drafts.items() if d.fault and d.done.finish not in FINAL}
+    if not faulty:
+        return {}
+    asks = {
+        place: replace(d.ask, candidate=d.ask.candidate + AGAIN, temperature=d.ask.temperature or WARM)
+        for place, d in faulty.items()
+    }
+    sound = {place: d for place, d in drafts.items() if not d.fault}
+    second = read_answers(asks, answer(list(asks.values())), kept, sound)
+    found = {}
+    for place, first in faulty.items():
+        other = second[place]
+        better = not other.fault or (first.fault in GRAVE and (other.fault not in GRAVE or bool(other.done.text)))
+        found[place] = replace(other if better else first, attempt=int(better), first=first.fault)
+    return found

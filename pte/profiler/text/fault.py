@@ -1,0 +1,83 @@
+"""What can be wrong with an answer that is not to be embedded as it is: found from the texts alone.
+
+unusable   nothing can be read out of it (empty, declined, cut before its first whole sentence)
+short      fewer words beyond the lead than a profile has
+copy       of 8 words or more, with more than 60 % of its 4-grams in the prompt (ours)
+language   of 8 words or more hardly one in ten is a word that the asked language cannot do without, or its letters are
+           of another script than the prompt's
+long       more words than a profile has, or cut at the token limit: its first whole sentences are kept
+json       JSON was asked for and what came is none, but a summary can be read out of it
+duplicate  the words of another candidate of the same entity, but for one in ten (Jaccard index)
+
+The first four are grave: such a text is not used. The others are used where asking once more brings nothing better.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+from pte.profiler.base import CUT, Completion
+from pte.profiler.prompt import Prompt
+from pte.profiler.text import parse
+from pte.profiler.text.style import Answer
+
+GRAVE = ("unusable", "short", "copy", "language")
+FAULTS = (*GRAVE, "long", "json", "duplicate")
+FINAL = ("error", "refusal", "content_filter")  # finish reasons of what would come out the same another time
+COPIED, ALIKE, COMMON = 0.6, 0.9, 0.1
+FEW = 8  # words; shares of fewer mean nothing
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def fault(prompt: Prompt, done: Completion, profile: str | None, kept: Answer, others: Sequence[str]) -> str:
+    """The first of FAULTS that applies, "" where none does.
+
+    profile: what is read out of the answer; others: profiles of the same entity without their leads.
+    """
+    if profile is None:
+        return "unusable"
+    said = parse.said(prompt.lead, done.text)
+    told = words(said)
+    least, most = kept.words
+    if len(told) < least:
+        return "short"
+    if len(told) >= FEW and copied(told, words(prompt.stem())) > COPIED:
+        return "copy"
+    if len(told) >= FEW and (foreign(told, kept.common) or script(said) != script(prompt.instruction)):
+        return "language"
+    if len(told) > most or done.finish == CUT:
+        return "long"
+    if parse.breaks_json(prompt.lead, done.text):
+        return "json"
+    mine = set(words(profile.removeprefix(prompt.lead)))
+    if any(jaccard(mine, set(words(other))) >= ALIKE for other in others):
+        return "duplicate"
+    return ""
+
+
+def copied(told: Sequence[str], shown: Sequence[str], n: int = 4) -> float:
+    """The share of the n-grams of `told` that occur in `shown`."""
+    grams = [tuple(told[i : i + n]) for i in range(len(told) - n + 1)]
+    known = {tuple(shown[i : i + n]) for i in range(len(shown) - n + 1)}
+    return sum(gram in known for gram in grams) / max(len(grams), 1)
+
+
+def foreign(told: Sequence[str], common: frozenset[str]) -> bool:
+    return bool(common) and sum(word in common for word in told) < COMMON * len(told)
+
+
+def script(text: str) -> str:
+    """The script most letters are of, by the first word of their Unicode names: LATIN, CYRILLIC, CJK ..."""
+    found = Counter(unicodedata.name(c, "?").split()[0] for c in text if c.isalpha())
+    return found.most_common(1)[0][0] if found else ""
+
+
+def jaccard(one: set[str], other: set[str]) -> float:
+    """|A & B| / |A | B|; 0 where both are empty."""
+    return len(one & other) / max(len(one | other), 1)
