@@ -61,7 +61,7 @@ def run(config: Mapping[str, Any], stages: list[str], known: Known, *, download:
     check.trainer(config["trainer"], config["optimizer"])
     if "split" in stages:
         build("protocol")
-    if "profiles" in stages and config["profiler"]["_target_"] != "pte.profiler.auto":
+    if "profiles" in stages:
         build("profiler")
     encoder = build("encoder") if "embeddings" in stages else None
     width = encoder.known_width(download) if encoder else None
