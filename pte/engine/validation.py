@@ -68,7 +68,7 @@ def _typed(value: Any) -> str:
 
 def _leaves(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Dotted name -> value; lists are values."""
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, part in value.items():
-        found |= _leaves(part, f"{above}{key}.") if isinstance(part, Mapping) else {f"{above}{key}": part}
-    return found
+        leaves |= _leaves(part, f"{above}{key}.") if isinstance(part, Mapping) else {f"{above}{key}": part}
+    return leaves
