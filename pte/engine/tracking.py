@@ -14,7 +14,7 @@ from typing import Any
 
 from pte.engine import provenance
 from pte.engine.build import construct
-from pte.engine.config.secret import redacted
+from pte.engine.config.secret import NAME, redacted
 from pte.engine.trust import trusted
 from pte.train.curve import rows_of
 
@@ -65,7 +65,8 @@ def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, k
         facts: dict[str, Any] = {"save_dir": str(run_dir)}
         if name == "wandb":
             facts |= identity.for_wandb(knobs.get("name"))
-        loggers.append(construct({**knobs, **facts}, f"conf/logger.{name}", trusted(config)))
+        told = {knob: value if NAME.search(knob) else redacted(value) for knob, value in knobs.items()}
+        loggers.append(construct({**told, **facts}, f"conf/logger.{name}", trusted(config)))
     if loggers:
         flat = flat_config(config, identity.options) | _leaves({"stage_key": keys, **provenance.facts()})
         for each in loggers:
