@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from pte.backbone.sequence.next_item import FULL_CROSS_ENTROPY
 from pte.nn.batch import History, PackedBatch
-from pte.nn.contract import Representation
+from pte.nn.contract import Backbone, Representation
 from pte.nn.kernel.chunked_scoring import encoded, products
 from pte.nn.loss.base import Loss, inner
 from pte.nn.loss.negative import Exclusion
@@ -30,11 +30,8 @@ from pte.nn.sequence.encoder import rows_of
 from pte.schema import InputError
 
 
-class BERT4Rec(nn.Module):
+class BERT4Rec(nn.Module, Backbone):
     """score_j = GELU(h W + b) . e_j, h the state of the mask behind the history."""
-
-    uses_text = False
-    trained = True
 
     def __init__(
         self,
