@@ -34,7 +34,7 @@ def columns() -> list[str]:
     return [f"{metric}@{k}" for metric in METRICS for k in CUTS if (metric, k) != ("MRR", 50)]
 
 
-def shown_columns(width: int) -> list[str]:
+def visible_columns(width: int) -> list[str]:
     """The columns a terminal of `width` characters has room for: all, or the most quoted ones."""
     return columns() if width >= 150 else ["Hit@10", "Hit@20", "NDCG@10", "NDCG@20", "MRR@10"]
 
@@ -53,21 +53,21 @@ def beyond(metrics: Mapping[str, float], part: str) -> str:
     prefix = f"{part}/masked/all/"
     names = ("Coverage", "Gini", "AveragePopularity", "PopularityLift", "VectorDiversity", "CategoryDiversity")
     names += ("CategoryCalibration",)
-    found = {name: value for name in names if (value := metrics.get(f"{prefix}{name}@10")) is not None}
-    return ", ".join(f"{name}@10 {value:.4f}" for name, value in found.items())
+    values = {name: value for name in names if (value := metrics.get(f"{prefix}{name}@10")) is not None}
+    return ", ".join(f"{name}@10 {value:.4f}" for name, value in values.items())
 
 
 def headline(report: Mapping[str, Any]) -> str:
     """What was compared with what: the line every number needs beside it."""
-    chosen, card = report["options"], report["card"]
+    options, card = report["options"], report["card"]
     words = [
         f"{card['name']} ({card['users']:,} users, {card['items']:,} items, {card['interactions']:,} interactions)",
-        chosen["protocol"],
+        options["protocol"],
         "full ranking over the catalogue",
-        f"backbone={chosen['backbone']} representation={chosen['representation']}",
+        f"backbone={options['backbone']} representation={options['representation']}",
     ]
     if "selection" in report["stages"]:
-        words.append(f"profiler={chosen['profiler']} encoder={chosen['encoder']} selector={chosen['selector']}")
+        words.append(f"profiler={options['profiler']} encoder={options['encoder']} selector={options['selector']}")
     return ", ".join([*words, f"seed {report['config']['seed']}"])
 
 
@@ -75,7 +75,7 @@ def show(run_dir: Path, console: Console) -> None:
     """Print the run's test table and write report.md (validation and test) into its folder."""
     report = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
     metrics = report["metrics"]
-    names, shown = columns(), shown_columns(console.width)
+    names, visible = columns(), visible_columns(console.width)
     lines = [f"# {headline(report)}", "", f"`{' '.join(report['command'])}`", ""]
     for part in ("test", "valid"):
         table = Table(title=f"{part}: {headline(report)}", title_justify="left", show_lines=False)
@@ -85,7 +85,7 @@ def show(run_dir: Path, console: Console) -> None:
             "| seen items | cases | n | " + " | ".join(names) + " |",
             "|---" * (3 + len(names)) + "|",
         ]
-        for heading in ("seen items", "cases", "n", *shown):
+        for heading in ("seen items", "cases", "n", *visible):
             table.add_column(
                 heading, justify="right" if heading not in ("seen items", "cases") else "left", no_wrap=True
             )
@@ -96,7 +96,7 @@ def show(run_dir: Path, console: Console) -> None:
                 f"{count:,}",
                 *(fmt.plain(v) for v in values),
             ]
-            table.add_row(*cells[:3], *(cells[3 + names.index(name)] for name in shown))
+            table.add_row(*cells[:3], *(cells[3 + names.index(name)] for name in visible))
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
         if legacy := among_drawn(metrics, part):
@@ -109,9 +109,9 @@ def show(run_dir: Path, console: Console) -> None:
                 console.print(f"lists, seen items left out: {lists}")
             if legacy:
                 console.print(f"among drawn negatives, not to be compared with the above: {legacy}")
-    if told := fmt.completions(report.get("completions")):
-        lines += [f"Profiles: {told}.", ""]
-        console.print(f"profiles: {told}")
+    if summary := fmt.completions(report.get("completions")):
+        lines += [f"Profiles: {summary}.", ""]
+        console.print(f"profiles: {summary}")
     lines += [
         "seen items: masked = items of the history cannot be recommended, and are a miss if asked for; "
         "unmasked = the whole catalogue."
