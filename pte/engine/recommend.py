@@ -6,6 +6,7 @@ import argparse
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ def recommended(stored: Stored, data: Interactions, history: Sequence[int], coun
     config = yaml.safe_load((stored.run / "config.resolved.yaml").read_text(encoding="utf-8"))
     selection = Selection.of(stored.paths("selection", "refit"))
     accelerator = config["trainer"]["accelerator"] if torch.cuda.is_available() else "cpu"
-    backbone = restore(builder(config), stored.path("training"), data, selection, accelerator)
+    backbone: Any = restore(builder(config), stored.path("training"), data, selection, accelerator)
     device = device_of(accelerator)
     read = torch.tensor([list(history)[-backbone.length :]], device=device)
     noise = CaseNoise(int(config["seed"]), np.zeros(1, np.int64))

@@ -51,8 +51,8 @@ def among_drawn(metrics: Mapping[str, float], part: str) -> str:
 def beyond(metrics: Mapping[str, float], part: str) -> str:
     """What the lists of ten are like, whatever was bought next: "Coverage@10 .3120, ..."; "" if not measured."""
     prefix = f"{part}/masked/all/"
-    names = ("Coverage", "Gini", "AveragePopularity", "PopularityLift", "VectorDiversity", "CategoryDiversity")
-    names += ("CategoryCalibration",)
+    names = ["Coverage", "Gini", "AveragePopularity", "PopularityLift", "VectorDiversity", "CategoryDiversity"]
+    names.append("CategoryCalibration")
     values = {name: value for name in names if (value := metrics.get(f"{prefix}{name}@10")) is not None}
     return ", ".join(f"{name}@10 {value:.4f}" for name, value in values.items())
 
