@@ -25,7 +25,6 @@ from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
 from pte.nn.device import device_of
-from pte.nn.kernel.chunked_scoring import scored
 from pte.nn.noise import CaseNoise
 from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_groups, user_groups
 from pte.schema import Cases, InputError, Interactions, Selection, Split
@@ -139,7 +138,7 @@ def rank_cases(
         if all((rank[asked] >= 0).all() for rank in found.values()):
             count -= len(asked)
             continue
-        for some, scores in question.scored(scored(backbone, question.history, CaseNoise(seed, asked))):
+        for some, scores in question.scored(backbone.score_parts(question.history, noise=CaseNoise(seed, asked))):
             rank, case = ranks(scores, some.target, some.seen), some.case.cpu().numpy()
             found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
             if "best" in found:
