@@ -32,7 +32,7 @@ from pte.train.curve import log_curve
 
 logger = logging.getLogger(__name__)
 
-AUTO = "pte.profiler.auto"  # the marker of profiler=auto
+AUTO = "pte.profiler.auto.Auto"  # chooses another profiler
 
 
 def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path, lock: int) -> Path:
@@ -110,16 +110,11 @@ class Run:
             return
         import torch
 
-        from pte.profiler.auto import count_generations, resolve_auto
-
         first = self.planned(["interactions"])
-        self.rehearse(first)
         path = self.make(first[0])
         data = Interactions.load(path)
-        generations = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
-        choice = resolve_auto(
-            generations, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"]
-        )
+        accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
+        choice = builder(self.config)("profiler").choose(data.num_users, data.num_items, accelerator)
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
         knobs = OmegaConf.to_container(option, resolve=True)
         self.identity = replace(self.identity, options={**self.identity.options, "profiler": choice.option})
@@ -127,9 +122,12 @@ class Run:
         logger.info(f"\n{choice.sentence}\n")
 
     def planned(self, names: list[str]) -> list[Step]:
-        """The stages' keys, written down before anybody could take an artefact for one that no run names."""
+        """The stages' keys of a configuration that passes its checks, written down before anybody could take an
+        artefact for one that no run names.
+        """
         with self.store.planning():
             steps = plan.steps(self.config, self.store, names)
+            self.rehearse(steps)
             run_folder.save_keys(self.store.root, {step.name: step.key for step in steps}, self.run_dir)
         return steps
 
@@ -212,7 +210,6 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = this.planned(plan.names_to(target, this.config))
-    this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:
             logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
