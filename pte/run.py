@@ -29,7 +29,7 @@ from pte.schema import InputError
 
 READERS = {  # of finished runs and their store
     "leaderboard": "pte.report.leaderboard.command", "show": "pte.report.inspect.show",
-    "export": "pte.report.inspect.export", "recommend": "pte.engine.recommend",
+    "export": "pte.report.inspect.export", "recommend": "pte.engine.recommend", "serve": "pte.engine.serve",
     "list": "pte.report.store.list", "clean": "pte.report.store.clean",
 }  # fmt: skip
 _main = 0  # the process whose command line this is
@@ -51,6 +51,7 @@ def job(cfg: DictConfig) -> float | None:
     A job of a sweep that fails raises JobError: the launcher goes on with the others, and the sweeper knows.
     """
     from pte.engine import sweep
+    from pte.engine.pruning import PrunedError
     from pte.engine.run_log import run_log
 
     hydra_config = HydraConfig.get()
@@ -61,6 +62,9 @@ def job(cfg: DictConfig) -> float | None:
     try:
         with run_log(run_dir / "run.log"):
             return _measured(cfg, run_dir, hydra_config)
+    except PrunedError as early:  # no failure, and no figure either: the sweeper is told by an exception
+        print(f"\n{run_dir}: {early}\n", flush=True)
+        raise sweep.JobError(str(early)) from None
     except Exception as error:
         known = isinstance(error, InputError | OmegaConfBaseException)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
@@ -80,19 +84,27 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     """The run, its table on the terminal, and the monitored validation metric."""
     from rich.console import Console
 
-    from pte.engine import pipeline, tracking
+    from pte.engine import pipeline, pruning, sweep, tracking
     from pte.engine.plan import LAST
     from pte.report.run import page, single
 
     check_knobs(cfg)
+    sweeping = hydra_config.mode == RunMode.MULTIRUN
+    watchers = []
+    if sweeping and cfg.prune and not cfg.plan:
+        pruning.check(cfg)
+        found = pruning.of_job(hydra_config.sweeper, hydra_config.overrides.task, cfg.trainer.monitor)
+        watchers = [found] if found else []
     options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
-    group = run_dir.parent.name if hydra_config.mode == RunMode.MULTIRUN else None
-    metrics = pipeline.run(cfg, run_dir, tracking.Identity(options, _typed(hydra_config), group))
+    group = run_dir.parent.name if sweeping else None
+    metrics = pipeline.run(cfg, run_dir, tracking.Identity(options, _typed(hydra_config), group, watchers))
     if metrics is None:
         return None
     single.show(run_dir, Console())
     if cfg.stage == LAST:
         print(f"one page with everything: {page.write(run_dir)}", flush=True)
+    if sweeping:
+        print(sweep.standing(Path(hydra_config.sweep.dir), run_dir, cfg.trainer.monitor), flush=True)
     return metrics[f"valid/{cfg.trainer.monitor}"]
 
 

@@ -41,22 +41,28 @@ def main(arguments: Sequence[str]) -> None:
     if not 1 <= asked.count <= free:
         raise InputError(f"--count {asked.count}: type a number from 1 to {free}, the items outside the history")
     print(f"after {len(history)} items, the last of them {data.items.title[history[-1]]}")
-    for place, item in enumerate(recommended(stored, data, history, asked.count), 1):
+    for place, item in enumerate(RunModel(stored, data).best(history, asked.count), 1):
         print(f"{place:>3}  {data.items.item_id[item]}  {data.items.title[item]}")
 
 
-@torch.inference_mode()
-def recommended(stored: Stored, data: Interactions, history: Sequence[int], count: int) -> list[int]:
-    """Items, best first, by the run's own model."""
-    config = yaml.safe_load((stored.run / "config.resolved.yaml").read_text(encoding="utf-8"))
-    selection = Selection.of(stored.paths("selection", "refit"))
-    accelerator = config["trainer"]["accelerator"] if torch.cuda.is_available() else "cpu"
-    backbone = restore(builder(config), stored.path("training"), data, selection, accelerator)
-    device = device_of(accelerator)
-    read = torch.tensor([list(history)[-backbone.length :]], device=device)
-    noise = CaseNoise(int(config["seed"]), np.zeros(1, np.int64))
-    scores = backbone.score(History(read, torch.tensor([read.shape[1]], device=device)), noise=noise)
-    return best_items(scores, torch.tensor([list(history)], device=device), count)[0].tolist()
+class RunModel:
+    """A run's own model, restored once."""
+
+    def __init__(self, stored: Stored, data: Interactions) -> None:
+        config = yaml.safe_load((stored.run / "config.resolved.yaml").read_text(encoding="utf-8"))
+        selection = Selection.of(stored.paths("selection", "refit"))
+        accelerator = config["trainer"]["accelerator"] if torch.cuda.is_available() else "cpu"
+        self.backbone = restore(builder(config), stored.path("training"), data, selection, accelerator)
+        self.device, self.seed = device_of(accelerator), int(config["seed"])
+
+    @torch.inference_mode()
+    def best(self, history: Sequence[int], count: int) -> list[int]:
+        """Items outside the history, best first."""
+        read = torch.tensor([list(history)[-self.backbone.length :]], device=self.device)
+        noise = CaseNoise(self.seed, np.zeros(1, np.int64))
+        length = torch.tensor([read.shape[1]], device=self.device)
+        scores = self.backbone.score(History(read, length), noise=noise)
+        return best_items(scores, torch.tensor([list(history)], device=self.device), count)[0].tolist()
 
 
 def of_user(data: Interactions, name: str) -> list[int]:
