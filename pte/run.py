@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine.config import composition, secret, usage
+from pte.engine.process import requeue
 from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
 from pte.schema import InputError
@@ -123,6 +124,7 @@ def main() -> None:
     global _main
     _main = os.getpid()
     signal.signal(signal.SIGTERM, _terminate)
+    requeue.on_notice()
     signal.signal(signal.SIGINT, _terminate)  # a shell's background job would ignore it otherwise
     code: int | str | None = 0
     try:
@@ -151,6 +153,8 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
         print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)
+        if requeue.noticed():
+            requeue.requeue()
     if "pte.engine.sweep" in sys.modules:  # `--help` and mistakes answer without it
         from pte.engine import sweep
 

@@ -49,7 +49,7 @@ def test_a_logger_whose_library_is_missing_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tracking, "construct", missing)
     identity = tracking.Identity({}, [], None)
-    with pytest.raises(InputError, match="logger=board: tensorboard is not installed. Type: pip install tensorboard"):
+    with pytest.raises(InputError, match=r"logger=board: tensorboard is not installed\. Type: pip install tensorboard"):
         tracking.open_loggers({"logger": {"board": {"_target_": "x"}}, "trust": []}, tmp_path, identity, {})
 
 
