@@ -103,6 +103,6 @@ def test_a_search_asks_for_knobs_that_exist(search):
 def test_a_search_composes_with_its_sweeper():
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     sweeper = composed("experiment=search_id", "dataset=MovieLensMini").hydra.sweeper
-    assert (sweeper.study_name, sweeper.direction.name) == ("search_id_MovieLensMini", "maximize")
+    assert (sweeper.study_name, sweeper.direction) == ("search_id_MovieLensMini", "maximize")
     assert sweeper.storage == "sqlite:///outputs/search/study.db"
     assert sweeper.max_failure_rate == 1
