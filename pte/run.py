@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine.config import composition, secret, usage
-from pte.engine.process import requeue
+from pte.engine.process import pool, requeue
 from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
 from pte.schema import InputError
@@ -92,6 +92,8 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     check_knobs(cfg)
     sweeping = hydra_config.mode == RunMode.MULTIRUN
     watchers = []
+    if sweeping and not cfg.plan:
+        pool.reserve(cfg.trainer)
     if sweeping and cfg.prune and not cfg.plan:
         pruning.check(cfg)
         found = pruning.of_job(hydra_config.sweeper, hydra_config.overrides.task, cfg.trainer.monitor)
