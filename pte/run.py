@@ -1,6 +1,6 @@
 """The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
-`pte compare RUN RUN ...` tells finished runs apart, `pte show RUN user|item NAME` looks into one, `pte export
-profiles|vectors RUN` takes texts and vectors out, `pte list` and `pte clean` tell what there is and what may go.
+`pte compare RUN RUN ...` compares finished runs, `pte show RUN user|item NAME` looks into one, `pte export
+profiles|vectors RUN` takes texts and vectors out, `pte list` and `pte clean` list and remove artefacts.
 
 Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
 """
@@ -96,8 +96,8 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
         pool.reserve(cfg.trainer)
     if sweeping and cfg.prune and not cfg.plan:
         pruning.check(cfg)
-        found = pruning.of_job(hydra_config.sweeper, hydra_config.overrides.task, cfg.trainer.monitor)
-        watchers = [found] if found else []
+        pruner = pruning.of_job(hydra_config.sweeper, hydra_config.overrides.task, cfg.trainer.monitor)
+        watchers = [pruner] if pruner else []
     options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
     group = run_dir.parent.name if sweeping else None
     metrics = pipeline.run(cfg, run_dir, tracking.Identity(options, _typed(hydra_config), group, watchers))

@@ -48,11 +48,11 @@ def of_job(sweeper: Mapping[str, Any], words: Sequence[str], monitor: str) -> Pr
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     median = optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARMUP)
     study = optuna.load_study(study_name=study_name, storage=storage, pruner=median)
-    mine = dict(word.split("=", 1) for word in words if "=" in word)
+    overrides = dict(word.split("=", 1) for word in words if "=" in word)
     running = [t for t in study.get_trials(deepcopy=False) if t.state is optuna.trial.TrialState.RUNNING]
-    for found in reversed(running):  # the newest: an older one with the same parameters was killed
-        if found.params and all(mine.get(name) == str(value) for name, value in found.params.items()):
-            return Pruner(optuna.trial.Trial(study, found._trial_id), monitor)
+    for candidate in reversed(running):  # the newest: an older one with the same parameters was killed
+        if candidate.params and all(overrides.get(name) == str(value) for name, value in candidate.params.items()):
+            return Pruner(optuna.trial.Trial(study, candidate._trial_id), monitor)
     logger.info("note: this job's trial is not in the study, so it is not pruned")
     return None
 

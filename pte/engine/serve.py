@@ -21,29 +21,31 @@ COLUMNS = ("place", "id", "title", "about")
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="pte serve", description="Try a run's model on histories typed by title.")
-    made.add_argument("run", type=Path, help="the folder of a finished run")
-    made.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine alone")
-    made.add_argument("--port", type=int, default=7860, help="default: 7860")
-    return made
+    options = argparse.ArgumentParser(prog="pte serve", description="Try a run's model on histories typed by title.")
+    options.add_argument("run", type=Path, help="the folder of a finished run")
+    options.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1, this machine alone")
+    options.add_argument("--port", type=int, default=7860, help="default: 7860")
+    return options
 
 
 def main(arguments: Sequence[str]) -> None:
     """Serve until interrupted."""
-    asked = parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if importlib.util.find_spec("gradio") is None:
         raise InputError("pte serve needs gradio: pip install 'pte[serve]'")
-    if not 1 <= asked.port <= 65535:
-        raise InputError(f"--port {asked.port}: type a number from 1 to 65535")
-    stored = Stored(asked.run)
+    if not 1 <= options.port <= 65535:
+        raise InputError(f"--port {options.port}: type a number from 1 to 65535")
+    stored = Stored(options.run)
     data = Interactions.load(stored.path("interactions"))
-    made = page(RunModel(stored, data), data)
+    blocks = page(RunModel(stored, data), data)
     try:
-        made.launch(server_name=asked.host, server_port=asked.port, share=False, quiet=True, prevent_thread_lock=True)
+        blocks.launch(
+            server_name=options.host, server_port=options.port, share=False, quiet=True, prevent_thread_lock=True
+        )
     except OSError as error:
-        raise InputError(f"--host {asked.host} --port {asked.port}: {error}") from None
-    print(f"http://{asked.host}:{asked.port}  (Ctrl-C ends it)", flush=True)
-    made.block_thread()
+        raise InputError(f"--host {options.host} --port {options.port}: {error}") from None
+    print(f"http://{options.host}:{options.port}  (Ctrl-C ends it)", flush=True)
+    blocks.block_thread()
 
 
 def answer(model: RunModel, data: Interactions, words: str, count: int) -> tuple[list[list[Any]], str]:
@@ -67,14 +69,14 @@ def page(model: RunModel, data: Interactions) -> Any:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio
 
-    with gradio.Blocks(title="pte", analytics_enabled=False) as made:
+    with gradio.Blocks(title="pte", analytics_enabled=False) as blocks:
         gradio.Markdown(f"# {data.card.get('name', 'pte')}: what comes next?")
         history = gradio.Textbox(label="History: titles or ids, oldest first, one a line", lines=6)
         count = gradio.Slider(1, min(50, max(1, data.num_items - 1)), value=10, step=1, label="how many")
-        said = gradio.Markdown()
+        note = gradio.Markdown()
         table = gradio.Dataframe(headers=list(COLUMNS), interactive=False, wrap=True)
         button = gradio.Button("Recommend")
         button.click(
-            lambda words, n: answer(model, data, words, n), [history, count], [table, said], api_name="recommend"
+            lambda words, n: answer(model, data, words, n), [history, count], [table, note], api_name="recommend"
         )
-    return made
+    return blocks

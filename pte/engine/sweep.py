@@ -1,4 +1,4 @@
-"""The jobs of a sweep: why each failed one did, in its own folder, so that any launcher's parent can tell at the end.
+"""The jobs of a sweep: why each failed one did, in its own folder, for any launcher's parent to list.
 
 Under joblib and submitit a job runs in another process or on another machine, of which the parent sees the
 folder alone.
@@ -49,18 +49,18 @@ def failures() -> list[str]:
     """A line for each failed job of the sweep, if there was one."""
     if Sweep.folder is None:
         return []
-    found = sorted(Sweep.folder.rglob(ERROR), key=lambda file: file.parent.name.zfill(9))
-    return [f"{file.parent}: {file.read_text(encoding='utf-8')}" for file in found]
+    files = sorted(Sweep.folder.rglob(ERROR), key=lambda file: file.parent.name.zfill(9))
+    return [f"{file.parent}: {file.read_text(encoding='utf-8')}" for file in files]
 
 
 def standing(folder: Path, run_dir: Path, monitor: str) -> str:
     """One line when a job of the sweep in `folder` has ended: its validation figure, and the best there is so far."""
-    found: dict[Path, float] = {}
+    value: dict[Path, float] = {}
     for file in folder.rglob("metrics.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):  # another job may be writing it
-            found[file.parent.resolve()] = float(json.loads(file.read_text(encoding="utf-8"))[f"valid/{monitor}"])
-    mine, name = found[run_dir.resolve()], run_dir.resolve().relative_to(folder.resolve())
-    best = max(found, key=lambda place: found[place])
+            value[file.parent.resolve()] = float(json.loads(file.read_text(encoding="utf-8"))[f"valid/{monitor}"])
+    own, name = value[run_dir.resolve()], run_dir.resolve().relative_to(folder.resolve())
+    best = max(value, key=lambda place: value[place])
     where = "this one" if best == run_dir.resolve() else f"job {best.relative_to(folder.resolve())}"
     metric = monitor.rpartition("/")[2]
-    return f"job {name}: validation {metric} {mine:.4f}; best of {len(found)} so far {found[best]:.4f}, {where}"
+    return f"job {name}: validation {metric} {own:.4f}; best of {len(value)} so far {value[best]:.4f}, {where}"

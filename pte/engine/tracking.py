@@ -1,7 +1,7 @@
-"""What a run tells its loggers: who it is (name, tags, group, choices, knobs, keys, versions) and what came out.
+"""What a run sends to its loggers: who it is (name, tags, group, choices, knobs, keys, versions) and what came out.
 
 conf/logger names any Lightning loggers; each gets the same flat config and rows. W&B gets a name, tags and a place in
-its sweep as well, so that runs can be told apart, grouped and plotted against each other without editing.
+its sweep as well, so that runs can be distinguished, grouped and plotted against each other without editing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pte.metric.summary import MISS
 from pte.schema import InputError, Interactions, Split
 from pte.train.curve import rows_of
 
-SHOWN_PROFILES, SHOWN_CASES = 24, 24
+PROFILE_SAMPLE, CASE_SAMPLE = 24, 24
 RANKS_TO = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)  # upper edges of the histogram of ranks
 
 ELSEWHERE = ("hydra", "paths", "logger", "-")  # overrides that say where to write, not what to run
@@ -32,7 +32,7 @@ TAG_LENGTH, NAME_LENGTH = 64, 120  # W&B refuses longer tags
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells a run from others: the option chosen of every group, its own overrides, the sweep it is a job of.
+    """The identity of a run: the option chosen of every group, its own overrides, the sweep it is a job of.
 
     watchers: told what is logged while a stage is made, beside the loggers.
     """
@@ -54,18 +54,18 @@ class Identity:
 
 
 def flat_config(config: Mapping[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
-    """group -> its chosen option (dataset: Toys), and group.knob -> value; no class paths, secrets or folders."""
+    """group -> its option (dataset: Toys), and group.knob -> value; no class paths, secrets or folders."""
     return {**options, **_leaves({k: v for k, v in redacted(config).items() if k not in ("paths", "logger")})}
 
 
 def _leaves(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found |= _leaves(value, f"{above}{key}.")
+            leaves |= _leaves(value, f"{above}{key}.")
         elif not key.startswith("_"):
-            found[f"{above}{key}"] = value
-    return found
+            leaves[f"{above}{key}"] = value
+    return leaves
 
 
 def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, keys: Mapping[str, str]) -> list[Any]:
@@ -81,9 +81,9 @@ def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, k
             missing = (error.name or name).partition(".")[0]
             raise InputError(f"logger={name}: {missing} is not installed. Type: pip install {missing}") from None
     if loggers:
-        told = flat_config(config, identity.options) | _leaves({"stage_key": keys, **provenance.facts()})
+        flat = flat_config(config, identity.options) | _leaves({"stage_key": keys, **provenance.facts()})
         for each in loggers:
-            each.log_hyperparams(told)
+            each.log_hyperparams(flat)
     return loggers
 
 
@@ -92,7 +92,7 @@ def deliver(loggers: Sequence[Any], metrics: Mapping[str, float], monitor: str, 
     if loggers:  # Lightning and W&B take seconds to import
         from pte.train import logger
 
-        rows = sample_profiles(done["selection"])[:SHOWN_PROFILES] if "selection" in done else []
+        rows = sample_profiles(done["selection"])[:PROFILE_SAMPLE] if "selection" in done else []
         if rows:
             columns = list(rows[0])
             logger.log_table(loggers, "profiles", columns, [[row.get(c) for c in columns] for row in rows])
@@ -104,7 +104,7 @@ def deliver(loggers: Sequence[Any], metrics: Mapping[str, float], monitor: str, 
 
 
 def sample_profiles(path: Path) -> list[dict[str, Any]]:
-    """Rows (side, entity, candidate, text, reward, chosen ...) that the selection stage kept for people to read."""
+    """Rows (side, entity, candidate, text, reward, chosen ...) that the selection stage saved."""
     file = path / "samples.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
@@ -112,19 +112,19 @@ def sample_profiles(path: Path) -> list[dict[str, Any]]:
 def rank_table(metrics: Path) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows: how many test cases have their target within each of RANKS_TO, by ranking; misses the last."""
     with np.load(metrics / "ranks.npz", allow_pickle=False) as file:
-        found = {name: file[f"test_{name}"] for name in ("masked", "unmasked")}
+        ranks = {name: file[f"test_{name}"] for name in ("masked", "unmasked")}
     edges = np.array([0, *RANKS_TO, MISS])  # a rank of 0 is the first place
-    counts = [np.histogram(rank, [*edges, MISS + 1])[0].tolist() for rank in found.values()]
+    counts = [np.histogram(rank, [*edges, MISS + 1])[0].tolist() for rank in ranks.values()]
     names = [
         *(f"{low + 1}-{high}" for low, high in itertools.pairwise(edges[:-1].tolist())),
         f"beyond {RANKS_TO[-1]}",
         "miss",
     ]
-    return ["rank", *found], [list(row) for row in zip(names, *counts, strict=True)]
+    return ["rank", *ranks], [list(row) for row in zip(names, *counts, strict=True)]
 
 
 def recommendation_table(done: Mapping[str, Path]) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows: SHOWN_CASES test cases at even distances with the end of the history, the target, the list."""
+    """Columns and rows: CASE_SAMPLE test cases at even distances with the end of the history, the target, the list."""
     columns = ["user", "history", "held out", "rank", "recommended"]
     file = done["metrics"] / "lists.npy"
     if not file.is_file():
@@ -134,7 +134,7 @@ def recommendation_table(done: Mapping[str, Path]) -> tuple[list[str], list[list
     with np.load(done["metrics"] / "ranks.npz", allow_pickle=False) as arrays:
         rank = arrays["test_masked"]
     begin, title, rows = cases.history_begin(data), data.items.title, []
-    for case in np.unique(np.linspace(0, len(lists) - 1, SHOWN_CASES).astype(int)).tolist():
+    for case in np.unique(np.linspace(0, len(lists) - 1, CASE_SAMPLE).astype(int)).tolist():
         end = int(cases.target[case])
         history = " → ".join(title[i] for i in data.item[max(int(begin[case]), end - 8) : end])
         place = None if rank[case] == MISS else int(rank[case]) + 1

@@ -19,7 +19,7 @@ from typing import Any
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 POLL_SECONDS = 0.5
 logger = logging.getLogger(__name__)
-_held: dict[str, int] = {}  # GPU -> descriptor of its lock
+_locks: dict[str, int] = {}  # GPU -> descriptor of its lock
 _all: list[str] = []  # those there were before any was taken
 
 
@@ -33,7 +33,7 @@ def visible() -> list[str]:
     if VISIBLE in os.environ:
         return [name for name in os.environ[VISIBLE].split(",") if name.strip()]
     return sorted(
-        (found[1] for path in Path("/dev").iterdir() if (found := re.fullmatch(r"nvidia(\d+)", path.name))), key=int
+        (match[1] for path in Path("/dev").iterdir() if (match := re.fullmatch(r"nvidia(\d+)", path.name))), key=int
     )
 
 
@@ -42,38 +42,38 @@ def reserve(trainer: Mapping[str, Any], place: Path | None = None) -> None:
     if not _all:
         _all.extend(visible())
     devices = trainer["devices"]
-    wanted = devices if isinstance(devices, int) and devices > 0 else len(_all)
-    if trainer["accelerator"] == "cpu" or not _all or wanted > len(_all):  # too many: refused where they are counted
+    count = devices if isinstance(devices, int) and devices > 0 else len(_all)
+    if trainer["accelerator"] == "cpu" or not _all or count > len(_all):  # too many: refused where they are counted
         return
-    take(wanted, _all, place or folder())
-    os.environ[VISIBLE] = ",".join(sorted(_held, key=_all.index))
+    take(count, _all, place or folder())
+    os.environ[VISIBLE] = ",".join(sorted(_locks, key=_all.index))
 
 
 def take(count: int, devices: Sequence[str], place: Path) -> None:
     """Hold `count` of `devices`, waiting while others hold them. All at once, so that no two wait for each other."""
     place.mkdir(parents=True, exist_ok=True)
-    told = False
-    while len(_held) < count:
+    announced = False
+    while len(_locks) < count:
         with (place / "pool").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)  # one process looks at a time
-            free = {name: got for name in devices if name not in _held and (got := _try(place / name)) is not None}
-            need = count - len(_held)
+            free = {name: got for name in devices if name not in _locks and (got := _try(place / name)) is not None}
+            need = count - len(_locks)
             for name in list(free)[need if len(free) >= need else 0 :]:
                 os.close(free.pop(name))
-            _held.update(free)
-        if len(_held) < count:
-            if not told:
+            _locks.update(free)
+        if len(_locks) < count:
+            if not announced:
                 logger.info(f"waiting for {count} of {len(devices)} GPUs: other jobs hold them")
-            told = True
+            announced = True
             time.sleep(POLL_SECONDS)
 
 
 def _try(file: Path) -> int | None:
     """A descriptor that holds the lock; None where another process does."""
-    held = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(held)
+        os.close(lock)
         return None
-    return held
+    return lock
