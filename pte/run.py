@@ -68,15 +68,13 @@ def job(cfg: DictConfig) -> float | None:
         raise sweep.JobError(str(early)) from None
     except Exception as error:
         known = isinstance(error, InputError | OmegaConfBaseException)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = secret.redacted(str(error) if known else f"{type(error).__name__}: {error}")
         if known:
             print(f"\nERROR: {reason}\n", file=sys.stderr)
-        if not sweeping:
-            if known:
-                raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
-            raise
         if not known:
-            traceback.print_exc()
+            print(secret.redacted(traceback.format_exc()), file=sys.stderr)
+        if not sweeping:
+            raise SystemExit(2 if known else 1) from None  # Hydra would print a traceback of its own
         sweep.keep_reason(run_dir, reason)
         raise sweep.JobError(reason) from None
 
@@ -130,6 +128,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _terminate)  # a shell's background job would ignore it otherwise
     code: int | str | None = 0
     try:
+        secret.refuse_words(sys.argv[1:])
         if sys.argv[1:2] == ["compare"]:  # reads finished runs: nothing to compose
             from pte.engine import provenance
             from pte.report.compare import command
@@ -138,7 +137,6 @@ def main() -> None:
         elif sys.argv[1:2] and sys.argv[1] in READERS:
             importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
         else:
-            secret.refuse_words(sys.argv[1:])
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(usage.text())
                 sys.exit(0)
@@ -147,7 +145,7 @@ def main() -> None:
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
     except InputError as error:
         code = 2
-        print(f"\nERROR: {error}\n", file=sys.stderr)
+        print(f"\nERROR: {secret.redacted(str(error))}\n", file=sys.stderr)
     except SystemExit as left:
         code = left.code
     except BrokenPipeError:  # the reader of the output (head, less) has seen enough

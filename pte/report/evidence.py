@@ -28,7 +28,7 @@ from pte.schema import InputError
 ROWS, RANKS = "rows.jsonl", "ranks.npz"
 CLIP = 255
 REPEAT = "repeat"  # targets of the history: misses by rule where seen items are masked, in every run
-FACTS = ("command", "commit", "options", "config", "parameters", "versions", "platform")
+FACTS = ("command", "commit", "options", "config", "content", "parameters", "versions", "platform")
 CARD = ("name", "users", "items", "interactions", "sha256")
 STAGE = ("key", "wall_seconds", "energy_joules", "gpu", "commit")
 

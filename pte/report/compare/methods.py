@@ -156,6 +156,7 @@ def identity(run: Run) -> dict[str, Any]:
         skip = TECHNICAL.get(group, set())
         flat |= _flat({k: v for k, v in run.config.get(group, {}).items() if k not in skip}, group)
     if run.reads_text:
+        flat |= {f"{name}.content": sha256 for name, sha256 in (run.report.get("content") or {}).items()}
         flat |= _flat({k: v for k, v in run.config["protocol"].items() if k in KNOWN_ROWS}, "protocol")
     return flat
 
