@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pte.artifact import Stored
-from pte.engine.recommend import RunModel, typed
+from pte.engine.inference.recommend import RunModel, typed
 from pte.schema import InputError, Interactions
 
 COLUMNS = ("place", "id", "title", "about")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pte.engine import serve
+from pte.engine.inference import serve
 from pte.schema import InputError
 
 
