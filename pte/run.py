@@ -30,7 +30,8 @@ from pte.schema import InputError
 
 READERS = {  # of finished runs and their store
     "leaderboard": "pte.report.leaderboard.command", "show": "pte.report.inspect.show",
-    "export": "pte.report.inspect.export", "recommend": "pte.engine.inference.recommend", "serve": "pte.engine.inference.serve",
+    "export": "pte.report.inspect.export", "recommend": "pte.engine.inference.recommend",
+    "serve": "pte.engine.inference.serve",
     "list": "pte.report.store.list", "clean": "pte.report.store.clean",
 }  # fmt: skip
 _main = 0  # the process whose command line this is

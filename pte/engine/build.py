@@ -56,12 +56,22 @@ def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:
 
 def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
     """What the class of a group says of itself, such as `uses_text`, before it is built."""
+    return bool(_said(config, group, name))
+
+
+def reads_users(config: Mapping[str, Any]) -> bool:
+    """Whether the backbone takes users' text vectors (nn/contract)."""
+    return bool(_said(config, "backbone", "reads_users")(config["backbone"]))
+
+
+def _said(config: Mapping[str, Any], group: str, name: str) -> Any:
+    """An attribute of the class that a group's `_target_` names."""
     target = config[group]["_target_"]
     try:
-        return bool(getattr(locate(target, f"conf/{group}", trusted(config)), name))
+        return getattr(locate(target, f"conf/{group}", trusted(config)), name)
     except AttributeError:
         raise InputError(
-            f"conf/{group}: {target} does not say {name} = True or False as an attribute of the class;"
+            f"conf/{group}: {target} does not say {name}, an attribute of the class;"
             " docs/own_classes.md lists what each class must offer"
         ) from None
 

@@ -111,7 +111,6 @@ class Run:
         import torch
 
         first = self.planned(["interactions"])
-        self.rehearse(first)
         path = self.make(first[0])
         data = Interactions.load(path)
         accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
@@ -123,9 +122,12 @@ class Run:
         logger.info(f"\n{choice.sentence}\n")
 
     def planned(self, names: list[str]) -> list[Step]:
-        """The stages' keys, written down before anybody could take an artefact for one that no run names."""
+        """The stages' keys of a configuration that passes its checks, written down before anybody could take an
+        artefact for one that no run names.
+        """
         with self.store.planning():
             steps = plan.steps(self.config, self.store, names)
+            self.rehearse(steps)
             run_folder.save_keys(self.store.root, {step.name: step.key for step in steps}, self.run_dir)
         return steps
 
@@ -208,7 +210,6 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = this.planned(plan.names_to(target, this.config))
-    this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:
             logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")

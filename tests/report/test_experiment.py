@@ -29,10 +29,21 @@ def swept(recipe):
     return [row.strip() for row in composed(f"experiment={recipe}").hydra.sweeper.params["experiment/row"].split(",")]
 
 
+EXPERTS = {  # rows of the method with some of its parts, or more
+    "fused_strict": ["reader", "likeness"],
+    "fused_reader": ["reader"],
+    "fused_profile": ["reader", "likeness", "memory", "profile"],
+}
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_is_what_its_name_says(row):
-    choices = composed(f"experiment=row/{row}").hydra.runtime.choices
-    assert row in (choices.backbone, f"{choices.backbone}_{choices.representation}")
+    cfg = composed(f"experiment=row/{row}")
+    choices = cfg.hydra.runtime.choices
+    if row in EXPERTS:
+        assert cfg.backbone.experts == EXPERTS[row]
+    else:
+        assert row in (choices.backbone, f"{choices.backbone}_{choices.representation}")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

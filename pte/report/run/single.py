@@ -14,6 +14,12 @@ from pte.artifact import write_atomic
 from pte.metric.summary import LLM_ESR
 from pte.report import format as fmt
 
+QUOTED = ("masked", "all")  # ranking and cases of the headline
+SAMPLE = "MovieLensMini"  # the data set that comes with a first run
+OWN = (
+    "own data, in a minute and without a language model: pte dataset=custom dataset.interactions=MY.csv"
+    " dataset.items=MY_ITEMS.csv profiler=template backbone=markov representation=id"
+)
 METRICS = ("Hit", "NDCG", "MRR")  # with one target Recall equals Hit; metrics.json holds all
 CUTS = (5, 10, 20, 50)
 SIDES = ("head_items", "tail_items", "head_users", "tail_users")
@@ -71,6 +77,36 @@ def headline(report: Mapping[str, Any]) -> str:
     return ", ".join([*words, f"seed {report['config']['seed']}"])
 
 
+def legend(report: Mapping[str, Any]) -> str:
+    """Which figure to quote, and what the rows of the table are."""
+    metrics = report["metrics"]
+    ranking, group = QUOTED
+    said = []
+    if (value := metrics.get(f"test/{ranking}/{group}/NDCG@10")) is not None:
+        said.append(f"the figure to quote is NDCG@10 of the row with >: {fmt.plain(value)}")
+    said += [
+        "masked: items of a user's history are not recommended, so that one asked for again is a miss",
+        "unmasked: every item is ranked; the two are not to be compared",
+    ]
+    if f"test/{ranking}/untied/NDCG@10" in metrics:
+        said.append("untied: without targets that share their time with a neighbouring row: that order is a convention")
+    said.append("head: the most popular 20 % of items, the 20 % longest histories; tail: the others")
+    return "\n".join(f"  {line}" for line in said)
+
+
+def spent(report: Mapping[str, Any]) -> str:
+    """Minutes and memory of all stages together, those found in the store included; "" where a stage does not tell."""
+    stages = report["stages"].values()
+    seconds = [stage.get("wall_seconds") for stage in stages]
+    memory = [stage.get("peak_memory_mib") for stage in stages]
+    if None in seconds or None in memory:
+        return ""
+    return (
+        f"from raw files to here: {sum(seconds) / 60:,.1f} minutes, {max(memory):,.0f} MiB of memory at most"
+        " (stages found in the store count as when they were made)"
+    )
+
+
 def show(run_dir: Path, console: Console) -> None:
     """Print the run's test table and write report.md (validation and test) into its folder."""
     report = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
@@ -96,7 +132,9 @@ def show(run_dir: Path, console: Console) -> None:
                 f"{count:,}",
                 *(fmt.plain(v) for v in values),
             ]
-            table.add_row(*cells[:3], *(cells[3 + names.index(name)] for name in shown))
+            quoted = (ranking, group) == QUOTED
+            row = [f"> {ranking}" if quoted else ranking, *cells[1:3], *(cells[3 + names.index(n)] for n in shown)]
+            table.add_row(*row, style="bold" if quoted else None)
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
         if legacy := among_drawn(metrics, part):
@@ -105,6 +143,7 @@ def show(run_dir: Path, console: Console) -> None:
             lines += [f"Lists, seen items left out: {lists}.", ""]
         if part == "test":
             console.print(table)
+            console.print(legend(report), markup=False, highlight=False)
             if lists:
                 console.print(f"lists, seen items left out: {lists}")
             if legacy:
@@ -117,4 +156,8 @@ def show(run_dir: Path, console: Console) -> None:
         "unmasked = the whole catalogue."
     ]
     write_atomic(run_dir / "report.md", "\n".join(lines) + "\n")
+    if cost := spent(report):
+        console.print(cost)
+    if report["card"]["name"] == SAMPLE:
+        console.print(OWN, markup=False, highlight=False)
     console.print(f"everything is in {run_dir} (report.md, metrics.json, ranks.npz, config.resolved.yaml)")
