@@ -15,7 +15,7 @@ import yaml
 
 from pte.artifact import Stored
 from pte.engine.config.secret import refuse_words
-from pte.engine.recommend import number_of, typed
+from pte.engine.inference.recommend import number_of, typed
 from pte.schema import InputError, Interactions, Split
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -100,7 +100,7 @@ class Run:
             out=work,
             work=work,
             build=builder(self.config),
-            loggers=self.loggers,
+            loggers=[*self.loggers, *self.identity.watchers],
         )
 
     def resolve(self) -> None:
