@@ -6,6 +6,8 @@ folder alone.
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +18,7 @@ from omegaconf import DictConfig
 from pte.artifact import write_atomic
 
 ERROR = "error.txt"  # in the folder of a job that failed
+SQLITE = "sqlite:///"
 
 
 class JobError(CompactHydraException):
@@ -29,6 +32,9 @@ class Sweep(Callback):  # conf/config.yaml, hydra.callbacks
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         Sweep.folder = Path(config.hydra.sweep.dir).absolute()
+        storage = str(config.hydra.sweeper.get("storage") or "")
+        if storage.startswith(SQLITE):  # which makes the file, and no folder for it
+            Path(storage.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
 
 
 def keep_reason(run_dir: Path, reason: str) -> None:
@@ -45,3 +51,16 @@ def failures() -> list[str]:
         return []
     files = sorted(Sweep.folder.rglob(ERROR), key=lambda file: file.parent.name.zfill(9))
     return [f"{file.parent}: {file.read_text(encoding='utf-8')}" for file in files]
+
+
+def standing(folder: Path, run_dir: Path, monitor: str) -> str:
+    """One line when a job of the sweep in `folder` has ended: its validation figure, and the best there is so far."""
+    value: dict[Path, float] = {}
+    for file in folder.rglob("metrics.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):  # another job may be writing it
+            value[file.parent.resolve()] = float(json.loads(file.read_text(encoding="utf-8"))[f"valid/{monitor}"])
+    own, name = value[run_dir.resolve()], run_dir.resolve().relative_to(folder.resolve())
+    best = max(value, key=lambda place: value[place])
+    where = "this one" if best == run_dir.resolve() else f"job {best.relative_to(folder.resolve())}"
+    metric = monitor.rpartition("/")[2]
+    return f"job {name}: validation {metric} {own:.4f}; best of {len(value)} so far {value[best]:.4f}, {where}"
