@@ -84,8 +84,13 @@ class Store:
 
     @contextmanager
     def planning(self, *, alone: bool = False) -> Iterator[None]:
-        """While keys are looked up and named by a run; `alone` while artefacts that no run names are deleted."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """While keys are looked up and named by a run; `alone` while artefacts that no run names are deleted.
+
+        Where there is no store yet, nothing can be deleted, and none is made.
+        """
+        if not self.root.is_dir():
+            yield
+            return
         descriptor = os.open(self.root, os.O_RDONLY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
@@ -94,9 +99,8 @@ class Store:
             os.close(descriptor)
 
     def register(self, run: Path) -> None:
-        """Note that a run folder names artefacts of this store."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        if run.resolve() not in self.runs():
+        """Note that a run folder names artefacts of this store, once there is one."""
+        if self.root.is_dir() and run.resolve() not in self.runs():
             with (self.root / RUNS).open("a", encoding="utf-8") as file:
                 file.write(f"{run.resolve()}\n")
 

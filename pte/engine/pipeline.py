@@ -93,6 +93,7 @@ class Run:
     def context(self, step: Step) -> Context:
         work = self.store.root / "work" / step.name / step.key[:16]
         work.mkdir(parents=True, exist_ok=True)
+        self.store.register(self.run_dir)  # the first run's store begins here, not with its plan
         module = step.module()
         return Context(
             config={name: self.config[name] for name in module.READS},
