@@ -36,14 +36,13 @@ _main = 0  # the process whose command line this is
 
 
 def check_knobs(cfg: DictConfig) -> None:
-    """Refuse values that cannot be, by the names a person typed; where no knob was typed there is nothing to check."""
+    """Refuse values that cannot be, by the names a person typed, or that stand in an option file of one's own."""
     from pte.engine import validation
 
     typed = HydraConfig.get().overrides.task
     choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
-    if len(choices) < len(typed):
-        usual = hydra.compose("config", overrides=choices)
-        validation.check(*(OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)))
+    usual = hydra.compose("config", overrides=choices) if len(choices) < len(typed) else cfg
+    validation.check(*(OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)))
 
 
 def job(cfg: DictConfig) -> float | None:

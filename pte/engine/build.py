@@ -12,6 +12,8 @@ from pte.asset.code import targets
 from pte.engine.trust import locate, trusted
 from pte.schema import InputError
 
+KINDS = (TypeError, AttributeError, LookupError, ArithmeticError)  # a value of another kind than a class counts with
+
 
 def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = (), /, **facts: Any) -> Any:
     """The object that a config describes by its `_target_` and knobs; facts learnt at run time are keywords.
@@ -29,9 +31,11 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
         cause = error.__cause__
         if isinstance(cause, TypeError) and ("unexpected keyword" in str(cause) or "missing" in str(cause)):
             raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
-        if isinstance(cause, TypeError | ArithmeticError):  # a value of another kind than the constructor counts with
+        if isinstance(cause, KINDS):
             raise InputError(f"{where}: {target} cannot be built with these knobs ({cause})") from cause
         raise cause or error from None
+    except (TypeError, AttributeError) as error:  # _partial_, _convert_ ... of Hydra's own
+        raise InputError(f"{where}: {' '.join(str(error).split())}") from None
 
 
 def flag(config: Mapping[str, Any], group: str, name: str) -> bool:

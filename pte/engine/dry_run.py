@@ -127,7 +127,7 @@ def _metrics(config: Mapping[str, Any], known: Known) -> None:
     if ranking not in RANKINGS:
         raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
     for name, least in config["llm_esr_groups"].items():
-        if least is not None and least < 1:
+        if least is not None and (isinstance(least, bool) or not isinstance(least, int) or least < 1):
             raise InputError(
                 f"llm_esr_groups.{name}={least}: give a whole number, 1 or more, or null for no such groups"
             )

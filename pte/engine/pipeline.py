@@ -28,7 +28,7 @@ from pte.engine.run_log import run_log
 from pte.engine.tracking import Identity
 from pte.schema import InputError, Interactions, Split, visible_view
 from pte.schema.context import Context
-from pte.train.curve import log_found
+from pte.train.curve import log_curve
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class Run:
         if step.path is not None:
             logger.info(f"{step.name:<13} {step.key[:16]}  found")
             self.done[step.name] = step.path
-            log_found(self.loggers, step.name, step.path)
+            log_curve(self.loggers, step.name, step.path)
             return step.path
         if self.store.exists(step.name, step.key):
             logger.info(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
@@ -147,7 +147,7 @@ class Run:
             if path is not None:  # another process has made it meanwhile
                 logger.info(f"{step.name:<13} {step.key[:16]}  found")
                 self.done[step.name] = path
-                log_found(self.loggers, step.name, path)
+                log_curve(self.loggers, step.name, path)
                 return path
             logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()

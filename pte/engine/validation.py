@@ -27,10 +27,11 @@ RANGES = {  # numbers: least and most, both included
     "trainer.scores_mib": (1, 2**20), "representation.eps": (1e-12, 10), "backbone.likeness.eps": (1e-12, 10),
     "reward.eps": (1e-12, 10), "backbone.fallback": (0, 1e9),
 }  # fmt: skip
+PRODUCTS = ("float32", "bfloat16")  # float16 overflows where the loss takes its exponentials unshifted
 CHOICES = {
     "trainer.precision": ("32-true", "bf16-mixed", "16-mixed"),  # weights stay fp32: best weights are ranked as fp32
     "trainer.strategy": ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_static_graph", "fsdp"),
-    "trainer.products": ("float32", "bfloat16"),  # float16 overflows where the loss takes its exponentials unshifted
+    "trainer.products": PRODUCTS,
 }
 WORDS_TOO = ("trainer.devices", "representation.cross_attention")  # auto; residual
 # What stands in the shipped options as null, by a name's last part.
@@ -45,6 +46,9 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """Refuse what differs in kind from `usual`, the same options with no knob changed, and what the tables rule out."""
     given, shipped = _leaves(config), _leaves(usual)
     for name, value in given.items():
+        above = name.rpartition(".")[0]
+        if shipped.get(above) is not None:
+            raise InputError(f"{above}={{{name.rpartition('.')[2]}: ...}}: give one value, as {_typed(shipped[above])}")
         if any(other.startswith(f"{name}.") for other in shipped):
             inside = [other for other in shipped if other.startswith(f"{name}.")]
             raise InputError(f"{name}={value}: it holds knobs of its own, such as {inside[0]}={shipped[inside[0]]}")
@@ -69,6 +73,10 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
 def _kind(name: str, value: Any, expected: Any) -> None:
     """Refuse a value of another kind than the shipped one."""
     last = name.rpartition(".")[2]
+    if last == "_target_" and not isinstance(value, str):
+        raise InputError(f"{name}={value}: give the name of a class, as pte.backbone.sasrec.SASRec")
+    if last == "product" and value not in PRODUCTS:
+        raise InputError(f"{name}={value}: take one of {', '.join(PRODUCTS)}")
     if isinstance(expected, bool):
         if not isinstance(value, bool):
             raise InputError(f"{name}={value}: give true or false")

@@ -29,20 +29,20 @@ def kind(knobs: Mapping[str, Any]) -> str:
 
 def device(knobs: Mapping[str, Any], processes: int) -> None:
     """Refuse a device that is not there, or more of them than there are."""
-    wanted = kind(knobs)
+    backend = kind(knobs)
     there = {
         "cpu": max(2, os.cpu_count() or 1),  # two processes can be tried anywhere
         "cuda": torch.cuda.device_count(),
         "mps": int(torch.backends.mps.is_available()),
-    }[wanted]
+    }[backend]
     if not there:
         raise InputError(f"trainer.accelerator={knobs['accelerator']}: there is no GPU here; take trainer=cpu")
     if processes > there:
-        name = "cores" if wanted == "cpu" else "GPUs"
-        raise InputError(f"trainer.devices={knobs['devices']}: this machine has {there} {name}; give at most as many")
-    if str(knobs["strategy"]).startswith("fsdp") and wanted != "cuda":
+        noun = "cores" if backend == "cpu" else "GPUs"
+        raise InputError(f"trainer.devices={knobs['devices']}: this machine has {there} {noun}; give at most as many")
+    if str(knobs["strategy"]).startswith("fsdp") and backend != "cuda":
         raise InputError(f"trainer.strategy={knobs['strategy']} needs GPUs, and there are none: take trainer=cpu")
-    if wanted == "cpu" and knobs["precision"] == "16-mixed":
+    if backend == "cpu" and knobs["precision"] == "16-mixed":
         raise InputError("trainer.precision=16-mixed needs a GPU: take bf16-mixed, or 32-true")
 
 

@@ -82,7 +82,10 @@ def check_folder(folder: Path) -> None:
 
 def _parsed(word: str) -> Override:
     try:
-        return OverridesParser.create().parse_override(word)
+        override = OverridesParser.create().parse_override(word)
+        if not override.key_or_group:
+            raise InputError(f"{word}: there is no name before the =: type NAME=VALUE")
+        return override
     except HydraException:  # of the parser, or of the lexer below it
         raise InputError(
             f"{word}: cannot be read as NAME=VALUE; a value with blanks, commas, brackets or letters beyond ASCII needs"
@@ -127,6 +130,9 @@ def _composed(name: str, words: list[str]) -> Any:
         within = [own for own in names if "." in knob and own.startswith(f"{knob.partition('.')[0]}.")]
         hint = suggestion(knob, within, exact=True) or _elsewhere(knob) or suggestion(knob, names)
         raise InputError(f"{typed}: there is no knob or group {knob}{hint}") from None
+    except (AssertionError, ValueError, TypeError, AttributeError, LookupError) as error:  # of Hydra, for odd words
+        given = " ".join(word for word in words if not word.startswith("hydra.searchpath"))
+        raise InputError(f"{given}: this configuration cannot be composed ({_first_line(error)})") from None
 
 
 def suggestion(typed: str, known: list[str], group: str = "", exact: bool = False) -> str:
@@ -171,4 +177,4 @@ def _names(name: str, words: list[str]) -> list[str]:
 
 
 def _first_line(error: Exception) -> str:
-    return " ".join(str(error).strip().splitlines()[0].split())
+    return " ".join((str(error).strip() or type(error).__name__).splitlines()[0].split())
