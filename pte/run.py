@@ -1,6 +1,6 @@
 """The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
-`pte compare RUN RUN ...` tells finished runs apart, `pte show RUN user|item NAME` looks into one, `pte export
-profiles|vectors RUN` takes texts and vectors out, `pte list` and `pte clean` tell what there is and what may go.
+`pte compare RUN RUN ...` compares finished runs, `pte show RUN user|item NAME` looks into one, `pte export
+profiles|vectors RUN` takes texts and vectors out, `pte list` and `pte clean` list and remove artefacts.
 
 Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
 """

@@ -51,7 +51,7 @@ def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
 
 
 def _knobs(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A config without what it tells other groups (`fit`), however deep a part with a `fit` of its own may lie."""
+    """A config without what it passes to other groups (`fit`), however deep a part with a `fit` of its own may lie."""
     return {k: _knobs(v) if isinstance(v, Mapping) else v for k, v in values.items() if k != "fit"}
 
 

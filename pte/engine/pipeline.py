@@ -46,8 +46,8 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             launch.launch(step.name, context, config, processes, log, lock)
         else:
             step.module().run(context)
-        if (found := out / "facts.json").is_file():
-            facts["facts"] = json.loads(found.read_text(encoding="utf-8"))
+        if (file := out / "facts.json").is_file():
+            facts["facts"] = json.loads(file.read_text(encoding="utf-8"))
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
             "peak_memory_mib": provenance.peak_memory_mib(),
@@ -62,17 +62,17 @@ def alone(context: Context, step: Step) -> Iterator[int]:
     """Until no other process makes the same artefact. The lock, a file descriptor, ends with its process, however that
     ends, and with the last process that was handed it.
     """
-    held = os.open(context.work, os.O_RDONLY)
+    lock = os.open(context.work, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             logger.info(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
-            fcntl.flock(held, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         context.work.mkdir(parents=True, exist_ok=True)  # the other one has removed it
-        yield held
+        yield lock
     finally:
-        os.close(held)
+        os.close(lock)
 
 
 class Run:
@@ -116,8 +116,10 @@ class Run:
         self.rehearse(first)
         path = self.make(first[0])
         data = Interactions.load(path)
-        wanted = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
-        choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
+        generations = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
+        choice = resolve_auto(
+            generations, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"]
+        )
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
         knobs = OmegaConf.to_container(option, resolve=True)
         self.identity = replace(self.identity, options={**self.identity.options, "profiler": choice.option})
@@ -158,12 +160,12 @@ class Run:
 
     def rehearse(self, steps: list[Step]) -> None:
         """Build and check the whole configuration, against the data as far as they have been read."""
-        found = {step.name: step.path for step in steps if step.path} | self.done
+        paths = {step.name: step.path for step in steps if step.path} | self.done
         missing = any(step.name == "embeddings" and step.path is None for step in steps)
         dry_run.run(
             self.config,
             plan.names_to(self.target, self.config),
-            dry_run.Known.of(found),
+            dry_run.Known.of(paths),
             download=missing and not self.config["plan"],
         )
 

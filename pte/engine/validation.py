@@ -140,7 +140,7 @@ def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
 
 def _leaves(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Dotted name -> value; lists are values."""
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, part in value.items():
-        found |= _leaves(part, f"{above}{key}.") if isinstance(part, Mapping) else {f"{above}{key}": part}
-    return found
+        leaves |= _leaves(part, f"{above}{key}.") if isinstance(part, Mapping) else {f"{above}{key}": part}
+    return leaves

@@ -23,17 +23,17 @@ class Choice:
 
 def resolve_auto(num_generations: int, accelerator: bool, limit: int) -> Choice:
     """transformers if there is an accelerator or num_generations <= limit, else template."""
-    asked = f"profiler=auto: {num_generations:,} generations"
+    size = f"profiler=auto: {num_generations:,} generations"
     if accelerator:
         return Choice(
-            "transformers", f"{asked} on an accelerator -> profiler=transformers: a language model writes them"
+            "transformers", f"{size} on an accelerator -> profiler=transformers: a language model writes them"
         )
     if num_generations <= limit:
         why = f"at most {limit:,}, which a CPU can do"
-        return Choice("transformers", f"{asked}, {why} -> profiler=transformers: a language model writes the profiles")
+        return Choice("transformers", f"{size}, {why} -> profiler=transformers: a language model writes the profiles")
     why = f"more than the {limit:,} that a CPU does in about ten minutes, and there is no accelerator"
     return Choice(
         "template",
-        f"{asked}, {why} -> profiler=template: NO LANGUAGE MODEL, texts are filled-in forms."
+        f"{size}, {why} -> profiler=template: NO LANGUAGE MODEL, texts are filled-in forms."
         " Type profiler=transformers to have a language model write them anyway",
     )
