@@ -19,6 +19,7 @@ def values(option: str) -> dict:
     return found | {
         "openai": {"model": "served"},
         "batch": {"model": "m", "folder": "f"},
+        "ray": {"model": "m", "folder": "f"},
         "imported": {"file": "profiles.csv"},
     }.get(option, {})
 
