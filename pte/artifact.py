@@ -131,7 +131,7 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def held(work: Path) -> bool:
+def is_locked(work: Path) -> bool:
     """Whether a process holds the lock of a work folder."""
     try:
         descriptor = os.open(work, os.O_RDONLY)

@@ -1,6 +1,6 @@
 """The command: `python -m pte.run [group=option ...]` or `pte`. Composes the configuration, then hands over.
-`pte compare RUN RUN ...` tells finished runs apart, `pte show RUN user|item NAME` looks into one, `pte export
-profiles|vectors RUN` takes texts and vectors out, `pte list` and `pte clean` tell what there is and what may go.
+`pte compare RUN RUN ...` compares finished runs, `pte show RUN user|item NAME` looks into one, `pte export
+profiles|vectors RUN` takes texts and vectors out, `pte list` and `pte clean` list and remove artefacts.
 
 Imports neither torch nor Lightning, so that composing, `--help` and mistakes answer at once.
 """
@@ -36,14 +36,13 @@ _main = 0  # the process whose command line this is
 
 
 def check_knobs(cfg: DictConfig) -> None:
-    """Refuse values that cannot be, by the names a person typed; where no knob was typed there is nothing to check."""
+    """Refuse values that cannot be, by the names a person typed, or that stand in an option file of one's own."""
     from pte.engine import validation
 
     typed = HydraConfig.get().overrides.task
     choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
-    if len(choices) < len(typed):
-        usual = hydra.compose("config", overrides=choices)
-        validation.check(*(OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)))
+    usual = hydra.compose("config", overrides=choices) if len(choices) < len(typed) else cfg
+    validation.check(*(OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)))
 
 
 def job(cfg: DictConfig) -> float | None:

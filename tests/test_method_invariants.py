@@ -23,7 +23,6 @@ from pte.engine.build import construct
 from pte.metric.rank import MISS, ranks
 from pte.metric.summary import check_invariants, summarise, values
 from pte.nn.batch import History
-from pte.nn.kernel.chunked_scoring import scored
 from pte.paths import CONF_DIR
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.representation import rlmrec_gen
@@ -148,9 +147,9 @@ def fitted(backbone, interactions: Interactions, split: Split, epochs: int = 5):
 
 def answered(backbone, interactions: Interactions, split: Split):
     """Every validation question, and its scores (B, N); equal draws for whoever draws."""
-    (question,) = EvaluationLoader(interactions, split.valid, row_length=LENGTH)
-    parts = scored(backbone, question.history, torch.Generator().manual_seed(0))
-    return question, torch.cat([part.clone() for part in parts])
+    (batch,) = EvaluationLoader(interactions, split.valid, row_length=LENGTH)
+    parts = backbone.score_parts(batch.history, noise=torch.Generator().manual_seed(0))
+    return batch, torch.cat([part.clone() for part in parts])
 
 
 @cache
@@ -170,13 +169,13 @@ def test_no_method_is_forgotten():
 @pytest.mark.parametrize("row", KNOWN)
 def test_metrics_keep_their_order_and_grow_with_k(row):
     """Of ranks that are the definition's: equal scores stand ahead of the target, and nothing but items does."""
-    question, scores = answered(method(row), *walks())
-    found = ranks(scores, question.target, question.seen)
-    for of, target, seen, masked, unmasked in zip(
-        scores.tolist(), question.target.tolist(), question.seen.tolist(), found.masked, found.unmasked, strict=True
+    batch, scores = answered(method(row), *walks())
+    found = ranks(scores, batch.target, batch.exclusion)
+    for of, target, exclusion, masked, unmasked in zip(
+        scores.tolist(), batch.target.tolist(), batch.exclusion.tolist(), found.masked, found.unmasked, strict=True
     ):
         ahead = {item for item, score in enumerate(of, 1) if score >= of[target - 1]} - {target}
-        assert (masked, unmasked) == (MISS if target in seen else len(ahead - set(seen)), len(ahead))
+        assert (masked, unmasked) == (MISS if target in exclusion else len(ahead - set(exclusion)), len(ahead))
     kinds = {"masked": found.masked.numpy(), "unmasked": found.unmasked.numpy()}
     flat = summarise(kinds, {"all": np.ones(len(scores), bool)}, ks=range(1, NUM_ITEMS + 1))
     check_invariants(flat)
@@ -213,7 +212,7 @@ def test_renaming_the_items_renames_the_scores(row, monkeypatch):
         untrained = answered(copy.deepcopy(one).eval(), interactions, split)[1]
         other.load_state_dict(other.state_dict() | dict(one.named_parameters()))
         rename(one.representation, other.representation, ORDER)
-    question, scores = answered(fitted(one, interactions, split), interactions, split)
+    batch, scores = answered(fitted(one, interactions, split), interactions, split)
     renamed = replace(interactions, item=name[interactions.item].astype(np.int32))
     with monkeypatch.context() as patch:
         draws_follow_items(patch)
@@ -224,10 +223,10 @@ def test_renaming_the_items_renames_the_scores(row, monkeypatch):
     if one.trained:
         assert (scores - untrained).abs().max() > 0.1 * size, "training is part of it"
 
-    away = (scores - scores.gather(1, question.target[:, None] - 1)).abs()
+    away = (scores - scores.gather(1, batch.target[:, None] - 1)).abs()
     clear = ((away == 0) | (away > 4e-5 * size)).all(dim=1)
     assert clear.float().mean() > 0.9
-    before, after = ranks(scores, question.target, question.seen), ranks(found, asked.target, asked.seen)
+    before, after = ranks(scores, batch.target, batch.exclusion), ranks(found, asked.target, asked.exclusion)
     assert torch.equal(before.masked[clear], after.masked[clear])
     assert torch.equal(before.unmasked[clear], after.unmasked[clear])
 
@@ -239,9 +238,9 @@ def test_padding_never_ranks(row, monkeypatch):
     A longer row adds up zeros in another order: 1e-5 of the largest score is more than a hundred roundings.
     """
     backbone, (interactions, split) = copy.deepcopy(method(row)), walks()
-    question, scores = answered(backbone, interactions, split)
-    length, more = question.history.length, LENGTH - question.history.item.shape[1]
-    longer = History(F.pad(question.history.item, (0, more)), length)
+    batch, scores = answered(backbone, interactions, split)
+    length, more = batch.history.length, LENGTH - batch.history.item.shape[1]
+    longer = History(F.pad(batch.history.item, (0, more)), length)
     assert more > 0
     assert length.unique().numel() > 1
 
@@ -258,7 +257,7 @@ def test_padding_never_ranks(row, monkeypatch):
         table = backbone.representation.table().detach().clone()
         table[0] = 10 * table.abs().max()
         monkeypatch.setattr(backbone.representation, "table", lambda: table)
-    same(question.history)
+    same(batch.history)
     same(longer)
 
 
@@ -339,8 +338,8 @@ def test_what_a_text_gains_goes_with_the_text(row):
     by_user = []
     for text in (ring(), dealt_out_anew(ring())):
         backbone = fitted(built(row, text, RING), interactions, split, EPOCHS.get(row, 80))
-        question, scores = answered(backbone, interactions, split)
-        by_user.append(values("NDCG", ranks(scores, question.target, question.seen).masked.numpy(), 10))
+        batch, scores = answered(backbone, interactions, split)
+        by_user.append(values("NDCG", ranks(scores, batch.target, batch.exclusion).masked.numpy(), 10))
     true, permuted = by_user
     more, chance = true - permuted, 0.041
     assert more.mean() > 5 * more.std() / WALKERS**0.5

@@ -28,11 +28,11 @@ from pte.engine.run_log import run_log
 from pte.engine.tracking import Identity
 from pte.schema import InputError, Interactions, Split, visible_view
 from pte.schema.context import Context
-from pte.train.curve import log_found
+from pte.train.curve import log_curve
 
 logger = logging.getLogger(__name__)
 
-AUTO = "pte.profiler.auto"  # the marker of profiler=auto
+AUTO = "pte.profiler.auto.Auto"  # chooses another profiler
 
 
 def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path, lock: int) -> Path:
@@ -46,8 +46,8 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             launch.launch(step.name, context, config, processes, log, lock)
         else:
             step.module().run(context)
-        if (found := out / "facts.json").is_file():
-            facts["facts"] = json.loads(found.read_text(encoding="utf-8"))
+        if (file := out / "facts.json").is_file():
+            facts["facts"] = json.loads(file.read_text(encoding="utf-8"))
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
             "peak_memory_mib": provenance.peak_memory_mib(),
@@ -62,17 +62,17 @@ def alone(context: Context, step: Step) -> Iterator[int]:
     """Until no other process makes the same artefact. The lock, a file descriptor, ends with its process, however that
     ends, and with the last process that was handed it.
     """
-    held = os.open(context.work, os.O_RDONLY)
+    lock = os.open(context.work, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             logger.info(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
-            fcntl.flock(held, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         context.work.mkdir(parents=True, exist_ok=True)  # the other one has removed it
-        yield held
+        yield lock
     finally:
-        os.close(held)
+        os.close(lock)
 
 
 class Run:
@@ -110,14 +110,12 @@ class Run:
             return
         import torch
 
-        from pte.profiler.auto import count_generations, resolve_auto
-
         first = self.planned(["interactions"])
         self.rehearse(first)
         path = self.make(first[0])
         data = Interactions.load(path)
-        wanted = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
-        choice = resolve_auto(wanted, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"])
+        accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
+        choice = builder(self.config)("profiler").choose(data.num_users, data.num_items, accelerator)
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
         knobs = OmegaConf.to_container(option, resolve=True)
         self.identity = replace(self.identity, options={**self.identity.options, "profiler": choice.option})
@@ -138,7 +136,7 @@ class Run:
         if step.path is not None:
             logger.info(f"{step.name:<13} {step.key[:16]}  found")
             self.done[step.name] = step.path
-            log_found(self.loggers, step.name, step.path)
+            log_curve(self.loggers, step.name, step.path)
             return step.path
         if self.store.exists(step.name, step.key):
             logger.info(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
@@ -147,7 +145,7 @@ class Run:
             if path is not None:  # another process has made it meanwhile
                 logger.info(f"{step.name:<13} {step.key[:16]}  found")
                 self.done[step.name] = path
-                log_found(self.loggers, step.name, path)
+                log_curve(self.loggers, step.name, path)
                 return path
             logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
@@ -158,12 +156,12 @@ class Run:
 
     def rehearse(self, steps: list[Step]) -> None:
         """Build and check the whole configuration, against the data as far as they have been read."""
-        found = {step.name: step.path for step in steps if step.path} | self.done
+        paths = {step.name: step.path for step in steps if step.path} | self.done
         missing = any(step.name == "embeddings" and step.path is None for step in steps)
         dry_run.run(
             self.config,
             plan.names_to(self.target, self.config),
-            dry_run.Known.of(found),
+            dry_run.Known.of(paths),
             download=missing and not self.config["plan"],
         )
 

@@ -85,20 +85,20 @@ def encoded(config: Mapping[str, Any]) -> list[str]:
     read = ["item"] + ["metadata"] * judged
     if judged and flag(config, "selector", "reads_reward"):
         read.append("user")
-    asked = read if config["encoded"] == "auto" else config["encoded"]
-    if not isinstance(asked, list) or not set(asked) <= {"item", "metadata", "user"}:
-        raise InputError(f"encoded={asked}: give auto, or a list out of item, metadata and user: encoded=[item,user]")
-    if missing := [side for side in read if side not in asked]:
-        raise InputError(f"encoded=[{','.join(asked)}]: selection reads {' and '.join(missing)} too; type encoded=auto")
-    return sorted(set(asked))
+    sides = read if config["encoded"] == "auto" else config["encoded"]
+    if not isinstance(sides, list) or not set(sides) <= {"item", "metadata", "user"}:
+        raise InputError(f"encoded={sides}: give auto, or a list out of item, metadata and user: encoded=[item,user]")
+    if missing := [side for side in read if side not in sides]:
+        raise InputError(f"encoded=[{','.join(sides)}]: selection reads {' and '.join(missing)} too; type encoded=auto")
+    return sorted(set(sides))
 
 
 def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Step]:
     """Every stage's key, and whether its artefact is there. Reads hashes of raw files and local models, no more."""
-    made: dict[str, Step] = {}
+    plan: dict[str, Step] = {}
     for name in names:
         module = stage_module(name)
-        parents = {p: made[p].key for p in module.PARENTS if p in made}
+        parents = {p: plan[p].key for p in module.PARENTS if p in plan}
         knobs = knobs_of(module, config)
         facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
         if name == "interactions":
@@ -107,11 +107,11 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
             facts["style"] = load_style(config["profiler"]["style"], config["profiler"].get("templates")).identity()
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
-        if held := knob_content({group: config[group] for group in module.READS}):
-            facts["models"] = held
+        if models := knob_content({group: config[group] for group in module.READS}):
+            facts["models"] = models
         key = digest(facts)
-        made[name] = Step(name, key, parents, knobs, store.find(name, key))
-    return list(made.values())
+        plan[name] = Step(name, key, parents, knobs, store.find(name, key))
+    return list(plan.values())
 
 
 def names_to(target: str, config: Mapping[str, Any]) -> list[str]:
@@ -127,10 +127,10 @@ def names_to(target: str, config: Mapping[str, Any]) -> list[str]:
 
 def _ancestors(name: str) -> set[str]:
     """The stages a stage builds on, whatever the representation."""
-    found: set[str] = set()
+    ancestors: set[str] = set()
     for parent in stage_module(name).PARENTS:
-        found |= {parent} | _ancestors(parent)
-    return found
+        ancestors |= {parent} | _ancestors(parent)
+    return ancestors
 
 
 def require_parents(steps: list[Step], only: str) -> None:

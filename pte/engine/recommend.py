@@ -22,26 +22,28 @@ from pte.train.state.restore import restore
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="pte recommend", description="The best items, those of the history left out.")
-    made.add_argument("run", type=Path, help="the folder of a finished run")
-    asked = made.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--user", metavar="ID", help="a user of the data, with the whole history there is")
-    asked.add_argument("--history", metavar="TITLES", help='titles or ids, oldest first: "Heat (1995); Fargo (1996)"')
-    made.add_argument("--count", type=int, default=10, help="how many (default: 10)")
-    return made
+    arguments = argparse.ArgumentParser(
+        prog="pte recommend", description="The best items, those of the history left out."
+    )
+    arguments.add_argument("run", type=Path, help="the folder of a finished run")
+    source = arguments.add_mutually_exclusive_group(required=True)
+    source.add_argument("--user", metavar="ID", help="a user of the data, with the whole history there is")
+    source.add_argument("--history", metavar="TITLES", help='titles or ids, oldest first: "Heat (1995); Fargo (1996)"')
+    arguments.add_argument("--count", type=int, default=10, help="how many (default: 10)")
+    return arguments
 
 
 def main(arguments: Sequence[str]) -> None:
     """Print one line per item: place, id, title."""
-    asked = parser().parse_args(arguments)
-    stored = Stored(asked.run)
+    options = parser().parse_args(arguments)
+    stored = Stored(options.run)
     data = Interactions.load(stored.path("interactions"))
-    history = of_user(data, asked.user) if asked.user is not None else typed(data, asked.history)
+    history = of_user(data, options.user) if options.user is not None else typed(data, options.history)
     free = data.num_items - len(set(history))
-    if not 1 <= asked.count <= free:
-        raise InputError(f"--count {asked.count}: type a number from 1 to {free}, the items outside the history")
+    if not 1 <= options.count <= free:
+        raise InputError(f"--count {options.count}: type a number from 1 to {free}, the items outside the history")
     print(f"after {len(history)} items, the last of them {data.items.title[history[-1]]}")
-    for place, item in enumerate(recommended(stored, data, history, asked.count), 1):
+    for place, item in enumerate(recommended(stored, data, history, options.count), 1):
         print(f"{place:>3}  {data.items.item_id[item]}  {data.items.title[item]}")
 
 
@@ -79,13 +81,13 @@ def typed(data: Interactions, words: str) -> list[int]:
 def _item(data: Interactions, words: str) -> int:
     if words in data.items.item_id[1:]:
         return data.items.item_id.index(words)
-    asked, titles = words.casefold(), [title.casefold() for title in data.items.title]
-    found = [i for i in range(1, len(titles)) if titles[i] == asked]
-    found = found or [i for i in range(1, len(titles)) if asked in titles[i]]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        some = "; ".join(f"{data.items.title[i]} (id {data.items.item_id[i]})" for i in found[:5])
-        raise InputError(f"--history: {len(found)} items are called {words}: type an id, of such as {some}")
+    query, titles = words.casefold(), [title.casefold() for title in data.items.title]
+    matches = [i for i in range(1, len(titles)) if titles[i] == query]
+    matches = matches or [i for i in range(1, len(titles)) if query in titles[i]]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        some = "; ".join(f"{data.items.title[i]} (id {data.items.item_id[i]})" for i in matches[:5])
+        raise InputError(f"--history: {len(matches)} items are called {words}: type an id, of such as {some}")
     near = difflib.get_close_matches(words, data.items.title[1:], 3, 0.3)
     raise InputError(f"--history: no item is called {words}." + (f" Near: {'; '.join(near)}" if near else ""))

@@ -27,10 +27,10 @@ def portable(value: Any) -> Any:
 
 def command_line(words: Sequence[str]) -> list[str]:
     """The command that made a run, as one would type it elsewhere: overrides of folders are left out."""
-    kept = [
+    overrides = [
         w for w in words if not w.lstrip("+~").startswith(("paths.", "hydra.run.", "hydra.sweep.", "dataset.data="))
     ]
-    return ["python", "-m", "pte.run", *redacted(kept)]
+    return ["python", "-m", "pte.run", *redacted(overrides)]
 
 
 def save_config(config: Mapping[str, Any], run_dir: Path) -> None:

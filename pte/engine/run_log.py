@@ -1,6 +1,6 @@
 """The package's log lines: as they are to the terminal, errors to its error stream, all with their time to run.log.
 
-Neither repeats a secret, as far as one can be told.
+Neither repeats a secret, as far as one can be recognised.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: why each failed one did, in its own folder, so that any launcher's parent can tell at the end.
+"""The jobs of a sweep: why each failed one did, in its own folder, for any launcher's parent to list.
 
 Under joblib and submitit a job runs in another process or on another machine, of which the parent sees the
 folder alone.
@@ -43,5 +43,5 @@ def failures() -> list[str]:
     """A line for each failed job of the sweep, if there was one."""
     if Sweep.folder is None:
         return []
-    found = sorted(Sweep.folder.rglob(ERROR), key=lambda file: file.parent.name.zfill(9))
-    return [f"{file.parent}: {file.read_text(encoding='utf-8')}" for file in found]
+    files = sorted(Sweep.folder.rglob(ERROR), key=lambda file: file.parent.name.zfill(9))
+    return [f"{file.parent}: {file.read_text(encoding='utf-8')}" for file in files]

@@ -1,7 +1,7 @@
-"""What a run tells its loggers: who it is (name, tags, group, choices, knobs, keys, versions) and what came out.
+"""What a run sends to its loggers: who it is (name, tags, group, choices, knobs, keys, versions) and what came out.
 
 conf/logger names any Lightning loggers; each gets the same flat config and rows. W&B gets a name, tags and a place in
-its sweep as well, so that runs can be told apart, grouped and plotted against each other without editing.
+its sweep as well, so that runs can be distinguished, grouped and plotted against each other without editing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pte.engine.config.secret import redacted
 from pte.engine.trust import trusted
 from pte.train.curve import rows_of
 
-SHOWN_PROFILES = 24
+PROFILE_SAMPLE = 24
 
 ELSEWHERE = ("hydra", "paths", "logger", "-")  # overrides that say where to write, not what to run
 TAG_LENGTH, NAME_LENGTH = 64, 120  # W&B refuses longer tags
@@ -26,7 +26,7 @@ TAG_LENGTH, NAME_LENGTH = 64, 120  # W&B refuses longer tags
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells a run from others: the option chosen of every group, its own overrides, the sweep it is a job of."""
+    """The identity of a run: the option chosen of every group, its own overrides, the sweep it is a job of."""
 
     options: Mapping[str, str]
     words: Sequence[str]
@@ -44,18 +44,18 @@ class Identity:
 
 
 def flat_config(config: Mapping[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
-    """group -> its chosen option (dataset: Toys), and group.knob -> value; no class paths, secrets or folders."""
+    """group -> its option (dataset: Toys), and group.knob -> value; no class paths, secrets or folders."""
     return {**options, **_leaves({k: v for k, v in redacted(config).items() if k not in ("paths", "logger")})}
 
 
 def _leaves(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found |= _leaves(value, f"{above}{key}.")
+            leaves |= _leaves(value, f"{above}{key}.")
         elif not key.startswith("_"):
-            found[f"{above}{key}"] = value
-    return found
+            leaves[f"{above}{key}"] = value
+    return leaves
 
 
 def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, keys: Mapping[str, str]) -> list[Any]:
@@ -67,9 +67,9 @@ def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, k
             facts |= identity.for_wandb(knobs.get("name"))
         loggers.append(construct({**knobs, **facts}, f"conf/logger.{name}", trusted(config)))
     if loggers:
-        told = flat_config(config, identity.options) | _leaves({"stage_key": keys, **provenance.facts()})
+        flat = flat_config(config, identity.options) | _leaves({"stage_key": keys, **provenance.facts()})
         for each in loggers:
-            each.log_hyperparams(told)
+            each.log_hyperparams(flat)
     return loggers
 
 
@@ -78,7 +78,7 @@ def deliver(loggers: Sequence[Any], metrics: Mapping[str, float], monitor: str, 
     if loggers:  # Lightning and W&B take seconds to import
         from pte.train import logger
 
-        rows = sample_profiles(done["selection"])[:SHOWN_PROFILES] if "selection" in done else []
+        rows = sample_profiles(done["selection"])[:PROFILE_SAMPLE] if "selection" in done else []
         if rows:
             columns = list(rows[0])
             logger.log_table(loggers, "profiles", columns, [[row.get(c) for c in columns] for row in rows])
@@ -87,7 +87,7 @@ def deliver(loggers: Sequence[Any], metrics: Mapping[str, float], monitor: str, 
 
 
 def sample_profiles(path: Path) -> list[dict[str, Any]]:
-    """Rows (side, entity, candidate, text, reward, chosen ...) that the selection stage kept for people to read."""
+    """Rows (side, entity, candidate, text, reward, chosen ...) that the selection stage saved."""
     file = path / "samples.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 

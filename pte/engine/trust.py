@@ -41,14 +41,14 @@ def locate(name: str, where: str, modules: Sequence[str]) -> Any:
             f" install a package whose entry points of the group {PLUGINS} list the module"
         )
     try:
-        found = get_object(name)
+        target = get_object(name)
     except (ImportError, ValueError) as error:
         why = " ".join(str(error).split())
         raise InputError(
             f"{where}: _target_={name} cannot be imported ({why}). Is the name right, and its folder on the path? Run"
             " with PYTHONPATH=FOLDER, the folder that holds the module, or install it"
         ) from None
-    origin = getattr(found, "__module__", None)  # torch.os.system lies under torch by name alone
-    if not within(name, modules) and not (callable(found) and within(str(origin), (*SHIPPED, *modules))):
+    origin = getattr(target, "__module__", None)  # torch.os.system lies under torch by name alone
+    if not within(name, modules) and not (callable(target) and within(str(origin), (*SHIPPED, *modules))):
         raise InputError(f"{where}: _target_={name} is no class of {top}, but comes from {origin}: name a class")
-    return found
+    return target

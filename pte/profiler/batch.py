@@ -42,8 +42,8 @@ class BatchProfiler(LanguageModelProfiler):
         if not 0 <= failure_share <= 1:
             raise InputError(f"profiler.failure_share={failure_share}: give a share, 0 to 1")
         played = loop_of(decoding.temperatures, seed=seed, **loop)
-        said = decoding.holding(played.style.tokens).identity()
-        engine = BatchEngine(model, Path(folder).expanduser(), said, frozenset(without), failure_share)
+        settings = decoding.holding(played.style.tokens).identity()
+        engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share)
         engine.seed = seed
         super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER)
         self.new_tokens, self.tariff = said["max_tokens"], tariff

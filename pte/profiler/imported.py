@@ -67,12 +67,12 @@ class ImportedProfiler:
         ):
             given = self._candidates(side, known, table.filter(pl.col("side") == side))
             texts[side] = []
-            for i, (mine, (other,)) in enumerate(zip(given, instead, strict=True)):
-                form, some = (IMPORTED, mine) if mine else (STAND_IN, [other])
+            for i, (own, (other,)) in enumerate(zip(given, instead, strict=True)):
+                form, some = (IMPORTED, own) if own else (STAND_IN, [other])
                 texts[side].append([some[k % len(some)] for k in range(self.num_candidates)])
                 entity = i + (side == "item")
                 generations += [
-                    Generation(side, entity, 0, k, form, 0.0, "", "", summary, parsed=bool(mine))
+                    Generation(side, entity, 0, k, form, 0.0, "", "", summary, parsed=bool(own))
                     for k, summary in enumerate(texts[side][-1])
                 ]
         return Profiles(texts["user"], [[""] * self.num_candidates, *texts["item"]], generations)
@@ -108,29 +108,29 @@ class ImportedProfiler:
         given: list[list[str]] = [[] for _ in known]
         if side == "user" and not len(table):
             self._counts.append(
-                "profiles: the file has no user texts: people are told by titles, as profiler=none does"
+                "profiles: the file has no user texts: users are described by titles, as profiler=none does"
             )
             return given
-        found = match(table["id"].to_list(), known, noun=side, file=self.file, tolerance=self.tolerance)
+        matches = match(table["id"].to_list(), known, noun=side, file=self.file, tolerance=self.tolerance)
         numbers: list[list[int]] = [[] for _ in known]
-        for at, words, number in zip(found.place.tolist(), table["text"], table["candidate"], strict=True):
+        for at, words, number in zip(matches.place.tolist(), table["text"], table["candidate"], strict=True):
             if at >= 0:
                 numbers[at].append(len(numbers[at]) if number is None else int(number))
                 given[at].append(words)
-        for i, mine in enumerate(numbers):
-            if len(set(mine)) < len(mine):
+        for i, own in enumerate(numbers):
+            if len(set(own)) < len(own):
                 raise InputError(
                     f"profiler.file={self.file}: {side} {known[i]!r} has two texts of one candidate number"
                 )
-            if mine and max(mine) >= self.num_candidates:
+            if own and max(own) >= self.num_candidates:
                 raise InputError(
-                    f"profiler.file={self.file}: {side} {known[i]!r} has candidate {max(mine)}, counted from 0, but"
+                    f"profiler.file={self.file}: {side} {known[i]!r} has candidate {max(own)}, counted from 0, but"
                     f" profiler.num_candidates={self.num_candidates}: type profiler.num_candidates="
                     f"{max(max(each, default=0) for each in numbers) + 1}"
                 )
-            given[i] = [words for _, words in sorted(zip(mine, given[i], strict=True))]
-        short = sum(0 < len(mine) < self.num_candidates for mine in given)
+            given[i] = [words for _, words in sorted(zip(own, given[i], strict=True))]
+        short = sum(0 < len(own) < self.num_candidates for own in given)
         self._counts.append(
-            f"profiles: {found.summary(side, len(known))}, {short:,} with fewer than {self.num_candidates} texts"
+            f"profiles: {matches.summary(side, len(known))}, {short:,} with fewer than {self.num_candidates} texts"
         )
         return given

@@ -30,7 +30,7 @@ from pte.profiler.evidence.plain import NOBODY, Plain
 from pte.profiler.evidence.witness import Witness
 from pte.profiler.prompt import Evidence
 from pte.profiler.text.account import account, refuse_unusable
-from pte.profiler.text.draft import AGAIN, Draft, asked_again, read_answers
+from pte.profiler.text.draft import AGAIN, Draft, read_answers, second_drafts
 from pte.profiler.text.fault import jaccard, words
 from pte.profiler.text.monitor import change
 from pte.profiler.text.style import BRIEF, JSON_LEAD, Style
@@ -131,8 +131,8 @@ class Loop:
 
 def central(texts: Sequence[str]) -> int:
     """The place of the text that shares most words with the others (mean Jaccard index), the first of equals."""
-    told = [set(words(text)) for text in texts]
-    likeness = [sum(jaccard(a, b) for b in told) for a in told]
+    bags = [set(words(text)) for text in texts]
+    likeness = [sum(jaccard(a, b) for b in bags) for a in bags]
     return likeness.index(max(likeness))
 
 
@@ -141,8 +141,8 @@ class _Play:
 
     def __init__(self, loop: Loop, view: View) -> None:
         self.loop, self.view, self.witness = loop, view, Witness(view, loop.evidence, loop.style)
-        self.said = {"item": [""] * (view.num_items + 1), "user": [""] * view.num_users}  # sentences, the last round's
-        self.cited = {side: list(said) for side, said in self.said.items()}  # the same as other prompts cite it
+        self.profile = {"item": [""] * (view.num_items + 1), "user": [""] * view.num_users}  # of the last round
+        self.cited = {side: list(texts) for side, texts in self.profile.items()}  # as other prompts cite them
         self.cited["user"] = [self.witness.first_words(u) for u in range(view.num_users)]  # items: kinds stand beside
         self.texts: dict[str, list[list[str]]] = {"item": [], "user": []}
         self.generations: list[Generation] = []
@@ -159,28 +159,28 @@ class _Play:
 
     def leg(self, leg: Leg, answer: Answer) -> None:
         """Ask for every draft of one side, read the answers, keep each entity's most central usable one."""
-        side, before = leg.side, list(self.said[leg.side])
+        side, before = leg.side, list(self.profile[leg.side])
         entities = self._entities(side)
         asks = {(e, k): ask for e in entities for k in range(leg.drafts) if (ask := self.ask(side, e, k))}
-        kept = self.loop.style.of(side).answer
-        drafts = read_answers(asks, answer(list(asks.values())), kept)
+        limits = self.loop.style.of(side).answer
+        drafts = read_answers(asks, answer(list(asks.values())), limits)
         if self.loop.retries:
-            drafts |= asked_again(drafts, answer, kept)
+            drafts |= second_drafts(drafts, answer, limits)
         texts = [[""] * leg.drafts] if side == "item" else []
         for e in entities:
-            told = [self._generation(leg, e, k, drafts.get((e, k))) for k in range(leg.drafts)]
-            texts.append([generation.text for generation in told])
-            self.generations += told
-            mine = (drafts.get((e, k)) for k in range(leg.drafts))
-            usable = [(d.said, d.ask.prompt.lead) for d in mine if d and d.said is not None]
+            generations = [self._generation(leg, e, k, drafts.get((e, k))) for k in range(leg.drafts)]
+            texts.append([generation.text for generation in generations])
+            self.generations += generations
+            own = (drafts.get((e, k)) for k in range(leg.drafts))
+            usable = [(d.profile, d.ask.prompt.lead) for d in own if d and d.profile is not None]
             if usable:
-                self.said[side][e], lead = usable[central([said.removeprefix(lead) for said, lead in usable])]
-                self.cited[side][e] = self._citation(side, e, self.said[side][e].removeprefix(lead))
+                self.profile[side][e], lead = usable[central([profile.removeprefix(lead) for profile, lead in usable])]
+                self.cited[side][e] = self._citation(side, e, self.profile[side][e].removeprefix(lead))
         self.texts[side] = texts
-        self.moved[side] = change(before, self.said[side])
+        self.moved[side] = change(before, self.profile[side])
 
     def plain(self, side: str) -> None:
-        """What is told of a side that nothing is written about."""
+        """Plain metadata of a side that nothing is written about."""
         plain, K = Plain(self.view, TITLES), self.loop.num_candidates
         self.texts[side] = [[""] * K] if side == "item" else []
         for e in self._entities(side):
@@ -191,7 +191,7 @@ class _Play:
             ]
 
     def ask(self, side: str, entity: int, k: int) -> Ask | None:
-        """The k-th question about an entity; None for a person without visible rows."""
+        """The k-th prompt of an entity; None for a user without visible rows."""
         loop, witness = self.loop, self.witness
         temperature = float(loop.temperatures[k % len(loop.temperatures)])
         form = loop.forms[side][k % len(loop.forms[side])]
@@ -211,12 +211,12 @@ class _Play:
         """One row; where the answer cannot be used, what stands in."""
         if draft is None:
             return Generation(leg.side, entity, leg.round, k, "nobody", 0.0, "", "", NOBODY, parsed=False)
-        shown = draft.said if draft.said is not None else self.said[leg.side][entity]
-        text = " ".join(part for part in (self._facts(leg.side, entity), shown) if part)
+        sentence = draft.profile if draft.profile is not None else self.profile[leg.side][entity]
+        text = " ".join(part for part in (self._facts(leg.side, entity), sentence) if part)
         ask, done = draft.ask, draft.done
         return Generation(
             leg.side, entity, leg.round, k, ask.prompt.form, ask.temperature, ask.prompt.text, done.text, text,
-            parsed=draft.said is not None, finish=done.finish, attempt=draft.attempt,
+            parsed=draft.profile is not None, finish=done.finish, attempt=draft.attempt,
             fault=draft.fault, retried=draft.first, tokens=done.tokens, prompt_tokens=done.prompt_tokens,
         )  # fmt: skip
 
@@ -228,10 +228,10 @@ class _Play:
         name, kind = self.witness.catalogue.name[entity], self.witness.catalogue.kind[entity]
         return f"{name} ({kind})." if kind else f"{name}."
 
-    def _citation(self, side: str, entity: int, said: str) -> str:
-        """What another prompt is told, without the words all answers begin with: "Drama, War; courage under fire."."""
+    def _citation(self, side: str, entity: int, profile: str) -> str:
+        """What another prompt cites, without the words all answers begin with: "Drama, War; courage under fire."."""
         kinds = self.witness.kinds(entity) if side == "user" else []
-        return "; ".join(part for part in (", ".join(kinds), said.strip(" :")) if part)
+        return "; ".join(part for part in (", ".join(kinds), profile.strip(" :")) if part)
 
 
 def play(loop: Loop, view: View, answer: Answer) -> Profiles:

@@ -173,8 +173,8 @@ class _Facts:
         item, count = item[new], count[new]
         return item[np.lexsort((item, -count))][: self.most].tolist()
 
-    def _slice(self, found: list[int], turn: int, size: int) -> list[int]:
-        return found[turn * size : (turn + 1) * size]
+    def _slice(self, values: list[int], turn: int, size: int) -> list[int]:
+        return values[turn * size : (turn + 1) * size]
 
     def _listed(self, head: str, items: list[int]) -> list[str]:
         return [f"{head} {'; '.join(self.title[i] for i in items)}"] if items else []

@@ -2,7 +2,7 @@
 
 Rebuild: every held-out row is deleted from the interactions, the profiler plays again on what is left with the stored
 completions for answers (no model at work), and must arrive at the stored prompts and texts, byte for byte.
-Read back: whatever wrote them, the lines of a stored prompt that tell a person's own choices may name visible rows of
+Read back: whatever wrote them, the lines of a stored prompt that list a user's own history may name visible rows of
 that person only. A held-out title in such lines is a leak unless a visible item of the person has the same title.
 A held-out title may still occur elsewhere in a prompt: other people's visible rows are collaborative evidence. The
 report counts those.
@@ -30,7 +30,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "audit"
-VERSION = 2  # 2: texts written elsewhere have a verdict of their own
+VERSION = 3  # 3: held_out_titles_named_elsewhere. 2: texts written elsewhere have a verdict of their own
 READS = ("profiler",)
 IDLE = (
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
@@ -79,7 +79,7 @@ def run(context: Context) -> None:
     if report["imported"]:
         logger.info(
             f"audit: {report['imported']:,} of {report['generations']:,} texts were WRITTEN ELSEWHERE. They are"
-            " those of the file; that they tell nothing of held-out interactions CANNOT BE PROVEN"
+            " those of the file; that they hold nothing of held-out interactions CANNOT BE PROVEN"
         )
         return
     logger.info(
@@ -90,10 +90,10 @@ def run(context: Context) -> None:
 
 def audit(interactions: Interactions, split: Split, profiles: Profiles, profiler: Profiler) -> list[Finding]:
     """Everything that is wrong, the rebuild's findings first."""
-    kept = clean_rows(interactions, split)
+    clean = clean_rows(interactions, split)
     users, items = interactions.num_users, interactions.items
-    view = View(interactions.user[kept], interactions.item[kept], users, items, interactions.user_id)
-    bad = np.flatnonzero(split.visible & ~kept)
+    view = View(interactions.user[clean], interactions.item[clean], users, items, interactions.user_id)
+    bad = np.flatnonzero(split.visible & ~clean)
     findings = [
         Finding("split", "user", int(interactions.user[row]), -1, -1, f"row {row} is held out, yet visible", "")
         for row in bad
@@ -103,7 +103,7 @@ def audit(interactions: Interactions, split: Split, profiles: Profiles, profiler
 
 
 def clean_rows(interactions: Interactions, split: Split) -> np.ndarray:
-    """(M,) bool: visible training rows that no question asks for and that lie before the person's first question."""
+    """(M,) bool: visible training rows that are no target and lie before the user's first target."""
     first = np.full(interactions.num_users, len(interactions.user), np.int64)
     for cases in (split.valid, split.test):
         np.minimum.at(first, cases.user, cases.target)
@@ -112,11 +112,11 @@ def clean_rows(interactions: Interactions, split: Split) -> np.ndarray:
 
 def differences(stored: Sequence[Generation], rebuilt: Sequence[Generation]) -> list[Finding]:
     """Where the stored generations are not those that visible rows alone lead to."""
-    mine = {_place(g): g for g in stored}
-    again = {_place(g): g for g in rebuilt}
+    before = {_place(g): g for g in stored}
+    after = {_place(g): g for g in rebuilt}
     findings = []
-    for place in sorted(mine.keys() | again.keys()):
-        g, r = mine.get(place), again.get(place)
+    for place in sorted(before.keys() | after.keys()):
+        g, r = before.get(place), after.get(place)
         if g is None or r is None:
             kind = "missing" if g is None else "unexpected"
             findings.append(Finding(kind, *place, f"a generation is {kind}: {_name(place)}", g.prompt if g else ""))
@@ -138,10 +138,12 @@ def read_back(interactions: Interactions, split: Split, profiles: Profiles) -> l
             continue
         cited = list(own_titles(g.prompt or g.text))
         if not cited:
-            detail = f"{_name(_place(g))} has no line of the person's own choices to read back"
+            detail = f"{_name(_place(g))} has no line of the user's own history to read back"
             findings.append(Finding("unreadable", *_place(g), detail, g.prompt or g.text))
         findings += [
-            Finding(kind, *_place(g), f"{_name(_place(g))} tells {title!r} as the person's own", g.prompt or g.text)
+            Finding(
+                kind, *_place(g), f"{_name(_place(g))} lists {title!r} as the user's own history", g.prompt or g.text
+            )
             for title in dict.fromkeys(cited)
             if (kind := titles.fault(g.entity, title))
         ]
@@ -149,28 +151,28 @@ def read_back(interactions: Interactions, split: Split, profiles: Profiles) -> l
 
 
 def own_titles(text: str) -> Iterator[str]:
-    """The titles that a prompt or a template's text tells as the person's own choices."""
+    """The titles that a prompt or a template's text lists as the user's own history."""
     inside = False
     for line in text.split("\n"):
-        found = _CITED.match(line)
-        if inside and found:
-            yield found[1]
-        inside = line == HISTORY or (inside and bool(found))
+        match = _CITED.match(line)
+        if inside and match:
+            yield match[1]
+        inside = line == HISTORY or (inside and bool(match))
         if line.startswith(RECENT):
             yield from line.removeprefix(RECENT).strip().split("; ")
 
 
 class _Titles:
-    """What each person may be told to have chosen, and what it is called when it may not."""
+    """Titles of visible rows by user, and the kind of row that others come from."""
 
     def __init__(self, interactions: Interactions, split: Split) -> None:
         self.name = [name.replace(";", ",") for name in Catalogue(interactions.items).name]
-        kept = clean_rows(interactions, split)
+        clean = clean_rows(interactions, split)
         kinds = np.where(split.train, "withheld", "set aside")
         kinds[split.valid.target], kinds[split.test.target] = "valid", "test"
         self.visible: dict[int, set[str]] = {}
         self.hidden: dict[int, dict[str, str]] = {}
-        for user, item, visible, kind in zip(interactions.user, interactions.item, kept, kinds, strict=True):
+        for user, item, visible, kind in zip(interactions.user, interactions.item, clean, kinds, strict=True):
             if visible:
                 self.visible.setdefault(int(user), set()).add(self.name[item])
             else:
@@ -189,31 +191,31 @@ def summary(
 ) -> dict[str, object]:
     """The report: counts, verdict, and the offending prompts."""
     imported = sum(g.form == IMPORTED for g in profiles.generations)
-    asked = [g for g in profiles.generations if g.side == "user" and g.text != NOBODY]
+    user_generations = [g for g in profiles.generations if g.side == "user" and g.text != NOBODY]
     unproven = "cannot be proven: texts written elsewhere" if imported else "clean"
     return {
         "verdict": "leak or tampering" if findings else unproven,
         "imported": imported,
         "generations": len(profiles.generations),
-        "titles_read_back": sum(1 for g in asked for _ in own_titles(g.prompt or g.text)),
-        "held_out_titles_told_by_others": _told_by_others(interactions, split, asked),
+        "titles_read_back": sum(1 for g in user_generations for _ in own_titles(g.prompt or g.text)),
+        "held_out_titles_named_elsewhere": _named_elsewhere(interactions, split, user_generations),
         "findings_by_kind": dict(Counter(f.kind for f in findings)),
         "findings": [asdict(f) for f in findings[:LISTED]],
     }
 
 
-def _told_by_others(interactions: Interactions, split: Split, asked: Sequence[Generation]) -> int:
+def _named_elsewhere(interactions: Interactions, split: Split, user_generations: Sequence[Generation]) -> int:
     """How many user prompts name a held-out title of the person outside the own-choice lines, which is allowed."""
     name = Catalogue(interactions.items).name
-    held: dict[int, set[str]] = {}
+    targets: dict[int, set[str]] = {}
     for cases in (split.valid, split.test):
         for user, target in zip(cases.user.tolist(), cases.target.tolist(), strict=True):
-            held.setdefault(user, set()).add(name[interactions.item[target]])
+            targets.setdefault(user, set()).add(name[interactions.item[target]])
     count = 0
-    for g in asked:
-        shown = g.prompt or g.text
-        own = set(own_titles(shown))
-        count += any(title in shown for title in held.get(g.entity, set()) - own)
+    for g in user_generations:
+        text = g.prompt or g.text
+        own = set(own_titles(text))
+        count += any(title in text for title in targets.get(g.entity, set()) - own)
     return count
 
 
@@ -226,9 +228,9 @@ def _name(place: tuple[str, int, int, int]) -> str:
     return f"{side} {entity}, round {round_}, candidate {candidate}"
 
 
-def _change(expected: str, found: str) -> str:
+def _change(expected: str, actual: str) -> str:
     """Where two texts part, in a few words."""
     at = next(
-        (i for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), min(len(expected), len(found))
+        (i for i, (a, b) in enumerate(zip(expected, actual, strict=False)) if a != b), min(len(expected), len(actual))
     )
-    return f"expected ...{expected[max(at - 20, 0) : at + 40]!r}, found ...{found[max(at - 20, 0) : at + 40]!r}"
+    return f"expected ...{expected[max(at - 20, 0) : at + 40]!r}, found ...{actual[max(at - 20, 0) : at + 40]!r}"

@@ -1,9 +1,9 @@
 """Trained backbone -> the rank of every held-out target in the whole catalogue, and the figures computed from them.
 
 Every case is ranked once, from its own history and without padding; the model reads the last `length` items of it, the
-mask leaves out all of it. The ranks are kept, so that other cut-offs, groups and tests need no model; each question's
-are in the work folder as soon as they are known, so that a stopped run goes on at the question where it was. With them
-are kept the ten best items of every test case (lists.npy): coverage, diversity and calibration are figures of those.
+mask leaves out all of it. The ranks are kept, so that other cut-offs, groups and tests need no model; those of each
+batch are in the work folder as soon as they are known, so that a stopped run goes on at the batch where it was. With
+them are kept the ten best items of every test case (lists.npy): coverage, diversity and calibration are theirs.
 
 ranking=sampled adds the ranks among 100 drawn negatives, under names that no full ranking shares: NDCG@10|100neg.
 """
@@ -25,7 +25,6 @@ from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
 from pte.nn.device import device_of
-from pte.nn.kernel.chunked_scoring import scored
 from pte.nn.noise import CaseNoise
 from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_groups, user_groups
 from pte.schema import Cases, InputError, Interactions, Selection, Split
@@ -68,19 +67,19 @@ def run(context: Context) -> None:
         began = time.perf_counter()
         draw = draws(len(cases.target), seed=seed) if ranking == "sampled" else None
         kinds = ("masked", "unmasked") if draw is None else ("masked", "unmasked", "sampled")
-        found = {kind: kept(context.work / f"{part}_{kind}.npy", len(cases.target)) for kind in kinds}
+        results = {kind: resumable_ranks(context.work / f"{part}_{kind}.npy", len(cases.target)) for kind in kinds}
         if part == "test":
-            found["best"] = kept(context.work / "best.npy", len(cases.target), K)
-        rank = rank_cases(backbone, loader, found, seed=seed, part=part, draw=draw)
+            results["best"] = resumable_ranks(context.work / "best.npy", len(cases.target), K)
+        rank = rank_cases(backbone, loader, results, seed=seed, part=part, draw=draw)
         facts[f"{part}_seconds"] = round(time.perf_counter() - began, 2)
         if (best := rank.pop("best", None)) is not None:
             np.save(context.out / "lists.npy", best)
             flat |= {
                 f"{part}/{key}": value for key, value in beyond_ranks(best, interactions, split, selection).items()
             }
-        told = about(interactions, split, cases, **context.config["llm_esr_groups"])
-        flat |= {f"{part}/{key}": value for key, value in figures(rank, groups(told)).items()}
-        arrays |= {f"{part}_{name}": values for name, values in {**rank, **told}.items()}
+        columns = about(interactions, split, cases, **context.config["llm_esr_groups"])
+        flat |= {f"{part}/{key}": value for key, value in figures(rank, groups(columns)).items()}
+        arrays |= {f"{part}_{name}": values for name, values in {**rank, **columns}.items()}
     np.savez(context.out / "ranks.npz", **arrays)
     (context.out / "metrics.json").write_text(json.dumps(flat, indent=1), encoding="utf-8")
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
@@ -117,52 +116,52 @@ def load(path: Path) -> dict[str, float]:
 def rank_cases(
     backbone: Any,
     loader: EvaluationLoader,
-    found: dict[str, np.ndarray],
+    results: dict[str, np.ndarray],
     *,
     seed: int,
     part: str,
     draw: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """`found` filled: (C,) int32 ranks "masked" and "unmasked", and with `draw` (C, K) "sampled", by case; where it
+    """`results` filled: (C,) int32 ranks "masked" and "unmasked", and with `draw` (C, K) "sampled", by case; where it
     holds "best" (C, k), the best items too.
 
-    A rank of -1 is unknown; a question without any is not asked again.
+    A rank of -1 is unknown; a batch without any is not ranked again.
 
     Each case's noise is a function of `seed` and its number, for either part, as it is for validation during training:
     the same draws, the same figure.
     """
-    count = len(found["masked"])
-    began = told = time.monotonic()
+    count = len(results["masked"])
+    began = report_time = time.monotonic()
     done = 0
-    for question in loader:
-        asked = question.case.cpu().numpy()
-        if all((rank[asked] >= 0).all() for rank in found.values()):
-            count -= len(asked)
+    for batch in loader:
+        cases = batch.case.cpu().numpy()
+        if all((rank[cases] >= 0).all() for rank in results.values()):
+            count -= len(cases)
             continue
-        for some, scores in question.scored(scored(backbone, question.history, CaseNoise(seed, asked))):
-            rank, case = ranks(scores, some.target, some.seen), some.case.cpu().numpy()
-            found["masked"][case], found["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
-            if "best" in found:
-                found["best"][case] = best_items(scores, some.seen, found["best"].shape[1]).cpu().numpy()
+        for some, scores in batch.scored(backbone.score_parts(batch.history, noise=CaseNoise(seed, cases))):
+            rank, case = ranks(scores, some.target, some.exclusion), some.case.cpu().numpy()
+            results["masked"][case], results["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
+            if "best" in results:
+                results["best"][case] = best_items(scores, some.exclusion, results["best"].shape[1]).cpu().numpy()
             if draw is not None:
                 own = torch.from_numpy(draw[case]).to(scores.device)
-                found["sampled"][case] = sampled_ranks(scores, some.target, some.seen, own).cpu().numpy()
-        done, now = done + len(question.case), time.monotonic()
-        if now - told >= TELL_SECONDS:
+                results["sampled"][case] = sampled_ranks(scores, some.target, some.exclusion, own).cpu().numpy()
+        done, now = done + len(batch.case), time.monotonic()
+        if now - report_time >= TELL_SECONDS:
             left = (now - began) * (count - done) / done
             logger.info(f"metrics: {part} {done:,} of {count:,} cases ranked, {left:,.0f} s left")
-            told = now
-    if any((rank < 0).any() for rank in found.values()):
+            report_time = now
+    if any((rank < 0).any() for rank in results.values()):
         raise AssertionError(f"{part}: some cases were not ranked")
-    return found
+    return results
 
 
-def kept(file: Path, *shape: int) -> np.ndarray:
+def resumable_ranks(file: Path, *shape: int) -> np.ndarray:
     """int32 of this shape in a mapped file, which outlives the process: as it was left, or all -1."""
     try:
-        held = np.load(file, mmap_mode="r+", allow_pickle=False)
-        if held.shape == shape and held.dtype == np.int32:
-            return held
+        array = np.load(file, mmap_mode="r+", allow_pickle=False)
+        if array.shape == shape and array.dtype == np.int32:
+            return array
     except (OSError, ValueError, EOFError):
         pass
     np.save(file.with_suffix(".tmp.npy"), np.full(shape, -1, np.int32))
@@ -179,7 +178,7 @@ def about(
     """
     target = interactions.item[cases.target]
     count = np.bincount(interactions.item[split.train], minlength=interactions.num_items + 1)
-    told = {
+    columns = {
         "user": cases.user,
         "target": target,
         "train_count": count[target].astype(np.int32),
@@ -188,7 +187,7 @@ def about(
         "tied": cases.tied,
     }
     if items is not None:
-        told[f"{LLM_ESR}head_item"] = llm_esr_item_groups(interactions, split, items)[target]
+        columns[f"{LLM_ESR}head_item"] = llm_esr_item_groups(interactions, split, items)[target]
     if users is not None:
-        told[f"{LLM_ESR}head_user"] = llm_esr_user_groups(interactions, split, users)[cases.user]
-    return told
+        columns[f"{LLM_ESR}head_user"] = llm_esr_user_groups(interactions, split, users)[cases.user]
+    return columns

@@ -35,9 +35,9 @@ def run(context: Context) -> None:
     log = RecordLog(context.work.parent.parent / "generation")
     profiles = context.build("profiler").profile(view, log=log)
     profiles.save(context.out)
-    told = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
-    told |= {"rounds": rounds(profiles)}
-    (context.out / "facts.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+    summary = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
+    summary |= {"rounds": rounds(profiles)}
+    (context.out / "facts.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     for side, entity in (("item", 1), ("user", 0)):
         texts = {"item": profiles.item, "user": profiles.user}[side]
         if len(texts) > entity:

@@ -1,4 +1,4 @@
-"""Selection -> Selection: items' texts written anew from all training rows but those held out, chosen as before.
+"""Selection -> Selection: items' texts written anew from all training rows but those held out, selected as before.
 
 A selector with a reward chooses among texts that must not know the rows the reward judges by. Once it has chosen, they
 may: of each item the candidate of the same number is taken, which has the same form, temperature and evidence. Users
@@ -44,11 +44,11 @@ def run(context: Context) -> None:
     blocks = Blocks(folder(context, encoder), texts)
     vector = encode(texts, encoder, blocks)
     item = np.stack([np.stack([vector(text) for text in candidates]) for candidates in profiles.item])
-    replace(selection, item=taken(item, selection.item_choice)).save(context.out)
+    replace(selection, item=select(item, selection.item_choice)).save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")
 
 
-def taken(vector: np.ndarray, choice: np.ndarray) -> np.ndarray:
+def select(vector: np.ndarray, choice: np.ndarray) -> np.ndarray:
     """(n, d): of candidates (n, K, d) the one that `choice` (n,) names, or their mean at unit length where it is -1."""
     mean = vector.sum(axis=1)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)

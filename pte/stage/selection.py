@@ -18,8 +18,8 @@ from pte.schema.context import Context
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO
 from pte.train.policy import GRPOModule, train
-from pte.train.selection_record import describe, joined, joined_known, lines, rewards_of, samples, write
-from pte.train.state.checkpoint import Checkpoint
+from pte.train.selection_record import both_known, both_sides, describe, lines, rewards_of, samples, write
+from pte.train.state.checkpoint import ResumeCheckpoint
 from pte.train.trainer import quiet
 
 logger = logging.getLogger(__name__)
@@ -40,13 +40,13 @@ def run(context: Context) -> None:
     reward, selector = context.build("reward"), context.build("selector")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    told = Attributes.of(profiles)
-    parsed = (torch.from_numpy(told.parsed["user"]), torch.from_numpy(told.parsed["item"]))
+    attributes = Attributes.of(profiles)
+    parsed = (torch.from_numpy(attributes.parsed["user"]), torch.from_numpy(attributes.parsed["item"]))
     data = reward_data(interactions, split, profiles, embeddings, parsed=parsed, device=device)
-    judged, rest = data.split_withheld(selector.withheld_share, torch.Generator().manual_seed(0))
-    scores = verdict(reward, judged, embeddings)
-    candidates = table(judged, scores, told)
-    parts = {name: joined(score) for name, score in {**scores.part, "total": scores.total}.items()}
+    half, rest = data.split_withheld(selector.withheld_share, torch.Generator().manual_seed(0))
+    scores = verdict(reward, half, embeddings)
+    candidates = table(half, scores, attributes)
+    parts = {name: both_sides(score) for name, score in {**scores.part, "total": scores.total}.items()}
     curve: list[dict[str, float]] = []
 
     def fit(settings: GRPO, policy: nn.Module, candidates: Candidates, trained: Tensor, held_out: Tensor) -> None:
@@ -55,18 +55,18 @@ def run(context: Context) -> None:
             parts=parts, trackers=context.loggers,
         )  # fmt: skip
         with quiet():
-            train(module, resume=Checkpoint(context.work / "policy.ckpt"))
+            train(module, resume=ResumeCheckpoint(context.work / "grpo.ckpt"))
         curve.extend(module.curve)
 
     choice = selector.select(candidates, fit=fit)
-    facts = describe(candidates, choice, parts, told.forms)
+    facts = describe(candidates, choice, parts, attributes.forms)
     facts["users_encoded"] = embeddings.user is not None
     facts["unseen"] = {k: v for k, v in curve[-1].items() if k.startswith("unseen_")} if curve else {}
     if selector.withheld_share < 1:
         later = verdict(reward, rest, embeddings)
-        facts["judged_by_the_rest"] = rewards_of(choice, joined(later.total), joined_known(later.total))
+        facts["judged_by_the_rest"] = rewards_of(choice, both_sides(later.total), both_known(later.total))
     write(context.out, interactions.num_users, choice, scores, curve)
-    rows = samples(data, told.forms, candidates, choice, parts)
+    rows = samples(data, attributes.forms, candidates, choice, parts)
     (context.out / "samples.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False), encoding="utf-8")
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     for line in lines(facts):
@@ -121,21 +121,21 @@ class Attributes:
         return torch.from_numpy(np.concatenate([values["user"], values["item"][1:]]))
 
 
-def table(data: RewardData, scores: RewardParts, told: Attributes) -> Candidates:
+def table(data: RewardData, scores: RewardParts, attributes: Attributes) -> Candidates:
     """Both sides as the selector sees them."""
     vector = torch.cat([data.user, data.item[1:]])
     device = vector.device
     words = [[len(text.split()) for text in texts] for texts in [*data.user_texts.text, *data.item_texts.text[1:]]]
-    shown = data.visible
-    of_user = visible_mean(data.metadata, data.row_user[shown], data.row_item[shown], len(data.user))
+    visible = data.visible
+    of_user = visible_mean(data.metadata, data.row_user[visible], data.row_item[visible], len(data.user))
     return Candidates(
         vector=vector,
         context=torch.cat([of_user, data.metadata[1:]]),
-        reward=joined(scores.total),
-        known=joined_known(scores.total),
+        reward=both_sides(scores.total),
+        known=both_known(scores.total),
         is_user=(torch.arange(len(vector)) < len(data.user)).to(device),
         words=torch.tensor(words, dtype=torch.float32, device=device),
-        form=told.both(told.form).to(device),
-        temperature=told.both(told.temperature).to(device),
-        num_forms=len(told.forms),
+        form=attributes.both(attributes.form).to(device),
+        temperature=attributes.both(attributes.temperature).to(device),
+        num_forms=len(attributes.forms),
     )

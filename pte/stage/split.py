@@ -1,4 +1,4 @@
-"""Interactions -> Split: which rows train, which the prompts may show, and which questions are asked."""
+"""Interactions -> Split: which rows train, which the prompts may show, and which cases are evaluated."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def run(context: Context) -> None:
     split.save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     most = int(np.bincount(interactions.user[split.train & ~split.visible], minlength=1).max())
-    if most < (asked := context.config["protocol"].get("withhold", 0)):
-        logger.info(f"  protocol.withhold={asked}: no user has so many rows to spare, at most {most} are withheld")
+    if most < (withhold := context.config["protocol"].get("withhold", 0)):
+        logger.info(f"  protocol.withhold={withhold}: no user has so many rows to spare, at most {most} are withheld")
     share = facts["test_tied_share"]
     tied = "" if share is None else f" ({share:.1%} ordered by convention: same time as an item beside)"
     logger.info(

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from pte.backbone.fused import Fused
 from pte.nn.device import device_of
 from pte.schema import Interactions, Selection, Split
 from pte.schema.context import Context
@@ -41,7 +40,7 @@ def run(context: Context) -> None:
     split = Split.load(context.parents["split"])
     torch.manual_seed(int(context.config["seed"]))
     backbone = assemble(context.build, interactions, Selection.of(context.parents))
-    if isinstance(backbone, Fused):
+    if backbone.stacked:
         fusion.run(context, backbone, interactions, split, fit, device_of(context.config["trainer"]["accelerator"]))
     elif backbone.trained:
         fit(context, backbone, interactions, split)
@@ -55,7 +54,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
     from pte.nn.kernel.allocation import keep_freed_memory
     from pte.train.early_stopping import EarlyStopping
     from pte.train.recommender import Recommender
-    from pte.train.state.checkpoint import Checkpoint
+    from pte.train.state.checkpoint import ResumeCheckpoint
     from pte.train.trainer import make_loaders, make_trainer, quiet
 
     keep_freed_memory()
@@ -67,7 +66,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
         monitor=knobs["monitor"], patience=knobs["patience"], save_best=best.save,
         log_row=partial(log_row, context.loggers, NAME),
     )  # fmt: skip
-    checkpoint = Checkpoint(context.work / "last.ckpt")
+    checkpoint = ResumeCheckpoint(context.work / "last.ckpt")
     with quiet(), checkpoint.interruptible():
         trainer = make_trainer(knobs, [stopping, checkpoint], context.work)
         loaders = make_loaders(interactions, split, backbone, knobs, seed, trainer)
@@ -78,15 +77,15 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
         backbone.representation.observe(loaders[0].item, loaders[0].begin, loaders[0].length)
         if knobs["compile"]:
             backbone.encoder.compile(dynamic=True)
-        found = checkpoint.found()
-        if found and found[1] >= knobs["check_val_every_n_epoch"] and not best.file.is_file():
-            found = None  # it has been validated, so its best weights are lost
+        latest = checkpoint.latest()
+        if latest and latest[1] >= knobs["check_val_every_n_epoch"] and not best.file.is_file():
+            latest = None  # it has been validated, so its best weights are lost
             checkpoint.forget()
-        if found:
-            logger.info(f"  continuing after epoch {found[1]}" + (f", step {found[2]}" if found[2] else ""))
+        if latest:
+            logger.info(f"  continuing after epoch {latest[1]}" + (f", step {latest[2]}" if latest[2] else ""))
         began, precision = time.perf_counter(), torch.get_float32_matmul_precision()
         try:
-            trainer.fit(recommender, *loaders, ckpt_path=found and found[0])
+            trainer.fit(recommender, *loaders, ckpt_path=latest and latest[0])
         finally:  # also where it fails: the next job of a sweep has the precision it would have had
             torch.set_float32_matmul_precision(precision)
     if trainer.interrupted:
@@ -99,6 +98,6 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
             "processes": trainer.world_size,
             "device": str(trainer.strategy.root_device),
             "fit_seconds": round(time.perf_counter() - began, 2),
-            "resumed": found is not None,
+            "resumed": latest is not None,
         }
         best.publish(context.out, stopping, facts)

@@ -29,7 +29,7 @@ def rows_of(path: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def log_found(loggers: Iterable[Any], stage: str, path: Path) -> None:
+def log_curve(loggers: Iterable[Any], stage: str, path: Path) -> None:
     """The curve of a stage that was found rather than made."""
     for row in rows_of(path) if loggers else []:
         log_row(loggers, stage, row)

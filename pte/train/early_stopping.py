@@ -1,4 +1,4 @@
-"""Watches one validation figure: tells the person, keeps the best weights, stops when nothing improves any more.
+"""Watches one validation figure: logs it, keeps the best weights, stops when nothing improves any more.
 
 It knows no files: the best weights are handed to the function it was given. Its own memory travels in Lightning's
 checkpoint.
@@ -45,8 +45,8 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
         return self.before + time.perf_counter() - self.began
 
     def state_dict(self) -> dict[str, Any]:
-        told = {name: getattr(self, name) for name in ("rows", "best", "best_epoch", "stale")}
-        return told | {"before": self.seconds}
+        state = {name: getattr(self, name) for name in ("rows", "best", "best_epoch", "stale")}
+        return state | {"before": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         for name, value in state_dict.items():

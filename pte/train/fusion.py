@@ -1,4 +1,4 @@
-"""The training stage of backbone=fused: train the reader, count, fit the gates on rows neither has seen, count again.
+"""The training stage of backbone=fused: train the reader, count, fit the gates on other rows, count again.
 
 Leaves weights.safetensors (reader.* and gate), sequences.npz where an expert counts, and facts.json with the gates.
 """
@@ -55,17 +55,17 @@ def run(
     backbone.to(device).eval()
     backbone.fit(*counting.sequences(interactions, rest))
 
-    def questions() -> Iterator[tuple[History, Tensor, Tensor]]:
-        for question in EvaluationLoader(interactions, cases, row_length=backbone.length, device=device):
-            yield question.history, question.target, question.seen
+    def batches() -> Iterator[tuple[History, Tensor, Tensor]]:
+        for batch in EvaluationLoader(interactions, cases, row_length=backbone.length, device=device):
+            yield batch.history, batch.target, batch.exclusion
 
-    gates = backbone.fit_gates(questions())
+    gates = backbone.fit_gates(batches())
     facts |= {**gates, "gate_seconds": round(time.perf_counter() - began, 2)}
     if backbone.counts:
         facts |= counting.write(interactions, split, context.out)
     save_file({k: v.cpu().contiguous() for k, v in backbone.state_dict().items()}, context.out / WEIGHTS)
     write_atomic(context.out / "facts.json", json.dumps(facts, indent=1))
-    logger.info(f"  score = {formula(gates['gates'])}; fitted on {gates['gate_rows']:,} rows no expert had seen")
+    logger.info(f"  score = {formula(gates['gates'])}; fitted on {gates['gate_rows']:,} rows no expert was fitted on")
 
 
 def restore(backbone: Fused, path: Path) -> None:

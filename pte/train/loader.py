@@ -54,7 +54,7 @@ class Place:
 
 
 def step_seed(*numbers: int) -> int:
-    """A seed for what one step draws, from whatever tells steps apart: (seed, epoch, step, process).
+    """A seed for what one step draws, from all that identifies it: (seed, epoch, step, process).
 
     As many numbers for all that shall differ: numpy takes missing ones for zeros.
     """
@@ -62,25 +62,27 @@ def step_seed(*numbers: int) -> int:
 
 
 @dataclass(frozen=True)
-class Question:
-    """B evaluation cases: what is known, what was bought next, and what a masked ranking leaves out."""
+class EvaluationBatch:
+    """B evaluation cases: history, target, and the exclusion of a masked ranking."""
 
     history: History  # at most L items
     target: Tensor  # (B,) int64
-    seen: Tensor  # (B, S) int64, the whole history, padded with 0
+    exclusion: Tensor  # (B, S) int64, items of the whole history, padded with 0
     case: Tensor  # (B,) int64, which case of the split each row is
 
-    def to(self, device: torch.device, non_blocking: bool = False) -> Question:
-        target, seen, case = (t.to(device, non_blocking=non_blocking) for t in (self.target, self.seen, self.case))
-        return Question(self.history.to(device, non_blocking), target, seen, case)
+    def to(self, device: torch.device, non_blocking: bool = False) -> EvaluationBatch:
+        target, exclusion, case = (
+            t.to(device, non_blocking=non_blocking) for t in (self.target, self.exclusion, self.case)
+        )
+        return EvaluationBatch(self.history.to(device, non_blocking), target, exclusion, case)
 
-    def scored(self, parts: Iterable[Tensor]) -> Iterator[tuple[Question, Tensor]]:
-        """The next rows of the question with each part of a backbone's scores (b, N): all rows once, in order."""
+    def scored(self, parts: Iterable[Tensor]) -> Iterator[tuple[EvaluationBatch, Tensor]]:
+        """The next rows of the batch with each part of a backbone's scores (b, N): all rows once, in order."""
         begin = 0
         for scores in parts:
             rows = slice(begin, begin := begin + len(scores))
             history = History(self.history.item[rows], self.history.length[rows])
-            yield Question(history, self.target[rows], self.seen[rows], self.case[rows]), scores
+            yield EvaluationBatch(history, self.target[rows], self.exclusion[rows], self.case[rows]), scores
         if begin != len(self.case):
             raise AssertionError(f"{begin} rows of scores for {len(self.case)} cases")
 
@@ -129,8 +131,8 @@ class TrainingLoader(Place):
 
     def _steps(self, members: np.ndarray) -> Iterator[PackedBatch]:
         targets = np.where(members >= 0, np.minimum(self.length[members] - 1, self.row_length), 0).sum(axis=1)
-        mine = members[:, self.rank :: self.world]
-        steps = pack(self.item, self.begin, self.length, mine, row_length=self.row_length)
+        member = members[:, self.rank :: self.world]
+        steps = pack(self.item, self.begin, self.length, member, row_length=self.row_length)
         arrays = (steps.item, steps.position, steps.segment, steps.target, steps.sequence)
         item, position, segment, target, sequence = (torch.from_numpy(array).to(self.device) for array in arrays)
         sequences = (members >= 0).sum(axis=1)
@@ -143,7 +145,7 @@ class TrainingLoader(Place):
 
 
 class EvaluationLoader:
-    """The questions of one process. A step holds as many cases as `scores_mib` of fp32 scores allow."""
+    """The evaluation batches of one process. A step holds as many cases as `scores_mib` of fp32 scores allow."""
 
     def __init__(
         self,
@@ -170,13 +172,13 @@ class EvaluationLoader:
     def __len__(self) -> int:
         return -(-len(self.case) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Question]:
+    def __iter__(self) -> Iterator[EvaluationBatch]:
         for start in range(0, len(self.case), self.batch_size):
             rows = slice(start, start + self.batch_size)
             begin, end = self.begin[rows], self.end[rows]
             length = (end - begin).clamp(max=self.row_length)
             history = History(self._items(end - length, length), length)
-            yield Question(history, self.item[end], self._items(begin, end - begin), self.case[rows])
+            yield EvaluationBatch(history, self.item[end], self._items(begin, end - begin), self.case[rows])
 
     def _items(self, begin: Tensor, length: Tensor) -> Tensor:
         """(B, longest) items begin..begin+length, right-padded with 0."""

@@ -22,10 +22,10 @@ from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, all_logits
 from pte.train.curve import log_row
 from pte.train.loader import Place, step_seed
-from pte.train.state.checkpoint import Checkpoint
+from pte.train.state.checkpoint import ResumeCheckpoint
 
 GRADIENT_NORM = 1.0
-PROBED = 4096  # entities on which the curve's figures are computed
+PROBE = 4096  # entities on which the curve's figures are computed
 
 
 class Shuffled(Place):
@@ -68,11 +68,11 @@ class GRPOModule(LightningModule):
         self.unseen = torch.nonzero(held_out).squeeze(1)
         self.generator = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same draws on every device
         order = torch.randperm(len(self.entity), generator=self.generator).to(self.entity.device)
-        self.probed = self.entity[order[:PROBED]]
+        self.probe = self.entity[order[:PROBE]]
         self.reference = all_logits(policy, candidates)  # (E, K)
         self.curve: list[dict[str, float]] = []
         self._steps: list[dict[str, Tensor]] = []
-        self._told: list[Tensor] = []  # of every group drawn in this epoch, whether its rewards differ
+        self._informative: list[Tensor] = []  # of every group drawn in this epoch, whether its rewards differ
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.Adam(self.policy.parameters(), lr=self.settings.learning_rate)
@@ -81,11 +81,14 @@ class GRPOModule(LightningModule):
         return Shuffled(self.entity, self.settings.batch_size, self.settings.seed)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["curve"], checkpoint["epoch_so_far"] = self.curve, {"steps": self._steps, "told": self._told}
+        checkpoint["curve"], checkpoint["partial_epoch"] = (
+            self.curve,
+            {"steps": self._steps, "informative": self._informative},
+        )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.curve, so_far = checkpoint["curve"], checkpoint["epoch_so_far"]
-        self._steps, self._told = so_far["steps"], so_far["told"]
+        self.curve, partial_epoch = checkpoint["curve"], checkpoint["partial_epoch"]
+        self._steps, self._informative = partial_epoch["steps"], partial_epoch["informative"]
 
     def on_train_start(self) -> None:
         for row in self.curve:  # of the epochs before this fit was stopped
@@ -97,21 +100,29 @@ class GRPOModule(LightningModule):
         with torch.no_grad():
             old = self.policy(self.candidates, batch).log_softmax(dim=1)
             chance = old.exp().cpu()
-            drawn = torch.multinomial(chance, s.group_size, replacement=True, generator=self.generator).to(old.device)
-        reward = self.candidates.reward[batch].gather(1, drawn)  # (B, G)
-        told = ~zero_std(reward)
+            sample = torch.multinomial(chance, s.group_size, replacement=True, generator=self.generator).to(old.device)
+        reward = self.candidates.reward[batch].gather(1, sample)  # (B, G)
+        informative = ~zero_std(reward)
         advantage = group_advantage(reward, scale_std=s.objective.scale_std)
-        self._told.append(told)
-        for _ in range(s.inner_epochs if told.any() else 0):
-            step = self._step(batch[told], drawn[told], old[told].gather(1, drawn[told]), advantage[told])
-            spread = {"advantage_mean": advantage[told].mean(), "advantage_std": advantage[told].std(correction=0)}
+        self._informative.append(informative)
+        for _ in range(s.inner_epochs if informative.any() else 0):
+            step = self._step(
+                batch[informative],
+                sample[informative],
+                old[informative].gather(1, sample[informative]),
+                advantage[informative],
+            )
+            spread = {
+                "advantage_mean": advantage[informative].mean(),
+                "advantage_std": advantage[informative].std(correction=0),
+            }
             self._steps.append(step | spread)
 
-    def _step(self, entity: Tensor, drawn: Tensor, old_log_pi: Tensor, advantage: Tensor) -> dict[str, Tensor]:
+    def _step(self, entity: Tensor, sample: Tensor, old_log_pi: Tensor, advantage: Tensor) -> dict[str, Tensor]:
         """One gradient step on n groups: J = mean min(rho A, clip(rho) A) - beta KL + bonus entropy."""
         s, optimizer = self.settings, self.optimizers()
         logits = self.policy(self.candidates, entity)
-        log_ratio = logits.log_softmax(dim=1).gather(1, drawn) - old_log_pi
+        log_ratio = logits.log_softmax(dim=1).gather(1, sample) - old_log_pi
         gain = clipped_objective(log_ratio, advantage, *s.objective.clip).mean()
         kl, h = categorical_kl(logits, self.reference[entity]).mean(), entropy(logits).mean()
         optimizer.zero_grad()
@@ -123,26 +134,26 @@ class GRPOModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         row = {k: float(torch.stack([s[k] for s in self._steps]).mean()) for k in self._steps[0]} if self._steps else {}
-        row["frac_zero_std"] = 1 - float(torch.cat(self._told).float().mean())
+        row["frac_zero_std"] = 1 - float(torch.cat(self._informative).float().mean())
         self._steps.clear()
-        self._told.clear()
+        self._informative.clear()
         row |= self.figures()
         self.curve.append({"epoch": self.current_epoch, "step": self.global_step, **row})
         log_row(self.trackers, "selection", self.curve[-1])
 
     def figures(self) -> dict[str, float]:
-        """Rewards under the policy and its rivals, on training and on unseen entities; collapse of what is chosen."""
+        """Rewards under the policy and its rivals, on training and on unseen entities; collapse of the selection."""
         row: dict[str, float] = {}
-        probability = all_logits(self.policy, self.candidates, self.probed).softmax(dim=1)
+        probability = all_logits(self.policy, self.candidates, self.probe).softmax(dim=1)
         for name, part in self.parts.items():
-            row[f"reward_{name}"] = float((probability * part[self.probed]).sum(dim=1).mean())
-        row |= {f"trained_{k}": v for k, v in rivals(probability, self.candidates.reward[self.probed]).items()}
+            row[f"reward_{name}"] = float((probability * part[self.probe]).sum(dim=1).mean())
+        row |= {f"trained_{k}": v for k, v in rivals(probability, self.candidates.reward[self.probe]).items()}
         if len(self.unseen):
             unseen = all_logits(self.policy, self.candidates, self.unseen).softmax(dim=1)
             row |= {f"unseen_{k}": v for k, v in rivals(unseen, self.candidates.reward[self.unseen]).items()}
-        chosen = self.candidates.vector[self.probed, probability.argmax(dim=1)].float().cpu().numpy()
-        if len(chosen) > 1:
-            row |= {"pairwise_cosine": pairwise_cosine(chosen), "effective_rank": effective_rank(chosen)}
+        best = self.candidates.vector[self.probe, probability.argmax(dim=1)].float().cpu().numpy()
+        if len(best) > 1:
+            row |= {"pairwise_cosine": pairwise_cosine(best), "effective_rank": effective_rank(best)}
         return row
 
 
@@ -158,12 +169,12 @@ def rivals(probability: Tensor, reward: Tensor) -> dict[str, float]:
     }
 
 
-def train(module: GRPOModule, *, resume: Checkpoint | None = None) -> None:
+def train(module: GRPOModule, *, resume: ResumeCheckpoint | None = None) -> None:
     """Train the module's policy in place, in this process alone, on the device where its candidates are; from where it
     was left, where `resume` finds that.
     """
     device = module.candidates.vector.device
-    found = resume.found() if resume else None
+    latest = resume.latest() if resume else None
     trainer = Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=1 if device.index is None else [device.index],
@@ -178,6 +189,6 @@ def train(module: GRPOModule, *, resume: Checkpoint | None = None) -> None:
         use_distributed_sampler=False,
     )
     with resume.interruptible() if resume else nullcontext():
-        trainer.fit(module, ckpt_path=found and found[0])
+        trainer.fit(module, ckpt_path=latest and latest[0])
     if trainer.interrupted:
         raise KeyboardInterrupt

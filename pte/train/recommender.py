@@ -19,12 +19,11 @@ from torch import Tensor, nn
 from pte.metric.rank import ranks
 from pte.metric.ranking import RankingMetric
 from pte.nn.batch import PackedBatch
-from pte.nn.kernel.chunked_scoring import scored
 from pte.nn.kernel.place_noise import PlaceNoise, place_noise
 from pte.nn.noise import CaseNoise
 from pte.schema import InputError
 from pte.train import check, learning_rate
-from pte.train.loader import Question, step_seed
+from pte.train.loader import EvaluationBatch, step_seed
 
 
 class Recommender(LightningModule):
@@ -97,14 +96,14 @@ class Recommender(LightningModule):
     def on_validation_epoch_start(self) -> None:
         torch.set_float32_matmul_precision("highest")
 
-    def validation_step(self, question: Question, batch_idx: int) -> None:
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         # The same draws in every epoch and on any number of processes, so that epochs are compared on equal luck.
-        noise = CaseNoise(self.seed, question.case.cpu().numpy())
+        noise = CaseNoise(self.seed, batch.case.cpu().numpy())
         with torch.autocast(self.device.type, enabled=False):
-            parts = scored(self.backbone, question.history, noise)
-            found = [ranks(scores, part.target, part.seen) for part, scores in question.scored(parts)]
-        self.metrics["masked"].update(torch.cat([rank.masked for rank in found]))
-        self.metrics["unmasked"].update(torch.cat([rank.unmasked for rank in found]))
+            parts = self.backbone.score_parts(batch.history, noise=noise)
+            results = [ranks(scores, part.target, part.exclusion) for part, scores in batch.scored(parts)]
+        self.metrics["masked"].update(torch.cat([rank.masked for rank in results]))
+        self.metrics["unmasked"].update(torch.cat([rank.unmasked for rank in results]))
 
     def on_validation_epoch_end(self) -> None:
         for kind, metric in self.metrics.items():
@@ -116,7 +115,7 @@ class Recommender(LightningModule):
         optimizer = check.make_optimizer(self.optimizer, (p for p in self.parameters() if p.requires_grad))
         if not self.warmup and self.decay == "none":
             return optimizer
-        # Not `trainer.estimated_stepping_batches`, which sets the loader up before a kept state has told it its place.
+        # Not `trainer.estimated_stepping_batches`, which sets the loader up before a checkpoint has given it its place.
         assert self.trainer.max_epochs is not None
         steps = self.steps_per_epoch * self.trainer.max_epochs
         rate = partial(learning_rate.factor, steps=steps, warmup=self.warmup, decay=self.decay)

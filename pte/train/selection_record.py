@@ -16,15 +16,15 @@ from pte.reward.base import PartScore, RewardParts
 from pte.reward.data import RewardData
 from pte.selector.base import Candidates, Choice
 
-SHOWN = 6  # entities of each side whose candidates are kept for people to read
+SAMPLE = 6  # entities of each side whose candidates are kept for people to read
 
 
-def joined(score: PartScore) -> Tensor:
+def both_sides(score: PartScore) -> Tensor:
     """(E, K): users, then items without padding."""
     return torch.cat([score.user, score.item[1:]])
 
 
-def joined_known(score: PartScore) -> Tensor:
+def both_known(score: PartScore) -> Tensor:
     """(E,) bool, likewise."""
     return torch.cat([score.user_known, score.item_known[1:]])
 
@@ -55,8 +55,8 @@ def write(out: Path, num_users: int, choice: Choice, scores: RewardParts, curve:
 
 def weights(choice: Choice) -> Tensor:
     """(E, K): one for the candidate taken; the mixing weights where several are."""
-    taken = torch.zeros_like(choice.probability).scatter_(1, choice.index.clamp(min=0)[:, None], 1.0)
-    return torch.where((choice.index < 0)[:, None], choice.probability, taken)
+    one_hot = torch.zeros_like(choice.probability).scatter_(1, choice.index.clamp(min=0)[:, None], 1.0)
+    return torch.where((choice.index < 0)[:, None], choice.probability, one_hot)
 
 
 def rewards_of(choice: Choice, reward: Tensor, member: Tensor) -> dict[str, float]:
@@ -73,48 +73,48 @@ def rewards_of(choice: Choice, reward: Tensor, member: Tensor) -> dict[str, floa
 
 
 def describe(candidates: Candidates, choice: Choice, parts: Mapping[str, Tensor], forms: list[str]) -> dict[str, Any]:
-    """Figures by side: rewards where they are known, what was chosen, and whether vectors have become alike."""
+    """Figures by side: rewards where they are known, the selection, and whether vectors have become alike."""
     facts: dict[str, Any] = {}
     for side, member in (("user", candidates.is_user), ("item", ~candidates.is_user)):
-        mine: dict[str, Any] = {"entities": int(member.sum()), "known": int((member & candidates.known).sum())}
-        mine["reward"] = {name: rewards_of(choice, part, member & candidates.known) for name, part in parts.items()}
-        taken = choice.index[member]
-        taken = taken[taken >= 0]
-        mine["chosen_candidate"] = torch.bincount(taken, minlength=candidates.num_candidates).tolist()
+        figures: dict[str, Any] = {"entities": int(member.sum()), "known": int((member & candidates.known).sum())}
+        figures["reward"] = {name: rewards_of(choice, part, member & candidates.known) for name, part in parts.items()}
+        index = choice.index[member]
+        index = index[index >= 0]
+        figures["chosen_candidate"] = torch.bincount(index, minlength=candidates.num_candidates).tolist()
         form = candidates.form[member].gather(1, choice.index[member].clamp(min=0)[:, None])[choice.index[member] >= 0]
         count = torch.bincount(form.flatten(), minlength=len(forms)).tolist()
-        mine["chosen_form"] = {name: n for name, n in zip(forms, count, strict=True) if n}
+        figures["chosen_form"] = {name: n for name, n in zip(forms, count, strict=True) if n}
         for name, vectors in (("chosen", choice.vector[member]), ("first", candidates.vector[member, 0])):
             array = vectors.float().cpu().numpy()
             if len(array) > 1 and array.any():
-                mine |= {
+                figures |= {
                     f"{name}_pairwise_cosine": pairwise_cosine(array),
                     f"{name}_effective_rank": effective_rank(array),
                 }
-        facts[side] = mine
+        facts[side] = figures
     return facts
 
 
 def lines(facts: Mapping[str, Any]) -> list[str]:
     """The facts for the person watching."""
-    told = []
+    sentences = []
     for side in ("user", "item") if facts["users_encoded"] else ("item",):
-        mine = facts[side]
-        total = mine["reward"]["total"]
-        words = f"selection: {mine['entities']:,} {side}s, reward known for {mine['known']:,}"
+        figures = facts[side]
+        total = figures["reward"]["total"]
+        words = f"selection: {figures['entities']:,} {side}s, reward known for {figures['known']:,}"
         if total:
             words += ": " + ", ".join(f"{name} {value:+.3f}" for name, value in total.items())
-        if "chosen_effective_rank" in mine:
-            words += f"; effective rank {mine['first_effective_rank']:.0f} -> {mine['chosen_effective_rank']:.0f}"
-        told.append(words)
+        if "chosen_effective_rank" in figures:
+            words += f"; effective rank {figures['first_effective_rank']:.0f} -> {figures['chosen_effective_rank']:.0f}"
+        sentences.append(words)
     for heading, name in (
         ("entities never trained on", "unseen"),
-        ("choices, by withheld rows that had no say", "judged_by_the_rest"),
+        ("choices, by withheld rows that no reward read", "judged_by_the_rest"),
     ):
         if facts.get(name):
             values = ", ".join(f"{k.removeprefix('unseen_')} {v:+.3f}" for k, v in facts[name].items())
-            told.append(f"selection: reward of {heading}: {values}")
-    return told
+            sentences.append(f"selection: reward of {heading}: {values}")
+    return sentences
 
 
 def samples(
@@ -124,7 +124,7 @@ def samples(
     num_users = len(data.user)
     order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(0))
     order = order[torch.argsort(~candidates.known.cpu()[order], stable=True)]
-    users, items = order[order < num_users][:SHOWN].tolist(), order[order >= num_users][:SHOWN].tolist()
+    users, items = order[order < num_users][:SAMPLE].tolist(), order[order >= num_users][:SAMPLE].tolist()
     turns = [x for pair in zip(users, items, strict=False) for x in pair]
     turns += users[len(items) :] + items[len(users) :]
     rows = []

@@ -7,13 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from helper.command import write_eight
 
 from pte import run
 
-ITEMS = "item_id,title,brand\n" + "".join(f"{n},Title {n},Maker{n % 3}\n" for n in range(1, 9))
-ROWS = "user_id,item_id,timestamp\n" + "".join(
-    f"u{u},{1 + (3 * u + k * k) % 8},{1600000000 + 100 * u + k}\n" for u in range(12) for k in range(6)
-)
 PLAIN = ["representation=id"]
 ID = ["backbone=sasrec", *PLAIN]
 TEXT = ["backbone=sasrec", "selector=grpo", "profiler=template", "representation=llm_only"]
@@ -69,10 +66,8 @@ MISTAKES = [  # the mistake, last, and what goes before it
 @pytest.fixture
 def pte(tmp_path, monkeypatch, capfd):
     """The command, in this process: `pte(*words)` gives exit status and both streams."""
-    for name, content in (("inter.csv", ROWS), ("items.csv", ITEMS)):
-        (tmp_path / name).write_text(content)
+    own = [*write_eight(tmp_path), "logger=none"]
     monkeypatch.chdir(tmp_path)
-    own = ["dataset=custom", "dataset.interactions=inter.csv", "dataset.items=items.csv", "logger=none"]
 
     def command(*words):
         monkeypatch.setattr(sys, "argv", ["pte", *own, *words])

@@ -192,7 +192,7 @@ def test_other_peoples_choices_are_counted_not_blamed(twelve, twelve_split, tmp_
     profiles = written("template", visible_view(twelve, twelve_split), tmp_path / "log")
     report = audit_stage.summary(twelve, twelve_split, profiles, [])
     assert any("Similar people also chose: Toy Story" in text for text in profiles.user[1])
-    assert report["held_out_titles_told_by_others"] >= 1
+    assert report["held_out_titles_named_elsewhere"] >= 1
 
 
 @pytest.mark.slow

@@ -23,8 +23,8 @@ def assert_same(one, other):
 
 
 def with_card(interactions, cut=None):
-    counted = {"malformed rows dropped": 1234, "exact duplicate rows dropped": 0}
-    return replace(interactions, card=card(interactions, titled=1.0, counted=counted, cut=cut, source=SOURCE))
+    counts = {"malformed rows dropped": 1234, "exact duplicate rows dropped": 0}
+    return replace(interactions, card=card(interactions, titled_share=1.0, counts=counts, cut=cut, source=SOURCE))
 
 
 class Fixed:

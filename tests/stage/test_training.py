@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from pte.schema import InputError, Interactions, Split
 from pte.stage import training
 from pte.train.loader import EvaluationLoader
-from pte.train.state.checkpoint import Checkpoint
+from pte.train.state.checkpoint import ResumeCheckpoint
 from pte.train.state.restore import WEIGHTS, restore
 
 
@@ -61,7 +61,7 @@ def test_the_best_weights_give_the_best_figure(tmp_path, parents):
 
     metric = RankingMetric()
     for question in EvaluationLoader(interactions, split.valid, row_length=8):
-        metric.update(ranks(backbone.score(question.history), question.target, question.seen).masked)
+        metric.update(ranks(backbone.score(question.history), question.target, question.exclusion).masked)
     facts = json.loads((made.out / "facts.json").read_text())
     assert metric.compute()["NDCG@10"].item() == pytest.approx(facts["best"], abs=1e-7)
 
@@ -94,8 +94,8 @@ def at_step(monkeypatch, number, act):
         if step == number:
             act()
 
-    begin = Checkpoint.on_train_batch_start
-    monkeypatch.setattr(Checkpoint, "on_train_batch_start", hook)
+    begin = ResumeCheckpoint.on_train_batch_start
+    monkeypatch.setattr(ResumeCheckpoint, "on_train_batch_start", hook)
     return begun
 
 
@@ -284,13 +284,13 @@ def die(self, trainer, pl_module, batch, batch_idx):
         raise Killed
 
 import pte.train.state.checkpoint as checkpoint
-begin, checkpoint.Checkpoint.on_train_batch_start = checkpoint.Checkpoint.on_train_batch_start, die
+begin, checkpoint.ResumeCheckpoint.on_train_batch_start = checkpoint.ResumeCheckpoint.on_train_batch_start, die
 checkpoint.SHARE = 1e9  # the state is kept after every step
 where = Path(order["tmp"]), folders, order["config"]
 try:
     t.training.run(t.context(*where, work="broken", out="broken_out"))
 except Killed:
-    checkpoint.Checkpoint.on_train_batch_start = begin
+    checkpoint.ResumeCheckpoint.on_train_batch_start = begin
     t.training.run(t.context(*where, work="broken", out="broken_out"))
 """
 

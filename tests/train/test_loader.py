@@ -57,7 +57,7 @@ def test_every_process_sees_its_share_of_the_same_steps(data, world):
 
 def test_an_epoch_holds_every_training_pair_once(data):
     interactions, split = data
-    seen = sorted(p for b in TrainingLoader(*data, row_length=50, batch_size=10, seed=0) for p in pairs(b))
+    exclusion = sorted(p for b in TrainingLoader(*data, row_length=50, batch_size=10, seed=0) for p in pairs(b))
     rows = np.flatnonzero(split.train[:-1] & split.train[1:] & (interactions.user[:-1] == interactions.user[1:]))
     wanted = zip(
         interactions.item[rows],
@@ -65,7 +65,7 @@ def test_an_epoch_holds_every_training_pair_once(data):
         rows - interactions.start[interactions.user[rows]],
         strict=True,
     )
-    assert seen == sorted(tuple(map(int, triple)) for triple in wanted)
+    assert exclusion == sorted(tuple(map(int, triple)) for triple in wanted)
 
 
 def test_no_held_out_item_is_trained_on(data):
@@ -103,20 +103,20 @@ def test_nothing_to_learn_is_said(twelve, twelve_split):
 
 
 def test_questions_by_hand(twelve, twelve_split):
-    (question,) = EvaluationLoader(twelve, twelve_split.test, row_length=3)
+    (batch,) = EvaluationLoader(twelve, twelve_split.test, row_length=3)
     # bob 2 3 1 -> 6, ann 1 2 3 4 -> 5: sorted by length, the history cut to its newest three
-    assert question.case.tolist() == [1, 0]
-    assert question.history.item.tolist() == [[2, 3, 1], [2, 3, 4]]
-    assert question.history.length.tolist() == [3, 3]
-    assert question.target.tolist() == [6, 5]
-    assert question.seen.tolist() == [[2, 3, 1, 0], [1, 2, 3, 4]]
+    assert batch.case.tolist() == [1, 0]
+    assert batch.history.item.tolist() == [[2, 3, 1], [2, 3, 4]]
+    assert batch.history.length.tolist() == [3, 3]
+    assert batch.target.tolist() == [6, 5]
+    assert batch.exclusion.tolist() == [[2, 3, 1, 0], [1, 2, 3, 4]]
 
 
 def test_a_history_may_begin_after_the_users_first_row(twelve):
     cases = Cases(np.array([0], np.int32), np.array([4]), np.zeros(1, bool), begin=np.array([2]))
-    (question,) = EvaluationLoader(twelve, cases, row_length=3)
-    assert question.history.item.tolist() == [[3, 4]]
-    assert question.seen.tolist() == [[3, 4]]
+    (batch,) = EvaluationLoader(twelve, cases, row_length=3)
+    assert batch.history.item.tolist() == [[3, 4]]
+    assert batch.exclusion.tolist() == [[3, 4]]
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
@@ -126,27 +126,25 @@ def test_every_case_is_asked_once(users, world):
     cases = [
         case
         for rank in range(world)
-        for question in EvaluationLoader(
-            interactions, split.test, row_length=9, scores_mib=0.01, rank=rank, world=world
-        )
-        for case in question.case.tolist()
+        for batch in EvaluationLoader(interactions, split.test, row_length=9, scores_mib=0.01, rank=rank, world=world)
+        for case in batch.case.tolist()
     ]
     assert sorted(cases) == list(range(users))
 
 
 def test_questions_are_the_cases(data):
     interactions, split = data
-    for question in EvaluationLoader(interactions, split.valid, row_length=12, scores_mib=0.1):
-        for row, case in enumerate(question.case.tolist()):
+    for batch in EvaluationLoader(interactions, split.valid, row_length=12, scores_mib=0.1):
+        for row, case in enumerate(batch.case.tolist()):
             end = split.valid.target[case]
             known = interactions.item[interactions.start[case] : end]
-            assert question.target[row] == interactions.item[end]
-            assert question.seen[row, : len(known)].tolist() == known.tolist()
-            assert question.seen[row, len(known) :].sum() == 0
-            length = int(question.history.length[row])
+            assert batch.target[row] == interactions.item[end]
+            assert batch.exclusion[row, : len(known)].tolist() == known.tolist()
+            assert batch.exclusion[row, len(known) :].sum() == 0
+            length = int(batch.history.length[row])
             assert length == min(12, len(known))
-            assert question.history.item[row, :length].tolist() == known[-length:].tolist()
-            assert question.history.item[row, length:].sum() == 0
+            assert batch.history.item[row, :length].tolist() == known[-length:].tolist()
+            assert batch.history.item[row, length:].sum() == 0
 
 
 def test_steps_obey_the_memory_bound(data):
@@ -163,25 +161,25 @@ def test_an_empty_history_is_refused(twelve):
         EvaluationLoader(twelve, cases, row_length=4)
 
 
-def test_a_question_goes_with_its_parts_of_scores(data):
+def test_a_batch_goes_with_its_parts_of_scores(data):
     interactions, split = data
-    (question,) = EvaluationLoader(interactions, split.test, row_length=9)
-    scores = torch.randn(len(question.case), 5)
-    parts = list(question.scored(scores.split(7)))
+    (batch,) = EvaluationLoader(interactions, split.test, row_length=9)
+    scores = torch.randn(len(batch.case), 5)
+    parts = list(batch.scored(scores.split(7)))
     assert [len(part.case) for part, _ in parts] == [7] * 14 + [3]
-    for name in ("target", "seen", "case"):
-        assert torch.equal(torch.cat([getattr(part, name) for part, _ in parts]), getattr(question, name))
-    assert torch.equal(torch.cat([part.history.item for part, _ in parts]), question.history.item)
-    assert torch.equal(torch.cat([part.history.length for part, _ in parts]), question.history.length)
+    for name in ("target", "exclusion", "case"):
+        assert torch.equal(torch.cat([getattr(part, name) for part, _ in parts]), getattr(batch, name))
+    assert torch.equal(torch.cat([part.history.item for part, _ in parts]), batch.history.item)
+    assert torch.equal(torch.cat([part.history.length for part, _ in parts]), batch.history.length)
     assert torch.equal(torch.cat([part for _, part in parts]), scores)
 
 
 def test_a_case_without_scores_is_an_error(twelve, twelve_split):
-    (question,) = EvaluationLoader(twelve, twelve_split.test, row_length=3)
+    (batch,) = EvaluationLoader(twelve, twelve_split.test, row_length=3)
     with pytest.raises(AssertionError, match="1 rows of scores for 2 cases"):
-        list(question.scored([torch.zeros(1, 6)]))
+        list(batch.scored([torch.zeros(1, 6)]))
 
 
 def test_questions_move_to_a_device(twelve, twelve_split):
-    (question,) = EvaluationLoader(twelve, twelve_split.test, row_length=3)
-    assert question.to(torch.device("meta")).history.item.device.type == "meta"
+    (batch,) = EvaluationLoader(twelve, twelve_split.test, row_length=3)
+    assert batch.to(torch.device("meta")).history.item.device.type == "meta"

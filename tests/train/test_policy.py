@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, Objective, all_logits
 from pte.train.policy import GRPOModule, Shuffled, rivals, train
-from pte.train.state.checkpoint import Checkpoint
+from pte.train.state.checkpoint import ResumeCheckpoint
 
 E, K, D = 600, 4, 8
 
@@ -132,7 +132,7 @@ def test_every_entity_once_an_epoch_in_a_new_order():
     assert first != second
 
 
-class Dying(Checkpoint):
+class Dying(ResumeCheckpoint):
     """Ends, as a kill would, before step `at`; what is kept is what was kept before. Counts the steps it sees."""
 
     def __init__(self, file, at=None):

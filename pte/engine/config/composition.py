@@ -1,4 +1,4 @@
-"""The configuration composed once before Hydra runs a job: what cannot be composed is told in one sentence.
+"""The configuration composed once before Hydra runs a job: what cannot be composed is refused in one sentence.
 
 Hydra writes a job's configuration before the job can look at it, and answers a mistyped name with exit status 1. So
 the same words are composed here first: every value of a swept group in turn, secrets in any file refused.
@@ -35,20 +35,20 @@ def ordered(words: list[str]) -> list[str]:
 
 def check(words: list[str]) -> None:
     """InputError for words that Hydra would refuse, and for secrets in what it would write."""
-    asked = get_args_parser().parse_args(words)
-    overrides = [_parsed(word) for word in asked.overrides]
+    arguments = get_args_parser().parse_args(words)
+    overrides = [_parsed(word) for word in arguments.overrides]
     searched = []
-    if asked.config_dir:
-        check_folder(Path(asked.config_dir))
-        searched = [f"hydra.searchpath=[file://{Path(asked.config_dir).absolute()}]"]
-    main = Path(asked.config_path).absolute() if asked.config_path else CONF_DIR
+    if arguments.config_dir:
+        check_folder(Path(arguments.config_dir))
+        searched = [f"hydra.searchpath=[file://{Path(arguments.config_dir).absolute()}]"]
+    main = Path(arguments.config_path).absolute() if arguments.config_path else CONF_DIR
     with initialize_config_dir(str(main), version_base="1.3"):
-        for job in _jobs(overrides, sweeping=asked.multirun):
-            config = _composed(asked.config_name or "config", [*searched, *job])
+        for job in _jobs(overrides, sweeping=arguments.multirun):
+            config = _composed(arguments.config_name or "config", [*searched, *job])
             tree = OmegaConf.to_container(config, resolve=False)
             secret.refuse_tree(tree)
             renamed.refuse(tree)
-            if not asked.cfg:
+            if not arguments.cfg:
                 _writable(config)
 
 
@@ -69,20 +69,23 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"--config-dir {folder}: there is no such folder")
     for file in sorted(folder.rglob("*.yaml")):
         try:
-            held = yaml.safe_load(file.read_text(encoding="utf-8"))
+            options = yaml.safe_load(file.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
             where = f", line {mark.line + 1}" if mark else ""
-            what = getattr(error, "problem", None) or "it is not UTF-8 text"
-            raise InputError(f"{file}{where}: not readable as yaml ({what})") from None
+            problem = getattr(error, "problem", None) or "it is not UTF-8 text"
+            raise InputError(f"{file}{where}: not readable as yaml ({problem})") from None
         group = ".".join(file.relative_to(folder).parent.parts)
-        for name, value in secret.leaves(held):
+        for name, value in secret.leaves(options):
             secret.refuse(f"{group}.{name}" if group else name, value)
 
 
 def _parsed(word: str) -> Override:
     try:
-        return OverridesParser.create().parse_override(word)
+        override = OverridesParser.create().parse_override(word)
+        if not override.key_or_group:
+            raise InputError(f"{word}: there is no name before the =: type NAME=VALUE")
+        return override
     except HydraException:  # of the parser, or of the lexer below it
         raise InputError(
             f"{word}: cannot be read as NAME=VALUE; a value with blanks, commas, brackets or letters beyond ASCII needs"
@@ -116,10 +119,10 @@ def _composed(name: str, words: list[str]) -> Any:
         close = suggestion(option, options, group) or f"; {group} has {', '.join(options)}"
         raise InputError(f"{group}={option}: there is no such option{close}") from None
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
-        found = re.search(r"Could not (?:override|append to|delete) '?([\w.@/]+)'?", str(error))
-        if not found:
+        match = re.search(r"Could not (?:override|append to|delete) '?([\w.@/]+)'?", str(error))
+        if not match:
             raise InputError(_first_line(error)) from None
-        knob = found.group(1)
+        knob = match.group(1)
         typed = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
         if hint := renamed.moved(knob):
             raise InputError(f"{typed}: {hint}{typed.partition('=')[2]}") from None
@@ -127,6 +130,9 @@ def _composed(name: str, words: list[str]) -> Any:
         within = [own for own in names if "." in knob and own.startswith(f"{knob.partition('.')[0]}.")]
         hint = suggestion(knob, within, exact=True) or _elsewhere(knob) or suggestion(knob, names)
         raise InputError(f"{typed}: there is no knob or group {knob}{hint}") from None
+    except (AssertionError, ValueError, TypeError, AttributeError, LookupError) as error:  # of Hydra, for odd words
+        given = " ".join(word for word in words if not word.startswith("hydra.searchpath"))
+        raise InputError(f"{given}: this configuration cannot be composed ({_first_line(error)})") from None
 
 
 def suggestion(typed: str, known: list[str], group: str = "", exact: bool = False) -> str:
@@ -142,7 +148,7 @@ def suggestion(typed: str, known: list[str], group: str = "", exact: bool = Fals
 def _elsewhere(knob: str) -> str:
     """The options of a knob's group, or of a group nested in it, that have it."""
     top, _, rest = knob.partition(".")
-    found: dict[str, list[str]] = {}
+    places: dict[str, list[str]] = {}
     for file in sorted((CONF_DIR / top).rglob("*.yaml")) if rest else []:
         group = file.parent.relative_to(CONF_DIR)
         names = [
@@ -150,14 +156,14 @@ def _elsewhere(knob: str) -> str:
         ]
         for name in names:
             if name.rpartition(".")[2] == rest.rpartition(".")[2]:
-                found.setdefault(name, []).append(f"{group}={file.stem}")
-    own = {knob: found[knob]} if knob in found else found
-    told = [f"{'' if name == knob else f'{name}, '}a knob of {' or '.join(where)}" for name, where in own.items()]
-    return f"; it is {' or '.join(told)}" if told else ""
+                places.setdefault(name, []).append(f"{group}={file.stem}")
+    own = {knob: places[knob]} if knob in places else places
+    hints = [f"{'' if name == knob else f'{name}, '}a knob of {' or '.join(where)}" for name, where in own.items()]
+    return f"; it is {' or '.join(hints)}" if hints else ""
 
 
 def _names(name: str, words: list[str]) -> list[str]:
-    """Every knob and group there is beside the options that were chosen."""
+    """Every knob and group there is beside the selected options."""
     choices = [
         w for w in words if (CONF_DIR / w.lstrip("+").partition("=")[0]).is_dir() or w.startswith("hydra.search")
     ]
@@ -171,4 +177,4 @@ def _names(name: str, words: list[str]) -> list[str]:
 
 
 def _first_line(error: Exception) -> str:
-    return " ".join(str(error).strip().splitlines()[0].split())
+    return " ".join((str(error).strip() or type(error).__name__).splitlines()[0].split())

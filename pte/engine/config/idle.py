@@ -1,4 +1,4 @@
-"""Knobs that were typed and change nothing in this run: each is told in one sentence.
+"""Knobs that were typed and change nothing in this run: each gets one sentence.
 
 They are not refused, since a sweep gives the same words to jobs that read them and to jobs that do not.
 """
@@ -13,7 +13,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 TEXT = ("profiler", "encoder", "reward", "selector")  # read by stages that only text needs
-COUNTED_READS = ("trainer.accelerator", "trainer.scores_mib", "trainer.monitor")
+UNTRAINED_READS = ("trainer.accelerator", "trainer.scores_mib", "trainer.monitor")
 # A knob, the knob that decides whether it is read, and the values under which it is.
 READ_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "representation.hidden": ("representation.head", ("mlp",)),
@@ -27,30 +27,32 @@ READ_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[str]:
     """A sentence for every idle word of those typed. text: whether representation or backbone reads any."""
-    counted = get_class(config["backbone"]["_target_"]).trained is False
-    found = []
+    untrained = get_class(config["backbone"]["_target_"]).trained is False
+    sentences = []
     for word in typed:
         name = word.lstrip("+~").partition("=")[0]
         group, knob, _ = name.partition(".")
         if not knob or word.startswith("--"):  # an option, which a sweep chooses for all its jobs
             continue
         if group in TEXT and not text:
-            found.append(f"{word} changes nothing: no text is read on the way to this table")
-        elif counted and group in ("optimizer", "trainer") and name not in COUNTED_READS:
-            found.append(f"{word} changes nothing: this backbone is counted, not trained")
+            sentences.append(f"{word} changes nothing: no text is read on the way to this table")
+        elif untrained and group in ("optimizer", "trainer") and name not in UNTRAINED_READS:
+            sentences.append(f"{word} changes nothing: this backbone is counted, not trained")
         elif ".fit." in name and _same_without(config, word, typed):
-            found.append(f"{word} changes nothing: {_option(config)} has numbers of its own; type the knob it is for")
+            sentences.append(
+                f"{word} changes nothing: {_option(config)} has numbers of its own; type the knob it is for"
+            )
         elif name in READ_WITH:
             other, values = READ_WITH[name]
             own, _, last = other.partition(".")
             if last in config[own] and config[own][last] not in values:
                 usual = " or ".join(str(value).lower() for value in values)
-                found.append(
+                sentences.append(
                     f"{word} changes nothing under {other}={str(config[own][last]).lower()}: it is for {usual}"
                 )
     if text and config["profiler"].get("num_candidates") == 1 and config["selector"]["_target_"].endswith(".GRPO"):
-        found.append("profiler.num_candidates=1 leaves selector=grpo nothing to choose: it gives what first gives")
-    return found
+        sentences.append("profiler.num_candidates=1 leaves selector=grpo nothing to choose: it gives what first gives")
+    return sentences
 
 
 def _same_without(config: Mapping[str, Any], word: str, typed: Sequence[str]) -> bool:

@@ -55,8 +55,8 @@ def refuse(name: str, value: Any) -> None:
 def refuse_words(words: Iterable[str]) -> None:
     """The same for overrides as they were typed."""
     for word in words:
-        name, found, value = word.lstrip("+~").partition("=")
-        if found:
+        name, separator, value = word.lstrip("+~").partition("=")
+        if separator:
             refuse(name, value)
         elif URL.search(word) or VALUE.search(word):
             raise InputError("a word of the command holds a secret: leave it out")
@@ -81,7 +81,7 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def redacted(value: Any, key: str = "") -> Any:
-    """A copy of a config in which secrets, as far as they can be told, are replaced by "***"."""
+    """A copy of a config in which secrets, as far as they can be recognised, are replaced by "***"."""
     if isinstance(value, Mapping):
         return {k: redacted(v, str(k)) for k, v in value.items()}
     if isinstance(value, list | tuple):

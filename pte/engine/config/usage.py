@@ -22,7 +22,7 @@ Stages, in order: interactions split profiles embeddings selection training metr
 Groups and options ({conf}):
 {groups}
   ranking=full|sampled  seed=0  paths.outputs=outputs
-  --config-dir FOLDER adds options of your own; --cfg job prints the configuration; --hydra-help tells the rest.
+  --config-dir FOLDER adds options of your own; --cfg job prints the configuration; --hydra-help lists the rest.
 
 Examples:
   pte dataset=custom dataset.interactions=my/inter.csv dataset.items=my/items.csv backbone=markov representation=id

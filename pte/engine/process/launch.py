@@ -63,8 +63,8 @@ def launch(stage: str, context: Context, config: Mapping[str, Any], processes: i
         with _environments(processes) as environments:
             try:
                 for rank, environ in enumerate(environments):
-                    handed = [lock] if rank else [lock, write]
-                    group.append(subprocess.Popen(command, env=environ, start_new_session=True, pass_fds=handed))
+                    descriptors = [lock] if rank else [lock, write]
+                    group.append(subprocess.Popen(command, env=environ, start_new_session=True, pass_fds=descriptors))
             finally:
                 os.close(write)  # the first process holds it now, and closes it with its end
             failed = _wait(group)
@@ -78,12 +78,12 @@ def launch(stage: str, context: Context, config: Mapping[str, Any], processes: i
 @contextlib.contextmanager
 def _environments(processes: int) -> Iterator[list[dict[str, str]]]:
     """What each process finds in its environment, as torchrun sets it. The port is held until the group has ended."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the first process may bind it as well
-        held.bind(("127.0.0.1", 0))
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the first process may bind it as well
+        listener.bind(("127.0.0.1", 0))
         common = {k: v for k, v in os.environ.items() if not PER_RANK.match(k)}
         common |= {
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(held.getsockname()[1]), "WORLD_SIZE": str(processes),
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(listener.getsockname()[1]), "WORLD_SIZE": str(processes),
             "LOCAL_WORLD_SIZE": str(processes), "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "pte",
         }  # fmt: skip
         common.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
@@ -124,11 +124,11 @@ def _end(group: Group) -> None:
 
 def _reason(work: Path, group: Group, failed: int) -> str:
     """Which process failed and why. The others lose their connection to it and fail as well: the first one counts."""
-    told = [file for rank in range(len(group)) if (file := work / ERROR.format(rank)).is_file()]
+    reports = [file for rank in range(len(group)) if (file := work / ERROR.format(rank)).is_file()]
     code = group[failed].returncode
     if code < 0:
         return f"process {failed} of {len(group)}: ended by {signal.Signals(-code).name}"
-    if not told:
+    if not reports:
         return f"process {failed} of {len(group)} (exit status {code}): the reason is above"
-    first = min(told, key=lambda file: file.stat().st_mtime_ns)
+    first = min(reports, key=lambda file: file.stat().st_mtime_ns)
     return f"process {first.suffix[1:]} of {len(group)}: {first.read_text(encoding='utf-8')}"

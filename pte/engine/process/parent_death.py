@@ -1,7 +1,7 @@
 """A process that ends when the one that started it ends, however that happened: prctl(2), PR_SET_PDEATHSIG.
 
 SIGKILL leaves a parent no time to end its children. On Linux the kernel does it then; elsewhere, and for a parent that
-was gone before it could be asked, a thread looks who the parent is.
+was gone before that, a thread polls the parent's id.
 """
 
 from __future__ import annotations

@@ -23,5 +23,7 @@ class Arrivals:
 
     def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
         """All answers, in order."""
-        found = {r.key: r.completion for r in self.generate([Request(k, a) for k, a in zip(keys, asks, strict=True)])}
-        return [found[key] for key in keys]
+        completions = {
+            r.key: r.completion for r in self.generate([Request(k, a) for k, a in zip(keys, asks, strict=True)])
+        }
+        return [completions[key] for key in keys]

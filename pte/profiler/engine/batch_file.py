@@ -42,14 +42,14 @@ class BatchEngine(Arrivals):
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
         """What the result files hold; then, where something is missing, its request files and InputError."""
-        wanted = {request.key: request for request in requests}
-        found, failed, counts = self._read(wanted)
-        self._refuse(found, failed, wanted)
-        yield from (Result(key, completion) for key, completion in {**failed, **found}.items())
-        missing = [request for request in requests if request.key not in found and request.key not in failed]
+        requested = {request.key: request for request in requests}
+        answered, failed, counts = self._read(requested)
+        self._refuse(answered, failed, requested)
+        yield from (Result(key, completion) for key, completion in {**failed, **answered}.items())
+        missing = [request for request in requests if request.key not in answered and request.key not in failed]
         if missing:
             files = self.write(missing)
-            left_out = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n)
+            left_out = ", ".join(f"{n:,} {noun}" for noun, n in counts.items() if n)
             raise InputError(
                 f"profiles: {len(missing):,} of {len(requests):,} answers are missing"
                 + (f" (in {self.folder / 'results'}: {left_out})" if left_out else "")
@@ -75,8 +75,8 @@ class BatchEngine(Arrivals):
         return [*files, self._file(lines)]
 
     def _line(self, request: Request) -> dict[str, Any]:
-        sent = body(self.model, request.ask, request.key, self.decoding, self.without)
-        return {"custom_id": request.key, "method": "POST", "url": URL, "body": sent}
+        fields = body(self.model, request.ask, request.key, self.decoding, self.without)
+        return {"custom_id": request.key, "method": "POST", "url": URL, "body": fields}
 
     def _file(self, lines: list[bytes]) -> Path:
         path = self.folder / f"requests-{digest([line.decode() for line in lines])[:12]}.jsonl"
@@ -85,32 +85,34 @@ class BatchEngine(Arrivals):
         scratch.replace(path)
         return path
 
-    def _read(self, wanted: Mapping[str, Request]) -> tuple[dict[str, Completion], dict[str, Completion], Counter[str]]:
+    def _read(
+        self, requested: Mapping[str, Request]
+    ) -> tuple[dict[str, Completion], dict[str, Completion], Counter[str]]:
         """Completions, final failures of requests without one, and counts of the other lines. The first answer wins."""
-        found: dict[str, Completion] = {}
+        answered: dict[str, Completion] = {}
         failed: dict[str, Completion] = {}
         counts: Counter[str] = Counter()
         for file in sorted((self.folder / "results").glob("*.jsonl")):
             with file.open("rb") as lines:
                 for raw in lines:
                     key, completion = _outcome(raw)
-                    if key not in wanted:
+                    if key not in requested:
                         counts["lines that answer no open question" if key else "unreadable lines"] += bool(raw.strip())
                     elif completion is None:
                         counts["answers to be asked for again"] += 1
                     else:
-                        (failed if completion.finish == "error" else found).setdefault(key, completion)
-        return found, {key: value for key, value in failed.items() if key not in found}, counts
+                        (failed if completion.finish == "error" else answered).setdefault(key, completion)
+        return answered, {key: value for key, value in failed.items() if key not in answered}, counts
 
     def _refuse(
-        self, found: Mapping[str, Completion], failed: Mapping[str, Completion], wanted: Mapping[str, Request]
+        self, answered: Mapping[str, Completion], failed: Mapping[str, Completion], requested: Mapping[str, Request]
     ) -> None:
         """InputError where more fail than is tolerated; nothing is recorded, so that it can be asked otherwise."""
-        done = len(found) + len(failed)
+        done = len(answered) + len(failed)
         if done < FEW or len(failed) <= self.failure_share * done:
             return
         key, example = next(iter(failed.items()))
-        field = refused_field({"error": {"message": example.detail}}, self._line(wanted[key])["body"])
+        field = refused_field({"error": {"message": example.detail}}, self._line(requested[key])["body"])
         how = f"Type profiler.without=[{','.join(sorted({*self.without, field}))}]" if field else "Look at the results"
         raise InputError(
             f"{len(failed):,} of {done:,} answers in {self.folder / 'results'} are failures, more than"
@@ -131,8 +133,8 @@ def _outcome(raw: bytes) -> tuple[str, Completion | None]:
     if not isinstance(key, str):
         return "", None
     if code == 200 and not line.get("error"):
-        found = read_answer(answer)
-        return key, None if found is None else found.completion
+        parsed = read_answer(answer)
+        return key, None if parsed is None else parsed.completion
     words = _words(answer) or _words(line.get("error"))
     if code not in NEVER:
         return key, None

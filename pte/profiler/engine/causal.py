@@ -109,9 +109,9 @@ class Causal:
 
     @cached_property
     def _ends(self) -> set[int]:
-        told = self.model.generation_config.eos_token_id
-        told = told if isinstance(told, list) else [told]
-        return {token for token in [*told, self.tokenizer.eos_token_id] if token is not None}
+        tokens = self.model.generation_config.eos_token_id
+        tokens = tokens if isinstance(tokens, list) else [tokens]
+        return {token for token in [*tokens, self.tokenizer.eos_token_id] if token is not None}
 
     @cached_property
     def _breaks_line(self) -> dict[int, bool]:
@@ -126,7 +126,7 @@ class Causal:
         return one_line and self._breaks_line[token]
 
     def tokens(self, stem: str, lead: str) -> tuple[list[int], list[int]]:
-        """Token ids of what the model is told and of how its answer begins, neither empty.
+        """Token ids of the prompt and of how its answer begins, neither empty.
 
         Whatever this very tokenizer takes for a mark is taken out of the text first: only the template sets marks.
         """
@@ -134,9 +134,9 @@ class Causal:
         if self.tokenizer.chat_template:
             ids = self.tokenizer(self._turn(stem), add_special_tokens=False).input_ids
         else:
-            ids = self._begun(f"{stem}\n\n")
-        begun = self.tokenizer(lead, add_special_tokens=False).input_ids
-        return (ids, begun) if begun else (ids[:-1], ids[-1:])
+            ids = self._opening(f"{stem}\n\n")
+        opening = self.tokenizer(lead, add_special_tokens=False).input_ids
+        return (ids, opening) if opening else (ids[:-1], ids[-1:])
 
     def _turn(self, stem: str) -> str:
         """One user's message in the model's template; a block of reasoning that it opens is closed, empty."""
@@ -145,16 +145,16 @@ class Causal:
         turn = [{"role": "user", "content": stem}]
         quiet = {"enable_thinking": False, "thinking": False}  # Qwen3 and others; Granite, DeepSeek-V3.1
         try:
-            told = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False, **quiet)
+            text = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False, **quiet)
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
             raise InputError(
                 f"profiler.model={self.model_name}: its chat template fails on one message of a user ({_first(error)})."
                 " Choose a chat model that takes one, or a copy of this one without chat_template"
             ) from error
-        opened = THINKING.search(told, told.rfind(stem.strip()) + len(stem.strip()))
-        return f"{told.rstrip()}\n\n{_closing(opened[0])}\n\n" if opened else told
+        opened = THINKING.search(text, text.rfind(stem.strip()) + len(stem.strip()))
+        return f"{text.rstrip()}\n\n{_closing(opened[0])}\n\n" if opened else text
 
-    def _begun(self, text: str) -> list[int]:
+    def _opening(self, text: str) -> list[int]:
         """Token ids of a text with the marks that begin one, and none that end one."""
         marked, plain = self.tokenizer(text).input_ids, self.tokenizer(text, add_special_tokens=False).input_ids
         starts = (i for i in range(len(marked) - len(plain) + 1) if marked[i : i + len(plain)] == plain)
@@ -194,14 +194,14 @@ def _content(source: Path) -> str:
     """A hash of a file, or of sizes and edges of a folder's files: whole weights take minutes to read."""
     if source.is_file():
         return file_sha256(source)
-    found = {}
+    edges_by_name = {}
     for path in sorted(p for p in source.rglob("*") if p.is_file() and not p.name.startswith(".")):
         with path.open("rb") as file:
             head = file.read(1 << 20)
             file.seek(max(path.stat().st_size - (1 << 20), 0))
             edges = digest([head.hex(), file.read().hex()])
-        found[path.relative_to(source).as_posix()] = [path.stat().st_size, edges]
-    return digest(found)
+        edges_by_name[path.relative_to(source).as_posix()] = [path.stat().st_size, edges]
+    return digest(edges_by_name)
 
 
 def best_device() -> str:

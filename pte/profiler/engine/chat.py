@@ -69,7 +69,7 @@ def message_text(prompt: Prompt) -> str:
 
 def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any], without: frozenset[str]) -> dict[str, Any]:
     """One request; `without` names fields that the server has refused."""
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": message_text(ask.prompt)}],
         "temperature": ask.temperature,
@@ -78,13 +78,13 @@ def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any], without: f
     }
     if ask.prompt.lead == JSON_LEAD:
         schema = {"name": "profile", "strict": True, "schema": SCHEMA}
-        found["response_format"] = {"type": "json_schema", "json_schema": schema}
-    if "max_tokens" in without and "max_tokens" in found:
-        found["max_completion_tokens"] = found["max_tokens"]
-    return {name: value for name, value in found.items() if name not in without}
+        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if "max_tokens" in without and "max_tokens" in fields:
+        fields["max_completion_tokens"] = fields["max_tokens"]
+    return {name: value for name, value in fields.items() if name not in without}
 
 
-def refused_field(answer: Any, sent: Mapping[str, Any]) -> str | None:
+def refused_field(answer: Any, request: Mapping[str, Any]) -> str | None:
     """The optional field of a request that a 400 or 422 complains of, by name or in words; None where it is another."""
     error = answer.get("error", answer) if isinstance(answer, dict) else {}
     error = error if isinstance(error, dict) else {"message": str(error)}
@@ -94,8 +94,8 @@ def refused_field(answer: Any, sent: Mapping[str, Any]) -> str | None:
         named += [str(part) for part in entry.get("loc", ())] if isinstance(entry, dict) else []
     words = str(error.get("message", ""))
     for field in OPTIONAL:
-        said = re.search(rf"\b{field}\b", words) and _REFUSED.search(words)
-        if field in sent and (field in named or said):
+        refusal = re.search(rf"\b{field}\b", words) and _REFUSED.search(words)
+        if field in request and (field in named or refusal):
             return field
     return None
 

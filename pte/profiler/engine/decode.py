@@ -79,12 +79,12 @@ def draw(logits: Tensor, decoding: Decoding, *, temperature: Tensor, uniform: Te
     return token.gather(1, place[:, None])[:, 0]
 
 
-def penalised(logits: Tensor, said: Tensor, penalty: float) -> Tensor:
+def penalised(logits: Tensor, previous: Tensor, penalty: float) -> Tensor:
     """Tokens already said lose: l / penalty if l > 0, else l * penalty (CTRL, Keskar et al. 2019). said: (R, t)."""
-    if penalty == 1.0 or said.shape[1] == 0:
+    if penalty == 1.0 or previous.shape[1] == 0:
         return logits
-    value = logits.gather(1, said)
-    return logits.scatter(1, said, torch.where(value > 0, value / penalty, value * penalty))
+    value = logits.gather(1, previous)
+    return logits.scatter(1, previous, torch.where(value > 0, value / penalty, value * penalty))
 
 
 class ReservedLayer(DynamicLayer):
@@ -230,12 +230,12 @@ def continue_rows(
     steps = rows.uniform.shape[1]
     flight = Continuation(model, rows, pad=pad, extra=steps)
     temperature, uniform = rows.temperature.to(flight.device), rows.uniform.to(flight.device)
-    said = torch.empty(len(rows.leads), 0, dtype=torch.long, device=flight.device)
+    previous = torch.empty(len(rows.leads), 0, dtype=torch.long, device=flight.device)
     texts: list[list[int]] = [[] for _ in rows.leads]
     alive = list(range(len(rows.leads)))  # the row behind each row of the batch
     ended: set[int] = set()
     for step in range(steps):
-        logits = penalised(flight.logits, said, decoding.repetition_penalty)
+        logits = penalised(flight.logits, previous, decoding.repetition_penalty)
         token = draw(logits, decoding, temperature=temperature, uniform=uniform[:, step])
         for row, value in zip(alive, token.tolist(), strict=True):
             if row not in ended:
@@ -245,10 +245,10 @@ def continue_rows(
         live = [i for i, row in enumerate(alive) if row not in ended]
         if not live or step == steps - 1:
             break
-        said = torch.cat([said, token[:, None]], 1)
-        kept = torch.tensor(live, device=flight.device)
-        if len(live) <= 0.75 * len(alive) and flight.keep(kept):  # a smaller batch is worth its copy
-            temperature, uniform, said, token = temperature[kept], uniform[kept], said[kept], token[kept]
+        previous = torch.cat([previous, token[:, None]], 1)
+        rest = torch.tensor(live, device=flight.device)
+        if len(live) <= 0.75 * len(alive) and flight.keep(rest):  # a smaller batch is worth its copy
+            temperature, uniform, previous, token = temperature[rest], uniform[rest], previous[rest], token[rest]
             alive = [alive[i] for i in live]
         flight.step(token)
     return texts

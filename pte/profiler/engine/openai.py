@@ -76,7 +76,9 @@ class OpenAIEngine(Arrivals):
             try:
                 while True:
                     while (
-                        len(running) < self.server.parallel and not self._spent() and (request := next(waiting, None))
+                        len(running) < self.server.parallel
+                        and not self._exhausted()
+                        and (request := next(waiting, None))
                     ):
                         running.add(runner.get_loop().create_task(self._one(client, request, key)))
                     if not running:
@@ -109,7 +111,7 @@ class OpenAIEngine(Arrivals):
             headers=headers, timeout=self.server.timeout_seconds, limits=limits, trust_env=not self._local
         )
 
-    def _spent(self) -> bool:
+    def _exhausted(self) -> bool:
         return self.server.budget_tokens is not None and self.tokens >= self.server.budget_tokens
 
     def _too_many(self, failures: int, done: int, results: Sequence[Result]) -> str:
@@ -123,30 +125,30 @@ class OpenAIEngine(Arrivals):
         """One answer; what passes with time is tried again, a little later each time."""
         reason, attempt = "", 0
         while attempt < TRIES:
-            sent = body(self.model, request.ask, request.key, self.decoding, self.without)
+            fields = body(self.model, request.ask, request.key, self.decoding, self.without)
             wait = min(2.0**attempt / 2, 30.0) * random.uniform(0.5, 1.0)
             attempt += 1
             try:
-                answer = await client.post(self.url, json=sent)
+                answer = await client.post(self.url, json=fields)
                 code, words, value = outcome(answer)
             except (httpx.TransportError, ValueError) as error:
                 code, words, value, answer = 503, f"{type(error).__name__}: {error}", None, None
             if code == 200:
-                found = read_answer(value)
-                if found is None:
+                parsed = read_answer(value)
+                if parsed is None:
                     raise InputError(f"{self.url} answered without choices[0].message: is it a chat server?")
-                return Result(request.key, found.completion)
+                return Result(request.key, parsed.completion)
             reason = mask(f"HTTP {code}: {words}" if answer is not None else words, key)[:300]
-            if code in (400, 422) and (field := refused_field(value, sent)):
+            if code in (400, 422) and (field := refused_field(value, fields)):
                 self.without |= {field}
                 attempt -= 1
                 continue
             if code not in LATER:
                 return self._failure(request, code, words, reason)
-            if answer is not None and (asked := retry_after(answer)) is not None:
-                if asked > LONGEST_WAIT:
+            if answer is not None and (delay := retry_after(answer)) is not None:
+                if delay > LONGEST_WAIT:
                     break
-                wait = asked + random.uniform(0.0, 0.1) * asked
+                wait = delay + random.uniform(0.0, 0.1) * delay
             if attempt < TRIES:
                 await asyncio.sleep(wait)
         raise InputError(

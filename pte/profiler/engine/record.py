@@ -76,10 +76,10 @@ class Recorded:
         if not self._announced:
             self._announced = True
             self._announce(len(missing))
-        wanted = Counter(keys)
+        multiplicity = Counter(keys)
         with _Meter(self.workload.completions, self.done) as meter:
             if self.generator is not None:
-                self._arrivals(self.generator, dict(zip(keys, asks, strict=True)), missing, wanted, meter)
+                self._arrivals(self.generator, dict(zip(keys, asks, strict=True)), missing, multiplicity, meter)
                 return
             for batch in self.engine.batches(asks):
                 todo = list({keys[i]: i for i in batch if keys[i] in missing}.values())
@@ -88,12 +88,12 @@ class Recorded:
                 completions = self.engine.complete([asks[i] for i in todo], [keys[i] for i in todo])
                 self._keep([keys[i] for i in todo], completions)
                 missing -= {keys[i] for i in todo}
-                answered = sum(wanted[keys[i]] for i in todo)  # equal questions are asked once
+                answered = sum(multiplicity[keys[i]] for i in todo)  # equal questions are asked once
                 self.done += answered
                 meter.advance(answered, sum(c.tokens for c in completions))
 
     def _arrivals(
-        self, generator: Generator, asks: dict[str, Ask], missing: set[str], wanted: Counter[str], meter: _Meter
+        self, generator: Generator, asks: dict[str, Ask], missing: set[str], multiplicity: Counter[str], meter: _Meter
     ) -> None:
         """Log every result as it arrives; failures of single requests are results too."""
         waiting: dict[str, Completion] = {}
@@ -103,8 +103,8 @@ class Recorded:
                 if len(waiting) >= self.together:
                     self._keep(list(waiting), list(waiting.values()))
                     waiting = {}
-                self.done += wanted[result.key]
-                meter.advance(wanted[result.key], result.completion.tokens)
+                self.done += multiplicity[result.key]
+                meter.advance(multiplicity[result.key], result.completion.tokens)
         finally:
             self._keep(list(waiting), list(waiting.values()))
 
@@ -124,7 +124,7 @@ class Recorded:
         )
         rate = self.engine.rate(work.sample())
         if rate is None:
-            logger.info(f"{self.noun}: the minutes depend on the server; progress will tell")
+            logger.info(f"{self.noun}: the minutes depend on the server; progress will show")
             return
         share = 1 - self.done / max(work.completions, 1)
         logger.info(f"{self.noun}: {forecast(work, rate, share)}")
@@ -147,7 +147,7 @@ class _Meter:
     def __init__(self, total: int, done: int) -> None:
         self.total, self.done, self.start = max(total, done), done, done  # more is done where some was asked again
         self.tokens, self.began = 0, time.monotonic()
-        self.spoke, self.told = self.began, done
+        self.log_time, self.logged = self.began, done
         console = Console(stderr=True)
         columns = (
             TextColumn("profiles"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
@@ -164,7 +164,7 @@ class _Meter:
     def __exit__(self, *exception: object) -> None:
         if self.bar:
             self.bar.stop()
-        elif self.done > self.told:
+        elif self.done > self.logged:
             logger.info(f"  {self._line()}")
 
     def advance(self, completions: int, tokens: int) -> None:
@@ -173,8 +173,8 @@ class _Meter:
         self.total = max(self.total, self.done)
         if self.bar:
             self.bar.update(self.task, completed=self.done, speed=f"{self._speed():,.0f} tokens/s")
-        elif time.monotonic() - self.spoke > PLAIN_SECONDS:
-            self.spoke, self.told = time.monotonic(), self.done
+        elif time.monotonic() - self.log_time > PLAIN_SECONDS:
+            self.log_time, self.logged = time.monotonic(), self.done
             logger.info(f"  {self._line()}")
 
     def _speed(self) -> float:

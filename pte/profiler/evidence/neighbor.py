@@ -66,10 +66,10 @@ def top(matrix: sparse.csr_matrix, k: int, *, none: int) -> Neighbors:
     row, column, data = entries.row[order], entries.col[order], entries.data[order]
     start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=matrix.shape[0]))])
     place = np.arange(len(row)) - start[row]
-    kept = place < k
+    within = place < k
     index = np.full((matrix.shape[0], k), none, np.int32)
     weight = np.zeros((matrix.shape[0], k), np.float32)
-    index[row[kept], place[kept]], weight[row[kept], place[kept]] = column[kept], data[kept]
+    index[row[within], place[within]], weight[row[within], place[within]] = column[within], data[within]
     return Neighbors(index, weight, none)
 
 

@@ -81,7 +81,7 @@ class Witness:
         chose = f"chose {', '.join(names)}" if names else ""
         return "; ".join(part for part in (", ".join(self.kinds(user)), chose) if part)
 
-    def shown(self, user: int, draw: Draw = None) -> list[int]:
+    def history_sample(self, user: int, draw: Draw = None) -> list[int]:
         """The items of a user that a prompt shows, latest first."""
         rows = self.history(user)
         if draw is None:
@@ -92,52 +92,52 @@ class Witness:
         order = np.argsort(np.arange(len(rows)) + draw.uniform(0, self.evidence.jitter + 1, len(rows)))
         return [rows[i] for i in order] if self.evidence.jitter else rows
 
-    def drawn(self, found: Sequence[int], limit: int, draw: Draw) -> list[int]:
+    def sample(self, ranking: Sequence[int], limit: int, draw: Draw) -> list[int]:
         """`limit` of the first `pool` times as many, in their order; the first ones where nothing is drawn."""
-        found = list(found[: limit * self.evidence.pool])
-        if draw is None or len(found) <= limit:
-            return found[:limit]
-        return [found[i] for i in sorted(draw.choice(len(found), limit, replace=False))]
+        ranking = list(ranking[: limit * self.evidence.pool])
+        if draw is None or len(ranking) <= limit:
+            return ranking[:limit]
+        return [ranking[i] for i in sorted(draw.choice(len(ranking), limit, replace=False))]
 
     def item_prompt(
-        self, item: int, form: str, said_user: Sequence[str], said_item: Sequence[str], draw: Draw = None
+        self, item: int, form: str, user_profiles: Sequence[str], item_profiles: Sequence[str], draw: Draw = None
     ) -> Prompt:
         """Metadata, profiles of people who chose it, its companions with theirs."""
         evidence, wording = self.evidence, self.style.item
         lines = [f'{wording.label["title"]} "{self.catalogue.name[item]}"', *self.catalogue.facts(item)]
         if wording.form[form].others:
             pool = 1 if draw is None else evidence.pool
-            choosers = self.drawn(self.choosers(item, evidence.choosers * pool), evidence.choosers, draw)
-            lines += section(wording.label["choosers"], (brief(said_user[u], evidence.brief) for u in choosers))
-            companions = self.drawn(self.item_neighbors.of(item), evidence.companions, draw)
-            told = (self._cited(i, said_item[i]) for i in companions)
-            lines += [wording.label["companions"], *told] if companions else []
+            choosers = self.sample(self.choosers(item, evidence.choosers * pool), evidence.choosers, draw)
+            lines += section(wording.label["choosers"], (brief(user_profiles[u], evidence.brief) for u in choosers))
+            companions = self.sample(self.item_neighbors.of(item), evidence.companions, draw)
+            citations = (self._cited(i, item_profiles[i]) for i in companions)
+            lines += [wording.label["companions"], *citations] if companions else []
         return self._prompt("item", form, lines)
 
     def user_prompt(
-        self, user: int, form: str, said_item: Sequence[str], said_user: Sequence[str], draw: Draw = None
+        self, user: int, form: str, item_profiles: Sequence[str], user_profiles: Sequence[str], draw: Draw = None
     ) -> Prompt:
         """The latest items with their kinds and profiles; then what similar people are like."""
         evidence, wording = self.evidence, self.style.user
-        lines = [HISTORY, *(self._cited(i, said_item[i]) for i in self.shown(user, draw))]
+        lines = [HISTORY, *(self._cited(i, item_profiles[i]) for i in self.history_sample(user, draw))]
         if wording.form[form].others:
-            others = self.drawn(self.user_neighbors.of(user), evidence.similar_users, draw)
-            profiles = section(wording.label["alike"], (brief(said_user[u], evidence.brief) for u in others))
+            others = self.sample(self.user_neighbors.of(user), evidence.similar_users, draw)
+            profiles = section(wording.label["alike"], (brief(user_profiles[u], evidence.brief) for u in others))
             titles = [f'"{self.catalogue.name[i]}"' for i in self.also(user, evidence.companions)]
             lines += profiles or ([f"{wording.label['also']} " + "; ".join(titles)] if titles else [])
         return self._prompt("user", form, lines)
 
-    def _cited(self, item: int, said: str) -> str:
-        kind, profile = self.catalogue.kind[item], brief(said, self.evidence.brief)
+    def _cited(self, item: int, text: str) -> str:
+        kind, profile = self.catalogue.kind[item], brief(text, self.evidence.brief)
         return f'- "{self.catalogue.name[item]}"' + (f" ({kind})" if kind else "") + (f": {profile}" if profile else "")
 
     def _prompt(self, side: str, form: str, lines: list[str]) -> Prompt:
         wording = self.style.of(side)
-        asked = wording.form[form]
-        return Prompt(form, wording.instruction + asked.rule, "\n".join(lines), asked.lead, asked.ask)
+        own = wording.form[form]
+        return Prompt(form, wording.instruction + own.rule, "\n".join(lines), own.lead, own.ask)
 
 
 def section(head: str, entries: object) -> list[str]:
     """The head and one line `- entry` for every entry that says something; nothing where none does."""
-    told = [f"- {entry}" for entry in entries if entry]  # type: ignore[attr-defined]
-    return [head, *told] if told else []
+    lines = [f"- {entry}" for entry in entries if entry]  # type: ignore[attr-defined]
+    return [head, *lines] if lines else []

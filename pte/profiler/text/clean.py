@@ -80,8 +80,8 @@ class Catalogue:
 
     def facts(self, item: int) -> list[str]:
         """Lines `column: text` of everything known beside the title."""
-        told = ((column, label(self.items.text[column][item])) for column in self.columns)
-        return [f"{clean(column, 30)}: {text}" for column, text in told if text]
+        labels = ((column, label(self.items.text[column][item])) for column in self.columns)
+        return [f"{clean(column, 30)}: {text}" for column, text in labels if text]
 
     def sentence(self, item: int) -> str:
         """Plain metadata as one line: title, then its texts."""

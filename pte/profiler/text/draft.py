@@ -22,27 +22,27 @@ class Draft:
 
     ask: Ask
     done: Completion
-    said: str | None  # the profile that it gives, None where there is none to use
+    profile: str | None  # the profile that it gives, None where there is none to use
     fault: str
     attempt: int = 0  # 1 where it was asked for again
     first: str = ""  # the fault for which it was
 
 
 def read_answers(
-    asks: Mapping[Place, Ask], answers: Sequence[Completion], kept: Answer, known: Mapping[Place, Draft] | None = None
+    asks: Mapping[Place, Ask], answers: Sequence[Completion], limits: Answer, known: Mapping[Place, Draft] | None = None
 ) -> dict[Place, Draft]:
-    """What every answer says; of one entity later candidates are compared with earlier ones, and with those `known`."""
-    found: dict[Place, Draft] = {}
+    """The profile in every answer; later candidates of an entity are compared with earlier ones and `known`."""
+    drafts: dict[Place, Draft] = {}
     for ((e, k), ask), done in zip(asks.items(), answers, strict=True):
-        profile = read(ask.prompt.lead, done.text, done.finish, kept)
-        other = [found.get((e, j)) for j in range(k)] + [d for j in range(k) if known and (d := known.get((e, j)))]
-        others = [d.said.removeprefix(d.ask.prompt.lead) for d in other if d and d.said is not None]
-        wrong = fault(ask.prompt, done, profile, kept, others)
-        found[e, k] = Draft(ask, done, None if wrong in GRAVE else profile, wrong)
-    return found
+        profile = read(ask.prompt.lead, done.text, done.finish, limits)
+        other = [drafts.get((e, j)) for j in range(k)] + [d for j in range(k) if known and (d := known.get((e, j)))]
+        others = [d.profile.removeprefix(d.ask.prompt.lead) for d in other if d and d.profile is not None]
+        wrong = fault(ask.prompt, done, profile, limits, others)
+        drafts[e, k] = Draft(ask, done, None if wrong in GRAVE else profile, wrong)
+    return drafts
 
 
-def asked_again(drafts: Mapping[Place, Draft], answer: Answers, kept: Answer) -> dict[Place, Draft]:
+def second_drafts(drafts: Mapping[Place, Draft], answer: Answers, limits: Answer) -> dict[Place, Draft]:
     """Another draw of every faulty one, kept where it is better; {} where none is faulty."""
     faulty = {place: d for place, d in drafts.items() if d.fault and d.done.finish not in FINAL}
     if not faulty:
@@ -52,10 +52,10 @@ def asked_again(drafts: Mapping[Place, Draft], answer: Answers, kept: Answer) ->
         for place, d in faulty.items()
     }
     sound = {place: d for place, d in drafts.items() if not d.fault}
-    second = read_answers(asks, answer(list(asks.values())), kept, sound)
-    found = {}
+    second = read_answers(asks, answer(list(asks.values())), limits, sound)
+    best = {}
     for place, first in faulty.items():
         other = second[place]
         better = not other.fault or (first.fault in GRAVE and (other.fault not in GRAVE or bool(other.done.text)))
-        found[place] = replace(other if better else first, attempt=int(better), first=first.fault)
-    return found
+        best[place] = replace(other if better else first, attempt=int(better), first=first.fault)
+    return best

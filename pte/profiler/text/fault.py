@@ -35,47 +35,47 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def fault(prompt: Prompt, done: Completion, profile: str | None, kept: Answer, others: Sequence[str]) -> str:
+def fault(prompt: Prompt, done: Completion, profile: str | None, limits: Answer, others: Sequence[str]) -> str:
     """The first of FAULTS that applies, "" where none does.
 
     profile: what is read out of the answer; others: profiles of the same entity without their leads.
     """
     if profile is None:
         return "unusable"
-    said = parse.said(prompt.lead, done.text)
-    told = words(said)
-    least, most = kept.words
-    if len(told) < least:
+    body = parse.beyond_lead(prompt.lead, done.text)
+    tokens = words(body)
+    least, most = limits.words
+    if len(tokens) < least:
         return "short"
-    if len(told) >= FEW and copied(told, words(prompt.stem())) > COPIED:
+    if len(tokens) >= FEW and copied(tokens, words(prompt.stem())) > COPIED:
         return "copy"
-    if len(told) >= FEW and (foreign(told, kept.common) or script(said) != script(prompt.instruction)):
+    if len(tokens) >= FEW and (foreign(tokens, limits.common) or script(body) != script(prompt.instruction)):
         return "language"
-    if len(told) > most or done.finish == CUT:
+    if len(tokens) > most or done.finish == CUT:
         return "long"
     if parse.breaks_json(prompt.lead, done.text):
         return "json"
-    mine = set(words(profile.removeprefix(prompt.lead)))
-    if any(jaccard(mine, set(words(other))) >= ALIKE for other in others):
+    own = set(words(profile.removeprefix(prompt.lead)))
+    if any(jaccard(own, set(words(other))) >= ALIKE for other in others):
         return "duplicate"
     return ""
 
 
-def copied(told: Sequence[str], shown: Sequence[str], n: int = 4) -> float:
+def copied(tokens: Sequence[str], source: Sequence[str], n: int = 4) -> float:
     """The share of the n-grams of `told` that occur in `shown`."""
-    grams = [tuple(told[i : i + n]) for i in range(len(told) - n + 1)]
-    known = {tuple(shown[i : i + n]) for i in range(len(shown) - n + 1)}
+    grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
+    known = {tuple(source[i : i + n]) for i in range(len(source) - n + 1)}
     return sum(gram in known for gram in grams) / max(len(grams), 1)
 
 
-def foreign(told: Sequence[str], common: frozenset[str]) -> bool:
-    return bool(common) and sum(word in common for word in told) < COMMON * len(told)
+def foreign(tokens: Sequence[str], common: frozenset[str]) -> bool:
+    return bool(common) and sum(word in common for word in tokens) < COMMON * len(tokens)
 
 
 def script(text: str) -> str:
     """The script most letters are of, by the first word of their Unicode names: LATIN, CYRILLIC, CJK ..."""
-    found = Counter(unicodedata.name(c, "?").split()[0] for c in text if c.isalpha())
-    return found.most_common(1)[0][0] if found else ""
+    scripts = Counter(unicodedata.name(c, "?").split()[0] for c in text if c.isalpha())
+    return scripts.most_common(1)[0][0] if scripts else ""
 
 
 def jaccard(one: set[str], other: set[str]) -> float:

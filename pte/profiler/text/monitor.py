@@ -46,26 +46,26 @@ def rounds(profiles: Profiles) -> list[dict[str, float | str | None]]:
     for g in profiles.generations:
         if g.prompt and g.candidate == 0:
             first.setdefault((g.round, g.side), {})[g.entity] = g
-    told: list[dict[str, float | str | None]] = []
+    rows: list[dict[str, float | str | None]] = []
     last: dict[str, dict[int, Generation]] = {}
-    for (number, side), found in sorted(first.items()):
-        some = list(found.values())
+    for (number, side), generations in sorted(first.items()):
+        some = list(generations.values())
         some = [some[i] for i in np.linspace(0, len(some) - 1, min(MOST, len(some)), dtype=int)]
         vectors = hashed([g.text for g in some])
         vectors = vectors[vectors.any(axis=1)]
         before = last.get(side, {})
         both = [g for g in some if g.entity in before]
-        told.append(
+        rows.append(
             {
                 "round": number,
                 "side": side,
-                "texts": len(found),
-                "usable_share": float(np.mean([g.parsed for g in found.values()])),
+                "texts": len(generations),
+                "usable_share": float(np.mean([g.parsed for g in generations.values()])),
                 "words": float(np.mean([len(words(g.text)) for g in some])),
                 "pairwise_cosine": pairwise_cosine(vectors) if len(vectors) > 1 else None,
                 "effective_rank": effective_rank(vectors) if len(vectors) else None,
                 "change": change([before[g.entity].text for g in both], [g.text for g in both]),
             }
         )
-        last[side] = found
-    return told
+        last[side] = generations
+    return rows

@@ -42,20 +42,20 @@ _REFUSAL = re.compile(
 )
 
 
-def read(lead: str, completion: str, finish: str = "", kept: Answer = SHORT) -> str | None:
+def read(lead: str, completion: str, finish: str = "", limits: Answer = SHORT) -> str | None:
     """The profile in lead + completion, or None where there is none to use.
 
-    `kept` says how much of it stays. `finish` is the server's finish reason: with "length" the answer was cut and ends
+    `limits` on how much of it stays. `finish` is the server's finish reason: with "length" the answer was cut and ends
     at its last whole sentence.
     """
     text = answer(completion)
     if lead == JSON_LEAD:
-        return _read_json(text, kept, cut=finish == CUT)
+        return _read_json(text, limits, cut=finish == CUT)
     paragraph = _after_lead(lead, text)
     if _REFUSAL.match(_plain(paragraph)) or _REFUSAL.match(_plain(text)):
         return None
     glue = "" if paragraph[:1] in tuple(",:;.!?'") else " "
-    return _sentences(lead + glue + paragraph, kept, given=len(lead.split()), cut=finish == CUT)
+    return _sentences(lead + glue + paragraph, limits, given=len(lead.split()), cut=finish == CUT)
 
 
 def refuses(lead: str, completion: str) -> bool:
@@ -66,7 +66,7 @@ def refuses(lead: str, completion: str) -> bool:
     return bool(_REFUSAL.match(_plain(_after_lead(lead, text))) or _REFUSAL.match(_plain(text)))
 
 
-def said(lead: str, completion: str) -> str:
+def beyond_lead(lead: str, completion: str) -> str:
     """What an answer says beyond its lead, before anything of it is cut: of JSON the summary."""
     text = answer(completion)
     return _summary(text)[0] if lead == JSON_LEAD else _after_lead(lead, text)
@@ -122,8 +122,8 @@ def _unlabelled(line: str) -> str:
 
 def _begins(line: str, lead: str) -> int:
     """Characters of a line's beginning that repeat the lead, in whatever case; 0 where none do."""
-    found = re.match(r"[\"'“‘]?" + r"\s+".join(map(re.escape, lead.split())) + r"(?!\w)", line, re.IGNORECASE)
-    return found.end() if found else 0
+    match = re.match(r"[\"'“‘]?" + r"\s+".join(map(re.escape, lead.split())) + r"(?!\w)", line, re.IGNORECASE)
+    return match.end() if match else 0
 
 
 def _plain(text: str) -> str:
@@ -133,32 +133,32 @@ def _plain(text: str) -> str:
 def _split(text: str) -> list[str]:
     """Sentences; the full stop of an initial or a title ("John C. Reilly", "Dr. No") ends none."""
     parts, start = [], 0
-    for found in _END.finditer(text):
-        if not _SHORT.search(text[start : found.start()]):
-            parts.append(text[start : found.end()].strip())
-            start = found.end()
+    for match in _END.finditer(text):
+        if not _SHORT.search(text[start : match.start()]):
+            parts.append(text[start : match.end()].strip())
+            start = match.end()
     return [*parts, text[start:].strip()]
 
 
-def _sentences(text: str, kept: Answer, given: int, cut: bool) -> str | None:
+def _sentences(text: str, limits: Answer, given: int, cut: bool) -> str | None:
     """The first whole sentences; what breaks off stays only where nothing else is there and the answer was not cut."""
-    text = _LIST.split(clean(text, kept.characters), maxsplit=1)[0].replace("…", "").rstrip(" ,;:-–(")
+    text = _LIST.split(clean(text, limits.characters), maxsplit=1)[0].replace("…", "").rstrip(" ,;:-–(")
     parts = [part for part in _split(text) if not _LINK.search(part)]
     whole = [part for part in dict.fromkeys(parts) if part[-1:] in tuple(".!?'")]
     if cut and whole and whole[-1] == parts[-1] and _SHORT.search(whole[-1]):
         whole = whole[:-1]
-    chosen = whole[: kept.sentences] or [f"{part}." for part in parts[:1] if not cut]
-    if not chosen or len(" ".join(chosen).split()) < given + MIN_WORDS:
+    sentences = whole[: limits.sentences] or [f"{part}." for part in parts[:1] if not cut]
+    if not sentences or len(" ".join(sentences).split()) < given + MIN_WORDS:
         return None
-    return " ".join(chosen)
+    return " ".join(sentences)
 
 
-def _read_json(text: str, kept: Answer, cut: bool) -> str | None:
+def _read_json(text: str, limits: Answer, cut: bool) -> str | None:
     """summary and tags of {"summary": ..., "tags": [...]}; a broken object gives its summary alone."""
     summary, tags, whole = _summary(text)
     if _REFUSAL.match(_plain(summary)) or _REFUSAL.match(_plain(text)):
         return None
-    profile = _sentences(summary, kept, given=0, cut=cut and not whole)
+    profile = _sentences(summary, limits, given=0, cut=cut and not whole)
     words = [clean(tag, 30) for tag in tags[:8]]
     return profile and " ".join([profile, *([", ".join(words) + "."] if words else [])])
 
@@ -171,8 +171,8 @@ def _summary(text: str) -> tuple[str, list[str], bool]:
         value, _ = json.JSONDecoder().raw_decode(text)
         summary, tags = value.get("summary", ""), value.get("tags", [])
     except (ValueError, AttributeError):
-        found = re.search(r'"summary":\s*"((?:[^"\\]|\\.)*)("?)', text)
-        return (found[1], [], bool(found[2])) if found else ("", [], False)
+        match = re.search(r'"summary":\s*"((?:[^"\\]|\\.)*)("?)', text)
+        return (match[1], [], bool(match[2])) if match else ("", [], False)
     if isinstance(summary, list) and all(isinstance(part, str) for part in summary):
         summary = " ".join(summary)
     tags = [tag for tag in tags if isinstance(tag, str | int)] if isinstance(tags, list) else []

@@ -97,49 +97,49 @@ def load_style(style: str, templates: str | None = None) -> Style:
         raise InputError(
             f"profiler.templates={templates}: there is no item.toml or user.toml in it; copy {TEMPLATES / style} there"
         )
-    found = {}
+    wordings = {}
     for side in LABELS:
         file = own / f"{side}.toml" if own else TEMPLATES / style / f"{side}.toml"
-        found[side] = _wording(side, file if file.is_file() else TEMPLATES / style / f"{side}.toml")
-    return Style(**found)
+        wordings[side] = _wording(side, file if file.is_file() else TEMPLATES / style / f"{side}.toml")
+    return Style(**wordings)
 
 
 def _wording(side: str, file: Path) -> Wording:
     """One file, every key of it known and of the right kind."""
     try:
-        told = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file}: cannot be read as TOML: {error}") from None
-    _keys(file, "", told, {"instruction": str, "label": dict, "answer": dict, "form": dict}, needed=True)
-    _keys(file, "label.", told["label"], dict.fromkeys(LABELS[side], str), needed=True)
+    _keys(file, "", table, {"instruction": str, "label": dict, "answer": dict, "form": dict}, needed=True)
+    _keys(file, "label.", table["label"], dict.fromkeys(LABELS[side], str), needed=True)
     kinds = {"sentences": int, "characters": int, "words": list, "tokens": int, "common": str}
-    _keys(file, "answer.", told["answer"], kinds, needed=True)
+    _keys(file, "answer.", table["answer"], kinds, needed=True)
     forms = {}
-    for name, form in told["form"].items():
+    for name, form in table["form"].items():
         if not isinstance(form, dict) or not form.get("lead"):
             raise InputError(f"{file}: form.{name} needs a lead, the words its answers begin with")
         _keys(file, f"form.{name}.", form, {"lead": str, "others": bool, "rule": str, "ask": str}, needed=False)
         if form["lead"] != form["lead"].strip() or "\n" in form["lead"]:
             raise InputError(f"{file}: form.{name}.lead must be one line without blanks around it")
         forms[name] = Form(**form)
-    answer = told["answer"]
-    if not forms or not told["instruction"].strip() or "\n\n" in told["instruction"]:
+    answer = table["answer"]
+    if not forms or not table["instruction"].strip() or "\n\n" in table["instruction"]:
         raise InputError(f"{file}: give an instruction without an empty line in it, and a form at least")
     if not (len(answer["words"]) == 2 and all(type(n) is int for n in answer["words"]) and answer["sentences"] > 0):
         raise InputError(f"{file}: answer.words is [least, most], two whole numbers, and answer.sentences 1 at least")
     least, most = answer["words"]
     common = frozenset(answer["common"].lower().split())
     read = Answer(answer["sentences"], answer["characters"], (least, most), answer["tokens"], common)
-    return Wording(told["instruction"].strip(), told["label"], read, forms)
+    return Wording(table["instruction"].strip(), table["label"], read, forms)
 
 
-def _keys(file: Path, where: str, told: Mapping[str, Any], kinds: Mapping[str, type], *, needed: bool) -> None:
-    for name, value in told.items():
+def _keys(file: Path, where: str, table: Mapping[str, Any], kinds: Mapping[str, type], *, needed: bool) -> None:
+    for name, value in table.items():
         if name not in kinds:
             raise InputError(f"{file}: there is no key {where}{name}; known are {', '.join(kinds)}")
         if type(value) is not kinds[name]:
             raise InputError(f"{file}: {where}{name} must be of kind {kinds[name].__name__}, not {value!r}")
-    if needed and (missing := [name for name in kinds if name not in told]):
+    if needed and (missing := [name for name in kinds if name not in table]):
         raise InputError(f"{file}: {where}{missing[0]} is missing")
 
 

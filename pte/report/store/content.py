@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pte.artifact import Store, held, read_manifest
+from pte.artifact import Store, is_locked, read_manifest
 from pte.paths import RUN_KEYS
 from pte.schema import InputError
 
@@ -110,7 +110,7 @@ class Content:
         """Whether a living process makes this artefact."""
         writers = [SCRATCH.fullmatch(path.name) for path in self.store.path(one.stage, one.key).parent.glob(".*")]
         alive = [found for found in writers if found and found[1] == one.key and _lives(found[2])]
-        return bool(alive) or held(self.store.root / "work" / one.stage / one.key)
+        return bool(alive) or is_locked(self.store.root / "work" / one.stage / one.key)
 
     def waits(self, one: Artefact) -> bool:
         """Whether a run names the artefact and it is not there."""

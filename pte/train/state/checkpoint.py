@@ -33,26 +33,26 @@ logger = logging.getLogger(__name__)
 SHARE = 0.1  # of the fit's time, at most, to be spent on keeping its state between epochs
 
 
-class Checkpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
+class ResumeCheckpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
     """Give it after the callbacks whose state it shall keep. The trainer's loader is a `Place`."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.inside = False  # between the first and the last step of an epoch
-        self.asked = False  # to leave after the step in flight
-        self.every, self.last, self.kept_at = 1, 0, 0.0
-        self.keeping, self.training = np.zeros(2), np.zeros(2)  # seconds, and times or steps, so far
+        self.leaving = False  # to leave after the step in flight
+        self.every, self.last, self.save_time = 1, 0, 0.0
+        self.saving, self.training = np.zeros(2), np.zeros(2)  # seconds, and times or steps, so far
         self.snapshot = file.with_suffix(SUFFIX)
         self.plugins = [] if _world() > 1 else [SnapshotIO()]  # for the Trainer
 
-    def found(self) -> tuple[Path, int, int] | None:
+    def latest(self) -> tuple[Path, int, int] | None:
         """What to resume from, with the epochs and the further steps that are done. A damaged file is none, and so is
         a snapshot that is older than the file or has none before it but in the first epoch.
         """
-        kept, taken = _done(self.file), _done(self.snapshot) if self.plugins else None
-        if taken and taken > (kept or (0, 0)) and taken[0] == (kept or (0, 0))[0]:
-            return self.snapshot, *taken
-        return (self.file, *kept) if kept else None
+        saved, snapshot = _done(self.file), _done(self.snapshot) if self.plugins else None
+        if snapshot and snapshot > (saved or (0, 0)) and snapshot[0] == (saved or (0, 0))[0]:
+            return self.snapshot, *snapshot
+        return (self.file, *saved) if saved else None
 
     def forget(self) -> None:
         """Begin anew: what was kept is not to be found."""
@@ -70,7 +70,7 @@ class Checkpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the 
         checkpoint["pte"] = {"step": _loader(trainer).done}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.every, self.last, self.kept_at = 1, trainer.fit_loop.epoch_loop.total_batch_idx, time.perf_counter()
+        self.every, self.last, self.save_time = 1, trainer.fit_loop.epoch_loop.total_batch_idx, time.perf_counter()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self.inside = True
@@ -82,7 +82,7 @@ class Checkpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the 
         loader.done = batch_idx + 1
         if loader.done == trainer.num_training_batches:  # the state is kept when the epoch has ended
             self.inside = False
-        elif self.asked:
+        elif self.leaving:
             self.keep(trainer)
             raise KeyboardInterrupt
         elif step - self.last >= self.every:
@@ -92,18 +92,18 @@ class Checkpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the 
             else:
                 self.keep(trainer)
             now = time.perf_counter()
-            self.keeping += np.array([now - began, 1])
-            self.training += np.array([began - self.kept_at, step - self.last])
-            (cost, times), (spent, steps) = self.keeping, self.training
+            self.saving += np.array([now - began, 1])
+            self.training += np.array([began - self.save_time, step - self.last])
+            (cost, times), (duration, steps) = self.saving, self.training
             # The first process's clock speaks for all: they must keep together.
-            self.every = trainer.strategy.broadcast(max(1, math.ceil(cost / times / SHARE / (spent / steps))))
-            self.last, self.kept_at = step, now
+            self.every = trainer.strategy.broadcast(max(1, math.ceil(cost / times / SHARE / (duration / steps))))
+            self.last, self.save_time = step, now
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.inside = False
         _loader(trainer).done = 0
         self.keep(trainer)
-        if self.asked:
+        if self.leaving:
             raise KeyboardInterrupt
 
     @contextmanager
@@ -113,20 +113,20 @@ class Checkpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the 
         Processes of a group leave at once, since they cannot agree on a step.
         """
         before = signal.getsignal(signal.SIGINT)
-        ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+        handles = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
 
         def leave(signum: int, frame: Any) -> None:
-            if not self.inside or self.asked or _world() > 1:
+            if not self.inside or self.leaving or _world() > 1:
                 raise KeyboardInterrupt
-            self.asked = True
+            self.leaving = True
             logger.info("  leaving after this step")
 
-        if ours:
+        if handles:
             signal.signal(signal.SIGINT, leave)
         try:
             yield
-        except SystemExit as left:
-            raise KeyboardInterrupt from left
+        except SystemExit as exit_:
+            raise KeyboardInterrupt from exit_
         finally:
             if threading.current_thread() is threading.main_thread() and before is not None:
                 signal.signal(signal.SIGINT, before)

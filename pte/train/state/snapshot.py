@@ -37,7 +37,7 @@ class SnapshotIO(TorchCheckpointIO):
         if Path(path).suffix != SUFFIX:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        frame, tensors = _taken_apart({"boot": _boot(), "checkpoint": checkpoint})
+        frame, tensors = _split({"boot": _boot(), "checkpoint": checkpoint})
         begin = -(-(_HEAD.size + len(frame)) // 4096) * 4096
         slot = _slots(path)[self._turn]
         file = self._mapped(slot, begin + sum(_room(tensor) for tensor in tensors))
@@ -54,21 +54,21 @@ class SnapshotIO(TorchCheckpointIO):
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         if Path(path).suffix != SUFFIX:
             return super().load_checkpoint(path, map_location, weights_only)
-        found = [state for state in map(_read, _slots(path)) if state is not None]
-        if not found:
+        states = [state for state in map(_read, _slots(path)) if state is not None]
+        if not states:
             raise FileNotFoundError(path)
-        return max(found, key=lambda state: state[0])[1]
+        return max(states, key=lambda state: state[0])[1]
 
     def _mapped(self, file: Path, size: int) -> mmap.mmap:
         """The slot's file in memory, made anew where its size has changed."""
-        held = self._maps.get(file)
-        if held is None or len(held) != size:
+        content = self._maps.get(file)
+        if content is None or len(content) != size:
             scratch = file.with_suffix(".tmp")
-            with scratch.open("w+b") as made:
-                made.truncate(size)
-                held = self._maps[file] = mmap.mmap(made.fileno(), size)
+            with scratch.open("w+b") as scratch_file:
+                scratch_file.truncate(size)
+                content = self._maps[file] = mmap.mmap(scratch_file.fileno(), size)
             scratch.replace(file)
-        return held
+        return content
 
 
 def forget(path: Path) -> None:
@@ -92,7 +92,7 @@ def _boot() -> str:
         return "unknown"
 
 
-def _taken_apart(state: dict[str, Any]) -> tuple[bytes, list[Tensor]]:
+def _split(state: dict[str, Any]) -> tuple[bytes, list[Tensor]]:
     """A pickle with numbers in place of its tensors, and the tensors."""
     tensors: list[Tensor] = []
 
@@ -111,11 +111,11 @@ def _taken_apart(state: dict[str, Any]) -> tuple[bytes, list[Tensor]]:
 def _read(slot: Path) -> tuple[int, dict[str, Any]] | None:
     """(time of writing, checkpoint) of a slot that was filled to its end since this machine started."""
     try:
-        held = slot.read_bytes()
-        when, length, begin = _HEAD.unpack_from(held)
+        content = slot.read_bytes()
+        when, length, begin = _HEAD.unpack_from(content)
         if when == 0:
             return None
-        state = _Unpickler(held, begin, held[_HEAD.size : _HEAD.size + length]).load()
+        state = _Unpickler(content, begin, content[_HEAD.size : _HEAD.size + length]).load()
         return (when, state["checkpoint"]) if state["boot"] == _boot() != "unknown" else None
     except Exception:  # damage can raise whatever its bytes spell
         return None
@@ -124,14 +124,14 @@ def _read(slot: Path) -> tuple[int, dict[str, Any]] | None:
 class _Unpickler(pickle.Unpickler):
     """Reads plain values and tensors, and runs no code."""
 
-    def __init__(self, held: bytes, begin: int, frame: bytes) -> None:
+    def __init__(self, content: bytes, begin: int, frame: bytes) -> None:
         super().__init__(io.BytesIO(frame))
-        self.held, self.begin = held, begin
+        self.content, self.begin = content, begin
 
-    def persistent_load(self, told: Any) -> Tensor:
-        dtype, shape = getattr(torch, told[0]), told[1]
+    def persistent_load(self, reference: Any) -> Tensor:
+        dtype, shape = getattr(torch, reference[0]), reference[1]
         tensor = torch.empty(shape, dtype=dtype)
-        source = np.frombuffer(self.held, np.uint8, tensor.nbytes, self.begin).copy()
+        source = np.frombuffer(self.content, np.uint8, tensor.nbytes, self.begin).copy()
         self.begin += _room(tensor)
         return torch.from_numpy(source).view(dtype).view(shape) if tensor.numel() else tensor
 

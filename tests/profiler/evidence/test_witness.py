@@ -27,9 +27,9 @@ def test_a_person_is_told_by_visible_rows_latest_first(witness):
 
 
 def test_a_person_sees_item_profiles_and_similar_people(witness):
-    said_item = ["", *(f"film {i} is told" for i in range(1, 7))]
-    said_user = [f"person {u} is told" for u in range(4)]
-    lines = witness.user_prompt(0, "taste", said_item, said_user).data.split("\n")
+    item_profiles = ["", *(f"film {i} is told" for i in range(1, 7))]
+    user_profiles = [f"person {u} is told" for u in range(4)]
+    lines = witness.user_prompt(0, "taste", item_profiles, user_profiles).data.split("\n")
     assert lines[1] == '- "GoldenEye" (Action): film 2 is told'
     assert lines[3:] == [ALIKE, "- person 2 is told", "- person 1 is told"]
 

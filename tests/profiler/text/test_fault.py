@@ -4,7 +4,7 @@ import pytest
 
 from pte.profiler.base import Ask, Completion
 from pte.profiler.prompt import Prompt
-from pte.profiler.text.draft import AGAIN, WARM, asked_again, read_answers
+from pte.profiler.text.draft import AGAIN, WARM, read_answers, second_drafts
 from pte.profiler.text.fault import FAULTS, fault
 from pte.profiler.text.parse import read
 from pte.profiler.text.style import BRIEF, JSON_LEAD, load_style
@@ -17,9 +17,9 @@ SOUND = " a patient crime film for people who like long chases and quiet rooms."
 SUMMARY = "A patient crime film for people who like long chases, quiet rooms and thieves with a code of honour."
 
 
-def found(text, prompt=PLAIN, finish="stop", others=(), kept=BRIEF.item.answer):
+def found(text, prompt=PLAIN, finish="stop", others=(), limits=BRIEF.item.answer):
     done = Completion(text, 9, finish)
-    return fault(prompt, done, read(prompt.lead, text, finish, kept), kept, others)
+    return fault(prompt, done, read(prompt.lead, text, finish, limits), limits, others)
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_each_fault_is_told_from_a_sound_answer(text, kind):
 
 def test_an_answer_cut_at_the_limit_is_long_and_a_summary_without_its_contrast_is_broken_json():
     assert found(f"{SOUND} And it", finish="length") == "long"
-    kept = load_style("rich").item.answer
+    limits = load_style("rich").item.answer
     whole = f'{SUMMARY}", "tags": ["crime"], "contrast": "Slower than others."}}'
-    assert found(whole, ASKED, kept=kept) == ""
-    assert found(JSON_LEAD + whole, ASKED, kept=kept) == "", "a server says the whole object, lead included"
-    assert found(f'{SUMMARY}", "tags": ["crime"]}}', ASKED, kept=kept) == "json"
-    assert found('Good film.", "tags": [], "contrast": ""}', ASKED, kept=kept) == "short"
+    assert found(whole, ASKED, limits=limits) == ""
+    assert found(JSON_LEAD + whole, ASKED, limits=limits) == "", "a server says the whole object, lead included"
+    assert found(f'{SUMMARY}", "tags": ["crime"]}}', ASKED, limits=limits) == "json"
+    assert found('Good film.", "tags": [], "contrast": ""}', ASKED, limits=limits) == "short"
 
 
 def test_the_words_of_another_candidate_are_a_duplicate_whatever_the_lead():
@@ -59,9 +59,9 @@ def test_the_words_of_another_candidate_are_a_duplicate_whatever_the_lead():
 
 
 def test_a_rich_profile_embeds_summary_and_tags_alone():
-    kept = load_style("rich").item.answer
+    limits = load_style("rich").item.answer
     told = f'{SUMMARY}", "tags": ["crime", "heist"], "contrast": "Slower than the others."}}'
-    assert read(JSON_LEAD, told, "stop", kept) == f"{SUMMARY} crime, heist."
+    assert read(JSON_LEAD, told, "stop", limits) == f"{SUMMARY} crime, heist."
 
 
 def answering(*texts):
@@ -81,26 +81,26 @@ def drafts(*texts, temperature=0.0):
 
 def test_a_faulty_answer_is_asked_for_once_more_as_another_warmer_draw():
     answer, asked = answering(" a tense film about the police.")
-    again = asked_again(drafts(SOUND, ""), answer, BRIEF.item.answer)
+    again = second_drafts(drafts(SOUND, ""), answer, BRIEF.item.answer)
     assert [(a.candidate, a.temperature) for a in asked] == [(1 + AGAIN, WARM)]
     (draft,) = again.values()
-    assert (draft.said, draft.attempt, draft.fault, draft.first) == (
+    assert (draft.profile, draft.attempt, draft.fault, draft.first) == (
         "This is a tense film about the police.", 1, "", "unusable",
     )  # fmt: skip
 
 
 def test_where_the_second_is_no_better_the_first_stays_and_a_grave_fault_leaves_nothing_to_use():
     answer, _ = answering(SOUND)
-    (draft,) = asked_again(drafts(SOUND, SOUND), answer, BRIEF.item.answer).values()
-    assert (draft.attempt, draft.fault, draft.said is not None) == (0, "duplicate", True)
+    (draft,) = second_drafts(drafts(SOUND, SOUND), answer, BRIEF.item.answer).values()
+    assert (draft.attempt, draft.fault, draft.profile is not None) == (0, "duplicate", True)
     answer, _ = answering("")
-    (draft,) = asked_again(drafts(""), answer, BRIEF.item.answer).values()
-    assert (draft.fault, draft.said) == ("unusable", None)
+    (draft,) = second_drafts(drafts(""), answer, BRIEF.item.answer).values()
+    assert (draft.fault, draft.profile) == ("unusable", None)
 
 
 def test_what_a_server_refuses_is_not_asked_again():
     refused = read_answers({(1, 0): Ask(PLAIN, 0, 0.7)}, [Completion("", 0, "content_filter")], BRIEF.item.answer)
-    assert asked_again(refused, answering()[0], BRIEF.item.answer) == {}
+    assert second_drafts(refused, answering()[0], BRIEF.item.answer) == {}
 
 
 def test_faults_have_names_for_the_count():
