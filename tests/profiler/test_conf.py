@@ -19,7 +19,6 @@ def values(option: str) -> dict:
     return found | {
         "openai": {"model": "served"},
         "batch": {"model": "m", "folder": "f"},
-        "ray": {"model": "m", "folder": "f"},
         "imported": {"file": "profiles.csv"},
     }.get(option, {})
 

@@ -39,10 +39,7 @@ def test_a_tariff_that_cannot_be_is_refused(wrong):
         Tariff(**wrong)
 
 
-SERVED = [("openai", {"model": "m"}), ("batch", {"model": "m", "folder": "f"}), ("ray", {"model": "m", "folder": "f"})]
-
-
-@pytest.mark.parametrize(("option", "more"), SERVED)
+@pytest.mark.parametrize(("option", "more"), [("openai", {"model": "m"}), ("batch", {"model": "m", "folder": "f"})])
 def test_every_served_option_tells_its_cost_without_asking(option, more, twelve, twelve_split):
     knobs = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "profiler" / f"{option}.yaml"))
     profiler = instantiate({**knobs, **more}, _convert_="all")
