@@ -23,7 +23,6 @@ from pte.engine.build import construct
 from pte.metric.rank import MISS, ranks
 from pte.metric.summary import check_invariants, summarise, values
 from pte.nn.batch import History
-from pte.nn.kernel.chunked_scoring import scored
 from pte.paths import CONF_DIR
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.representation import rlmrec_gen
@@ -149,7 +148,7 @@ def fitted(backbone, interactions: Interactions, split: Split, epochs: int = 5):
 def answered(backbone, interactions: Interactions, split: Split):
     """Every validation question, and its scores (B, N); equal draws for whoever draws."""
     (batch,) = EvaluationLoader(interactions, split.valid, row_length=LENGTH)
-    parts = scored(backbone, batch.history, torch.Generator().manual_seed(0))
+    parts = backbone.score_parts(batch.history, noise=torch.Generator().manual_seed(0))
     return batch, torch.cat([part.clone() for part in parts])
 
 

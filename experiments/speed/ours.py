@@ -9,7 +9,6 @@ from product import PRECISION, assemble, result
 
 from pte.metric.rank import ranks
 from pte.nn.kernel.allocation import keep_freed_memory
-from pte.nn.kernel.chunked_scoring import scored
 from pte.train.loader import EvaluationLoader
 
 
@@ -44,7 +43,7 @@ def main() -> None:
         began = time.process_time()
         with torch.inference_mode():
             for question in questions:
-                for part, scores in question.scored(scored(ours.backbone, question.history)):
+                for part, scores in question.scored(ours.backbone.score_parts(question.history)):
                     ranks(scores, part.target, part.seen)
         measured |= {"users": len(ours.split.valid.target), "evaluate_cpu_seconds": time.process_time() - began}
     result(sequences=ours.loader.batch_size, **measured)

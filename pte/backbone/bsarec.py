@@ -7,35 +7,16 @@ relates to the published filter, which reads the whole window and is trained at 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
-from pte.backbone.sequence.next_item import FULL_CROSS_ENTROPY, NextItem
-from pte.nn.contract import Representation
-from pte.nn.loss.base import Loss
-from pte.nn.sequence.attention import Encoder
+from pte.backbone.sasrec import SASRec
 from pte.nn.sequence.frequency import FrequencyBlock
 
 
-class BSARec(NextItem):
-    """alpha: share of the rescaler; c: Fourier components that count as low, over `length` places."""
+class BSARec(SASRec):
+    """alpha: share of the rescaler; c: Fourier components that count as low, over `length` places; the rest: SASRec's
+    own knobs.
+    """
 
-    def __init__(
-        self,
-        *,
-        representation: Representation,
-        num_items: int,
-        length: int,
-        inner: int,
-        layers: int,
-        heads: int,
-        dropout: float,
-        attention_dropout: float,
-        alpha: float,
-        c: int,
-        loss: Loss = FULL_CROSS_ENTROPY,
-    ) -> None:
-        encoder = Encoder(
-            width=representation.width, views=representation.views, inner=inner, layers=layers, heads=heads,
-            length=length, dropout=dropout, attention_dropout=attention_dropout,
-            block=partial(FrequencyBlock, alpha=alpha, c=c, window=length),
-        )  # fmt: skip
-        super().__init__(representation=representation, num_items=num_items, length=length, encoder=encoder, loss=loss)
+    def __init__(self, *, length: int, alpha: float, c: int, **sasrec: Any) -> None:
+        super().__init__(length=length, block=partial(FrequencyBlock, alpha=alpha, c=c, window=length), **sasrec)

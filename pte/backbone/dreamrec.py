@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from pte.backbone.sequence import history as reading
 from pte.nn.batch import History, PackedBatch
-from pte.nn.contract import Representation
+from pte.nn.contract import Backbone, Representation
 from pte.nn.diffusion import Diffusion, Fold, fold, noised, sample, sinusoid
 from pte.nn.kernel.chunked_scoring import products
 from pte.nn.loss.base import inner
@@ -69,11 +69,9 @@ class Denoiser(nn.Module):
         return self.second(F.gelu(hidden)) if self.depth == 2 else hidden
 
 
-class DreamRec(nn.Module):
+class DreamRec(nn.Module, Backbone):
     """Scores by likeness to a sampled vector; `score` draws from its source of noise and from nothing else."""
 
-    uses_text = False
-    trained = True
     alpha_bar: Tensor  # (T,)
 
     def __init__(

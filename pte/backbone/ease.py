@@ -16,15 +16,15 @@ from torch.nn import functional as F
 
 from pte.backbone.item_knn import ownership
 from pte.nn.batch import History
+from pte.nn.contract import Backbone
 from pte.nn.item_matrix import recency
 from pte.nn.noise import Source
 from pte.schema import InputError, require
 
 
-class EASE(nn.Module):
+class EASE(nn.Module, Backbone):
     """A ridge regression of all items on all others. Reads no representation."""
 
-    uses_text = False
     trained = False
     weight: Tensor  # (N+1, N) float32, row 0 zeros, empty until `fit`
     popularity: Tensor  # (N,) float32

@@ -24,63 +24,32 @@ claim "text only". Without the reader nothing is trained but the gates.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from pte.backbone.expert import gate
+from pte.backbone.expert.likeness import Likeness, neighbor_matrix
 from pte.nn.batch import History
+from pte.nn.contract import Backbone
 from pte.nn.item_matrix import ItemMatrix, recency
-from pte.nn.item_table import item_rows, padded
-from pte.nn.kernel.chunked_scoring import rows_a_part, scored
+from pte.nn.item_table import item_rows
+from pte.nn.kernel.chunked_scoring import rows_a_part
 from pte.nn.noise import Source
-from pte.nn.statistic import logit
-from pte.nn.statistic.neighbor import nearest
-from pte.nn.statistic.whitening import whitened
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 EXPERTS = ("reader", "likeness", "memory", "carried")
-# Where few rows are left to fit on, the gates stay near these; ours: constants that did best on Toys' validation users.
-PRIOR = {"reader": 1.0, "likeness": 6.0, "memory": 6.0, "carried": 0.0}
-PRIOR_WEIGHT = 0.5  # ridge towards them, shared by all cases: a tenth of a likeness's curvature at 100 cases
-SLOPE_CHOICES = 50  # cases a gate needs before it may vary with the length of the history
 
-Make = Callable[..., Any]  # a part's class with its knobs, waiting for `representation` and `num_items`
+Make = Callable[..., Any]  # a part's class with its knobs, waiting for what is known at run time
 
 
-class Likeness(nn.Module):
-    """Cosine of an item's text with a recency-weighted history of texts."""
-
-    direction: Tensor  # (N+1, d) unit rows, row 0 zeros
-
-    def __init__(self, vectors: Tensor, *, recency: float, components: int | None, eps: float) -> None:
-        """vectors: (N, D) text vectors; components: principal axes kept, None keeps all that vary."""
-        super().__init__()
-        if not 0 <= recency <= 1:
-            raise InputError(f"backbone.likeness.recency={recency}: it is the weight of one step back, so from 0 to 1")
-        width = min(vectors.shape[1], len(vectors) - 1) if components is None else components
-        if not 1 <= width <= vectors.shape[1]:
-            raise InputError(
-                f"backbone.likeness.components={components}: type a number from 1 to {vectors.shape[1]}, or null"
-            )
-        self.recency = recency
-        self.register_buffer("direction", padded(F.normalize(whitened(vectors, width, eps), dim=1)), persistent=False)
-
-    def score(self, history: History) -> Tensor:
-        """(B, N) in -1..1."""
-        weight = recency(history.item, history.length, self.recency)
-        user = F.embedding_bag(history.item, self.direction, mode="sum", per_sample_weights=weight)
-        return (self.direction[1:] @ F.normalize(user, dim=1).T).T  # items first in memory, as a reader's products
-
-
-class Fused(nn.Module):
+class Fused(nn.Module, Backbone):
     """The experts that `experts` names, and their gates."""
 
     uses_text = True
+    stacked = True
     gate: Tensor  # (experts, 2) float64: a_e, b_e
 
     def __init__(
@@ -91,7 +60,7 @@ class Fused(nn.Module):
         length: int,
         experts: Sequence[str],
         reader: Make | None,
-        likeness: Mapping[str, Any],
+        likeness: Make,
         memory: Make | None,
         neighbors: int,
         candidates: int,
@@ -103,27 +72,20 @@ class Fused(nn.Module):
             raise InputError(f"backbone.experts={list(experts)}: {unknown[0]} is none of {', '.join(EXPERTS)}")
         if not experts:
             raise InputError(f"backbone.experts is empty: name some of {', '.join(EXPERTS)}")
-        least = {"candidates": candidates, "neighbors": neighbors}
-        for name, value in least.items():
-            if value < 1:
-                raise InputError(f"backbone.{name}={value}: give a whole number, 1 or more")
-        if ridge <= 0:
-            raise InputError(f"backbone.ridge={ridge}: give a number above 0, such as 1e-6")
+        for name, value in {"candidates": candidates, "neighbors": neighbors}.items():
+            require(value >= 1, f"backbone.{name}", value, "give a whole number, 1 or more")
+        require(ridge > 0, "backbone.ridge", ridge, "give a number above 0, such as 1e-6")
         self.experts = [name for name in EXPERTS if name in experts]
+        self.trained = "reader" in experts  # before anything is counted
         self.num_items, self.length, self.candidates = num_items, length, candidates
         self.neighbors, self.history_gate, self.ridge = neighbors, history_gate, ridge
-        self.knobs = dict(likeness)
+        self.make_likeness = likeness
         shared = {"representation": representation, "num_items": num_items}
         self.reader = _part("reader", reader, shared) if "reader" in experts else None
         self.memory = _part("memory", memory, shared) if self.counts else None
         self.likeness: Likeness | None = None
         self.carried: ItemMatrix | None = None
         self.register_buffer("gate", torch.zeros(len(self.experts), 2, dtype=torch.float64))
-
-    @property
-    def trained(self) -> bool:
-        """Whether there is a reader, which is trained before anything is counted."""
-        return "reader" in self.experts
 
     @property
     def counts(self) -> bool:
@@ -133,7 +95,7 @@ class Fused(nn.Module):
     def attach(self, vectors: Tensor | None) -> None:
         """Hand it the items' text vectors (N+1, D), row 0 for padding, before it is moved to a device."""
         if "likeness" in self.experts or "carried" in self.experts:
-            self.likeness = Likeness(item_rows(vectors, self.num_items, "fused"), **self.knobs)
+            self.likeness = self.make_likeness(item_rows(vectors, self.num_items, "fused"))
 
     @property
     def free_per_item(self) -> int:
@@ -160,38 +122,18 @@ class Fused(nn.Module):
             for part in torch.arange(len(target)).split(rows_a_part(self.num_items, target.device)):
                 rows += len(part)
                 some = History(history.item[part], history.length[part])
-                choices.append(self._choices(some, target[part], exclusion[part]))
-        count = sum(len(choice.target) for choice in choices)
-        if count == 0:
-            raise InputError("backbone=fused: no training row is left to fit its gates on; take another backbone")
-        terms = 2 if self.history_gate and count >= SLOPE_CHOICES * len(self.experts) else 1
-        size = terms * len(self.experts)
-        parts = [replace(choice, feature=choice.feature[:size]) for choice in choices]
-        prior = torch.zeros(size, dtype=torch.float64)
-        prior[: len(self.experts)] = torch.tensor([PRIOR[name] for name in self.experts], dtype=torch.float64)
-        ridge = self.ridge + PRIOR_WEIGHT / count
-        theta, value = logit.fit(lambda: parts, size, ridge=ridge, prior=prior)
-        self.gate.zero_()
-        self.gate[:, :terms] = theta.view(-1, len(self.experts)).T.to(self.gate)
+                with torch.no_grad():
+                    choices.append(
+                        gate.choices(
+                            self._experts(some, None), some, target[part], exclusion[part],
+                            candidates=self.candidates, slopes=self.history_gate,
+                        )
+                    )  # fmt: skip
+        fitted = gate.fit(choices, self.experts, slopes=self.history_gate, ridge=self.ridge)
+        self.gate.copy_(fitted.value)
         named = {name: [round(float(g), 4) for g in row] for name, row in zip(self.experts, self.gate, strict=True)}
-        return {"gates": named, "gate_rows": rows, "gate_choices": count, "gate_log_likelihood": round(value, 5)}
-
-    @torch.no_grad()
-    def _choices(self, history: History, target: Tensor, exclusion: Tensor) -> logit.Choices:
-        """The experts' scores of the best candidates of each, (experts, B, C), where the target is one of them."""
-        excluded = torch.zeros(len(target), self.num_items + 1, dtype=torch.bool, device=target.device)
-        excluded = excluded.scatter_(1, exclusion, True)[:, 1:]
-        scores = [score.masked_fill(excluded, -torch.inf) for score in self._experts(history, None)]
-        best = min(self.candidates, self.num_items)
-        column = torch.cat([score.topk(best, dim=1).indices for score in scores], dim=1).sort(dim=1).values
-        absent = excluded.gather(1, column)
-        absent[:, 1:] |= column[:, 1:] == column[:, :-1]  # several experts' candidate is one candidate
-        own = (column == target[:, None] - 1) & ~absent
-        row = own.any(dim=1).nonzero()[:, 0]
-        features = torch.stack([score[row].gather(1, column[row]).masked_fill(absent[row], 0.0) for score in scores])
-        if self.history_gate:
-            features = torch.cat([features, features * log_length(history)[row, None]])
-        return logit.Choices(features, own[row].int().argmax(dim=1), absent[row])
+        likelihood = round(fitted.log_likelihood, 5)
+        return {"gates": named, "gate_rows": rows, "gate_choices": fitted.choices, "gate_log_likelihood": likelihood}
 
     def _experts(self, history: History, noise: Source) -> Iterator[Tensor]:
         """Each expert's (B, N), in the order of `experts`."""
@@ -218,16 +160,16 @@ class Fused(nn.Module):
             rows = slice(begin, begin := begin + len(part))
             some = History(history.item[rows], history.length[rows])
             with torch.autocast(part.device.type, enabled=False):  # rounded scores would tie
-                gate = (self.gate[:, :1] + self.gate[:, 1:] * log_length(some)).float()  # (experts, b)
-                total = part.float() * gate[0, :, None] if self.trained else part
-                for weight, score in zip(gate[self.trained :], self._untrained(some), strict=True):
+                gates = (self.gate[:, :1] + self.gate[:, 1:] * gate.log_length(some)).float()  # (experts, b)
+                total = part.float() * gates[0, :, None] if self.trained else part
+                for weight, score in zip(gates[self.trained :], self._untrained(some), strict=True):
                     total.addcmul_(weight[:, None], score)
             yield total
 
     def _reader_parts(self, history: History, noise: Source) -> Iterator[Tensor]:
         """The reader's scores (b, N), zeros where there is none."""
         if self.reader is not None:
-            yield from scored(self.reader, history, noise)
+            yield from self.reader.score_parts(history, noise=noise)
             return
         for part in history.item.split(rows_a_part(self.num_items, history.item.device)):
             yield torch.zeros(len(part), self.num_items, device=part.device)
@@ -235,21 +177,6 @@ class Fused(nn.Module):
     def score(self, history: History, *, noise: Source = None) -> Tensor:
         """(B, N): the gated sum, float32."""
         return torch.cat(list(self.score_parts(history, noise=noise)))
-
-
-def log_length(history: History) -> Tensor:
-    """(B,) natural logarithm of how many items are read, at least 1."""
-    return history.length.float().log()
-
-
-def neighbor_matrix(direction: Tensor, count: int) -> sparse.csr_array:
-    """(N, N): cosines of unit rows (N, d) with their `count` nearest, nothing below 0, rows summing to 1."""
-    near = nearest(direction, count, len(direction))
-    cosine = torch.einsum("nd,nkd->nk", direction, direction[near]).clamp_min(0)
-    share = (cosine / cosine.sum(dim=1, keepdim=True).clamp_min(1e-12)).cpu().numpy()
-    row = np.repeat(np.arange(len(direction)), near.shape[1])
-    place = (row, near.cpu().numpy().ravel())
-    return sparse.csr_array((share.ravel(), place), shape=(len(direction), len(direction)))
 
 
 def _part(name: str, make: Make | None, shared: Mapping[str, Any]) -> Any:

@@ -16,15 +16,15 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from pte.nn.batch import History
+from pte.nn.contract import Backbone
 from pte.nn.item_matrix import ItemMatrix, recency
 from pte.nn.noise import Source
 from pte.schema import InputError, require
 
 
-class ItemKNN(nn.Module):
+class ItemKNN(nn.Module, Backbone):
     """Item cosines over the training sequences. Reads no representation."""
 
-    uses_text = False
     trained = False
     popularity: Tensor  # (N,) float32, empty until `fit`
 

@@ -21,15 +21,15 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from pte.nn.batch import History
+from pte.nn.contract import Backbone
 from pte.nn.item_matrix import ItemMatrix, recency, train_counts
 from pte.nn.noise import Source
 from pte.schema import InputError, require
 
 
-class Markov(nn.Module):
+class Markov(nn.Module, Backbone):
     """Windowed co-occurrence of the training sequences. Reads no representation."""
 
-    uses_text = False
     trained = False
     popularity: Tensor  # (N,) float32, empty until `fit`
 

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from pte.nn.batch import History
+from pte.nn.contract import Backbone
 from pte.nn.item_matrix import train_counts
 from pte.nn.noise import Source
 
 
-class Popularity(nn.Module):
+class Popularity(nn.Module, Backbone):
     """Counts of the training rows. Reads no representation."""
 
-    uses_text = False
     trained = False
     popularity: Tensor  # (N,) float32, empty until `fit`
 

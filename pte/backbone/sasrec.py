@@ -8,14 +8,16 @@ GELU and a wider feed-forward part, as in BERT (see nn/sequence/attention).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pte.backbone.sequence.next_item import FULL_CROSS_ENTROPY, NextItem
 from pte.nn.contract import Representation
 from pte.nn.loss.base import Loss
-from pte.nn.sequence.attention import Encoder
+from pte.nn.sequence.attention import Block, Encoder
 
 
 class SASRec(NextItem):
-    """The next-item model over a causal transformer."""
+    """The next-item model over a causal transformer; block: what makes one layer of it."""
 
     def __init__(
         self,
@@ -29,9 +31,10 @@ class SASRec(NextItem):
         dropout: float,
         attention_dropout: float,
         loss: Loss = FULL_CROSS_ENTROPY,
+        block: Callable[..., Block] = Block,
     ) -> None:
         encoder = Encoder(
             width=representation.width, views=representation.views, inner=inner, layers=layers, heads=heads,
-            length=length, dropout=dropout, attention_dropout=attention_dropout,
+            length=length, dropout=dropout, attention_dropout=attention_dropout, block=block,
         )  # fmt: skip
         super().__init__(representation=representation, num_items=num_items, length=length, encoder=encoder, loss=loss)

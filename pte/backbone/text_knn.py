@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.nn.batch import History
+from pte.nn.contract import Backbone
 from pte.nn.item_matrix import recency, train_counts
 from pte.nn.noise import Source
 from pte.schema import InputError, require
@@ -34,7 +35,7 @@ class Texts(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
-class TextKNN(nn.Module):
+class TextKNN(nn.Module, Backbone):
     """Cosines of a representation in which nothing needs training."""
 
     uses_text = True

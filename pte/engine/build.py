@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,10 +10,12 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from pte.asset.code import targets
+from pte.engine.config import signature
+from pte.engine.config.secret import leaves
 from pte.engine.trust import locate, trusted
 from pte.schema import InputError
 
-KINDS = (TypeError, AttributeError, LookupError, ArithmeticError)  # a value of another kind than a class counts with
+CANNOT = (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)  # of a value a class cannot use
 
 
 def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = (), /, **facts: Any) -> Any:
@@ -22,6 +25,7 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
     """
     for name in targets(values):
         locate(name, where, modules)
+    signature.check(values, where.removeprefix("conf/"), lambda name: locate(name, where, modules))
     target = values.get("_target_")
     if target is None:
         raise InputError(f"{where} has no _target_: it must name the class to build")
@@ -31,11 +35,23 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
         cause = error.__cause__
         if isinstance(cause, TypeError) and ("unexpected keyword" in str(cause) or "missing" in str(cause)):
             raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
-        if isinstance(cause, KINDS):
+        if isinstance(cause, CANNOT):
             raise InputError(f"{where}: {target} cannot be built with these knobs ({cause})") from cause
+        if isinstance(cause, InputError):
+            raise InputError(as_typed(str(cause), values, where.removeprefix("conf/"))) from None
         raise cause or error from None
     except (TypeError, AttributeError) as error:  # _partial_, _convert_ ... of Hydra's own
         raise InputError(f"{where}: {' '.join(str(error).split())}") from None
+
+
+def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:
+    """A sentence on a knob by the name it is typed by: of a part, where the part lies (backbone.reader.heads)."""
+    found = re.match(rf"{re.escape(group)}\.([\w.]+)=", sentence)
+    if not found:
+        return sentence
+    names = [name for name, _ in leaves(values)]
+    places = [] if found[1] in names else [name for name in names if name.endswith(f".{found[1]}")]
+    return sentence.replace(f"{group}.{found[1]}=", f"{group}.{places[0]}=") if places else sentence
 
 
 def flag(config: Mapping[str, Any], group: str, name: str) -> bool:

@@ -58,9 +58,10 @@ class Known:
 def run(config: Mapping[str, Any], stages: list[str], known: Known, *, download: bool) -> None:
     """Raise InputError for what a stage would refuse. download: the encoder may be fetched for its width."""
     build = builder(config)
+    check.trainer(config["trainer"], config["optimizer"])
     if "split" in stages:
         build("protocol")
-    if "profiles" in stages and config["profiler"]["_target_"] != "pte.profiler.auto":
+    if "profiles" in stages:
         build("profiler")
     encoder = build("encoder") if "embeddings" in stages else None
     width = encoder.known_width(download) if encoder else None
@@ -75,7 +76,6 @@ def run(config: Mapping[str, Any], stages: list[str], known: Known, *, download:
 
 def _training(config: Mapping[str, Any], build: Callable[..., Any], known: Known, width: int | None) -> None:
     trainer = config["trainer"]
-    check.learning_rate(trainer["warmup"], trainer["decay"])
     check.device(trainer, process_count(trainer))
     check.optimizer(build("optimizer"))
     model = _model(build, known.num_items or STAND_IN, width)
@@ -103,18 +103,25 @@ def _model(build: Callable[..., Any], num_items: int, width: int | None) -> Any:
 def _memory(model: nn.Module, config: Mapping[str, Any], known: Known) -> None:
     """Refuse a model that training cannot hold in this machine's memory."""
     need = BYTES * sum(p.numel() for p in model.parameters()) + sum(b.nbytes for b in model.buffers())
-    if known.longest is not None and "heads" in (backbone := config["backbone"]):
+    backbone = {**config["backbone"], **config["backbone"].get("encoder", {})}
+    if known.longest is not None and "heads" in backbone:
         longest = min(backbone["length"], known.longest)  # a row at least; weights, their dropout and their gradients
         need += 3 * 4 * backbone["layers"] * backbone["heads"] * longest**2
     have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if need > have:
         largest = max((*model.named_parameters(), *model.named_buffers()), key=lambda named: named[1].numel())
-        knobs = {k: v for k, v in config["backbone"].items() if k in ("length", "inner", "layers", "hidden")}
-        sizes = ", ".join([*(f"backbone.{k}={v}" for k, v in knobs.items()), *_width(config)])
+        sizes = ", ".join([*_sizes(config["backbone"], "backbone"), *_width(config)])
         raise InputError(
             f"training this model takes about {need / GIB:,.0f} GiB of memory, and this machine has {have / GIB:,.0f}:"
             f" most of it is {largest[0]} {tuple(largest[1].shape)}; type smaller sizes ({sizes})"
         )
+
+
+def _sizes(knobs: Mapping[str, Any], name: str) -> list[str]:
+    """Sizes of a model as they are typed, those of its parts too."""
+    own = [f"{name}.{k}={v}" for k, v in knobs.items() if k in ("length", "inner", "layers", "hidden")]
+    nested = [size for k, v in knobs.items() if isinstance(v, Mapping) for size in _sizes(v, f"{name}.{k}")]
+    return own + nested
 
 
 def _width(config: Mapping[str, Any]) -> list[str]:

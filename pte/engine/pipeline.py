@@ -32,7 +32,7 @@ from pte.train.curve import log_curve
 
 logger = logging.getLogger(__name__)
 
-AUTO = "pte.profiler.auto"  # the marker of profiler=auto
+AUTO = "pte.profiler.auto.Auto"  # chooses another profiler
 
 
 def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path, lock: int) -> Path:
@@ -110,16 +110,12 @@ class Run:
             return
         import torch
 
-        from pte.profiler.auto import count_generations, resolve_auto
-
         first = self.planned(["interactions"])
         self.rehearse(first)
         path = self.make(first[0])
         data = Interactions.load(path)
-        generations = count_generations(data.num_users, data.num_items, auto["num_candidates"], auto["rounds"])
-        choice = resolve_auto(
-            generations, torch.cuda.is_available() or torch.backends.mps.is_available(), auto["limit"]
-        )
+        accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
+        choice = builder(self.config)("profiler").choose(data.num_users, data.num_items, accelerator)
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
         knobs = OmegaConf.to_container(option, resolve=True)
         self.identity = replace(self.identity, options={**self.identity.options, "profiler": choice.option})

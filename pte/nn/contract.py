@@ -1,20 +1,18 @@
-"""What a backbone is made on, and what it must offer: two verbs, and nobody inherits.
-
-One that shares work between histories may score them in parts as well (see nn/kernel/chunked_scoring):
-
-    score_parts(history, *, noise) -> Iterator[Tensor]    the rows of `score`, the next few histories at a time
-
-A part may lie where the last one lay: it is used before the next is requested.
+"""What a backbone is made on, and what it offers: `loss` and `score`, or `fit` and `score`, are its own to write; who
+inherits `Backbone` has the rest answered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
+import numpy as np
 from torch import Tensor
 
 from pte.nn.batch import History, PackedBatch
 from pte.nn.item_table import Last
+from pte.nn.kernel.chunked_scoring import by_parts
 from pte.nn.noise import Source
 
 
@@ -37,15 +35,31 @@ class Representation(Protocol):
 
 
 class Backbone(Protocol):
-    """Histories in, scores out."""
+    """Histories in, scores out. Inherited beside nn.Module: class Mine(nn.Module, Backbone)."""
 
+    num_items: int  # N
     length: int  # L, the longest history it reads
-    trained: bool  # False: counted by `fit(item, start)` from the training sequences, and without a loss
+    uses_text: bool = False  # whether it reads text vectors by itself, whatever its representation does
+    trained: bool = True  # False: counted by `fit` from the training sequences, and without a loss
+    stacked: bool = False  # True: experts under gates, fitted on rows held out from training (train/fusion)
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
-        """Contains "loss", a sum over the batch's targets divided by `batch.total`."""
-        ...
+        """Contains "loss", a sum over the batch's targets divided by `batch.total`. Of a trained backbone."""
+        raise NotImplementedError(f"{type(self).__name__} has no loss")
 
     def score(self, history: History, *, noise: Source = None) -> Tensor:
         """(B, N), higher is better; column j is item j+1."""
         ...
+
+    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+        """The rows of `score`, (b, N) of the next few histories at a time. One that shares work between histories has
+        its own; a part may lie where the last one lay: it is used before the next is requested.
+        """
+        return by_parts(self.score, self.num_items, history, noise)
+
+    def fit(self, item: np.ndarray, start: np.ndarray) -> None:
+        """Count training sequences: sequence s is item[start[s]:start[s+1]], oldest first. Of a counted backbone."""
+        raise NotImplementedError(f"{type(self).__name__} is not counted")
+
+    def attach(self, vectors: Tensor | None) -> None:
+        """See the items' text vectors (N+1, D), row 0 for padding, before it is moved to a device."""

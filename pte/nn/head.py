@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from pte.nn.kernel.dropout import Dropout
-from pte.nn.sequence.attention import normal_weights
-from pte.schema import InputError
+from pte.nn.sequence.attention import MOST_LAYERS, normal_weights
+from pte.schema import InputError, require
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
@@ -19,8 +19,7 @@ def mlp(source: int, target: int, *, layers: int, activation: str, dropout: floa
     """
     if activation not in ACTIVATIONS:
         raise InputError(f"representation.activation={activation}: take {' or '.join(ACTIVATIONS)}")
-    if layers < 1:
-        raise InputError(f"representation.layers={layers}: a head has at least one layer")
+    require(1 <= layers <= MOST_LAYERS, "representation.layers", layers, f"give a whole number, 1 to {MOST_LAYERS}")
     steps: list[nn.Module] = []
     for layer in range(layers):
         linear = nn.Linear(target if layer else source, target)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.nn.batch import PackedBatch
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 Last = Callable[[Tensor, Tensor], Tensor]  # item (B, L) right-padded, length (B,) -> the encoder's last states (B, D)
 
@@ -78,6 +78,12 @@ def item_rows(vectors: Tensor | None, num_items: int, name: str) -> Tensor:
     if not rows.is_meta and not rows.isfinite().all():
         raise InputError(f"representation={name}: the item vectors hold values that are not finite.")
     return rows
+
+
+def positive(width: int) -> int:
+    """`width`, if it is one."""
+    require(width >= 1, "representation.width", width, "give a whole number, 1 or more")
+    return width
 
 
 def fitting(width: int, rows: Tensor, name: str) -> int:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pte.profiler.loop import count_generations
-
-__all__ = ["Choice", "count_generations", "resolve_auto"]
+from pte.profiler.loop import count_generations, legs
+from pte.schema import require
 
 
 @dataclass(frozen=True)
@@ -19,6 +18,20 @@ class Choice:
 
     option: str  # "transformers" or "template"
     sentence: str
+
+
+class Auto:
+    """The rule and what it hands on to the profiler it chooses; limit: generations that a CPU may be given."""
+
+    def __init__(self, *, limit: int, num_candidates: int, rounds: int) -> None:
+        require(limit >= 0, "profiler.limit", limit, "a number of generations, 0 or more")
+        legs(rounds, num_candidates)
+        self.limit, self.num_candidates, self.rounds = limit, num_candidates, rounds
+
+    def choose(self, num_users: int, num_items: int, accelerator: bool) -> Choice:
+        """transformers if there is an accelerator or its generations are within the limit, else template."""
+        wanted = count_generations(num_users, num_items, self.num_candidates, self.rounds)
+        return resolve_auto(wanted, accelerator, self.limit)
 
 
 def resolve_auto(num_generations: int, accelerator: bool, limit: int) -> Choice:

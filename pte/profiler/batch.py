@@ -46,7 +46,7 @@ class BatchProfiler(LanguageModelProfiler):
         engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share)
         engine.seed = seed
         super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER)
-        self.new_tokens, self.tariff = said["max_tokens"], tariff
+        self.new_tokens, self.tariff = settings["max_tokens"], tariff
 
     def forecast(self, view: View) -> list[str]:
         """Prompts, tokens, and what the tariff makes of them."""

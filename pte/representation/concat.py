@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pte.nn.item_table import ItemTable
+from pte.nn.item_table import ItemTable, positive
 from pte.representation.id import Id
 from pte.representation.llm_only import LlmOnly
 from pte.schema import InputError
@@ -38,7 +38,7 @@ class Concat(ItemTable):
         dropout: float,
     ) -> None:
         super().__init__()
-        own = round(id_share * width)
+        own = round(id_share * positive(width))
         if not 0 < own < width:
             raise InputError(f"representation.id_share={id_share} leaves one side of width={width} empty")
         self.id = Id(num_items=num_items, width=own, std=std)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pte.nn.item_table import ItemTable
+from pte.nn.item_table import ItemTable, positive
 from pte.schema import require
 
 
@@ -22,7 +22,7 @@ class Id(ItemTable):
     ) -> None:
         super().__init__()
         require(std > 0, "representation.std", std, "a standard deviation is above 0")
-        self.width, self.sparse = width, sparse
+        self.width, self.sparse = positive(width), sparse
         weight = torch.randn(num_items + 1, width).mul_(std)
         weight[0] = 0
         self.weight = nn.Parameter(weight)

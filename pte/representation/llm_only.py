@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pte.nn.item_table import ItemTable, padded
+from pte.nn.item_table import ItemTable, padded, positive
 from pte.nn.kernel.dropout import Dropout
 from pte.nn.statistic.whitening import whitened
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 HEADS = ("none", "linear", "mlp")
 
@@ -56,7 +56,7 @@ class LlmOnly(ItemTable):
         space = whitened(vectors[1:], components, eps) if whiten else standardised(vectors[1:])
         # Saved with the weights: a rebuilt model needs the very same axes.
         self.register_buffer("space", padded(space))
-        self.width = components if head == "none" else width
+        self.width = components if head == "none" else positive(width)
         self.head = _head(head, components, hidden, width, dropout)
 
     def table(self) -> Tensor:
@@ -72,6 +72,7 @@ def _head(head: str, components: int, hidden: int, width: int, dropout: float) -
         case "linear":
             return nn.Linear(components, width)
         case _:
+            require(hidden >= 1, "representation.hidden", hidden, "give a whole number, 1 or more")
             drop = Dropout(dropout, "representation.dropout")
             return nn.Sequential(nn.Linear(components, hidden), nn.GELU(), drop, nn.Linear(hidden, width))
 

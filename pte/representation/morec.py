@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.nn.item_table import ItemTable, item_rows, padded
+from pte.nn.item_table import ItemTable, item_rows, padded, positive
 
 
 class MoRec(ItemTable):
@@ -22,7 +22,7 @@ class MoRec(ItemTable):
     def __init__(self, *, num_items: int, vectors: Tensor | None, width: int) -> None:
         super().__init__()
         rows = item_rows(vectors, num_items, "morec")
-        self.width = width
+        self.width = positive(width)
         self.register_buffer("text", rows, persistent=False)
         self.dense = nn.Linear(rows.shape[1], width)
 

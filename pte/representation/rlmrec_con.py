@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pte.nn.head import projector, sample_rows
-from pte.nn.item_table import ItemTable, item_rows, padded
+from pte.nn.item_table import ItemTable, item_rows, padded, positive
 from pte.nn.loss.alignment import cosine_alignment, info_nce
 from pte.schema import InputError, require
 
@@ -47,7 +47,13 @@ class RlmRecCon(ItemTable):
         require(sample >= 0, "representation.sample", sample, "a number of items, or 0 for all")
         require(std > 0, "representation.std", std, "a standard deviation is above 0")
         rows = item_rows(vectors, num_items, "rlmrec_con")
-        self.width, self.form, self.share, self.temperature, self.sample = width, form, weight, temperature, sample
+        self.width, self.form, self.share, self.temperature, self.sample = (
+            positive(width),
+            form,
+            weight,
+            temperature,
+            sample,
+        )
         self.register_buffer("text", rows, persistent=False)
         self.weight = nn.Parameter(torch.randn(num_items, width) * std)
         self.project = projector(rows.shape[1], width)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pte.nn.all_gather import others
 from pte.nn.batch import PackedBatch
 from pte.nn.head import projector, sample_rows
-from pte.nn.item_table import ItemTable, Last, item_rows, padded
+from pte.nn.item_table import ItemTable, Last, item_rows, padded, positive
 from pte.nn.loss.alignment import cosine_alignment, info_nce
 from pte.schema import InputError, require
 
@@ -54,7 +54,7 @@ class RlmRecGen(ItemTable):
         require(sample >= 0, "representation.sample", sample, "a number of items, or 0 for all")
         require(std > 0, "representation.std", std, "a standard deviation is above 0")
         rows = item_rows(vectors, num_items, "rlmrec_gen")
-        self.width, self.form, self.share, self.temperature = width, form, weight, temperature
+        self.width, self.form, self.share, self.temperature = positive(width), form, weight, temperature
         self.mask, self.sample = mask, sample
         self.register_buffer("text", rows, persistent=False)
         self.weight = nn.Parameter(torch.randn(num_items, width) * std)

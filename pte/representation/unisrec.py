@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.nn.item_table import ItemTable, item_rows, padded
+from pte.nn.item_table import ItemTable, item_rows, padded, positive
 from pte.nn.kernel.dropout import dropout, probability_of
 from pte.schema import InputError
 
@@ -38,7 +38,7 @@ class UniSRec(ItemTable):
         rows = item_rows(vectors, num_items, "unisrec")
         if experts < 1:
             raise InputError(f"representation.experts={experts}: give a positive number")
-        self.width, self.dropout = width, probability_of(dropout, "representation.dropout")
+        self.width, self.dropout = positive(width), probability_of(dropout, "representation.dropout")
         self.register_buffer("text", rows, persistent=False)
         self.weight = nn.Parameter(torch.randn(experts, width, rows.shape[1]) * 0.02)
         self.bias = nn.Parameter(torch.zeros(experts, rows.shape[1]))

@@ -13,7 +13,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pte.nn.head import mlp
-from pte.nn.item_table import ItemTable, item_rows, padded
+from pte.nn.item_table import ItemTable, item_rows, padded, positive
 from pte.nn.statistic.whitening import zca_whitened
 from pte.schema import InputError
 
@@ -39,7 +39,7 @@ class WhitenRec(ItemTable):
     ) -> None:
         super().__init__()
         rows = item_rows(vectors, num_items, "whitenrec")
-        self.width = width
+        self.width = positive(width)
         if not isinstance(groups, int) or groups < 1 or rows.shape[1] % groups:
             raise InputError(
                 f"representation.groups={groups} does not split text vectors of width {rows.shape[1]} into equal blocks"

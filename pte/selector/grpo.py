@@ -66,7 +66,7 @@ class GRPO:
         withheld_share: float = 1.0,
         seed: int = 0,
     ) -> None:
-        require(group_size >= 2, "selector.group_size", group_size, "draws are compared with each other: 2 or more")
+        require(2 <= group_size <= 4096, "selector.group_size", group_size, "draws are compared: give 2 to 4096")
         for name, value in {"epochs": epochs, "inner_epochs": inner_epochs, "batch_size": batch_size}.items():
             require(value >= 1, f"selector.{name}", value, "give a whole number, 1 or more")
         require(1 <= hidden <= MOST_HIDDEN, "selector.hidden", hidden, f"give 1 to {MOST_HIDDEN}")

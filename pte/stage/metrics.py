@@ -25,7 +25,6 @@ from pte.metric.rank import ranks
 from pte.metric.sampled import draws, sampled_ranks, summarise_sampled
 from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
 from pte.nn.device import device_of
-from pte.nn.kernel.chunked_scoring import scored
 from pte.nn.noise import CaseNoise
 from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_groups, user_groups
 from pte.schema import Cases, InputError, Interactions, Selection, Split
@@ -139,7 +138,7 @@ def rank_cases(
         if all((rank[cases] >= 0).all() for rank in results.values()):
             count -= len(cases)
             continue
-        for some, scores in batch.scored(scored(backbone, batch.history, CaseNoise(seed, cases))):
+        for some, scores in batch.scored(backbone.score_parts(batch.history, noise=CaseNoise(seed, cases))):
             rank, case = ranks(scores, some.target, some.exclusion), some.case.cpu().numpy()
             results["masked"][case], results["unmasked"][case] = rank.masked.cpu().numpy(), rank.unmasked.cpu().numpy()
             if "best" in results:

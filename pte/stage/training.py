@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from pte.backbone.fused import Fused
 from pte.nn.device import device_of
 from pte.schema import Interactions, Selection, Split
 from pte.schema.context import Context
@@ -41,7 +40,7 @@ def run(context: Context) -> None:
     split = Split.load(context.parents["split"])
     torch.manual_seed(int(context.config["seed"]))
     backbone = assemble(context.build, interactions, Selection.of(context.parents))
-    if isinstance(backbone, Fused):
+    if backbone.stacked:
         fusion.run(context, backbone, interactions, split, fit, device_of(context.config["trainer"]["accelerator"]))
     elif backbone.trained:
         fit(context, backbone, interactions, split)

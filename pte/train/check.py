@@ -9,14 +9,45 @@ from typing import Any
 import torch
 from torch import nn
 
-from pte.schema import InputError
+from pte.metric.summary import KS, NAMES
+from pte.schema import InputError, require
 from pte.train.learning_rate import check as learning_rate
 
-__all__ = ["device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse"]
+__all__ = ["device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse", "trainer"]
 
+MOST = 2**31 - 1
+WHOLE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size")  # 1 or more
+RANGES = {"gradient_clip": (1e-9, 1e9), "scores_mib": (1, 2**20), "warmup": (0, 1)}  # or null
+CHOICES = {
+    "precision": ("32-true", "bf16-mixed", "16-mixed"),  # weights stay fp32: best weights are ranked as fp32
+    "strategy": ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_static_graph", "fsdp"),
+    "products": ("float32", "bfloat16"),  # float16 overflows where the loss takes its exponentials unshifted
+}
+OPTIMIZER = {"lr": (0, 10), "weight_decay": (0, 100)}  # beyond which training only overflows
 KINDS = {"auto": "", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "mps": "mps"}
 TAKE_SPARSE = ("pte.nn.kernel.lazy_adam.LazyAdam", "torch.optim.SGD")  # optimizers that take sparse gradients
 WHOLE_WEIGHTS = ("32-true", "bf16-mixed")  # precisions that keep fp32 weights and scale no gradients
+
+
+def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
+    """Refuse knobs of the trainer that cannot be, or not beside one another."""
+    if missing := [name for name in (*WHOLE, *RANGES, *CHOICES, "decay", "monitor") if name not in knobs]:
+        raise InputError(f"conf/trainer has no {missing[0]}: let it begin with defaults: [default]")
+    for name, choices in CHOICES.items():
+        require(knobs[name] in choices, f"trainer.{name}", knobs[name], f"take one of {', '.join(choices)}")
+    for name in WHOLE:
+        require(_within(knobs[name], 1, MOST, int), f"trainer.{name}", knobs[name], "give a whole number, 1 or more")
+    ranges = {f"trainer.{name}": (knobs[name], *bounds) for name, bounds in RANGES.items()}
+    ranges |= {f"optimizer.{name}": (optimizer.get(name), *bounds) for name, bounds in OPTIMIZER.items()}
+    for name, (value, low, high) in ranges.items():
+        fine = value is None or _within(value, low, high, int | float)
+        require(fine, name, value, f"give a number from {low} to {high}")
+    learning_rate(knobs["warmup"] or 0, knobs["decay"])
+    _together(knobs, optimizer)
+
+
+def _within(value: Any, low: float, high: float, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
 
 
 def kind(knobs: Mapping[str, Any]) -> str:
@@ -44,6 +75,35 @@ def device(knobs: Mapping[str, Any], processes: int) -> None:
         raise InputError(f"trainer.strategy={knobs['strategy']} needs GPUs, and there are none: take trainer=cpu")
     if backend == "cpu" and knobs["precision"] == "16-mixed":
         raise InputError("trainer.precision=16-mixed needs a GPU: take bf16-mixed, or 32-true")
+
+
+def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
+    """Refuse knobs that each can be, but not beside the others; they would fail late."""
+    epochs, every = knobs["max_epochs"], knobs["check_val_every_n_epoch"]
+    if epochs % every:
+        raise InputError(
+            f"trainer.max_epochs={epochs} ends between two validations, so that its last epochs could never be chosen:"
+            f" trainer.check_val_every_n_epoch={every} must divide it"
+        )
+    known = [f"{kind}/all/{name}@{k}" for kind in ("masked", "unmasked") for name in NAMES for k in KS]
+    if knobs["monitor"] not in known:
+        raise InputError(
+            f"trainer.monitor={knobs['monitor']} is not measured; write RANKING/all/NAME@K, such as"
+            f" masked/all/NDCG@10: masked or unmasked; {', '.join(NAMES)}; {', '.join(map(str, KS))}"
+        )
+    sharded, mixed = "fsdp" in knobs["strategy"], knobs["precision"] != "32-true"
+    if sharded and mixed:
+        raise InputError(
+            f"trainer.strategy={knobs['strategy']} rounds the weights themselves under trainer.precision="
+            f"{knobs['precision']}, and rounded scores tie: take trainer.precision=32-true with it"
+        )
+    if knobs["gradient_clip"] is not None and sharded:
+        raise InputError(f"trainer.gradient_clip={knobs['gradient_clip']} does not go with fsdp: take null, or ddp")
+    if knobs["gradient_clip"] is not None and mixed and optimizer.get("fused"):
+        raise InputError(
+            f"trainer.gradient_clip={knobs['gradient_clip']} with trainer.precision={knobs['precision']} needs"
+            " optimizer.fused=false: type it as well"
+        )
 
 
 def optimizer(make: Callable[..., torch.optim.Optimizer]) -> None:

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from pte.metric.rank import ranks
 from pte.metric.ranking import RankingMetric
 from pte.nn.batch import PackedBatch
-from pte.nn.kernel.chunked_scoring import scored
 from pte.nn.kernel.place_noise import PlaceNoise, place_noise
 from pte.nn.noise import CaseNoise
 from pte.schema import InputError
@@ -101,7 +100,7 @@ class Recommender(LightningModule):
         # The same draws in every epoch and on any number of processes, so that epochs are compared on equal luck.
         noise = CaseNoise(self.seed, batch.case.cpu().numpy())
         with torch.autocast(self.device.type, enabled=False):
-            parts = scored(self.backbone, batch.history, noise)
+            parts = self.backbone.score_parts(batch.history, noise=noise)
             results = [ranks(scores, part.target, part.exclusion) for part, scores in batch.scored(parts)]
         self.metrics["masked"].update(torch.cat([rank.masked for rank in results]))
         self.metrics["unmasked"].update(torch.cat([rank.unmasked for rank in results]))

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from pte.backbone import fused as module
-from pte.backbone.fused import EXPERTS, Fused, neighbor_matrix
+from pte.backbone.expert import gate as module
+from pte.backbone.expert.likeness import Likeness, neighbor_matrix
+from pte.backbone.fused import EXPERTS, Fused
 from pte.backbone.markov import Markov
 from pte.nn.batch import History
+from pte.nn.contract import Backbone
 from pte.schema import InputError
 
 N = 6
@@ -22,11 +24,12 @@ MEMORY = {"window": 2, "distance_power": 1.0, "backward": 0.5, "shrink": 1.0, "r
 HISTORY = History(torch.tensor([[1, 2, 0], [5, 1, 2], [4, 0, 0]]), torch.tensor([2, 3, 1]))
 
 
-class Reader(nn.Module):
+class Reader(nn.Module, Backbone):
     """Scores by a product of text vectors: no number of its own."""
 
     def __init__(self, *, representation: nn.Module, num_items: int) -> None:
         super().__init__()
+        self.num_items = num_items
         self.register_buffer("vectors", VECTORS.clone())
 
     def score(self, history: History, *, noise=None) -> torch.Tensor:
@@ -38,7 +41,7 @@ def fused(experts=EXPERTS, vectors=VECTORS, **knobs) -> Fused:
     model = Fused(
         representation=nn.Module(), num_items=N, length=50, experts=experts, reader=Reader,
         memory=functools.partial(Markov, length=50, **MEMORY),
-        likeness={"recency": 0.5, "components": None, "eps": 1e-5}, **usual | knobs,
+        likeness=functools.partial(Likeness, recency=0.5, components=None, eps=1e-5), **usual | knobs,
     )  # fmt: skip
     model.attach(vectors)
     model.fit(ITEM, START)
@@ -182,7 +185,7 @@ def test_likeness_needs_vectors():
 
 def test_nothing_scores_before_it_is_counted():
     model = Fused(
-        representation=nn.Module(), num_items=N, length=50, experts=["memory"], reader=None, likeness={},
+        representation=nn.Module(), num_items=N, length=50, experts=["memory"], reader=None, likeness=Likeness,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, candidates=1,
         history_gate=False, ridge=1e-3,
     )  # fmt: skip

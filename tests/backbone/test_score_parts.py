@@ -13,6 +13,7 @@ from pte.backbone.markov import Markov
 from pte.backbone.popularity import Popularity
 from pte.backbone.text_knn import TextKNN
 from pte.nn.batch import History
+from pte.nn.contract import Backbone
 from pte.nn.kernel import chunked_scoring as part
 from pte.nn.loss.infonce import InfoNCE
 from pte.nn.noise import CaseNoise, standard_normal
@@ -70,7 +71,7 @@ BACKBONES = {
 def test_parts_are_the_rows_of_the_whole(name, small, monkeypatch):
     """To rounding: a product of another shape may add up in another order. Draws are those of the whole."""
     model, history = BACKBONES[name](), histories()
-    parts = [p.clone() for p in part.scored(model, history, torch.Generator().manual_seed(3))]
+    parts = [p.clone() for p in model.score_parts(history, noise=torch.Generator().manual_seed(3))]
     assert [p.shape for p in parts] == [(4, ITEMS), (4, ITEMS), (3, ITEMS)]
     assert not any(p.requires_grad for p in parts)
     monkeypatch.undo()
@@ -78,26 +79,36 @@ def test_parts_are_the_rows_of_the_whole(name, small, monkeypatch):
     torch.testing.assert_close(torch.cat(parts), whole, rtol=1e-5, atol=1e-5)
 
 
-def test_a_backbone_of_two_verbs_is_scored_at_once():
-    class Least:
-        def score(self, history, *, noise):
+def test_a_backbone_of_two_verbs_has_the_others_answered():
+    class Least(Backbone):
+        num_items = 3
+
+        def score(self, history, *, noise=None):
             return standard_normal((len(history.item), 3), noise, torch.device("cpu"))
 
-    (only,) = part.scored(Least(), histories(), torch.Generator().manual_seed(3))
+    least = Least()
+    (only,) = least.score_parts(histories(), noise=torch.Generator().manual_seed(3))
     assert torch.equal(only, torch.randn(11, 3, generator=torch.Generator().manual_seed(3)))
+    assert least.trained
+    assert not least.uses_text
+    assert not least.stacked
+    least.attach(None)
+    for verb, given in ((least.fit, (None, None)), (least.loss, (None,))):
+        with pytest.raises(NotImplementedError, match="Least"):
+            verb(*given)
 
 
 def test_a_part_takes_its_own_rows_of_the_noise(monkeypatch):
-    class Noisy:
+    class Noisy(Backbone):
         num_items = 3
 
         def score(self, history, *, noise):
             return standard_normal((len(history.item), 3), noise, torch.device("cpu"))
 
-    (whole,) = part.scored(Noisy(), histories(), CaseNoise(5, range(11)))
+    (whole,) = Noisy().score_parts(histories(), noise=CaseNoise(5, range(11)))
     monkeypatch.setattr(part, "_ROWS", 4)
     monkeypatch.setitem(part._SCORES, "cpu", 1)
-    parts = list(part.scored(Noisy(), histories(), CaseNoise(5, range(11))))
+    parts = list(Noisy().score_parts(histories(), noise=CaseNoise(5, range(11))))
     assert len(parts) == 3
     assert torch.equal(torch.cat(parts), whole)
 

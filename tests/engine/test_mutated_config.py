@@ -133,7 +133,8 @@ def test_mutated_override_lines(answer, seed):
 @pytest.mark.parametrize(
     "words",
     [["optimizer._partial_={a: 1}"], ["+="], ["backbone._target_=7"], ["llm_esr_groups.users=word"], ["+profiler=9"],
-     ["~backbone@reader.fit.patience=1e400"], ["backbone=sasrec", "backbone.product=''"], ["dataset.user_id={a: 1}"]],
+     ["~backbone@reader.fit.patience=1e400"], ["backbone=sasrec", "backbone.loss.kernel=''"],
+     ["dataset.user_id={a: 1}"]],
 )  # fmt: skip
 def test_odd_words_are_told_in_a_sentence(answer, words):
     assert answer(*words, "plan=true") == 2

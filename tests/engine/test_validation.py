@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from pte.engine.validation import check
 from pte.paths import CONF_DIR
 from pte.schema import InputError
+from pte.train.check import trainer as check_trainer
 from pte.train.recommender import Recommender
 
 USUAL = {
@@ -54,13 +55,10 @@ def test_what_can_be_passes(name, value):
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
-    [("seed", "x", "seed=x: give a number"), ("seed", -1, "seed=-1: give a whole number, 0 to 4294967295"),
-     ("seed", True, "seed=True"), ("trainer.max_epochs", 2.5, "max_epochs=2.5: give a whole number, 1 or more"),
-     ("trainer.max_epochs", 0, "1 or more"), ("trainer.max_epochs", None, "max_epochs=null"),
+    [("seed", "x", "seed=x: give a whole number"), ("seed", -1, "seed=-1: give a whole number, 0 to 4294967295"),
+     ("seed", True, "seed=True"), ("trainer.gradient_clip", "hard", "gradient_clip=hard: give a number, as null"),
+     ("optimizer.betas", [0.9], "give 2 numbers"),
      ("trainer.compile", "maybe", "compile=maybe: give true or false"), ("trainer.compile", 1, "true or false"),
-     ("trainer.precision", "bf16-true", "precision=bf16-true: take one of 32-true, bf16-mixed"),
-     ("trainer.products", "float16", "products=float16: take one of float32, bfloat16"),
-     ("trainer.patience", 0, "patience=0: give a whole number, 1 or more"),
      ("optimizer.lr", "fast", "optimizer.lr=fast: give a number, as 0.001"),
      ("reward.parts.distinct.temperature", "hot", "reward.parts.distinct.temperature=hot")],
 )  # fmt: skip
@@ -84,9 +82,28 @@ def test_no_shipped_option_is_refused(option):
     check(config, config)
 
 
+TRAINER = {
+    "max_epochs": 20, "patience": 5, "check_val_every_n_epoch": 1, "batch_size": 8, "warmup": 0.1, "decay": "cosine",
+    "gradient_clip": None, "monitor": "masked/all/NDCG@10", "products": "bfloat16", "precision": "32-true",
+    "strategy": "auto", "scores_mib": 64,
+}  # fmt: skip
+FUSED = {"fused": True}
+
+
 @pytest.mark.parametrize(
     ("trainer", "words"),
     [
+        ({"max_epochs": 2.5}, "max_epochs=2.5: give a whole number, 1 or more"),
+        ({"max_epochs": 0}, "1 or more"),
+        ({"max_epochs": None}, "max_epochs=null"),
+        ({"patience": 0}, "patience=0: give a whole number, 1 or more"),
+        ({"batch_size": True}, "batch_size=True"),
+        ({"scores_mib": 0}, "scores_mib=0: give a number from 1"),
+        ({"gradient_clip": -1}, "gradient_clip=-1"),
+        ({"warmup": 2}, "warmup=2"),
+        ({"decay": "linear"}, "decay=linear"),
+        ({"precision": "bf16-true"}, "precision=bf16-true: take one of 32-true, bf16-mixed"),
+        ({"products": "float16"}, "products=float16: take one of float32, bfloat16"),
         ({"max_epochs": 2, "check_val_every_n_epoch": 3}, "check_val_every_n_epoch=3"),
         ({"max_epochs": 7, "check_val_every_n_epoch": 3}, "last epochs could never be chosen"),
         ({"monitor": "NDCG@10"}, "trainer.monitor=NDCG@10 is not measured; write RANKING/all/NAME@K"),
@@ -95,14 +112,13 @@ def test_no_shipped_option_is_refused(option):
         ({"strategy": "fsdp", "gradient_clip": 1.0}, "does not go with fsdp"),
     ],
 )
-def test_what_cannot_be_together_is_named(trainer, words):
+def test_what_a_trainer_cannot_be_is_named(trainer, words):
     with pytest.raises(InputError, match=words):
-        check({**USUAL, "trainer": {**USUAL["trainer"], **trainer}}, USUAL)
+        check_trainer({**TRAINER, **trainer}, FUSED)
 
 
 def test_clipping_goes_with_mixed_precision_where_the_optimizer_is_not_fused():
-    trainer = {**USUAL["trainer"], "gradient_clip": 1.0, "precision": "bf16-mixed"}
-    check({**USUAL, "trainer": trainer, "optimizer": {**USUAL["optimizer"], "fused": False}}, USUAL)
+    check_trainer({**TRAINER, "gradient_clip": 1.0, "precision": "bf16-mixed"}, {"fused": False})
 
 
 def test_what_torch_refuses_is_told_in_its_words():

@@ -7,8 +7,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from pte.artifact import RecordLog
-from pte.profiler.auto import count_generations, resolve_auto
-from pte.schema import visible_view
+from pte.profiler.auto import Auto
+from pte.schema import InputError, visible_view
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "profiler"
 OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -33,11 +33,17 @@ def test_auto_knows_what_its_rule_needs():
     auto, transformers = values("auto"), values("transformers")
     assert {"_target_", "limit", "num_candidates", "rounds"} == set(auto)
     assert (auto["num_candidates"], auto["rounds"]) == (transformers["num_candidates"], transformers["rounds"])
-    small, large = (
-        count_generations(*size, auto["num_candidates"], auto["rounds"]) for size in ((120, 240), (19_412, 11_924))
-    )
-    assert resolve_auto(small, accelerator=False, limit=auto["limit"]).option == "transformers"
-    assert resolve_auto(large, accelerator=False, limit=auto["limit"]).option == "template"
+    rule = instantiate(auto)
+    assert isinstance(rule, Auto)
+    assert rule.choose(120, 240, accelerator=False).option == "transformers"
+    assert rule.choose(19_412, 11_924, accelerator=False).option == "template"
+    assert rule.choose(19_412, 11_924, accelerator=True).option == "transformers"
+
+
+@pytest.mark.parametrize("knobs", [{"limit": -1}, {"rounds": 0}, {"num_candidates": 0}])
+def test_auto_is_built_and_checked_as_any_other_option(knobs):
+    with pytest.raises(InputError, match=next(iter(knobs))):
+        Auto(**{"limit": 1, "num_candidates": 1, "rounds": 1, **knobs})
 
 
 def test_options_are_short():

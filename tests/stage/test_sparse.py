@@ -15,7 +15,8 @@ from pte.train.state.restore import load_weights
 
 __all__ = ["parents"]  # a fixture
 LAZY = {"_target_": "pte.nn.kernel.lazy_adam.LazyAdam"}
-SPARSE = changed(representation={"sparse": True}, backbone={"loss": "sampled"}, optimizer=LAZY)
+SAMPLED = {"loss": {"_target_": "pte.nn.loss.sampled_softmax.SampledSoftmax"}}
+SPARSE = changed(representation={"sparse": True}, backbone=SAMPLED, optimizer=LAZY)
 
 
 def test_it_learns(tmp_path, parents):
@@ -74,6 +75,6 @@ def test_several_processes_are_refused_whatever_the_strategy_is_called(monkeypat
 
 
 def test_the_stage_asks_before_it_trains(tmp_path, parents):
-    config = changed(representation={"sparse": True}, backbone={"loss": "sampled"})
+    config = changed(representation={"sparse": True}, backbone=SAMPLED)
     with pytest.raises(InputError, match="optimizer=sparse_adam"):
         training.run(context(tmp_path, parents, config))

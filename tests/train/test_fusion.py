@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from pte.backbone.expert.likeness import Likeness
 from pte.backbone.fused import Fused
 from pte.backbone.markov import Markov
 from pte.nn.batch import History
+from pte.nn.contract import Backbone
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.schema import Interactions, Items, Selection
 from pte.schema.context import Context
@@ -25,9 +27,10 @@ PLANTED = 12  # an item of held-out rows alone
 MEMORY = {"window": 2, "distance_power": 1.0, "backward": 0.5, "shrink": 1.0, "recency": 0.5, "fallback": 0.01}
 
 
-class Reader(nn.Module):
+class Reader(nn.Module, Backbone):
     def __init__(self, *, representation: nn.Module, num_items: int) -> None:
         super().__init__()
+        self.num_items = num_items
         self.weight = nn.Parameter(torch.arange(num_items, dtype=torch.float32) / num_items)
 
     def score(self, history: History, *, noise=None) -> torch.Tensor:
@@ -52,7 +55,7 @@ def build(group, **facts):
     return Fused(
         **facts, length=50, experts=["reader", "likeness", "memory"], reader=Reader,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=2,
-        likeness={"recency": 0.5, "components": None, "eps": 1e-5},
+        likeness=functools.partial(Likeness, recency=0.5, components=None, eps=1e-5),
         candidates=5, history_gate=True, ridge=1e-3,
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pte.backbone.sequence import history as reading
 from pte.nn.batch import History, PackedBatch
-from pte.nn.contract import Representation
+from pte.nn.contract import Backbone, Representation
 from pte.nn.kernel.chunked_scoring import products
 from pte.nn.loss.base import Loss, inner
 from pte.nn.loss.cross_entropy import CrossEntropy
@@ -25,14 +25,11 @@ from pte.schema import InputError
 FULL_CROSS_ENTROPY = CrossEntropy()
 
 
-class NextItem(nn.Module):
+class NextItem(nn.Module, Backbone):
     """score_j = h . e_j (or their cosine, where the loss has it), h the state after the last item of the history.
 
     encoder: an nn.Module as nn/sequence/encoder describes it; loss: one of nn/loss.
     """
-
-    uses_text = False
-    trained = True
 
     def __init__(
         self,

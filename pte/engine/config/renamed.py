@@ -8,6 +8,8 @@ from typing import Any
 from pte.paths import CONF_DIR
 from pte.schema import InputError
 
+NESTED = {path.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.glob("*/*") if path.is_dir()}
+
 OPTIONS = {"backbone/loss": {"ce": "cross_entropy", "sampled": "sampled_softmax"}}  # old name -> name
 KNOBS = {"loss_knobs": "loss"}  # a part's old name -> its name
 NAMES = {  # a knob's old name -> its name
@@ -28,7 +30,7 @@ def refuse(config: Mapping[str, Any]) -> None:
             raise InputError(f"{name}: {moved(f'{name}.{knob}')}{given}")
         group = f"{name.partition('.')[0]}/{last}"
         word = value is not None and not isinstance(value, Mapping) and not str(value).startswith("${")
-        if head and word and (CONF_DIR / group).is_dir():
+        if head and word and group in NESTED:
             raise InputError(f"{name}={value}: it is a choice among options: type {option(name, str(value))}")
 
 

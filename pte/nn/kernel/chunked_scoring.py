@@ -11,7 +11,6 @@ all scores of one history come from one product, the target's with the others'.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,20 +42,13 @@ def products(query: Tensor, items: Tensor) -> Iterator[Tensor]:
         yield torch.mm(items, part.T, out=space[: len(items) * len(part)].view(len(items), len(part))).T
 
 
-def scored(backbone: Any, history: History, noise: Source = None) -> Iterator[Tensor]:
-    """The backbone's scores, (b, N) at a time: its own parts, or else `score` of the next few histories.
-
-    A backbone that knows its `num_items` decides how many those are; of one that does not, all come at once.
-    """
-    if hasattr(backbone, "score_parts"):
-        yield from backbone.score_parts(history, noise=noise)
-        return
-    num_items = getattr(backbone, "num_items", None)
-    rows = rows_a_part(num_items, history.item.device) if num_items else len(history.item)
+def by_parts(score: Callable[..., Tensor], num_items: int, history: History, noise: Source = None) -> Iterator[Tensor]:
+    """`score` of the next few histories at a time, (b, N), each with its own rows of the noise."""
+    rows = rows_a_part(num_items, history.item.device)
     for begin in range(0, len(history.item), rows):
         part = slice(begin, begin + rows)
         rows_noise = noise.rows(part) if isinstance(noise, CaseNoise) else noise
-        yield backbone.score(History(history.item[part], history.length[part]), noise=rows_noise)
+        yield score(History(history.item[part], history.length[part]), noise=rows_noise)
 
 
 def encoded(encode: Callable[[Tensor, Tensor], Tensor], history: History) -> Tensor:

@@ -17,8 +17,9 @@ from torch.nn import functional as F
 
 from pte.nn.kernel.dropout import Dropout, dropout, probability_of
 from pte.nn.kernel.place_noise import current
-from pte.schema import InputError
+from pte.schema import InputError, require
 
+MOST_LAYERS = 256
 Mix = Callable[[Tensor, Tensor | None], Tensor]  # views (V, R, L, d) and the mask -> views that have read each other
 
 
@@ -126,8 +127,9 @@ class Encoder(nn.Module):
         block: Callable[..., Block] = Block,
     ) -> None:
         super().__init__()
-        if layers < 1:
-            raise InputError(f"backbone.layers={layers}: an encoder needs at least one layer")
+        require(1 <= layers <= MOST_LAYERS, "backbone.layers", layers, f"give a whole number, 1 to {MOST_LAYERS}")
+        for name, value in {"length": length, "inner": inner, "heads": heads}.items():
+            require(value >= 1, f"backbone.{name}", value, "give a whole number, 1 or more")
         if width % views:
             raise InputError(f"representation.width={width} cannot be split into {views} views")
         self.views, width = views, width // views

@@ -7,9 +7,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from pte.nn.kernel.dropout import Dropout
-from pte.nn.sequence.attention import Mix
+from pte.nn.sequence.attention import MOST_LAYERS, Mix
 from pte.nn.sequence.encoder import rows_of, unpacked
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class GRUEncoder(nn.Module):
@@ -20,8 +20,8 @@ class GRUEncoder(nn.Module):
 
     def __init__(self, *, width: int, hidden: int, layers: int, dropout: float, views: int = 1) -> None:
         super().__init__()
-        if layers < 1:
-            raise InputError(f"backbone.layers={layers}: an encoder needs at least one layer")
+        require(1 <= layers <= MOST_LAYERS, "backbone.layers", layers, f"give a whole number, 1 to {MOST_LAYERS}")
+        require(hidden >= 1, "backbone.hidden", hidden, "give a whole number, 1 or more")
         if width % views:
             raise InputError(f"representation.width={width} cannot be split into {views} views")
         self.views, self.drop = views, Dropout(dropout)

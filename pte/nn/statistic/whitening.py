@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pte.schema import require
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -33,6 +35,7 @@ class Axes:
 
     def whiten(self, vectors: Tensor, width: int, eps: float) -> Tensor:
         """PCA whitening: (n, d) -> (n, width) float64."""
+        require(1e-12 <= eps <= 10, "representation.eps", eps, "give a number from 1e-12 to 10")
         ridge = (self.variance + eps * self.variance.mean()).clamp_min(torch.finfo(torch.float64).tiny)
         return self.project(vectors, width) / ridge[:width].sqrt()
 

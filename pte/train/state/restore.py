@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from pte.artifact import write_atomic
-from pte.backbone.fused import Fused
+from pte.nn.contract import Backbone
 from pte.nn.device import device_of
-from pte.schema import Interactions, Selection
+from pte.schema import InputError, Interactions, Selection, require
 from pte.train import counting, fusion
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, and a counted backbone does without
@@ -24,27 +24,32 @@ if TYPE_CHECKING:  # Lightning takes seconds to import, and a counted backbone d
 WEIGHTS = "weights.safetensors"
 
 
-def assemble(build: Callable[..., Any], interactions: Interactions, selection: Selection | None) -> nn.Module:
+def assemble(build: Callable[..., Any], interactions: Interactions, selection: Selection | None) -> Any:
     """Representation and backbone as the config describes them, untrained."""
     vectors = None if selection is None else torch.from_numpy(selection.item)
     return network(build, interactions.num_items, vectors)
 
 
-def network(build: Callable[..., Any], num_items: int, vectors: Tensor | None) -> nn.Module:
+def network(build: Callable[..., Any], num_items: int, vectors: Tensor | None) -> Any:
     """The same from the number of items and their text vectors (N+1, D), which may lie on the meta device."""
     representation = build("representation", num_items=num_items, vectors=vectors)
     backbone = build("backbone", representation=representation, num_items=num_items)
-    if isinstance(backbone, Fused):
-        backbone.attach(vectors)
+    if Backbone not in type(backbone).__mro__:
+        raise InputError(
+            f"conf/backbone: {type(backbone).__name__} is no backbone yet: let it inherit pte.nn.contract.Backbone,"
+            " which answers all verbs that are optional (docs/own_classes.md)"
+        )
+    require(backbone.length >= 1, "backbone.length", backbone.length, "give a whole number, 1 or more")
+    backbone.attach(vectors)
     return backbone
 
 
 def restore(
     build: Callable[..., Any], path: Path, interactions: Interactions, selection: Selection | None, accelerator: str
-) -> nn.Module:
+) -> Any:
     """The trained backbone of a finished training artefact, in evaluation mode, on the device `accelerator` names."""
     backbone = assemble(build, interactions, selection).to(device_of(accelerator))
-    if isinstance(backbone, Fused):
+    if backbone.stacked:
         fusion.restore(backbone, path)
     elif backbone.trained:
         backbone.load_state_dict(load_weights(path))

@@ -22,7 +22,7 @@ HISTORIES = ([1, 2, 3, 4, 5], [6, 7, 8], [9, 10], [11, 12, 13, 14])
 
 def make(kind, **change):
     torch.manual_seed(0)
-    knobs = {"length": LENGTH, "dropout": 0.0, "product": "float32", **KNOBS[kind], **change}
+    knobs = {"length": LENGTH, "dropout": 0.0, **KNOBS[kind], **change}
     return kind(representation=Id(num_items=ITEMS, width=16, std=0.5), num_items=ITEMS, **knobs)
 
 

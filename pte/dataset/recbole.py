@@ -25,8 +25,8 @@ TEXTS = ("movie_title:token_seq", "release_year:token", "class:token_seq")
 ARTICLE = r"^(.+), (The|A|An|La|Le|Les|L'|Il|El|Los|Las|Das|Der|Die)$"
 
 
-class MovieLens100K:
-    """The project's embedded data: small enough to fetch inside a released package."""
+class AtomicFiles:
+    """MovieLens 100K as RecBole packs it: small enough to fetch inside a released package, the embedded default."""
 
     def __init__(
         self,

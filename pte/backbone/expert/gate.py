@@ -1,0 +1,77 @@
+"""Gates over experts, fitted by a conditional logit on cases that no expert was fitted on (nn/statistic/logit).
+
+    score(h, j) = sum_e g_e(h) score_e(h, j),   g_e(h) = a_e + b_e log(length of h)
+
+a and b maximise the likelihood of the targets in the softmax over each expert's best unseen candidates ("Stacked
+generalization", Wolpert, 1992), under a ridge towards fixed gates, which holds where cases are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from pte.nn.batch import History
+from pte.nn.statistic import logit
+from pte.schema import InputError
+
+# Where few rows are left to fit on, the gates stay near these; ours: constants that did best on Toys' validation users.
+PRIOR = {"reader": 1.0, "likeness": 6.0, "memory": 6.0, "carried": 0.0}
+PRIOR_WEIGHT = 0.5  # ridge towards them, shared by all cases: a tenth of a likeness's curvature at 100 cases
+SLOPE_CHOICES = 50  # cases a gate needs before it may vary with the length of the history
+
+
+@dataclass(frozen=True)
+class Gates:
+    """Fitted gates (experts, 2) float64: a_e, b_e; on how many choices, with which mean log-likelihood."""
+
+    value: Tensor
+    choices: int
+    log_likelihood: float
+
+
+def log_length(history: History) -> Tensor:
+    """(B,) natural logarithm of how many items are read, at least 1."""
+    return history.length.float().log()
+
+
+def choices(
+    scores: Iterable[Tensor], history: History, target: Tensor, exclusion: Tensor, *, candidates: int, slopes: bool
+) -> logit.Choices:
+    """The experts' scores (B, N) each, of the best candidates of each: features (experts, B', C) of the B' cases whose
+    target is one of them; slopes: times the history's log length as well, (2 experts, B', C). exclusion: (B, S).
+    """
+    scores = list(scores)
+    num_items = scores[0].shape[1]
+    excluded = torch.zeros(len(target), num_items + 1, dtype=torch.bool, device=target.device)
+    excluded = excluded.scatter_(1, exclusion, True)[:, 1:]
+    scores = [score.masked_fill(excluded, -torch.inf) for score in scores]
+    best = min(candidates, num_items)
+    column = torch.cat([score.topk(best, dim=1).indices for score in scores], dim=1).sort(dim=1).values
+    absent = excluded.gather(1, column)
+    absent[:, 1:] |= column[:, 1:] == column[:, :-1]  # several experts' candidate is one candidate
+    own = (column == target[:, None] - 1) & ~absent
+    row = own.any(dim=1).nonzero()[:, 0]
+    features = torch.stack([score[row].gather(1, column[row]).masked_fill(absent[row], 0.0) for score in scores])
+    if slopes:
+        features = torch.cat([features, features * log_length(history)[row, None]])
+    return logit.Choices(features, own[row].int().argmax(dim=1), absent[row])
+
+
+def fit(parts: Sequence[logit.Choices], experts: Sequence[str], *, slopes: bool, ridge: float) -> Gates:
+    """Gates of the experts from their choices; ridge: per case. Slopes are left out where choices are few."""
+    count = sum(len(choice.target) for choice in parts)
+    if count == 0:
+        raise InputError("backbone=fused: no training row is left to fit its gates on; take another backbone")
+    terms = 2 if slopes and count >= SLOPE_CHOICES * len(experts) else 1
+    size = terms * len(experts)
+    parts = [replace(choice, feature=choice.feature[:size]) for choice in parts]
+    prior = torch.zeros(size, dtype=torch.float64)
+    prior[: len(experts)] = torch.tensor([PRIOR[name] for name in experts], dtype=torch.float64)
+    theta, likelihood = logit.fit(lambda: parts, size, ridge=ridge + PRIOR_WEIGHT / count, prior=prior)
+    value = torch.zeros(len(experts), 2, dtype=torch.float64)
+    value[:, :terms] = theta.view(-1, len(experts)).T.to(value)
+    return Gates(value, count, likelihood)

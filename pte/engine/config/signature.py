@@ -1,0 +1,66 @@
+"""The constructor's signature is the schema: a value of another kind than a keyword's annotation is refused by name."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pte.schema import InputError
+
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word", "None": "null"}
+
+
+def check(values: Mapping[str, Any], name: str, locate: Callable[[str], Any]) -> None:
+    """InputError for the first knob of `values`, or of a part in it, that its class does not take. name: as typed."""
+    for at, target, knobs in parts(values, name):
+        annotation = {key: kinds_of(p.annotation) for key, p in parameters(locate(target)).items()}
+        for key, value in knobs.items():
+            kinds = annotation.get(key)
+            if kinds and not any(fits(value, kind) for kind in kinds):
+                take = " or ".join(KINDS[kind] for kind in kinds)
+                raise InputError(f"{at}.{key}={'null' if value is None else value}: give {take}")
+
+
+def parts(values: Any, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Dotted name, `_target_` and knobs of a config and of every part in it."""
+    if isinstance(values, Mapping):
+        if isinstance(values.get("_target_"), str):
+            yield name, values["_target_"], {k: v for k, v in values.items() if not k.startswith("_")}
+        for key, part in values.items():
+            yield from parts(part, f"{name}.{key}")
+
+
+def parameters(target: Any) -> Mapping[str, inspect.Parameter]:
+    """Keywords of a class, with those that it hands on to the class it inherits from (`**rest`)."""
+    found: dict[str, inspect.Parameter] = {}
+    for kind in getattr(target, "__mro__", (target,)):
+        try:
+            own = inspect.signature(kind).parameters
+        except (TypeError, ValueError):  # written in C
+            return found
+        found = {**own, **found}
+        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
+            return found
+    return found
+
+
+def kinds_of(annotation: Any) -> list[str]:
+    """The plain kinds that an annotation allows; none where it allows anything else."""
+    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+    kinds = [kind.strip() for kind in text.split("|")]
+    return kinds if all(kind in KINDS for kind in kinds) else []
+
+
+def fits(value: Any, kind: str) -> bool:
+    """Whether a value read from yaml is of a kind; a whole number is a number too, and a finite one."""
+    if kind == "None" or value is None:
+        return kind == "None" and value is None
+    if kind == "str":  # digits are read as a number, and are a word all the same
+        return not isinstance(value, bool | list | Mapping)
+    if kind == "bool":
+        return isinstance(value, bool)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or (kind == "float" and math.isfinite(value))

@@ -1,0 +1,68 @@
+"""A knob of another kind than its keyword's annotation is refused by its dotted name, however deep it lies."""
+
+import pytest
+
+from pte.engine.build import as_typed, construct
+from pte.engine.config.signature import fits, kinds_of, parameters
+from pte.schema import InputError
+
+ENCODER = {"_target_": "pte.nn.sequence.attention.Encoder", "_partial_": True, "inner": 8, "layers": 1, "heads": 1}
+SASREC = {"_target_": "pte.backbone.sasrec.SASRec", "length": 4, "inner": 8, "layers": 1, "heads": 1, "dropout": 0}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({**ENCODER, "layers": 1.5}, "backbone.layers=1.5: give a whole number"),
+        ({**ENCODER, "dropout": "much"}, "backbone.dropout=much: give a number"),
+        ({**ENCODER, "dropout": float("nan")}, "backbone.dropout=nan"),
+        ({**ENCODER, "heads": True}, "backbone.heads=True: give a whole number"),
+        ({**ENCODER, "inner": None}, "backbone.inner=null: give a whole number"),
+        ({"_target_": "pte.backbone.bsarec.BSARec", "heads": "two"}, "backbone.heads=two: give a whole number"),
+        ({**SASREC, "loss": {"_target_": "pte.nn.loss.bce.BinaryCrossEntropy", "negatives": "many"}},
+         "backbone.loss.negatives=many: give a whole number"),
+        ({**SASREC, "loss": {"_target_": "pte.nn.loss.bce.BinaryCrossEntropy", "shared": 1}},
+         "backbone.loss.shared=1: give true or false"),
+        ({"_target_": "pte.representation.alphafuse.NullSpace", "share": "half"},
+         "backbone.share=half: give a number or null"),
+    ],
+)  # fmt: skip
+def test_another_kind_is_refused_by_name(values, words):
+    with pytest.raises(InputError, match=words):
+        construct(values, "conf/backbone")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kinds"),
+    [("int", ["int"]), ("float | None", ["float", "None"]), (bool, ["bool"]), ("Sequence[str]", []),
+     ("Loss", []), ("bool | str", ["bool", "str"]), ("Tensor | None", [])],
+)  # fmt: skip
+def test_plain_annotations_alone_are_read(annotation, kinds):
+    assert kinds_of(annotation) == kinds
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "does"),
+    [(1, "float", True), (1.0, "int", False), (True, "float", False), (123, "str", True), ([1], "str", False),
+     (None, "None", True), (None, "int", False), (float("inf"), "float", False), ("x", "bool", False)],
+)  # fmt: skip
+def test_what_fits_a_kind(value, kind, does):
+    assert fits(value, kind) is does
+
+
+def test_keywords_handed_on_are_those_of_the_class_above():
+    from pte.backbone.bsarec import BSARec
+
+    assert {"alpha", "c", "length", "heads", "loss"} <= set(parameters(BSARec))
+
+
+@pytest.mark.parametrize(
+    ("sentence", "typed"),
+    [("backbone.heads=3 does not", "backbone.reader.heads=3 does not"),
+     ("backbone.length=0: give", "backbone.length=0: give"),
+     ("backbone.loss.negatives=0: give", "backbone.reader.loss.negatives=0: give"), ("no vectors", "no vectors"),
+     ("backbone.unheard=1: give", "backbone.unheard=1: give")],
+)  # fmt: skip
+def test_a_knob_of_a_part_is_named_where_the_part_lies(sentence, typed):
+    values = {"length": 4, "reader": {"heads": 3, "length": 5, "loss": {"negatives": 0}}}
+    assert as_typed(sentence, values, "backbone") == typed
