@@ -45,7 +45,7 @@ def check(words: list[str]) -> None:
     with initialize_config_dir(str(main), version_base="1.3"):
         for job in _jobs(overrides, sweeping=arguments.multirun):
             config = _composed(arguments.config_name or "config", [*searched, *job])
-            tree = OmegaConf.to_container(config, resolve=False)
+            tree: Any = OmegaConf.to_container(config, resolve=False)
             secret.refuse_tree(tree)
             renamed.refuse(tree)
             if not arguments.cfg:
