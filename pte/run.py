@@ -44,7 +44,8 @@ def check_knobs(cfg: DictConfig) -> None:
     typed = HydraConfig.get().overrides.task
     choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
     usual = hydra.compose("config", overrides=choices) if len(choices) < len(typed) else cfg
-    validation.check(*(OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)))
+    resolved: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)]
+    validation.check(*resolved)
 
 
 def job(cfg: DictConfig) -> float | None:
@@ -56,7 +57,7 @@ def job(cfg: DictConfig) -> float | None:
     from pte.engine.pruning import PrunedError
     from pte.engine.run_log import run_log
 
-    hydra_config = HydraConfig.get()
+    hydra_config: Any = HydraConfig.get()
     run_dir, sweeping = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.MULTIRUN
     if os.getpid() != _main:  # a launcher's worker: it and its groups end with the sweep
         end_with(os.getppid())

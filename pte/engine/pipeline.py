@@ -116,7 +116,7 @@ class Run:
         accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
         choice = builder(self.config)("profiler").choose(data.num_users, data.num_items, accelerator)
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
-        knobs = OmegaConf.to_container(option, resolve=True)
+        knobs: Any = OmegaConf.to_container(option, resolve=True)
         self.identity = replace(self.identity, options={**self.identity.options, "profiler": choice.option})
         self.config["profiler"] = {**knobs, **{k: auto[k] for k in ("num_candidates", "rounds") if k in knobs}}
         logger.info(f"\n{choice.sentence}\n")

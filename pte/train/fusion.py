@@ -51,6 +51,7 @@ def run(
         return
     facts: dict[str, Any] = {"trained": False, "parameters": 0, "free_per_item": 0}
     if backbone.trained:
+        assert backbone.reader is not None
         backbone.reader.load_state_dict(load_file(context.out / WEIGHTS))
         facts = json.loads((context.out / "facts.json").read_text(encoding="utf-8"))
     began = time.perf_counter()

@@ -97,5 +97,5 @@ def redacted(value: Any, key: str = "") -> Any:
 
 def _exported() -> list[str]:
     """The values of environment variables that are named like a secret, the longest first."""
-    found = {value.strip() for name, value in os.environ.items() if NAME.search(name)}
-    return sorted((value for value in found if len(value) >= 8), key=len, reverse=True)
+    secrets = {value.strip() for name, value in os.environ.items() if NAME.search(name)}
+    return sorted((value for value in secrets if len(value) >= 8), key=len, reverse=True)

@@ -6,6 +6,7 @@ import argparse
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,7 +56,7 @@ class RunModel:
         config = yaml.safe_load((stored.run / "config.resolved.yaml").read_text(encoding="utf-8"))
         selection = Selection.of(stored.paths("selection", "refit"))
         accelerator = config["trainer"]["accelerator"] if torch.cuda.is_available() else "cpu"
-        self.backbone = restore(builder(config), stored.path("training"), data, selection, accelerator)
+        self.backbone: Any = restore(builder(config), stored.path("training"), data, selection, accelerator)
         self.device, self.seed = device_of(accelerator), int(config["seed"])
 
     @torch.inference_mode()

@@ -69,13 +69,13 @@ class Causal:
             raise InputError(
                 f"profiler.model={self.model_name}: no causal model loads from it ({_first(error)})"
             ) from error
-        model, found = loaded
+        model, report = loaded
         if not (decoder and reads_left_to_right(model.to(self.device).eval())):
             raise InputError(
                 f"profiler.model={self.model_name}: {type(model).__name__} was made to read with an encoder or in both"
                 " directions, and does not write: choose a decoder, such as Qwen, Llama, Gemma or GPT-2"
             )
-        if missing := sorted(map(str, found["missing_keys"])):
+        if missing := sorted(map(str, report["missing_keys"])):
             raise InputError(
                 f"profiler.model={self.model_name}: {len(missing)} of its weights are not in its files, such as"
                 f" {missing[0]}: it is not a whole causal language model"
