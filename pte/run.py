@@ -23,13 +23,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine.config import composition, secret, usage
+from pte.engine.process import pool, requeue
 from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
 from pte.schema import InputError
 
 READERS = {  # of finished runs and their store
     "leaderboard": "pte.report.leaderboard.command", "show": "pte.report.inspect.show",
-    "export": "pte.report.inspect.export", "recommend": "pte.engine.recommend",
+    "export": "pte.report.inspect.export", "recommend": "pte.engine.inference.recommend",
+    "serve": "pte.engine.inference.serve",
     "list": "pte.report.store.list", "clean": "pte.report.store.clean",
 }  # fmt: skip
 _main = 0  # the process whose command line this is
@@ -42,7 +44,8 @@ def check_knobs(cfg: DictConfig) -> None:
     typed = HydraConfig.get().overrides.task
     choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
     usual = hydra.compose("config", overrides=choices) if len(choices) < len(typed) else cfg
-    validation.check(*(OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)))
+    resolved: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)]
+    validation.check(*resolved)
 
 
 def job(cfg: DictConfig) -> float | None:
@@ -51,9 +54,10 @@ def job(cfg: DictConfig) -> float | None:
     A job of a sweep that fails raises JobError: the launcher goes on with the others, and the sweeper knows.
     """
     from pte.engine import sweep
+    from pte.engine.pruning import PrunedError
     from pte.engine.run_log import run_log
 
-    hydra_config = HydraConfig.get()
+    hydra_config: Any = HydraConfig.get()
     run_dir, sweeping = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.MULTIRUN
     if os.getpid() != _main:  # a launcher's worker: it and its groups end with the sweep
         end_with(os.getppid())
@@ -61,17 +65,18 @@ def job(cfg: DictConfig) -> float | None:
     try:
         with run_log(run_dir / "run.log"):
             return _measured(cfg, run_dir, hydra_config)
+    except PrunedError as early:  # no failure, and no figure either: the sweeper is told by an exception
+        print(f"\n{run_dir}: {early}\n", flush=True)
+        raise sweep.JobError(str(early)) from None
     except Exception as error:
         known = isinstance(error, InputError | OmegaConfBaseException)
-        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        reason = secret.redacted(str(error) if known else f"{type(error).__name__}: {error}")
         if known:
             print(f"\nERROR: {reason}\n", file=sys.stderr)
-        if not sweeping:
-            if known:
-                raise SystemExit(2) from None  # Hydra would print a traceback for an ordinary exception
-            raise
         if not known:
-            traceback.print_exc()
+            print(secret.redacted(traceback.format_exc()), file=sys.stderr)
+        if not sweeping:
+            raise SystemExit(2 if known else 1) from None  # Hydra would print a traceback of its own
         sweep.keep_reason(run_dir, reason)
         raise sweep.JobError(reason) from None
 
@@ -80,19 +85,29 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     """The run, its table on the terminal, and the monitored validation metric."""
     from rich.console import Console
 
-    from pte.engine import pipeline, tracking
+    from pte.engine import pipeline, pruning, sweep, tracking
     from pte.engine.plan import LAST
     from pte.report.run import page, single
 
     check_knobs(cfg)
+    sweeping = hydra_config.mode == RunMode.MULTIRUN
+    watchers = []
+    if sweeping and not cfg.plan:
+        pool.reserve(cfg.trainer)
+    if sweeping and cfg.prune and not cfg.plan:
+        pruning.check(cfg)
+        pruner = pruning.of_job(hydra_config.sweeper, hydra_config.overrides.task, cfg.trainer.monitor)
+        watchers = [pruner] if pruner else []
     options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
-    group = run_dir.parent.name if hydra_config.mode == RunMode.MULTIRUN else None
-    metrics = pipeline.run(cfg, run_dir, tracking.Identity(options, _typed(hydra_config), group))
+    group = run_dir.parent.name if sweeping else None
+    metrics = pipeline.run(cfg, run_dir, tracking.Identity(options, _typed(hydra_config), group, watchers))
     if metrics is None:
         return None
     single.show(run_dir, Console())
     if cfg.stage == LAST:
         print(f"one page with everything: {page.write(run_dir)}", flush=True)
+    if sweeping:
+        print(sweep.standing(Path(hydra_config.sweep.dir), run_dir, cfg.trainer.monitor), flush=True)
     return metrics[f"valid/{cfg.trainer.monitor}"]
 
 
@@ -111,9 +126,11 @@ def main() -> None:
     global _main
     _main = os.getpid()
     signal.signal(signal.SIGTERM, _terminate)
+    requeue.on_notice()
     signal.signal(signal.SIGINT, _terminate)  # a shell's background job would ignore it otherwise
     code: int | str | None = 0
     try:
+        secret.refuse_words(sys.argv[1:])
         if sys.argv[1:2] == ["compare"]:  # reads finished runs: nothing to compose
             from pte.engine import provenance
             from pte.report.compare import command
@@ -122,7 +139,6 @@ def main() -> None:
         elif sys.argv[1:2] and sys.argv[1] in READERS:
             importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
         else:
-            secret.refuse_words(sys.argv[1:])
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(usage.text())
                 sys.exit(0)
@@ -131,7 +147,7 @@ def main() -> None:
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
     except InputError as error:
         code = 2
-        print(f"\nERROR: {error}\n", file=sys.stderr)
+        print(f"\nERROR: {secret.redacted(str(error))}\n", file=sys.stderr)
     except SystemExit as left:
         code = left.code
     except BrokenPipeError:  # the reader of the output (head, less) has seen enough
@@ -139,6 +155,8 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
         print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)
+        if requeue.noticed():
+            requeue.requeue()
     if "pte.engine.sweep" in sys.modules:  # `--help` and mistakes answer without it
         from pte.engine import sweep
 

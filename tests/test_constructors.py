@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "pte"
 MOST = 12
+ROWS = {"Generation"}  # of a stored table, whose columns are its fields
 
 
 def arguments(kind: ast.ClassDef) -> int:
@@ -23,7 +24,8 @@ def arguments(kind: ast.ClassDef) -> int:
 
 def long_ones(source: str) -> list[str]:
     kinds = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
-    return [kind.name for kind in kinds if not kind.name.startswith("_") and arguments(kind) > MOST]
+    long = [kind.name for kind in kinds if not kind.name.startswith("_") and arguments(kind) > MOST]
+    return [name for name in long if name not in ROWS]
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda file: file.relative_to(ROOT).as_posix())

@@ -134,3 +134,11 @@ def test_tests_mirror_the_package():
     assert not {folder: n for folder, n in folders.items() if n > 12}
     names = {name for p in home.rglob("*.py") for name in imported(p)}
     assert not [name for name in names if any(part.startswith("test_") for part in name.split(".")[:-1])]
+
+
+def test_the_tree_in_the_documentation_names_every_folder():
+    tree = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    folders = (
+        {p.parent for p in FILES} | {p.parent for p in ROOT.rglob("*.toml")} | {p.parent for p in ROOT.rglob("*.js")}
+    )
+    assert not sorted(p.relative_to(ROOT).as_posix() for p in folders - {ROOT} if f"{p.name}/" not in tree)

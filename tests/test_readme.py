@@ -78,3 +78,12 @@ def test_floor_plan_of_the_readme_is_the_real_one():
         set(re.findall(r"`(\w+)`", "\n".join(row.split("|")[2] for row in table.splitlines()[2:] if "|" in row)))
         == rooms
     )
+
+
+def test_the_results_are_those_of_the_ranks():
+    done = subprocess.run(
+        [sys.executable, ROOT / "experiments" / "headline.py"],
+        capture_output=True, text=True, timeout=280, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"<!-- python experiments/headline.py -->\n{done.stdout}<!-- end -->" in TEXT, "run it, and put it there"

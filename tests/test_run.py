@@ -15,7 +15,7 @@ import yaml
 
 from pte.artifact import Stored
 from pte.engine.config.secret import refuse_words
-from pte.engine.recommend import of_user, typed
+from pte.engine.inference.recommend import number_of, typed
 from pte.schema import InputError, Interactions, Split
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -271,4 +271,4 @@ def test_recommend_says_what_the_metrics_ranked(finished):
         with pytest.raises(InputError, match=said):
             typed(data, words)
     with pytest.raises(InputError, match="no such user"):
-        of_user(data, "nobody")
+        number_of(data, "nobody")

@@ -4,11 +4,12 @@
                 + g_l(h) cos(u_h, z_j),       u_h = sum_l r^(steps of l back) z_{h_l}       likeness: of text vectors
                 + g_m(h) (h M)_j / max_i (h M)_i                                         memory: training transitions
                 + g_c(h) (h M X)_j / max_i (h M X)_i                                carried: memory for alike items
+                + g_p(h) cos(p_u, z_j)                                                  profile: what is written of u
 
 The reader's logits stand for its log softmax: they differ by a number per history, which neither a ranking nor a gate's
 likelihood sees. z are unit whitened text vectors, M is backbone=markov's similarity (its recency in h too), X the
 cosines of each item's `neighbors` nearest texts: through X an item that nobody has bought inherits what is bought
-before those like it.
+before those like it. p_u is the vector of user u's own profile (expert/profile).
 
 Gates of an expert e, g_e(h) = a_e + b_e log(length of h), are a conditional logit's weights (nn/statistic/logit): they
 maximise the likelihood of training rows on which neither the reader nor the counts were fitted (protocol/withhold;
@@ -32,6 +33,7 @@ from torch import Tensor, nn
 
 from pte.backbone.expert import gate
 from pte.backbone.expert.likeness import Likeness, neighbor_matrix
+from pte.backbone.expert.profile import Profile
 from pte.nn.batch import History
 from pte.nn.contract import Backbone
 from pte.nn.item_matrix import ItemMatrix, recency
@@ -40,7 +42,7 @@ from pte.nn.kernel.chunked_scoring import rows_a_part
 from pte.nn.noise import Source
 from pte.schema import InputError, require
 
-EXPERTS = ("reader", "likeness", "memory", "carried")
+EXPERTS = ("reader", "likeness", "memory", "carried", "profile")
 
 Make = Callable[..., Any]  # a part's class with its knobs, waiting for what is known at run time
 
@@ -61,6 +63,7 @@ class Fused(nn.Module, Backbone):
         experts: Sequence[str],
         reader: Make | None,
         likeness: Make,
+        profile: Make,
         memory: Make | None,
         neighbors: int,
         candidates: int,
@@ -79,12 +82,13 @@ class Fused(nn.Module, Backbone):
         self.trained = "reader" in experts  # before anything is counted
         self.num_items, self.length, self.candidates = num_items, length, candidates
         self.neighbors, self.history_gate, self.ridge = neighbors, history_gate, ridge
-        self.make_likeness = likeness
+        self.make_likeness, self.make_profile = likeness, profile
         shared = {"representation": representation, "num_items": num_items}
         self.reader = _part("reader", reader, shared) if "reader" in experts else None
         self.memory = _part("memory", memory, shared) if self.counts else None
         self.likeness: Likeness | None = None
         self.carried: ItemMatrix | None = None
+        self.profile: Profile | None = None
         self.register_buffer("gate", torch.zeros(len(self.experts), 2, dtype=torch.float64))
 
     @property
@@ -92,10 +96,16 @@ class Fused(nn.Module, Backbone):
         """Whether an expert reads training counts."""
         return "memory" in self.experts or "carried" in self.experts
 
-    def attach(self, vectors: Tensor | None) -> None:
-        """Hand it the items' text vectors (N+1, D), row 0 for padding, before it is moved to a device."""
+    @classmethod
+    def reads_users(cls, knobs: Mapping[str, Any]) -> bool:
+        return "profile" in (knobs.get("experts") or ())
+
+    def attach(self, item: Tensor | None, user: Tensor | None) -> None:
+        """Hand it the text vectors of items (N+1, D), row 0 for padding, and users (U, D), on the CPU."""
         if "likeness" in self.experts or "carried" in self.experts:
-            self.likeness = self.make_likeness(item_rows(vectors, self.num_items, "fused"))
+            self.likeness = self.make_likeness(item_rows(item, self.num_items, "fused"))
+        if "profile" in self.experts:
+            self.profile = self.make_profile(user, item_rows(item, self.num_items, "fused"))
 
     @property
     def free_per_item(self) -> int:
@@ -121,7 +131,7 @@ class Fused(nn.Module, Backbone):
         for history, target, exclusion in batches:
             for part in torch.arange(len(target)).split(rows_a_part(self.num_items, target.device)):
                 rows += len(part)
-                some = History(history.item[part], history.length[part])
+                some = history.rows(part)
                 with torch.no_grad():
                     choices.append(
                         gate.choices(
@@ -142,10 +152,12 @@ class Fused(nn.Module, Backbone):
         yield from self._untrained(history)
 
     def _untrained(self, history: History) -> Iterator[Tensor]:
-        """(B, N) of likeness, memory and carried memory, as far as `experts` names them."""
+        """(B, N) of the other experts that `experts` names, in its order."""
         for name in self.experts[self.trained :]:
             if name == "likeness":
                 yield _ready(self.likeness, "attach").score(history)
+            elif name == "profile":
+                yield _ready(self.profile, "attach").score(history)
             else:
                 memory = _ready(self.memory, "fit")
                 matrix = self.carried if name == "carried" else memory.similarity
@@ -158,7 +170,7 @@ class Fused(nn.Module, Backbone):
         begin = 0
         for part in self._reader_parts(history, noise):
             rows = slice(begin, begin := begin + len(part))
-            some = History(history.item[rows], history.length[rows])
+            some = history.rows(rows)
             with torch.autocast(part.device.type, enabled=False):  # rounded scores would tie
                 gates = (self.gate[:, :1] + self.gate[:, 1:] * gate.log_length(some)).float()  # (experts, b)
                 total = part.float() * gates[0, :, None] if self.trained else part

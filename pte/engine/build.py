@@ -46,22 +46,32 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
 
 def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:
     """A sentence on a knob by the name it is typed by: of a part, where the part lies (backbone.reader.heads)."""
-    found = re.match(rf"{re.escape(group)}\.([\w.]+)=", sentence)
-    if not found:
+    match = re.match(rf"{re.escape(group)}\.([\w.]+)=", sentence)
+    if not match:
         return sentence
     names = [name for name, _ in leaves(values)]
-    places = [] if found[1] in names else [name for name in names if name.endswith(f".{found[1]}")]
-    return sentence.replace(f"{group}.{found[1]}=", f"{group}.{places[0]}=") if places else sentence
+    places = [] if match[1] in names else [name for name in names if name.endswith(f".{match[1]}")]
+    return sentence.replace(f"{group}.{match[1]}=", f"{group}.{places[0]}=") if places else sentence
 
 
 def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
     """What the class of a group says of itself, such as `uses_text`, before it is built."""
+    return bool(_attribute(config, group, name))
+
+
+def reads_users(config: Mapping[str, Any]) -> bool:
+    """Whether the backbone takes users' text vectors (nn/contract)."""
+    return bool(_attribute(config, "backbone", "reads_users")(config["backbone"]))
+
+
+def _attribute(config: Mapping[str, Any], group: str, name: str) -> Any:
+    """An attribute of the class that a group's `_target_` names."""
     target = config[group]["_target_"]
     try:
-        return bool(getattr(locate(target, f"conf/{group}", trusted(config)), name))
+        return getattr(locate(target, f"conf/{group}", trusted(config)), name)
     except AttributeError:
         raise InputError(
-            f"conf/{group}: {target} does not say {name} = True or False as an attribute of the class;"
+            f"conf/{group}: {target} does not say {name}, an attribute of the class;"
             " docs/own_classes.md lists what each class must offer"
         ) from None
 

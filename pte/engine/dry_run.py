@@ -93,7 +93,7 @@ def _model(build: Callable[..., Any], num_items: int, width: int | None) -> Any:
     for each in [width] if width else WIDTHS:
         try:
             with torch.device("meta"):
-                return network(build, num_items, torch.empty(num_items + 1, each))
+                return network(build, num_items, torch.empty(num_items + 1, each), torch.empty(1, each))
         except InputError as error:
             refused = error
     assert refused is not None

@@ -100,7 +100,7 @@ class Run:
             out=work,
             work=work,
             build=builder(self.config),
-            loggers=self.loggers,
+            loggers=[*self.loggers, *self.identity.watchers],
         )
 
     def resolve(self) -> None:
@@ -111,21 +111,23 @@ class Run:
         import torch
 
         first = self.planned(["interactions"])
-        self.rehearse(first)
         path = self.make(first[0])
         data = Interactions.load(path)
         accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
         choice = builder(self.config)("profiler").choose(data.num_users, data.num_items, accelerator)
         option = compose("config", overrides=[f"profiler={choice.option}"]).profiler
-        knobs = OmegaConf.to_container(option, resolve=True)
+        knobs: Any = OmegaConf.to_container(option, resolve=True)
         self.identity = replace(self.identity, options={**self.identity.options, "profiler": choice.option})
         self.config["profiler"] = {**knobs, **{k: auto[k] for k in ("num_candidates", "rounds") if k in knobs}}
         logger.info(f"\n{choice.sentence}\n")
 
     def planned(self, names: list[str]) -> list[Step]:
-        """The stages' keys, written down before anybody could take an artefact for one that no run names."""
+        """The stages' keys of a configuration that passes its checks, written down before anybody could take an
+        artefact for one that no run names.
+        """
         with self.store.planning():
             steps = plan.steps(self.config, self.store, names)
+            self.rehearse(steps)
             run_folder.save_keys(self.store.root, {step.name: step.key for step in steps}, self.run_dir)
         return steps
 
@@ -219,7 +221,6 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = this.planned(plan.names_to(target, this.config))
-    this.rehearse(steps)
     if this.config["plan"]:
         for step in steps:
             logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")

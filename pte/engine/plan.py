@@ -17,7 +17,7 @@ from typing import Any
 
 from pte.artifact import Store, digest
 from pte.asset import knob_content
-from pte.engine.build import builder, flag
+from pte.engine.build import builder, flag, reads_users
 from pte.profiler.text.style import load_style
 from pte.schema import InputError
 
@@ -74,7 +74,7 @@ def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def encoded(config: Mapping[str, Any]) -> list[str]:
-    """Whose texts are encoded: what selection reads, for no model takes users' vectors.
+    """Whose texts are encoded: what selection and backbone read.
 
     One candidate leaves nothing to judge, so items' alone; several are judged beside metadata, and a selector that
     reads the reward chooses for users too.
@@ -83,13 +83,13 @@ def encoded(config: Mapping[str, Any]) -> list[str]:
         raise InputError("encoder=imported brings vectors by id and reads no profile: type profiler=none with it")
     judged = config["profiler"].get("num_candidates") != 1
     read = ["item"] + ["metadata"] * judged
-    if judged and flag(config, "selector", "reads_reward"):
+    if (judged and flag(config, "selector", "reads_reward")) or reads_users(config):
         read.append("user")
     sides = read if config["encoded"] == "auto" else config["encoded"]
     if not isinstance(sides, list) or not set(sides) <= {"item", "metadata", "user"}:
         raise InputError(f"encoded={sides}: give auto, or a list out of item, metadata and user: encoded=[item,user]")
     if missing := [side for side in read if side not in sides]:
-        raise InputError(f"encoded=[{','.join(sides)}]: selection reads {' and '.join(missing)} too; type encoded=auto")
+        raise InputError(f"encoded=[{','.join(sides)}]: {' and '.join(missing)} texts are read too: type encoded=auto")
     return sorted(set(sides))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from pte.artifact import Store, read_manifest, write_atomic
+from pte.asset import knob_content
 from pte.engine import provenance
 from pte.engine.config.secret import redacted
 from pte.paths import RUN_KEYS
@@ -23,6 +24,12 @@ def portable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [portable(v) for v in value]
     return Path(value).name if isinstance(value, str) and value.startswith(("/", "~")) else value
+
+
+def content(config: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of models and files of one's own, by group: folders of one name are not one model."""
+    read = knob_content({group: config[group] for group in ("profiler", "encoder")})
+    return {name: sha256[:16] for name, sha256 in read.items() if name.partition(".")[0] in ("profiler", "encoder")}
 
 
 def command_line(words: Sequence[str]) -> list[str]:
@@ -75,6 +82,7 @@ def deliver(
         "command": command_line(words),
         "options": dict(options),
         "config": portable(config),
+        "content": content(config),
         "card": json.loads((done["interactions"] / "card.json").read_text(encoding="utf-8")),
         "stages": {
             name: {k: m.get(k) for k in ("key", "wall_seconds", "peak_memory_mib", "gpu", "commit")}

@@ -7,6 +7,7 @@ arguments, made with array operations over all steps at once; its only loop runs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,11 +45,17 @@ class History:
 
     item: Tensor  # (B, L) int64, oldest first, right-padded with 0
     length: Tensor  # (B,) int64, at least 1
+    user: Tensor | None = None  # (B,) int64, whose; -1: of nobody in the data; None: of nobody at all
 
     def to(self, device: torch.device, non_blocking: bool = False) -> History:
-        return History(
-            self.item.to(device, non_blocking=non_blocking), self.length.to(device, non_blocking=non_blocking)
-        )
+        return self._each(lambda field: field.to(device, non_blocking=non_blocking))
+
+    def rows(self, part: slice | Tensor) -> History:
+        """Some of the histories."""
+        return self._each(lambda field: field[part])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> History:
+        return History(change(self.item), change(self.length), None if self.user is None else change(self.user))
 
 
 @dataclass(frozen=True)

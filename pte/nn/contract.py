@@ -4,8 +4,8 @@ inherits `Backbone` has the rest answered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -61,5 +61,10 @@ class Backbone(Protocol):
         """Count training sequences: sequence s is item[start[s]:start[s+1]], oldest first. Of a counted backbone."""
         raise NotImplementedError(f"{type(self).__name__} is not counted")
 
-    def attach(self, vectors: Tensor | None) -> None:
-        """See the items' text vectors (N+1, D), row 0 for padding, before it is moved to a device."""
+    @classmethod
+    def reads_users(cls, knobs: Mapping[str, Any]) -> bool:
+        """Whether one of these knobs reads users' text vectors, which are encoded for that reader alone."""
+        return False
+
+    def attach(self, item: Tensor | None, user: Tensor | None) -> None:
+        """See text vectors of items (N+1, D), row 0 for padding, and users (U, D), before it is moved to a device."""

@@ -30,8 +30,8 @@ class Auto:
 
     def choose(self, num_users: int, num_items: int, accelerator: bool) -> Choice:
         """transformers if there is an accelerator or its generations are within the limit, else template."""
-        wanted = count_generations(num_users, num_items, self.num_candidates, self.rounds)
-        return resolve_auto(wanted, accelerator, self.limit)
+        num_generations = count_generations(num_users, num_items, self.num_candidates, self.rounds)
+        return resolve_auto(num_generations, accelerator, self.limit)
 
 
 def resolve_auto(num_generations: int, accelerator: bool, limit: int) -> Choice:

@@ -28,7 +28,7 @@ from pte.schema import InputError
 ROWS, RANKS = "rows.jsonl", "ranks.npz"
 CLIP = 255
 REPEAT = "repeat"  # targets of the history: misses by rule where seen items are masked, in every run
-FACTS = ("command", "commit", "options", "config", "parameters", "versions", "platform")
+FACTS = ("command", "commit", "options", "config", "content", "parameters", "versions", "platform")
 CARD = ("name", "users", "items", "interactions", "sha256")
 STAGE = ("key", "wall_seconds", "energy_joules", "gpu", "commit")
 
@@ -46,12 +46,12 @@ def require_clean(runs: Sequence[Run], commit: str | None) -> None:
             " `git status pte conf pyproject.toml` shows, then type the command again"
         )
     for run in runs:
-        made = {"run": run.report.get("commit")}
-        made |= {f"stage {name}": facts.get("commit") for name, facts in run.report["stages"].items()}
-        for what, by in made.items():
+        commits = {"run": run.report.get("commit")}
+        commits |= {f"stage {name}": facts.get("commit") for name, facts in run.report["stages"].items()}
+        for noun, by in commits.items():
             if by is None or by.endswith("-dirty"):
                 raise InputError(
-                    f"--evidence: {run.path}: its {what} was made by {by or 'code of no known commit'}, so nobody could"
+                    f"--evidence: {run.path}: its {noun} was made by {by or 'code of no known commit'}, so nobody could"
                     f" make it again. From a clean checkout and with a fresh store: {run.command} paths.store=NEW"
                 )
 

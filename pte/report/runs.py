@@ -81,14 +81,16 @@ class Run:
     @cached_property
     def suffix(self) -> Mapping[str, str]:
         """What follows a metric's name, by ranking: "" where all items are ranked, "|100neg" among 100 drawn ones."""
-        found: dict[str, str] = {}
+        suffixes: dict[str, str] = {}
         for key in self.metrics:
             _, ranking, _, leaf = (*key.split("/"), "", "", "", "")[:4]
             if "@" in leaf:
                 suffix = leaf[leaf.index("|") :] if "|" in leaf else ""
-                if found.setdefault(ranking, suffix) != suffix:
-                    raise InputError(f"{self.path}: {ranking} metrics are named both '{found[ranking]}' and '{suffix}'")
-        return found
+                if suffixes.setdefault(ranking, suffix) != suffix:
+                    raise InputError(
+                        f"{self.path}: {ranking} metrics are named both '{suffixes[ranking]}' and '{suffix}'"
+                    )
+        return suffixes
 
     @property
     def place(self) -> str:
@@ -107,9 +109,9 @@ class Run:
         """The class behind it, whatever its option is called: "SASRec"."""
         return str(self.config[group]["_target_"]).rsplit(".", 1)[-1]
 
-    def total(self, what: str) -> float | None:
+    def total(self, field: str) -> float | None:
         """Sum of "wall_seconds" over the stages, from raw files to metrics; None where a stage did not record it."""
-        values = [stage.get(what) for stage in self.report["stages"].values()]
+        values = [stage.get(field) for stage in self.report["stages"].values()]
         return None if None in values else float(sum(values))
 
     @property
@@ -132,7 +134,7 @@ class Run:
 
 def find(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     """The run folders named, and all below the folders named (a sweep's), each once, in order; notes on repeats."""
-    found: dict[Path, None] = {}
+    runs: dict[Path, None] = {}
     notes: dict[str, None] = {}
     for path in paths:
         if not path.is_dir():
@@ -146,9 +148,9 @@ def find(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
                 f"{path}: no report.json or rows.jsonl here or below, so no run has finished here. See its run.log."
             )
         folders = dict.fromkeys(file.parent.resolve() for file in below)
-        notes |= dict.fromkeys(f"{folder} was named twice: counted once" for folder in folders if folder in found)
-        found |= folders
-    return list(found), list(notes)
+        notes |= dict.fromkeys(f"{folder} was named twice: counted once" for folder in folders if folder in runs)
+        runs |= folders
+    return list(runs), list(notes)
 
 
 def unfinished(paths: Sequence[Path]) -> list[str]:

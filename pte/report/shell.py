@@ -70,9 +70,9 @@ def document(title: str, body: Sequence[str], *, foot: Sequence[str] = (), table
     foot: elements for the end of <body>.
     """
     text = "\n".join(body)
-    found = re.findall(r"""<h2 id=["']([^"']+)["']>(.*?)</h2>""", text)
-    links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in found)
-    contents = f'<nav aria-label="contents">{links}</nav>\n' if found else ""
+    matches = re.findall(r"""<h2 id=["']([^"']+)["']>(.*?)</h2>""", text)
+    links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in matches)
+    contents = f'<nav aria-label="contents">{links}</nav>\n' if matches else ""
     before, mark, after = text.partition("<h2 id=")
     bundle = datatables() if tables else []
     return "\n".join(
@@ -104,10 +104,10 @@ def packed(identity: str, text: str) -> str:
 
 def datatables() -> list[str]:
     """Looks and script of DataTables as the package itables brings them; [] where it is not installed."""
-    found = importlib.util.find_spec("itables")
-    if found is None or not found.submodule_search_locations:
+    matches = importlib.util.find_spec("itables")
+    if matches is None or not matches.submodule_search_locations:
         return []
-    folder = Path(found.submodule_search_locations[0]) / "html"
+    folder = Path(matches.submodule_search_locations[0]) / "html"
     css, code = (folder / f"dt_bundle.{kind}" for kind in ("css", "js"))
     if not css.is_file() or not code.is_file():
         return []

@@ -55,9 +55,9 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
     selection = Selection.of(context.parents)
-    backbone = restore(context.build, context.parents["training"], interactions, selection, knobs["accelerator"])
+    backbone: Any = restore(context.build, context.parents["training"], interactions, selection, knobs["accelerator"])
     device = device_of(knobs["accelerator"])
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     flat: dict[str, float] = {}
     facts: dict[str, Any] = {"device": str(device), "seed": seed}
     for part, cases in (("valid", split.valid), ("test", split.test)):

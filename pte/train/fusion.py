@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -42,6 +43,7 @@ def run(
             "backbone=fused fits its gates on training rows held out, and there are none: type protocol.holdout=3000,"
             " give more data, or take another backbone"
         )
+    refuse_visible(interactions, split)
     rest = replace(split, train=split.rest)
     if backbone.trained:
         fit(context, backbone.reader, interactions, rest)
@@ -49,6 +51,7 @@ def run(
         return
     facts: dict[str, Any] = {"trained": False, "parameters": 0, "free_per_item": 0}
     if backbone.trained:
+        assert backbone.reader is not None
         backbone.reader.load_state_dict(load_file(context.out / WEIGHTS))
         facts = json.loads((context.out / "facts.json").read_text(encoding="utf-8"))
     began = time.perf_counter()
@@ -66,6 +69,17 @@ def run(
     save_file({k: v.cpu().contiguous() for k, v in backbone.state_dict().items()}, context.out / WEIGHTS)
     write_atomic(context.out / "facts.json", json.dumps(facts, indent=1))
     logger.info(f"  score = {formula(gates['gates'])}; fitted on {gates['gate_rows']:,} rows no expert was fitted on")
+
+
+def refuse_visible(interactions: Interactions, split: Split) -> None:
+    """InputError where texts may state a row that the gates are fitted on: they would trust whatever reads it."""
+    holdout = split.train & ~split.rest
+    pair = interactions.user.astype(np.int64) * (interactions.num_items + 1) + interactions.item
+    if leaks := int((np.isin(pair, pair[split.visible]) & holdout).sum()):
+        raise InputError(
+            f"backbone=fused: prompts may show {leaks:,} of the {int(holdout.sum()):,} training rows that its gates are"
+            " fitted on, so its gates would trust what is written there. A protocol keeps `visible` and `holdout` apart"
+        )
 
 
 def restore(backbone: Fused, path: Path) -> None:

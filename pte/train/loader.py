@@ -81,7 +81,7 @@ class EvaluationBatch:
         begin = 0
         for scores in parts:
             rows = slice(begin, begin := begin + len(scores))
-            history = History(self.history.item[rows], self.history.length[rows])
+            history = self.history.rows(rows)
             yield EvaluationBatch(history, self.target[rows], self.exclusion[rows], self.case[rows]), scores
         if begin != len(self.case):
             raise AssertionError(f"{begin} rows of scores for {len(self.case)} cases")
@@ -164,8 +164,9 @@ class EvaluationLoader:
         order = np.argsort(end - begin, kind="stable")[rank::world]
         self.device, self.row_length = torch.device(device), row_length
         self.item = torch.from_numpy(interactions.item.astype(np.int64)).to(self.device)
-        self.case, self.begin, self.end = (
-            torch.from_numpy(a[order]).to(self.device) for a in (np.arange(len(end)), begin, end)
+        self.case, self.begin, self.end, self.user = (
+            torch.from_numpy(a[order]).to(self.device)
+            for a in (np.arange(len(end)), begin, end, cases.user.astype(np.int64))
         )
         self.batch_size = max(1, min(1024, int(scores_mib * 2**20 / (4 * interactions.num_items))))
 
@@ -177,7 +178,7 @@ class EvaluationLoader:
             rows = slice(start, start + self.batch_size)
             begin, end = self.begin[rows], self.end[rows]
             length = (end - begin).clamp(max=self.row_length)
-            history = History(self._items(end - length, length), length)
+            history = History(self._items(end - length, length), length, self.user[rows])
             yield EvaluationBatch(history, self.item[end], self._items(begin, end - begin), self.case[rows])
 
     def _items(self, begin: Tensor, length: Tensor) -> Tensor:

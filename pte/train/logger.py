@@ -39,8 +39,9 @@ def wandb_logger(*, project: str, mode: str, save_dir: str, **identity: Any) -> 
         mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
     if mode not in ("online", "offline", "disabled"):
         raise InputError(f"logger.wandb.mode={mode}: choose auto, online, offline or disabled")
+    known: Any = mode
     run = wandb.init(
-        project=project, dir=save_dir, mode=mode, resume="allow", **identity,
+        project=project, dir=save_dir, mode=known, resume="allow", **identity,
         id=uuid.uuid5(uuid.NAMESPACE_URL, str(Path(save_dir).resolve())).hex[:12],
         settings=wandb.Settings(x_disable_meta=True, save_code=False, console="off", silent=True),
     )  # fmt: skip

@@ -120,7 +120,8 @@ class GRPOModule(LightningModule):
 
     def _step(self, entity: Tensor, sample: Tensor, old_log_pi: Tensor, advantage: Tensor) -> dict[str, Tensor]:
         """One gradient step on n groups: J = mean min(rho A, clip(rho) A) - beta KL + bonus entropy."""
-        s, optimizer = self.settings, self.optimizers()
+        s = self.settings
+        optimizer: Any = self.optimizers()  # one: `configure_optimizers` gives one
         logits = self.policy(self.candidates, entity)
         log_ratio = logits.log_softmax(dim=1).gather(1, sample) - old_log_pi
         gain = clipped_objective(log_ratio, advantage, *s.objective.clip).mean()

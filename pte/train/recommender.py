@@ -37,7 +37,7 @@ class Recommender(LightningModule):
     def __init__(
         self,
         *,
-        backbone: nn.Module,
+        backbone: Any,  # a module with the verbs of nn/contract.Backbone
         optimizer: Callable[[Iterator[nn.Parameter]], torch.optim.Optimizer],
         seed: int,
         products: str = "float32",
@@ -46,11 +46,12 @@ class Recommender(LightningModule):
         steps_per_epoch: int = 0,
     ) -> None:
         super().__init__()
-        self.backbone, self.optimizer, self.seed = backbone, optimizer, seed
+        self.backbone: Any = backbone
+        self.optimizer, self.seed = optimizer, seed
         learning_rate.check(warmup, decay)
         self.warmup, self.decay, self.steps_per_epoch = warmup, decay, steps_per_epoch
         self.training_precision = "medium" if products == "bfloat16" else "highest"
-        self.metrics = nn.ModuleDict({kind: RankingMetric() for kind in ("masked", "unmasked")})
+        self.metrics: Any = nn.ModuleDict({kind: RankingMetric() for kind in ("masked", "unmasked")})
         self.loss_sum, self.target_sum = torch.zeros(()), 0.0
 
     def on_fit_start(self) -> None:

@@ -40,7 +40,7 @@ def write(out: Path, num_users: int, choice: Choice, scores: RewardParts, curve:
         user_choice=index[:num_users],
         item_choice=np.concatenate([[-1], index[num_users:]]).astype(np.int16),
     )
-    arrays = {"user_probability": probability[:num_users]}
+    arrays: dict[str, Any] = {"user_probability": probability[:num_users]}
     arrays["item_probability"] = np.concatenate([np.zeros_like(probability[:1]), probability[num_users:]])
     for name, score in {**scores.part, "total": scores.total}.items():
         arrays |= {f"{side}_{name}": getattr(score, side).cpu().numpy() for side in ("user", "item")}

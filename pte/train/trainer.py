@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from pte.schema import InputError, Interactions, Split
@@ -23,6 +24,8 @@ def make_trainer(knobs: Mapping[str, Any], callbacks: Sequence[Any], work: Path)
     nodes = int(os.environ.get("WORLD_SIZE", "1")) // local
     if knobs["devices"] not in (1, "auto") and "WORLD_SIZE" not in os.environ:
         raise InputError(f"trainer.devices={knobs['devices']} needs a process group: start it under torchrun")
+    # Under SLURM with several tasks Lightning would take this process for one of a group, which it is not.
+    alone = [] if "WORLD_SIZE" in os.environ else [LightningEnvironment()]
     try:
         return Trainer(
             accelerator=knobs["accelerator"],
@@ -34,7 +37,7 @@ def make_trainer(knobs: Mapping[str, Any], callbacks: Sequence[Any], work: Path)
             check_val_every_n_epoch=knobs["check_val_every_n_epoch"],
             gradient_clip_val=knobs["gradient_clip"],
             callbacks=list(callbacks),
-            plugins=[plugin for callback in callbacks for plugin in getattr(callback, "plugins", [])],
+            plugins=[*alone, *(plugin for callback in callbacks for plugin in getattr(callback, "plugins", []))],
             logger=False,
             default_root_dir=work,
             use_distributed_sampler=False,
@@ -54,6 +57,11 @@ def make_loaders(
         "row_length": backbone.length, "rank": trainer.global_rank, "world": trainer.world_size,
         "device": trainer.strategy.root_device,
     }  # fmt: skip
+    if len(split.valid.target) < trainer.world_size:
+        raise InputError(
+            f"trainer.devices={trainer.world_size}: {len(split.valid.target)} validation cases are fewer than"
+            " processes: give fewer devices, or more data"
+        )
     training = TrainingLoader(interactions, split, batch_size=knobs["batch_size"], seed=seed, **where)
     return training, EvaluationLoader(interactions, split.valid, scores_mib=knobs["scores_mib"], **where)
 

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from pte.backbone.expert import gate as module
 from pte.backbone.expert.likeness import Likeness, neighbor_matrix
+from pte.backbone.expert.profile import Profile
 from pte.backbone.fused import EXPERTS, Fused
 from pte.backbone.markov import Markov
-from pte.nn.batch import History
+from pte.backbone.sasrec import SASRec
+from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Backbone
+from pte.nn.statistic.whitening import axes
+from pte.representation.llm_only import LlmOnly
 from pte.schema import InputError
 
 N = 6
@@ -21,7 +26,9 @@ VECTORS = torch.randn(N + 1, 4, generator=torch.Generator().manual_seed(3))
 VECTORS[0] = 0
 ITEM, START = np.array([1, 2, 3, 2, 3, 4, 5, 6, 1, 2]), np.array([0, 3, 6, 8, 10])
 MEMORY = {"window": 2, "distance_power": 1.0, "backward": 0.5, "shrink": 1.0, "recency": 0.5, "fallback": 0.01}
-HISTORY = History(torch.tensor([[1, 2, 0], [5, 1, 2], [4, 0, 0]]), torch.tensor([2, 3, 1]))
+HISTORY = History(torch.tensor([[1, 2, 0], [5, 1, 2], [4, 0, 0]]), torch.tensor([2, 3, 1]), torch.tensor([1, -1, 0]))
+USERS = torch.randn(2, 4, generator=torch.Generator().manual_seed(4))
+GATE = torch.tensor([[0.9, 0.1], [5.0, -1.0], [3.0, 0.5], [2.0, 0.0], [1.5, 0.0]], dtype=torch.float64)
 
 
 class Reader(nn.Module, Backbone):
@@ -36,14 +43,15 @@ class Reader(nn.Module, Backbone):
         return self.vectors[history.item].sum(dim=1) @ self.vectors[1:].T
 
 
-def fused(experts=EXPERTS, vectors=VECTORS, **knobs) -> Fused:
-    usual = {"neighbors": 2, "candidates": N, "history_gate": True, "ridge": 1e-3}
+def fused(experts=EXPERTS, vectors=VECTORS, users=USERS, **knobs) -> Fused:
+    usual = {"reader": Reader, "neighbors": 2, "candidates": N, "history_gate": True, "ridge": 1e-3}
     model = Fused(
-        representation=nn.Module(), num_items=N, length=50, experts=experts, reader=Reader,
+        representation=nn.Module(), num_items=N, length=50, experts=experts,
         memory=functools.partial(Markov, length=50, **MEMORY),
-        likeness=functools.partial(Likeness, recency=0.5, components=None, eps=1e-5), **usual | knobs,
+        likeness=functools.partial(Likeness, recency=0.5, components=None, eps=1e-5),
+        profile=functools.partial(Profile, components=None, eps=1e-5), **usual | knobs,
     )  # fmt: skip
-    model.attach(vectors)
+    model.attach(vectors, users)
     model.fit(ITEM, START)
     return model.eval()
 
@@ -60,7 +68,7 @@ def gated(model: Fused) -> Fused:
 
 def test_the_score_is_the_gated_sum_by_hand():
     model = fused()
-    model.gate.copy_(torch.tensor([[0.9, 0.1], [5.0, -1.0], [3.0, 0.5], [2.0, 0.0]]))
+    model.gate.copy_(GATE)
     # History 4 alone: log length 0, so the gates are their constants.
     reader = VECTORS[4] @ VECTORS[1:].T
     z = model.likeness.direction
@@ -69,7 +77,9 @@ def test_the_score_is_the_gated_sum_by_hand():
     row = torch.zeros(N)
     row[2], row[1] = 0.5 / math.sqrt(2 * 3), 0.25 / math.sqrt(2 * 4)
     carried = row @ torch.from_numpy(neighbor_matrix(z[1:], 2).toarray()).float()
-    expected = 0.9 * reader + 5 * cosine + 3 * row / row.max() + 2 * carried / carried.max()
+    own = axes(VECTORS[1:])
+    p = F.normalize(own.whiten(USERS[:1], 4, 1e-5).float(), dim=1)[0]
+    expected = 0.9 * reader + 5 * cosine + 3 * row / row.max() + 2 * carried / carried.max() + 1.5 * (z[1:] @ p)
     torch.testing.assert_close(model.score(HISTORY)[2], expected, rtol=1e-5, atol=1e-5)
 
 
@@ -85,7 +95,7 @@ def test_a_gate_moves_with_the_length_of_the_history():
 def test_an_expert_switched_off_leaves_the_others_alone(off):
     rest = [name for name in EXPERTS if name != off]
     whole, part = fused(), fused(experts=rest)
-    gate = torch.tensor([[0.9, 0.1], [5.0, -1.0], [3.0, 0.5], [2.0, 0.0]], dtype=torch.float64)
+    gate = GATE.clone()
     gate[EXPERTS.index(off)] = 0
     whole.gate.copy_(gate)
     part.gate.copy_(gate[[name != off for name in EXPERTS]])
@@ -113,6 +123,71 @@ def test_another_numbering_of_the_items_renumbers_the_scores():
     other.fit_gates([(history, new[torch.tensor([3, 4, 5])], history.item)])
     torch.testing.assert_close(other.gate, model.gate, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(other.score(history), model.score(HISTORY)[:, order[1:] - 1], rtol=1e-4, atol=1e-4)
+
+
+def strict(order: torch.Tensor) -> tuple[Fused, SASRec]:
+    """Reader and likeness of text alone, the reader trained for ten steps, with items numbered by `order`."""
+    torch.manual_seed(0)
+    text = LlmOnly(
+        num_items=N,
+        vectors=VECTORS[order],
+        width=8,
+        components=4,
+        whiten=True,
+        eps=1e-5,
+        head="mlp",
+        hidden=8,
+        dropout=0,
+    )
+    sasrec = SASRec(
+        representation=text, num_items=N, length=5, inner=16, layers=1, heads=1, dropout=0.0, attention_dropout=0.0
+    )
+    new = torch.empty_like(order)
+    new[order] = torch.arange(N + 1)
+    row = new[torch.tensor([[1, 2, 3, 4, 0], [5, 1, 2, 6, 3]])]
+    place = torch.arange(5).expand(2, 5)
+    real = torch.tensor([[True, True, True, False, False], [True] * 4 + [False]])
+    batch = PackedBatch(
+        torch.where(real, row, 0), place, real.long(), torch.where(real, row.roll(-1, dims=1), 0), float(real.sum())
+    )
+    optimizer = torch.optim.AdamW(sasrec.parameters(), lr=1e-2)
+    for _ in range(10):
+        optimizer.zero_grad()
+        sasrec.loss(batch)["loss"].backward()
+        optimizer.step()
+    model = fused(experts=["reader", "likeness"], vectors=VECTORS[order], reader=lambda **_: sasrec)
+    model.gate.copy_(GATE[:2])
+    return model, sasrec
+
+
+def test_strictly_text_with_a_trained_reader_has_nothing_of_one_item_and_knows_no_number():
+    order = torch.tensor([0, 4, 1, 6, 2, 3, 5])  # new number -> old number
+    new = torch.empty_like(order)
+    new[order] = torch.arange(N + 1)
+    model, _ = strict(torch.arange(N + 1))
+    other, _ = strict(order)
+    assert model.free_per_item == other.free_per_item == 0
+    history = History(new[HISTORY.item], HISTORY.length)
+    torch.testing.assert_close(other.score(history), model.score(HISTORY)[:, order[1:] - 1], rtol=1e-3, atol=1e-4)
+
+
+def test_nobody_of_the_data_and_users_without_a_text_have_no_profile():
+    model = fused(experts=["profile"], users=torch.stack([USERS[0], torch.zeros(4)]))
+    scores = model.profile.score(HISTORY)
+    assert not scores[:2].any()  # user 1 has no text, -1 is nobody
+    assert scores[2].any()
+    assert not model.profile.score(History(HISTORY.item, HISTORY.length)).any()
+
+
+@pytest.mark.parametrize("users", [None, torch.zeros(2, 4)])
+def test_a_profile_needs_texts_of_users(users):
+    with pytest.raises(InputError, match="users have no text vectors"):
+        fused(experts=["profile"], users=users)
+
+
+def test_users_texts_are_read_where_an_expert_reads_them():
+    assert Fused.reads_users({"experts": ["reader", "profile"]})
+    assert not Fused.reads_users({"experts": ["reader", "likeness"]})
 
 
 def test_gates_are_those_of_the_largest_likelihood(monkeypatch):
@@ -186,6 +261,7 @@ def test_likeness_needs_vectors():
 def test_nothing_scores_before_it_is_counted():
     model = Fused(
         representation=nn.Module(), num_items=N, length=50, experts=["memory"], reader=None, likeness=Likeness,
+        profile=Profile,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, candidates=1,
         history_gate=False, ridge=1e-3,
     )  # fmt: skip

@@ -92,7 +92,7 @@ def test_a_backbone_of_two_verbs_has_the_others_answered():
     assert least.trained
     assert not least.uses_text
     assert not least.stacked
-    least.attach(None)
+    least.attach(None, None)
     for verb, given in ((least.fit, (None, None)), (least.loss, (None,))):
         with pytest.raises(NotImplementedError, match="Least"):
             verb(*given)

@@ -1,12 +1,17 @@
 """The recipes of the tables: every row composes, every method that exists has its place, sweeps need no -m."""
 
+import re
+
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from pte.paths import CONF_DIR
 
 EXPERIMENTS = CONF_DIR / "experiment"
-RECIPES = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
+SEARCHES = sorted(path.stem for path in EXPERIMENTS.glob("search_*.yaml"))
+RECIPES = sorted({path.stem for path in EXPERIMENTS.glob("*.yaml")} - set(SEARCHES))
 ROWS = sorted(path.stem for path in (EXPERIMENTS / "row").glob("*.yaml"))
 
 
@@ -24,10 +29,21 @@ def swept(recipe):
     return [row.strip() for row in composed(f"experiment={recipe}").hydra.sweeper.params["experiment/row"].split(",")]
 
 
+EXPERTS = {  # rows of the method with some of its parts, or more
+    "fused_strict": ["reader", "likeness"],
+    "fused_reader": ["reader"],
+    "fused_profile": ["reader", "likeness", "memory", "profile"],
+}
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_a_row_is_what_its_name_says(row):
-    choices = composed(f"experiment=row/{row}").hydra.runtime.choices
-    assert row in (choices.backbone, f"{choices.backbone}_{choices.representation}")
+    cfg = composed(f"experiment=row/{row}")
+    choices = cfg.hydra.runtime.choices
+    if row in EXPERTS:
+        assert cfg.backbone.experts == EXPERTS[row]
+    else:
+        assert row in (choices.backbone, f"{choices.backbone}_{choices.representation}")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -63,3 +79,41 @@ def test_what_a_recipe_adds():
     assert cold.protocol.scoring == "last"
     assert composed("experiment=table_long_tail").hydra.runtime.choices.dataset == "Yelp"
     assert composed("experiment=control_permuted").hydra.sweeper.params.selector == "mean,permuted"
+
+
+def ends(space):
+    """Two values of "choice(a, b)" or "tag(log, interval(low, high))"."""
+    words = [word.strip() for word in re.sub(r".*\((.*?)\)+$", r"\1", space).split(",")]
+    return words[0], words[-1]
+
+
+def searched(search):
+    """The experiment as Hydra reads it, without its sweeper: that is an extra."""
+    return yaml.safe_load((EXPERIMENTS / f"{search}.yaml").read_text())
+
+
+def test_every_representation_and_the_default_method_have_a_search():
+    names = {path.stem for path in (CONF_DIR / "representation").glob("*.yaml")}
+    assert set(SEARCHES) == {f"search_{name}" for name in (*names, "fused")}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_a_search_asks_for_knobs_that_exist(search):
+    """Both ends of every range compose, and change what the knob is."""
+    asked = searched(search)
+    options = {k.removeprefix("override /"): v for entry in asked["defaults"][1:] for k, v in entry.items()}
+    chosen = [f"{group}={option}" for group, option in options.items()]
+    params = asked["hydra"]["sweeper"]["params"]
+    assert f"search_{options['representation']}" == search or options["backbone"] == "fused"
+    for place in (0, 1):
+        cfg = composed(*chosen, *(f"{knob}={ends(space)[place]}" for knob, space in params.items()))
+        for knob, space in params.items():
+            assert OmegaConf.select(cfg, knob) == yaml.safe_load(ends(space)[place])
+
+
+def test_a_search_composes_with_its_sweeper():
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    sweeper = composed("experiment=search_id", "dataset=MovieLensMini").hydra.sweeper
+    assert (sweeper.study_name, sweeper.direction) == ("search_id_MovieLensMini", "maximize")
+    assert sweeper.storage == "sqlite:///outputs/search/study.db"
+    assert sweeper.max_failure_rate == 1

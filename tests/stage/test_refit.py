@@ -8,7 +8,7 @@ import pytest
 
 import pte
 from pte.artifact import Stored
-from pte.engine.recommend import recommended
+from pte.engine.inference.recommend import RunModel
 from pte.report.run.finished import Finished
 from pte.schema import Interactions, Profiles, Selection, Split
 
@@ -66,4 +66,4 @@ def test_recommendations_are_those_that_were_measured(stored, result):
     for case, end in enumerate(split.test.target):
         history = data.item[begin[case] : end].tolist()
         count = min(10, data.num_items - len(set(history)))
-        assert recommended(stored, data, history, count) == lists[case][:count].tolist()
+        assert RunModel(stored, data).best(history, count) == lists[case][:count].tolist()

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pte.backbone.expert.likeness import Likeness
+from pte.backbone.expert.profile import Profile
 from pte.backbone.fused import Fused
 from pte.backbone.markov import Markov
 from pte.nn.batch import History
 from pte.nn.contract import Backbone
 from pte.protocol.leave_one_out import LeaveOneOut
-from pte.schema import Interactions, Items, Selection
+from pte.schema import InputError, Interactions, Items, Selection
 from pte.schema.context import Context
 from pte.stage import training
 from pte.train import counting, fusion
@@ -55,7 +57,7 @@ def build(group, **facts):
     return Fused(
         **facts, length=50, experts=["reader", "likeness", "memory"], reader=Reader,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=2,
-        likeness=functools.partial(Likeness, recency=0.5, components=None, eps=1e-5),
+        likeness=functools.partial(Likeness, recency=0.5, components=None, eps=1e-5), profile=Profile,
         candidates=5, history_gate=True, ridge=1e-3,
     )  # fmt: skip
 
@@ -90,6 +92,23 @@ def test_the_reader_and_the_gates_counts_never_see_a_held_out_row(run):
     assert not any((part == PLANTED).any() for part in read)
     assert len(counted) == 1
     assert PLANTED not in counted[0]
+
+
+@pytest.mark.parametrize("planted", ["the row itself", "another row of the pair"])
+def test_a_row_that_texts_may_state_is_refused_for_the_gates(data, planted):
+    interactions, split = data
+    row = np.flatnonzero(split.holdout)[0]
+    visible = split.visible.copy()
+    if planted == "the row itself":
+        visible[row] = True
+    else:
+        interactions.item[row - 1] = interactions.item[row]
+    with pytest.raises(InputError, match="prompts may show 1 of the"):
+        fusion.refuse_visible(interactions, replace(split, visible=visible))
+
+
+def test_rows_held_out_by_a_protocol_pass(data):
+    fusion.refuse_visible(*data)
 
 
 def test_memory_counts_them_afterwards(run, data):

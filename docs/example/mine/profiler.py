@@ -45,10 +45,10 @@ class RuleEngine:
         return [list(range(len(asks)))]
 
     def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
-        """The first words of the facts in the prompt, in another order for every candidate."""
+        """Every other word of the facts in the prompt, from another start for every candidate."""
         made = []
         for ask in asks:
-            words = ask.prompt.data.replace(":", "").split()[ask.candidate :][: self.words]
+            words = ask.prompt.data.replace(":", "").split()[ask.candidate :: 2][: self.words]
             made.append(Completion(f" {' '.join(words)}.", len(words)))
         return made
 

@@ -19,7 +19,7 @@ from pte.nn.statistic import logit
 from pte.schema import InputError
 
 # Where few rows are left to fit on, the gates stay near these; ours: constants that did best on Toys' validation users.
-PRIOR = {"reader": 1.0, "likeness": 6.0, "memory": 6.0, "carried": 0.0}
+PRIOR = {"reader": 1.0, "likeness": 6.0, "memory": 6.0, "carried": 0.0, "profile": 0.0}
 PRIOR_WEIGHT = 0.5  # ridge towards them, shared by all cases: a tenth of a likeness's curvature at 100 cases
 SLOPE_CHOICES = 50  # cases a gate needs before it may vary with the length of the history
 

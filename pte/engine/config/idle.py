@@ -27,7 +27,8 @@ READ_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
 
 def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[str]:
     """A sentence for every idle word of those typed. text: whether representation or backbone reads any."""
-    untrained = get_class(config["backbone"]["_target_"]).trained is False
+    backbone: Any = get_class(config["backbone"]["_target_"])
+    untrained = backbone.trained is False
     sentences = []
     for word in typed:
         name = word.lstrip("+~").partition("=")[0]

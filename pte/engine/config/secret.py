@@ -7,6 +7,7 @@ Hydra's files and passes. No message repeats a value.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -87,6 +88,14 @@ def redacted(value: Any, key: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [redacted(v, key) for v in value]
     if isinstance(value, str):
+        for exported in _exported():
+            value = value.replace(exported, "***")
         masked = PARAMETER.sub(r"\1***", VALUE.sub("***", USER.sub(r"\1***@", value)))
         return "***" if NAME.search(key) and value else masked
     return value
+
+
+def _exported() -> list[str]:
+    """The values of environment variables that are named like a secret, the longest first."""
+    secrets = {value.strip() for name, value in os.environ.items() if NAME.search(name)}
+    return sorted((value for value in secrets if len(value) >= 8), key=len, reverse=True)

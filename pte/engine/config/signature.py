@@ -34,16 +34,16 @@ def parts(values: Any, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]
 
 def parameters(target: Any) -> Mapping[str, inspect.Parameter]:
     """Keywords of a class, with those that it hands on to the class it inherits from (`**rest`)."""
-    found: dict[str, inspect.Parameter] = {}
+    keywords: dict[str, inspect.Parameter] = {}
     for kind in getattr(target, "__mro__", (target,)):
         try:
             own = inspect.signature(kind).parameters
         except (TypeError, ValueError):  # written in C
-            return found
-        found = {**own, **found}
+            return keywords
+        keywords = {**own, **keywords}
         if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
-            return found
-    return found
+            return keywords
+    return keywords
 
 
 def kinds_of(annotation: Any) -> list[str]:

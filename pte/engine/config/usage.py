@@ -13,6 +13,7 @@ pte compare RUN RUN ...                           finished runs (or a sweep's fo
 pte show RUN user|item NAME; pte export profiles|vectors RUN; pte recommend RUN --user ID      look into one run
 pte list; pte clean                               runs and artefacts; what can be deleted, --yes deletes it
 pte leaderboard FOLDER ...                        every result below, by data set and protocol; pte leaderboard --help
+pte serve RUN                                     a page to try the model of a run on; pte serve --help
 (python -m pte.run is the same command.)
 
 Stages, in order: interactions split profiles embeddings selection training metrics report; beside them audit.

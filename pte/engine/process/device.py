@@ -16,6 +16,11 @@ def process_count(trainer: Mapping[str, Any]) -> int:
     More than there are places for is refused, since each would wait for the others all the time and their memory adds
     up; `trainer.oversubscribe=true` starts them all the same.
     """
+    if (others := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
+        raise InputError(
+            f"this is one of {others} processes of a group (WORLD_SIZE={others}), as torchrun starts them: start one,"
+            f" python -m pte.run trainer.devices={others}, which starts its own"
+        )
     devices = trainer["devices"]
     every = devices == "auto" or devices == -1
     if isinstance(devices, bool) or not (every or (isinstance(devices, int) and devices >= 1)):

@@ -38,6 +38,7 @@ def main() -> None:
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     end_with(order["parent"])
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # SLURM's notice is for the run, which ends this process
     from pte.engine.build import builder
     from pte.engine.plan import stage_module
 

@@ -48,7 +48,7 @@ def by_parts(score: Callable[..., Tensor], num_items: int, history: History, noi
     for begin in range(0, len(history.item), rows):
         part = slice(begin, begin + rows)
         rows_noise = noise.rows(part) if isinstance(noise, CaseNoise) else noise
-        yield score(History(history.item[part], history.length[part]), noise=rows_noise)
+        yield score(history.rows(part), noise=rows_noise)
 
 
 def encoded(encode: Callable[[Tensor, Tensor], Tensor], history: History) -> Tensor:

@@ -67,26 +67,44 @@ class Causal:
 
     @cached_property
     def model(self) -> Any:
-        from transformers import AutoModelForCausalLM
+        from transformers import AutoConfig, AutoModelForCausalLM
 
+        loaded: Any  # two results, which the library's types do not say
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(self.folder, dtype=self.dtype, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+            decoder = not AutoConfig.from_pretrained(self.folder).is_encoder_decoder
+            loaded = AutoModelForCausalLM.from_pretrained(
+                self.folder, dtype=self.dtype, trust_remote_code=False, output_loading_info=True
+            )
+        except Exception as error:  # of a broken folder the libraries raise many kinds
             raise InputError(
                 f"profiler.model={self.model_name}: no causal model loads from it ({_first(error)})"
             ) from error
-        return model.to(self.device).eval()
+        model, report = loaded
+        if not (decoder and reads_left_to_right(model.to(self.device).eval())):
+            raise InputError(
+                f"profiler.model={self.model_name}: {type(model).__name__} was made to read with an encoder or in both"
+                " directions, and does not write: choose a decoder, such as Qwen, Llama, Gemma or GPT-2"
+            )
+        if missing := sorted(map(str, report["missing_keys"])):
+            raise InputError(
+                f"profiler.model={self.model_name}: {len(missing)} of its weights are not in its files, such as"
+                f" {missing[0]}: it is not a whole causal language model"
+            )
+        return model
 
     @cached_property
     def tokenizer(self) -> Any:
         from transformers import AutoTokenizer
 
         try:
-            return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
-        except (OSError, ValueError) as error:
+            tokenizer: Any = AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
+        except Exception as error:  # of a broken folder the libraries raise many kinds
             raise InputError(
                 f"profiler.model={self.model_name}: no tokenizer loads from it ({_first(error)})"
             ) from error
+        if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # where files are missing, GPT-2's is empty
+            raise InputError(f"profiler.model={self.model_name}: no tokenizer loads from it (it has no vocabulary)")
+        return tokenizer
 
     @cached_property
     def pad(self) -> int:
@@ -171,13 +189,26 @@ def unpack(source: Path, out: Path) -> None:
 
     if source.suffix != ".gguf":
         raise InputError(f"{source} is neither a model folder nor a .gguf file")
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    model = AutoModelForCausalLM.from_pretrained(
-        source.parent, gguf_file=source.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
-    )
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+        model = AutoModelForCausalLM.from_pretrained(
+            source.parent, gguf_file=source.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
+        )
+    except Exception as error:  # of a broken file the libraries raise many kinds
+        raise InputError(
+            f"profiler.model={source}: no model can be read from this GGUF file ({_first(error)})"
+        ) from error
     tokenizer.padding_side = "left"
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+
+
+@torch.inference_mode()
+def reads_left_to_right(model: Any) -> bool:
+    """Whether what a model says after its first token is the same whatever the second one is."""
+    tokens = torch.tensor([[0, 1], [0, 2]], device=model.device)
+    one, other = model(input_ids=tokens, use_cache=False).logits[:, 0].float()
+    return torch.allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
 def model_identity(causal: Causal) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from pte.schema import InputError
 
@@ -121,14 +121,21 @@ class ReservedLayer(DynamicLayer):
         self._reserve(self.keys[indices], self.values[indices], self._buffer[0].shape[-2])
 
 
+@torch.inference_mode()
 def caches(model: Any) -> bool:
-    """Whether a model takes and hands on a cache of the usual kind; Mamba keeps a state of its own."""
-    return "past_key_values" in inspect.signature(model.forward).parameters
+    """Whether a model takes and hands on a cache of the usual kind: Mamba's and RecurrentGemma's states are not."""
+    if "past_key_values" not in inspect.signature(model.forward).parameters:
+        return False
+    out = model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), use_cache=True)
+    return isinstance(out.get("past_key_values"), Cache)
 
 
 def shares_prompts(model: Any) -> bool:
-    """Whether padding may stand in the middle of a row: not where layers slide a window over it or carry a state."""
-    return caches(model) and all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
+    """Whether padding may stand in the middle of a row: not where layers slide a window over it or carry a state.
+
+    model: one that `caches`.
+    """
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
 
 
 def padded_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
@@ -155,7 +162,7 @@ class Continuation:
         self.mask = torch.ones(1, 0, dtype=torch.long, device=self.device)
         self.caches = caches(model)
         self.tokens = torch.zeros(len(rows.leads), 0, dtype=torch.long, device=self.device)  # where nothing is cached
-        if shares_prompts(model):
+        if self.caches and shares_prompts(model):
             self.logits = self._fill_shared(rows, pad, extra)
         else:
             whole = [[*rows.stems[stem], *lead] for stem, lead in zip(rows.row_stem.tolist(), rows.leads, strict=True)]

@@ -113,7 +113,7 @@ class Comparison:
         self._per_case: dict[tuple[str, str, str], np.ndarray] = {}
         self._cells: dict[tuple[str, Column], Cell] = {}
         self._differences: dict[tuple[Column, tuple[tuple[str, str], ...]], dict[str, Difference]] = {}
-        given = None if against is None else chosen(against, methods)
+        given = None if against is None else method_named(against, methods)
         self.reference = {method.label: given or self._reference(method) for method in methods}
 
     def columns(self, ranking: str, metric: str) -> list[Column]:
@@ -161,15 +161,15 @@ class Comparison:
 
     def interval(self, a: str, b: str | None, column: Column) -> Interval:
         """Bootstrap interval over users of a's mean, or of a - b."""
-        ours = self._units(a, column)[0]
-        theirs = np.zeros_like(ours) if b is None else self._units(b, column)[0]
-        return paired_bootstrap(ours, theirs, rng=self._rng(a, b, column), draws=self.draws)
+        left = self._units(a, column)[0]
+        right = np.zeros_like(left) if b is None else self._units(b, column)[0]
+        return paired_bootstrap(left, right, rng=self._rng(a, b, column), draws=self.draws)
 
     def p_value(self, a: str, b: str, column: Column) -> float:
         """Two-sided paired permutation test over users, uncorrected."""
         a, b = sorted((a, b))  # the test does not know which is which, nor should its draws
-        ours, theirs = self._units(a, column)[1], self._units(b, column)[1]
-        return paired_permutation(ours, theirs, rng=self._rng(a, b, column), draws=self.draws)
+        left, right = self._units(a, column)[1], self._units(b, column)[1]
+        return paired_permutation(left, right, rng=self._rng(a, b, column), draws=self.draws)
 
     def pair(self, a: str, b: str, column: Column) -> tuple[float, float, float, float, float | None]:
         """a minus b: mean, both ends of its interval, uncorrected p, and what the seeds alone keep it below."""
@@ -177,8 +177,8 @@ class Comparison:
             turned = self.interval(b, a, column)
             mean, low, high = -turned.mean, -turned.high, -turned.low
         else:
-            found = self.interval(a, b, column)
-            mean, low, high = found.mean, found.low, found.high
+            interval = self.interval(a, b, column)
+            mean, low, high = interval.mean, interval.low, interval.high
         return mean, low, high, self.p_value(a, b, column), self._seeds(a, b, column)[1]
 
     def per_case(self, label: str, ranking: str, metric: str) -> np.ndarray:
@@ -218,13 +218,13 @@ class Comparison:
 
     def _detectable(self, a: str, b: str, column: Column, tests: int) -> float:
         """At the level of Holm's first step, the strictest: what is found there is found at any."""
-        ours, theirs = self._units(a, column)[0], self._units(b, column)[0]
-        return minimum_detectable_difference(ours, theirs, alpha=ALPHA / tests) if len(ours) > 1 else math.nan
+        left, right = self._units(a, column)[0], self._units(b, column)[0]
+        return minimum_detectable_difference(left, right, alpha=ALPHA / tests) if len(left) > 1 else math.nan
 
     def _seeds(self, a: str, b: str, column: Column) -> tuple[float, float] | tuple[None, None]:
         """Error and bound of the difference, the seeds of a and b being drawn apart; None where either has one seed."""
-        ours, theirs = self._by_seed(a, column), self._by_seed(b, column)
-        return welch(ours, theirs) if min(len(ours), len(theirs)) > 1 else (None, None)
+        left, right = self._by_seed(a, column), self._by_seed(b, column)
+        return welch(left, right) if min(len(left), len(right)) > 1 else (None, None)
 
     def _clear_winner(self, means: dict[str, float], column: Column) -> str | None:
         """The method with the highest mean if it beats each other one, Holm-corrected over them, beyond seed noise.
@@ -261,13 +261,13 @@ def per_user(value: np.ndarray, user: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.round(mean + (total - mean * count) * scale, 12), np.round(total * scale, 12)
 
 
-def chosen(words: str, methods: Sequence[Method]) -> str:
+def method_named(words: str, methods: Sequence[Method]) -> str:
     """The one method that words like "sasrec/id" or a whole label name."""
     exact = [method.label for method in methods if normal(method.label) == normal(words)]
     parts = {normal(word) for word in words.split("/")}
     near = [m.label for m in methods if parts <= {normal(m.name(f)) for f in ("backbone", "representation")}]
-    found = exact or near
-    if len(found) != 1:
-        what = "fits no method" if not found else f"fits {len(found)} methods"
-        raise InputError(f"--against {words} {what}. The methods: {'; '.join(method.label for method in methods)}")
-    return found[0]
+    matches = exact or near
+    if len(matches) != 1:
+        fault = "fits no method" if not matches else f"fits {len(matches)} methods"
+        raise InputError(f"--against {words} {fault}. The methods: {'; '.join(method.label for method in methods)}")
+    return matches[0]

@@ -62,9 +62,9 @@ class Drawing:
 
 def drawings(comparison: Comparison, command: str) -> list[Drawing]:
     """All figures the runs have the numbers for."""
-    made = [estimates(comparison), head_against_tail(comparison), popularity(comparison), curves(comparison)]
+    drawings = [estimates(comparison), head_against_tail(comparison), popularity(comparison), curves(comparison)]
     tail = f" {subject(comparison)}; {makeup(comparison)}. Made by: {command}"
-    return [replace(d, caption=d.caption + tail) for d in made if d is not None]
+    return [replace(d, caption=d.caption + tail) for d in drawings if d is not None]
 
 
 def estimates(comparison: Comparison) -> Drawing:
@@ -139,15 +139,15 @@ def head_against_tail(comparison: Comparison) -> Drawing | None:
 def _number(figure: Figure, ax: Axes, points: Sequence[tuple[float, float]]) -> None:
     """1, 2, ... beside the points, each in the direction that is farthest from other points and numbers."""
     figure.draw_without_rendering()  # fixes the layout, so that distances on the paper are known
-    taken = ax.transData.transform(points) * 72 / figure.dpi
+    occupied = ax.transData.transform(points) * 72 / figure.dpi
     angles = np.arange(8) * np.pi / 4 + 0.4
     offsets = np.concatenate([r * np.stack([np.cos(angles), np.sin(angles)], 1) for r in (10, 17)])
     for number, point in enumerate(points, 1):
-        center = taken[number - 1]
-        others = np.delete(taken, number - 1, axis=0)
+        center = occupied[number - 1]
+        others = np.delete(occupied, number - 1, axis=0)
         room = [min(np.hypot(*(others - center - offset).T), default=99.0) for offset in offsets]
         best = offsets[int(np.argmax(np.minimum(room, 14.0)))]  # the first, nearest, with room enough
-        taken = np.vstack([taken, center + best])
+        occupied = np.vstack([occupied, center + best])
         line = {"arrowstyle": "-", "linewidth": 0.5, "color": INK, "alpha": 0.5} if np.hypot(*best) > 12 else None
         ax.annotate(
             str(number), point, best, textcoords="offset points", fontsize=8, ha="center", va="center", arrowprops=line
@@ -165,7 +165,7 @@ def popularity(comparison: Comparison) -> Drawing | None:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9, 4.2), layout="constrained")
         ax = figure.subplots()
-        for color, method in zip(LINES, shown(comparison), strict=False):
+        for color, method in zip(LINES, highlighted(comparison), strict=False):
             value = comparison.per_case(method.label, ranking, metric)
             ax.plot([value[place == b].mean() for b in bins], "o-", color=color, markersize=4, label=method.label)
         ax.set_xticks(range(len(bins)), [f"{_range(b)}\n{(place == b).sum():,}" for b in bins])
@@ -194,7 +194,7 @@ def curves(comparison: Comparison) -> Drawing | None:
         ax = figure.subplots()
         drawn = [
             method.label
-            for color, method in zip(LINES, shown(comparison), strict=False)
+            for color, method in zip(LINES, highlighted(comparison), strict=False)
             if sum(_curve(ax, run.curve, metric, color, label) for run, label in _labelled(method))
         ]
         if not drawn:
@@ -224,17 +224,17 @@ def _curve(ax: Axes, curve: dict, metric: str, color: str, label: str) -> bool:
     return bool(known.any())
 
 
-def shown(comparison: Comparison) -> Sequence[Method]:
+def highlighted(comparison: Comparison) -> Sequence[Method]:
     """At most as many methods as there are colours: references and the count model first, then the highest."""
     row = comparison.row(Column(comparison.rankings[0], comparison.metrics[0], "all"))
     first = {*comparison.reference.values(), *(m.label for m in comparison.methods if is_count_model(m))}
     order = sorted(comparison.methods, key=lambda m: (m.label not in first, -row[m.label].mean))
-    kept = {method.label for method in order[: len(LINES)]}
-    return [method for method in comparison.methods if method.label in kept]
+    labels = {method.label for method in order[: len(LINES)]}
+    return [method for method in comparison.methods if method.label in labels]
 
 
 def _left_out(comparison: Comparison) -> str:
-    missing = len(comparison.methods) - len(shown(comparison))
+    missing = len(comparison.methods) - len(highlighted(comparison))
     return (
         f" {len(LINES)} of the rows: references, the count model, the highest; {missing} more are in the tables."
         if missing

@@ -37,12 +37,12 @@ class Grid:
 
 def grids(comparison: Comparison) -> list[Grid]:
     """Per ranking and metric: the values, and where there are two methods, the differences."""
-    made = []
+    tables = []
     for ranking, metric in comparison.panels:
-        made.append(value_grid(comparison, ranking, metric))
+        tables.append(value_grid(comparison, ranking, metric))
         if len(comparison.methods) > 1:
-            made += [difference_grid(comparison, ranking, metric), group_grid(comparison, ranking, metric)]
-    return made
+            tables += [difference_grid(comparison, ranking, metric), group_grid(comparison, ranking, metric)]
+    return tables
 
 
 def subject(comparison: Comparison) -> str:
@@ -59,10 +59,10 @@ def subject(comparison: Comparison) -> str:
 def makeup(comparison: Comparison) -> str:
     """Which parts the rows share, and how often each was run."""
     sets = {tuple(method.seeds) for method in comparison.methods}
-    said = [f"seeds {', '.join(map(str, sets.pop()))}" if len(sets) == 1 else "seeds differ between rows"]
+    clauses = [f"seeds {', '.join(map(str, sets.pop()))}" if len(sets) == 1 else "seeds differ between rows"]
     words = {"profiler": "profiles", "encoder": "encoder", "selector": "selector"}
-    said += [f"{word} {name}" for field, word in words.items() if (name := common(comparison.methods, field))]
-    return ", ".join(said)
+    clauses += [f"{word} {name}" for field, word in words.items() if (name := common(comparison.methods, field))]
+    return ", ".join(clauses)
 
 
 def _name(ranking: str, metric: str, kind: str) -> str:
@@ -81,9 +81,9 @@ def value_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
     cells = [comparison.row(column) for column in columns]
     rows = []
     for number, method in enumerate(comparison.methods, 1):
-        mine = [row[method.label] for row in cells]
+        row_cells = [row[method.label] for row in cells]
         words = [Word(str(number)), Word(method.label), Word(str(len(method.seeds)))]
-        words += [Word(fmt.spread(cell.mean, cell.sd), cell.best) for cell in mine]
+        words += [Word(fmt.spread(cell.mean, cell.sd), cell.best) for cell in row_cells]
         rows.append((*words, Word(fmt.seconds(method.seconds()))))
     first = [row[comparison.methods[0].label] for row in cells]
     counts = ", ".join(
@@ -103,7 +103,7 @@ def value_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
 
 def difference_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
     """Each method minus its reference on all cases, with interval, test, and what the test could have seen."""
-    found = comparison.differences(Column(ranking, metric, "all"))
+    differences = comparison.differences(Column(ranking, metric, "all"))
     rows = [
         (
             Word(label), Word(d.against), Word(d.verdict, d.verdict in ("better", "worse")),
@@ -111,7 +111,7 @@ def difference_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
             Word(fmt.p_value(d.p)), Word(fmt.p_value(d.p_holm)), Word(fmt.plain(d.detectable)),
             Word(fmt.plain(d.seed_error)),
         )
-        for label, d in found.items()
+        for label, d in differences.items()
     ]  # fmt: skip
     note = (
         f"{subject(comparison)}; {RANKED[ranking]}. Difference of the means over seeds; 95 % interval by bootstrap over"
@@ -127,10 +127,10 @@ def difference_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
 def group_grid(comparison: Comparison, ranking: str, metric: str) -> Grid:
     """Each method minus its reference in every group of cases; a star where the corrected test finds it."""
     columns = comparison.columns(ranking, metric)
-    found = [comparison.differences(column) for column in columns]
+    by_column = [comparison.differences(column) for column in columns]
     rows = [
-        (Word(label), Word(comparison.reference[label]), *(starred(differences[label]) for differences in found))
-        for label in found[0]
+        (Word(label), Word(comparison.reference[label]), *(starred(differences[label]) for differences in by_column))
+        for label in by_column[0]
     ]
     note = (
         f"{subject(comparison)}; {RANKED[ranking]}. * Holm-corrected p ≤ {ALPHA} over the rows of the column."

@@ -20,7 +20,7 @@ def sentences(comparison: Comparison) -> list[tuple[str, list[str]]]:
         ("Seeds", seeds(comparison)),
         ("Also bear in mind", caveats(comparison)),
     ]
-    return [(heading, said) for heading, said in parts if said]
+    return [(heading, sentences) for heading, sentences in parts if sentences]
 
 
 def _primary(comparison: Comparison, ranking: str, group: str = "all") -> Column:
@@ -29,36 +29,36 @@ def _primary(comparison: Comparison, ranking: str, group: str = "all") -> Column
 
 def detectable(comparison: Comparison) -> list[str]:
     """The smallest true differences that 80 % of such tests would find."""
-    said = []
+    sentences = []
     for ranking in comparison.rankings:
         for group in (g for g in GROUPS if g in comparison.groups):
             column = _primary(comparison, ranking, group)
-            found = [d.detectable for d in comparison.differences(column).values()]
-            if found:
+            differences = [d.detectable for d in comparison.differences(column).values()]
+            if differences:
                 users = next(iter(comparison.row(column).values())).users
-                low, high = plain(min(found)), plain(max(found))
-                said.append(
+                low, high = plain(min(differences)), plain(max(differences))
+                sentences.append(
                     f"{comparison.title(ranking, column.metric)}, {group.replace('_', ' ')} ({users:,} users): with"
                     f" 80 % power the corrected test finds differences of {low if low == high else f'{low} to {high}'}"
                     " and more. Smaller ones may be real and yet not show."
                 )
-    return said
+    return sentences
 
 
 def not_significant(comparison: Comparison) -> list[str]:
-    """Every method that can not be told from its reference, on all cases."""
-    said = []
+    """Every method without a significant difference from its reference, on all cases."""
+    sentences = []
     for ranking in comparison.rankings:
         column = _primary(comparison, ranking)
-        found = comparison.differences(column)
-        unclear = {label: d for label, d in found.items() if d.p_holm > ALPHA}
-        what = comparison.title(ranking, column.metric)
-        if found and not unclear:
-            said.append(f"{what}: every method differs from its reference.")
-        said += [f"{what}: {label} against {d.against}, {_difference(d)}." for label, d in unclear.items()]
+        differences = comparison.differences(column)
+        unclear = {label: d for label, d in differences.items() if d.p_holm > ALPHA}
+        figure = comparison.title(ranking, column.metric)
+        if differences and not unclear:
+            sentences.append(f"{figure}: every method differs from its reference.")
+        sentences += [f"{figure}: {label} against {d.against}, {_difference(d)}." for label, d in unclear.items()]
         if len(comparison.methods) > 1 and not any(cell.best for cell in comparison.row(column).values()):
-            said.append(f"{what}: no method beats every other one, so none is in bold.")
-    return said
+            sentences.append(f"{figure}: no method beats every other one, so none is in bold.")
+    return sentences
 
 
 def against_counting(comparison: Comparison) -> list[str]:
@@ -81,70 +81,72 @@ def against_counting(comparison: Comparison) -> list[str]:
 
 def _beaten(comparison: Comparison, text: list[Method], count: Method, column: Column) -> str:
     pairs = {method.label: count.label for method in text if method is not count}
-    found = comparison.differences(column, pairs)
-    better = [label for label, d in found.items() if d.p_holm <= ALPHA and d.interval.mean > 0]
-    worse = [label for label, d in found.items() if d.p_holm <= ALPHA and d.interval.mean < 0]
-    top = max(found, key=lambda label: found[label].interval.mean)
-    unclear = len(found) - len(better) - len(worse)
+    differences = comparison.differences(column, pairs)
+    better = [label for label, d in differences.items() if d.p_holm <= ALPHA and d.interval.mean > 0]
+    worse = [label for label, d in differences.items() if d.p_holm <= ALPHA and d.interval.mean < 0]
+    top = max(differences, key=lambda label: differences[label].interval.mean)
+    unclear = len(differences) - len(better) - len(worse)
     return (
-        f"{comparison.title(column.ranking, column.metric)}, {column.group.replace('_', ' ')}: of {len(found)} text"
-        f" methods {len(better)} beat {count.label}, {len(worse)} fall behind it, {unclear} cannot be told apart."
-        f" The highest is {top}, {_difference(found[top])}."
+        f"{comparison.title(column.ranking, column.metric)}, {column.group.replace('_', ' ')}: of {len(differences)}"
+        f" text methods {len(better)} beat {count.label}, {len(worse)} fall behind it, {unclear} cannot be told apart."
+        f" The highest is {top}, {_difference(differences[top])}."
     )
 
 
 def seeds(comparison: Comparison) -> list[str]:
     """What chance in training may have done."""
-    said = []
+    sentences = []
     single = [m.label for m in comparison.methods if len(m.seeds) == 1]
     if single:
-        said.append(f"One seed only, so what training's chance adds is unknown: {'; '.join(single)}.")
+        sentences.append(f"One seed only, so what training's chance adds is unknown: {'; '.join(single)}.")
     counts = {len(m.seeds) for m in comparison.methods}
     if len(counts) > 1:
-        said.append(f"Numbers of seeds differ between methods ({', '.join(str(n) for n in sorted(counts))}).")
-    found = comparison.differences(_primary(comparison, comparison.rankings[0]))
-    noisy = [label for label, d in found.items() if d.p_holm <= ALPHA and d.within_seed_noise]
+        sentences.append(f"Numbers of seeds differ between methods ({', '.join(str(n) for n in sorted(counts))}).")
+    differences = comparison.differences(_primary(comparison, comparison.rankings[0]))
+    noisy = [label for label, d in differences.items() if d.p_holm <= ALPHA and d.within_seed_noise]
     if noisy:
-        said.append(
+        sentences.append(
             "Significant over users, but below the 95 % bound that the seeds alone keep (Welch's t), so another set of"
             f" seeds may turn it: {'; '.join(noisy)}."
         )
-    return said
+    return sentences
 
 
 def caveats(comparison: Comparison) -> list[str]:
     """Fixed limits of the method, and those of this table."""
-    said = [
+    sentences = [
         "Intervals and tests take users as the unit of chance, for the seeds that were run. Holm's correction is over"
         " the methods of one column, not over columns: of many columns some will stand out by chance."
     ]
     encoders = common(comparison.methods, "encoder")
     if "," in encoders:
-        said.append(f"Several encoders ({encoders}): a difference between their rows is also one between encoders.")
+        sentences.append(
+            f"Several encoders ({encoders}): a difference between their rows is also one between encoders."
+        )
     texts = {method.label: completions(method.runs[0].report.get("completions")) for method in comparison.methods}
-    said += [f"Profiles of {label}: {told}." for label, told in texts.items() if told]
+    sentences += [f"Profiles of {label}: {summary}." for label, summary in texts.items() if summary]
     imported = [
         m.label
         for m in comparison.methods
         if m.reads_text and any(run.option(group) == IMPORTED for run in m.runs for group in IMPORTS)
     ]
     if imported:
-        said.append(
+        sentences.append(
             "Texts or vectors made elsewhere, which cannot be proven free of held-out interactions:"
             f" {'; '.join(imported)}."
         )
     tied = comparison.ranked.group.get("untied")
     if tied is not None:
-        said.append(
+        sentences.append(
             f"{1 - tied.mean():.1%} of the cases have a target with the time stamp of an item beside it, so that"
             " their order is a convention of the file: the column 'untied' leaves them out."
         )
     if "sampled" in comparison.rankings:
-        said.append(
+        sentences.append(
             "Sampled ranks are among a few drawn items, not the catalogue: far higher than full ones, and they may"
             " order the methods otherwise."
         )
-    return said
+    return sentences
 
 
 def _difference(d: Difference) -> str:

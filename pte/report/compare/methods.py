@@ -89,18 +89,18 @@ def normal(name: str) -> str:
 
 def where(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
     """The runs that meet every FIELD=NAME[,NAME...]; fields are FIELDS, dataset, protocol and seed."""
-    kept = list(runs)
+    selection = list(runs)
     for condition in conditions:
-        field, found, names = condition.partition("=")
+        field, separator, names = condition.partition("=")
         known = (*FIELDS, "dataset", "protocol", "seed")
-        if not found or field not in known:
+        if not separator or field not in known:
             raise InputError(f"--where {condition}: write FIELD=NAME with FIELD one of {', '.join(known)}")
-        wanted = {normal(name) for name in names.split(",")}
-        present = sorted({_field(run, field) for run in kept})
-        kept = [run for run in kept if normal(_field(run, field)) in wanted]
-        if not kept:
+        accepted = {normal(name) for name in names.split(",")}
+        present = sorted({_field(run, field) for run in selection})
+        selection = [run for run in selection if normal(_field(run, field)) in accepted]
+        if not selection:
             raise InputError(f"--where {condition} leaves no run: {field} is one of {', '.join(present)}")
-    return kept
+    return selection
 
 
 def _field(run: Run, field: str) -> str:
@@ -111,7 +111,7 @@ def _field(run: Run, field: str) -> str:
 
 def require_one_question(runs: Sequence[Run]) -> None:
     """Refuse runs that were not asked the same: other data, protocol, split, ranking, or order of cases."""
-    asked: dict[str, Callable[[Run], str]] = {
+    facts: dict[str, Callable[[Run], str]] = {
         "data set": lambda run: f"{run.report['card']['name']} (interactions {run.key('interactions')[:12]})",
         "protocol": lambda run: run.option("protocol"),
         "rankings": lambda run: ", ".join(ranking + suffix for ranking, suffix in sorted(run.suffix.items())),
@@ -119,11 +119,11 @@ def require_one_question(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs[1:]:
         alike = run.config["protocol"] == first.config["protocol"]  # then the split must be the very same
-        asked["split"] = partial(_split, keyed=alike)
-        for what, of in asked.items():
+        facts["split"] = partial(_split, keyed=alike)
+        for noun, of in facts.items():
             if of(run) != of(first):
                 raise InputError(
-                    f"one table holds one question, but these two differ in their {what}:\n"
+                    f"one table holds one question, but these two differ in their {noun}:\n"
                     f"  {first.path}: {of(first)}\n  {run.path}: {of(run)}\n"
                     "Compare them apart: name fewer folders, or choose with --where dataset=NAME or protocol=NAME."
                 )
@@ -142,9 +142,9 @@ def _require_same_cases(a: Run, b: Run) -> None:
         if "masked" in one.rank and "masked" in other.rank:  # which targets are misses by rule follows from the data
             pairs["masked repeats"] = (one.rank["masked"] == MISS, other.rank["masked"] == MISS)
         pairs |= {f"group {name}": (one.group[name], other.group.get(name, np.empty(0))) for name in one.group}
-        for what, (x, y) in pairs.items():
+        for noun, (x, y) in pairs.items():
             if not np.array_equal(x, y):
-                raise InputError(f"{a.path} and {b.path} have different {what} in their {part} part: cannot be paired")
+                raise InputError(f"{a.path} and {b.path} have different {noun} in their {part} part: cannot be paired")
 
 
 def identity(run: Run) -> dict[str, Any]:
@@ -156,6 +156,7 @@ def identity(run: Run) -> dict[str, Any]:
         skip = TECHNICAL.get(group, set())
         flat |= _flat({k: v for k, v in run.config.get(group, {}).items() if k not in skip}, group)
     if run.reads_text:
+        flat |= {f"{name}.content": sha256 for name, sha256 in (run.report.get("content") or {}).items()}
         flat |= _flat({k: v for k, v in run.config["protocol"].items() if k in KNOWN_ROWS}, "protocol")
     return flat
 
@@ -180,9 +181,9 @@ def group(runs: Sequence[Run]) -> tuple[list[Method], list[str]]:
         by_identity.setdefault(json.dumps(identity(run), sort_keys=True), []).append(run)
     replicates, notes = [], []
     for same in by_identity.values():
-        kept, said = _one_per_seed(same)
-        replicates.append(kept)
-        notes += said
+        unique, remarks = _one_per_seed(same)
+        replicates.append(unique)
+        notes += remarks
     backbones = list(dict.fromkeys(run.option("backbone") for run in runs))
     replicates.sort(key=lambda same: (not counts(same[0]), backbones.index(same[0].option("backbone"))))
     labels = _labels([same[0] for same in replicates])
@@ -218,20 +219,19 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     varying = [field for field in TEXT_GROUPS if len({name_of(run, field) for run in with_text}) > 1]
     fields = [["backbone", "representation", *(varying if run.reads_text else ())] for run in runs]
     names = [
-        " · ".join(filter(None, (name_of(run, field) for field in mine)))
-        for run, mine in zip(runs, fields, strict=True)
+        " · ".join(filter(None, (name_of(run, field) for field in own))) for run, own in zip(runs, fields, strict=True)
     ]
     knobs = [identity(run) for run in runs]
     labels = []
-    for mine, name in zip(knobs, names, strict=True):
+    for own, name in zip(knobs, names, strict=True):
         twins = [other for other, its in zip(knobs, names, strict=True) if its == name]
-        differ = sorted({k for twin in twins for k in {*twin, *mine} if repr(twin.get(k)) != repr(mine.get(k))})
-        said = ", ".join(_told({knob: mine[knob] for knob in differ if knob in mine}))
-        labels.append(f"{name} ({said})" if said else name)
+        differ = sorted({k for twin in twins for k in {*twin, *own} if repr(twin.get(k)) != repr(own.get(k))})
+        remarks = ", ".join(_knob_words({knob: own[knob] for knob in differ if knob in own}))
+        labels.append(f"{name} ({remarks})" if remarks else name)
     return labels
 
 
-def _told(knobs: Mapping[str, Any]) -> list[str]:
+def _knob_words(knobs: Mapping[str, Any]) -> list[str]:
     """What knobs say, each thing once: several may share a value by interpolation. A class goes by its group's name."""
     short = {}
     for knob, value in knobs.items():
@@ -243,8 +243,8 @@ def _told(knobs: Mapping[str, Any]) -> list[str]:
     values: dict[str, set[str]] = {}
     for name, value in short.values():
         values.setdefault(name, set()).add(value)
-    said = (f"{name if len(values[name]) == 1 else knob}={value}" for knob, (name, value) in short.items())
-    return list(dict.fromkeys(said))
+    remarks = (f"{name if len(values[name]) == 1 else knob}={value}" for knob, (name, value) in short.items())
+    return list(dict.fromkeys(remarks))
 
 
 def common(methods: Sequence[Method], field: str) -> str:

@@ -22,7 +22,7 @@ def page(comparison: Comparison, grids: Sequence[Grid], command: str, notes: Seq
     title = f"{comparison.methods[0].runs[0].report['card']['name']}: {len(comparison.methods)} methods compared"
     values = [grid for grid in grids if grid.name.endswith("-value")]
     others = [grid for grid in grids if not grid.name.endswith("-value")]
-    chosen, lists = pairs.elements(comparison), side.elements(comparison)
+    matrix, lists = pairs.elements(comparison), side.elements(comparison)
     body = [
         f"<h1>{escape(title)}</h1>",
         f"<p>{escape(finding(comparison))}</p>",
@@ -32,16 +32,16 @@ def page(comparison: Comparison, grids: Sequence[Grid], command: str, notes: Seq
         *_tables(values),
         *(["<h2 id='differences'>Differences</h2>"] if others else []),
         *_tables(others),
-        *chosen,
+        *matrix,
         *lists,
         *_figures(comparison, command),
         "<h2 id='limits'>What this table cannot say</h2>",
-        *(f"<h3>{escape(heading)}</h3>{_list(said)}" for heading, said in honesty.sentences(comparison)),
+        *(f"<h3>{escape(heading)}</h3>{_list(sentences)}" for heading, sentences in honesty.sentences(comparison)),
         *([f"<h2 id='left-out'>Left out</h2>{_list(notes)}"] if notes else []),
         "<h2 id='runs'>Runs</h2>",
         _runs(comparison),
     ]
-    scripts = ["against.js"] * bool(chosen) + ["side.js"] * bool(lists)
+    scripts = ["against.js"] * bool(matrix) + ["side.js"] * bool(lists)
     foot = [f'<script type="module">{shell.script(name)}</script>' for name in scripts]
     return shell.document(title, body, foot=foot)
 
@@ -104,8 +104,8 @@ def _cell(tag: str, word: Word, left: bool) -> str:
     return f'<{tag} class="word">{text}</{tag}>' if left else f"<{tag}>{text}</{tag}>"
 
 
-def _list(said: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in said) + "</ul>"
+def _list(sentences: Iterable[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
 def _runs(comparison: Comparison) -> str:

@@ -42,11 +42,11 @@ def show(comparison: Comparison, console: Console) -> None:
         for heading in ("all", "against", *groups[1:]):
             table.add_column(heading.replace("_", "\n"), justify="right", no_wrap=True)
         cells = [comparison.row(column) for column in columns]
-        found = comparison.differences(columns[0])
+        differences = comparison.differences(columns[0])
         for method in comparison.methods:
             first, *others = (row[method.label] for row in cells)
             words = [Word(method.label), Word(fmt.spread(first.mean, first.sd), first.best)]
-            words.append(starred(found[method.label]) if method.label in found else Word(""))
+            words.append(starred(differences[method.label]) if method.label in differences else Word(""))
             words += [Word(fmt.plain(cell.mean), cell.best) for cell in others]
             table.add_row(*(f"[bold]{escape(word.text)}[/]" if word.bold else escape(word.text) for word in words))
         console.print(table)
@@ -69,8 +69,8 @@ def markdown(comparison: Comparison, grids: Sequence[Grid], command: str, notes:
         lines += ["|" + "|".join("---" if i < grid.left else "---:" for i in range(len(grid.header))) + "|"]
         lines += [_row([f"**{_md(word.text)}**" if word.bold else _md(word.text) for word in row]) for row in grid.rows]
         lines += ["", grid.note, ""]
-    for heading, said in honesty.sentences(comparison):
-        lines += [f"## {heading}", "", *(f"- {sentence}" for sentence in said), ""]
+    for heading, sentences in honesty.sentences(comparison):
+        lines += [f"## {heading}", "", *(f"- {sentence}" for sentence in sentences), ""]
     if notes:
         lines += ["## Left out", "", *(f"- {note}" for note in notes), ""]
     return "\n".join(lines)
@@ -109,7 +109,7 @@ def latex(grids: Sequence[Grid], command: str) -> str:
 
 def tex(text: str) -> str:
     """Text that LaTeX prints as it stands."""
-    return TEX_SPECIAL.sub(lambda found: TEX[found.group()], text)
+    return TEX_SPECIAL.sub(lambda match: TEX[match.group()], text)
 
 
 def _tex_word(word: Word) -> str:
@@ -128,14 +128,14 @@ def table_csv(comparison: Comparison) -> str:
 
 def _lines(comparison: Comparison) -> Iterator[dict[str, object]]:
     run = comparison.methods[0].runs[0]
-    asked = {"dataset": run.report["card"]["name"], "protocol": run.option("protocol"), "part": comparison.part}
+    facts = {"dataset": run.report["card"]["name"], "protocol": run.option("protocol"), "part": comparison.part}
     for ranking, metric in comparison.panels:
         for column in comparison.columns(ranking, metric):
-            row, found = comparison.row(column), comparison.differences(column)
+            row, differences = comparison.row(column), comparison.differences(column)
             for method in comparison.methods:
-                cell, d = row[method.label], found.get(method.label)
+                cell, d = row[method.label], differences.get(method.label)
                 yield {
-                    **asked, "ranking": ranking, "metric": comparison.name(ranking, metric), "group": column.group,
+                    **facts, "ranking": ranking, "metric": comparison.name(ranking, metric), "group": column.group,
                     "method": method.label, **{field: method.name(field) for field in FIELDS},
                     "seeds": " ".join(map(str, method.seeds)), "cases": cell.cases, "users": cell.users,
                     "mean": cell.mean, "sd": cell.sd, "best": int(cell.best),

@@ -21,7 +21,7 @@ from pte.report.shell import packed
 from pte.schema import InputError
 
 LIMIT = 8_000_000  # characters before packing
-SHOWN = 12  # last items of a history
+HISTORY = 12  # last items of a history
 
 FORM = """
 <form role="search" id="cases"><label for="user">User, or words of the held-out item's title</label><br>
@@ -35,16 +35,16 @@ FORM = """
 
 def elements(comparison: Comparison) -> list[str]:
     """Heading, form and data; [] where fewer than two methods still have their lists, or validation is compared."""
-    found = {m.label: f for m in comparison.methods if (f := finished(m.runs[0])) is not None}
-    if len(found) < 2 or comparison.part != "test":
+    runs = {m.label: f for m in comparison.methods if (f := finished(m.runs[0])) is not None}
+    if len(runs) < 2 or comparison.part != "test":
         return []
-    content = cases(found)
+    content = cases(runs)
     total = len(comparison.ranked.user)
-    said = f"{len(content['user']):,} of {total:,} cases, at even distances" if len(content["user"]) < total else ""
-    said = said or f"All {total:,} cases"
+    caption = f"{len(content['user']):,} of {total:,} cases, at even distances" if len(content["user"]) < total else ""
+    caption = caption or f"All {total:,} cases"
     return [
         '<h2 id="side">Two methods side by side</h2>',
-        f'<p class="soft">{said}; seen items left out of the lists; the first seed of each method.</p>',
+        f'<p class="soft">{caption}; seen items left out of the lists; the first seed of each method.</p>',
         FORM,
         packed("cases-data", json.dumps(content, ensure_ascii=False)),
     ]
@@ -56,29 +56,29 @@ def finished(run: Run) -> Finished | None:
         return None
     try:
         stored = Stored(run.path)
-        made = Finished(run, {stage: stored.path(stage) for stage in ("interactions", "split", "metrics")})
+        done = Finished(run, {stage: stored.path(stage) for stage in ("interactions", "split", "metrics")})
     except InputError:
         return None
-    return made if (made.artefact["metrics"] / "lists.npy").is_file() and made.lists.any() else None
+    return done if (done.artefact["metrics"] / "lists.npy").is_file() and done.lists.any() else None
 
 
-def cases(found: dict[str, Finished]) -> dict[str, Any]:
+def cases(runs: dict[str, Finished]) -> dict[str, Any]:
     """Titles once; per case the user's id, the last items of the history, the target; per method ranks and lists."""
-    first = next(iter(found.values()))
+    first = next(iter(runs.values()))
     data, (begin, end) = first.interactions, first.history
-    each = 60 * len(found) + 6 * SHOWN + 30
-    kept = np.unique(np.linspace(0, len(end) - 1, max(1, min(len(end), LIMIT // each))).astype(int))
+    each = 60 * len(runs) + 6 * HISTORY + 30
+    rows = np.unique(np.linspace(0, len(end) - 1, max(1, min(len(end), LIMIT // each))).astype(int))
     return {
         "title": [title or name for title, name in zip(data.items.title, data.items.item_id, strict=True)],
-        "user": [data.user_id[data.user[row]] for row in end[kept]],
-        "history": [data.item[max(b, e - SHOWN) : e].tolist() for b, e in zip(begin[kept], end[kept], strict=True)],
-        "target": data.item[end[kept]].tolist(),
+        "user": [data.user_id[data.user[row]] for row in end[rows]],
+        "history": [data.item[max(b, e - HISTORY) : e].tolist() for b, e in zip(begin[rows], end[rows], strict=True)],
+        "target": data.item[end[rows]].tolist(),
         "methods": [
             {
                 "label": label,
-                "rank": [None if r == MISS else int(r) + 1 for r in done.ranked.rank["masked"][kept]],
-                "list": [[int(item) for item in row if item] for row in done.lists[kept]],
+                "rank": [None if r == MISS else int(r) + 1 for r in done.ranked.rank["masked"][rows]],
+                "list": [[int(item) for item in row if item] for row in done.lists[rows]],
             }
-            for label, done in found.items()
+            for label, done in runs.items()
         ],
     }

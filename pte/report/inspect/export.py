@@ -25,39 +25,41 @@ SUFFIX = {"parquet": ".parquet", "jsonl": ".jsonl", "npy": ".npy"}
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    root = argparse.ArgumentParser(
         prog="pte export",
         description="Write a run's profiles, its selected vectors, or a map of its items, by the data's own ids.",
     )
-    made.add_argument("what", choices=("profiles", "vectors", "atlas"))
-    made.add_argument("run", type=Path, help="a run folder")
-    made.add_argument("--format", choices=tuple(SUFFIX), default="parquet", help="default: parquet; npy: vectors alone")
-    made.add_argument("--out", type=Path, help="the folder to write to (default: the run folder)")
-    return made
+    root.add_argument("what", choices=("profiles", "vectors", "atlas"))
+    root.add_argument("run", type=Path, help="a run folder")
+    root.add_argument("--format", choices=tuple(SUFFIX), default="parquet", help="default: parquet; npy: vectors alone")
+    root.add_argument("--out", type=Path, help="the folder to write to (default: the run folder)")
+    return root
 
 
 def main(arguments: Sequence[str]) -> None:
     """Write, and say what was written."""
-    asked = parser().parse_args(arguments)
-    if asked.what == "profiles" and asked.format == "npy":
+    options = parser().parse_args(arguments)
+    if options.what == "profiles" and options.format == "npy":
         raise InputError("--format npy holds numbers alone: type --format parquet or --format jsonl for profiles")
-    if asked.what == "atlas" and asked.format != "parquet":
-        raise InputError(f"--format {asked.format}: the map is for a program that opens Parquet, so leave --format out")
-    stored = Stored(asked.run)
+    if options.what == "atlas" and options.format != "parquet":
+        raise InputError(
+            f"--format {options.format}: the map is for a program that opens Parquet, so leave --format out"
+        )
+    stored = Stored(options.run)
     interactions = Interactions.load(stored.path("interactions"))
-    out: Path = asked.out or asked.run
+    out: Path = options.out or options.run
     out.mkdir(parents=True, exist_ok=True)
-    if asked.what == "profiles":
+    if options.what == "profiles":
         table = profile_rows(interactions, Profiles.load(stored.path("profiles")), _selection(stored))
-        written = _table(table, out / f"profiles{SUFFIX[asked.format]}")
-    elif asked.what == "atlas":
+        written = _table(table, out / f"profiles{SUFFIX[options.format]}")
+    elif options.what == "atlas":
         written = _table(atlas_rows(stored, interactions), out / "atlas.parquet")
     else:
         sides = vectors(interactions, selected(stored))
-        if asked.format == "npy":
+        if options.format == "npy":
             written = [path for side, (ids, rows) in sides.items() for path in _npy(out, side, ids, rows)]
         else:
-            written = _table(vector_rows(sides), out / f"vectors{SUFFIX[asked.format]}")
+            written = _table(vector_rows(sides), out / f"vectors{SUFFIX[options.format]}")
     for path in written:
         print(path)
 
@@ -78,9 +80,9 @@ def profile_rows(interactions: Interactions, profiles: Profiles, selection: Sele
         ("item", interactions.items.item_id, profiles.item, 1),
         ("user", interactions.user_id, profiles.user, 0),
     ):
-        chosen = None if selection is None else getattr(selection, f"{side}_choice")
+        choices = None if selection is None else getattr(selection, f"{side}_choice")
         for entity in range(first, len(ids)):
-            choice = -1 if chosen is None else int(chosen[entity])
+            choice = -1 if choices is None else int(choices[entity])
             for k, text in enumerate(texts[entity]):
                 rows.append((side, ids[entity], k, text, None if choice < 0 else choice == k))
     schema = {"side": pl.String, "id": pl.String, "candidate": pl.Int64, "text": pl.String, "selected": pl.Boolean}

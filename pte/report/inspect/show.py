@@ -20,18 +20,18 @@ LISTED = 10
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="pte show", description="Show one user or item of a run.")
-    made.add_argument("run", type=Path, help="a run folder")
-    made.add_argument("side", choices=("user", "item"))
-    made.add_argument("entity", help="the id in your data; of an item also its title or a part of it")
-    made.add_argument("--prompts", action="store_true", help="the prompt of every candidate as well")
-    return made
+    root = argparse.ArgumentParser(prog="pte show", description="Show one user or item of a run.")
+    root.add_argument("run", type=Path, help="a run folder")
+    root.add_argument("side", choices=("user", "item"))
+    root.add_argument("entity", help="the id in your data; of an item also its title or a part of it")
+    root.add_argument("--prompts", action="store_true", help="the prompt of every candidate as well")
+    return root
 
 
 def main(arguments: Sequence[str]) -> None:
     """Print it."""
-    asked = parser().parse_args(arguments)
-    for line in lines(Stored(asked.run), asked.side, asked.entity, prompts=asked.prompts):
+    options = parser().parse_args(arguments)
+    for line in lines(Stored(options.run), options.side, options.entity, prompts=options.prompts):
         print("".join(c if c.isprintable() or c == "\n" else " " for c in line))  # an item's text commands no terminal
 
 
@@ -61,16 +61,16 @@ def texts(
     profiles: Profiles, side: str, entity: int, rewards: Mapping[str, np.ndarray], choice: int | None, prompts: bool
 ) -> Iterator[str]:
     """Generations by round; the last round's with rewards."""
-    mine = sorted(
+    generations = sorted(
         (g for g in profiles.generations if (g.side, g.entity) == (side, entity)), key=lambda g: (g.round, g.candidate)
     )
-    last = max((g.round for g in mine), default=0)
+    last = max((g.round for g in generations), default=0)
     parts = [name for name in rewards if f"{name}_known" in rewards]
-    for g in mine:
+    for g in generations:
         heading = f"\ncandidate {g.candidate}" if g.round == last else f"\nround {g.round}"
-        taken = "  TAKEN" if g.round == last and g.candidate == choice else ""
+        mark = "  TAKEN" if g.round == last and g.candidate == choice else ""
         fallback = "" if g.parsed else ", a fallback stands in"
-        yield f"{heading} ({g.form}, temperature {g.temperature:g}{fallback}){taken}"
+        yield f"{heading} ({g.form}, temperature {g.temperature:g}{fallback}){mark}"
         if g.round == last and parts:
             yield "  reward " + ", ".join(
                 f"{name} {float(rewards[name][g.candidate]):+.3f}" + ("" if rewards[f"{name}_known"] else " (unknown)")
@@ -98,15 +98,15 @@ class Facts:
             raise InputError(f"no user has the id {name!r}; ids look like {', '.join(map(repr, ids[:3]))}")
         low = name.casefold().strip()
         title = [text.casefold() for text in self.data.items.title]
-        found = [i for i in range(1, len(title)) if title[i] == low] or [
+        matches = [i for i in range(1, len(title)) if title[i] == low] or [
             i for i in range(1, len(title)) if low and low in title[i]
         ]
-        if len(found) == 1:
-            return found[0]
-        if not found:
+        if len(matches) == 1:
+            return matches[0]
+        if not matches:
             raise InputError(f"no item has the id or, in its title, the words {name!r}; ids look like {ids[1]!r}")
-        some = "; ".join(self.name("item", i) for i in found[:LISTED])
-        raise InputError(f"{len(found):,} items are called {name!r}: give the id of one: {some}")
+        some = "; ".join(self.name("item", i) for i in matches[:LISTED])
+        raise InputError(f"{len(matches):,} items are called {name!r}: give the id of one: {some}")
 
     def name(self, side: str, entity: int) -> str:
         if side == "user":
@@ -131,17 +131,17 @@ class Facts:
 
     def neighbors(self, side: str, entity: int) -> Iterator[str]:
         """Who shares most visible rows: items by their users, users by their items."""
-        seen = self.split.visible
-        user, item = self.data.user[seen].astype(np.int64), self.data.item[seen].astype(np.int64)
-        mine, theirs = (user, item) if side == "user" else (item, user)
-        shared = np.isin(theirs, theirs[mine == entity])
-        pairs = np.unique(np.stack([mine[shared], theirs[shared]]), axis=1)  # an item chosen twice counts once
+        visible = self.split.visible
+        user, item = self.data.user[visible].astype(np.int64), self.data.item[visible].astype(np.int64)
+        own, other = (user, item) if side == "user" else (item, user)
+        shared = np.isin(other, other[own == entity])
+        pairs = np.unique(np.stack([own[shared], other[shared]]), axis=1)  # an item chosen twice counts once
         count = np.bincount(pairs[0], minlength=entity + 1)
         count[entity] = 0
         best = [x for x in np.argsort(-count, kind="stable")[:LISTED].tolist() if count[x]]
         if best:
-            what = "items" if side == "user" else "users"
-            yield f"\nneighbours by shared {what}"
+            noun = "items" if side == "user" else "users"
+            yield f"\nneighbours by shared {noun}"
             yield from (f"  {count[x]:>4,}  {self.name(side, x)}" for x in best)
 
     def nearest(self, side: str, entity: int, vector: np.ndarray) -> Iterator[str]:

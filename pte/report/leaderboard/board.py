@@ -48,33 +48,33 @@ def question(run: Run) -> dict[str, Any]:
     }
 
 
-def boards(found: Mapping[str, Sequence[Run]], metrics: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+def boards(sources: Mapping[str, Sequence[Run]], metrics: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
     """Boards, each {**question, "rows": ...}, best row first by the first metric, masked; and notes on what was left
     out. found: runs by their source.
     """
-    made: dict[str, dict[str, Any]] = {}
+    by_question: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
-    for source, every in found.items():
-        asked: dict[str, list[Run]] = {}
+    for source, every in sources.items():
+        groups: dict[str, list[Run]] = {}
         for run in every:
-            asked.setdefault(json.dumps(question(run), sort_keys=True), []).append(run)
-        for name, alike in asked.items():
-            kept, said = (alike, []) if source != RUNS else latest(alike)
-            grouped, repeated = methods.group(kept)
-            notes += said + repeated
-            board = made.setdefault(name, {**question(alike[0]), "rows": []})
+            groups.setdefault(json.dumps(question(run), sort_keys=True), []).append(run)
+        for name, alike in groups.items():
+            runs, remarks = (alike, []) if source != RUNS else latest(alike)
+            grouped, repeated = methods.group(runs)
+            notes += remarks + repeated
+            board = by_question.setdefault(name, {**question(alike[0]), "rows": []})
             board["rows"] += [row(method, source, metrics) for method in grouped]
-    for board in made.values():
+    for board in by_question.values():
         board["rows"].sort(key=lambda row: (-row["figures"][f"masked/{metrics[0]}"]["mean"], row["method"]))
-    order = sorted(made.values(), key=lambda board: (board["dataset"]["name"], board["protocol"]["name"]))
+    order = sorted(by_question.values(), key=lambda board: (board["dataset"]["name"], board["protocol"]["name"]))
     return order, notes
 
 
-def latest(found: Sequence[Run]) -> tuple[list[Run], list[str]]:
+def latest(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     """Of run folders that repeat one method and seed the one written last, and a note on every other one."""
     newest: dict[str, Run] = {}
     notes = []
-    for run in sorted(found, key=lambda run: (run.path / "report.json").stat().st_mtime_ns):
+    for run in sorted(runs, key=lambda run: (run.path / "report.json").stat().st_mtime_ns):
         name = json.dumps([methods.identity(run), run.seed], sort_keys=True)
         if name in newest:
             notes.append(f"{newest[name].place}: {run.place} is the same method and seed, and newer")
@@ -127,8 +127,8 @@ def interval(
         case = np.mean([values(name, part.rank[ranking], k) for part in parts], axis=0)
         unit = per_user(case, parts[0].user)[0]
         rng = np.random.default_rng(0)
-        found = paired_bootstrap(unit, np.zeros_like(unit), rng=rng, draws=DRAWS, level=LEVEL)
-        return found.low, found.high, "users"
+        interval = paired_bootstrap(unit, np.zeros_like(unit), rng=rng, draws=DRAWS, level=LEVEL)
+        return interval.low, interval.high, "users"
     if len(by_seed) < 2:
         return None, None, None
     n = len(by_seed)

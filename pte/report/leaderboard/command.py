@@ -22,55 +22,55 @@ from pte.report.leaderboard import board, page
 from pte.schema import InputError
 
 METRICS = ("NDCG@10", "Hit@10")
-SHOWN, WIDE = 12, 180  # rows of a board in a terminal, and the width at which all columns are
+MOST, WIDE = 12, 180  # rows of a board in a terminal, and the width at which all columns are
 
 
 def parser() -> argparse.ArgumentParser:
     """The options; each names its default."""
-    made = argparse.ArgumentParser(
+    root = argparse.ArgumentParser(
         prog="pte leaderboard",
         description="List every method there is a result of, by data set and protocol: seeds, means, intervals,"
         " seconds, parameters. To add rows, keep evidence (`pte compare RUNS --evidence experiments/NAME`).",
     )
-    made.add_argument(
+    root.add_argument(
         "folder", nargs="*", type=Path, default=[Path("experiments")],
         help="run folders, evidence, a store, or folders of such (default: experiments)",
     )  # fmt: skip
-    made.add_argument(
+    root.add_argument(
         "--metrics", nargs="+", default=list(METRICS), metavar="NAME@K", help="default: NDCG@10 Hit@10; the first ranks"
     )
-    made.add_argument("--out", type=Path, help="where leaderboard.* go (default: the first folder named)")
-    return made
+    root.add_argument("--out", type=Path, help="where leaderboard.* go (default: the first folder named)")
+    return root
 
 
 def main(arguments: Sequence[str]) -> None:
     """Read, write, print."""
-    asked = parser().parse_args(arguments)
-    for metric in asked.metrics:
+    options = parser().parse_args(arguments)
+    for metric in options.metrics:
         parse(metric)
-    folders = [at for folder in asked.folder for at in below(folder)]
-    found: dict[str, list[Any]] = {}
+    folders = [at for folder in options.folder for at in below(folder)]
+    sources: dict[str, list[Any]] = {}
     places, notes = runs.find(folders)
     for folder in filter(_measures, places):
         source = evidence.place(folder) if evidence.holds(folder) else board.RUNS
         try:
-            found.setdefault(source, []).extend(_measured(run, asked.metrics) for run in board.read(folder))
+            sources.setdefault(source, []).extend(_measured(run, options.metrics) for run in board.read(folder))
         except InputError as error:
-            if folder in {named.resolve() for named in asked.folder}:  # what lies below is left out where it is damaged
+            if folder in {named.resolve() for named in options.folder}:  # below one, damaged ones are left out
                 raise
             notes.append(str(error))
-    boards, repeated = board.boards(found, asked.metrics)
+    boards, repeated = board.boards(sources, options.metrics)
     if not boards:
-        raise InputError("no result to list: " + "; ".join(notes or [f"none below {asked.folder[0]}"]))
+        raise InputError("no result to list: " + "; ".join(notes or [f"none below {options.folder[0]}"]))
     notes += repeated
-    out = asked.out or asked.folder[0]
+    out = options.out or options.folder[0]
     command = shlex.join(["pte", "leaderboard", *arguments])
-    content = {"version": board.VERSION, "command": command, "metrics": asked.metrics, "boards": boards}
+    content = {"version": board.VERSION, "command": command, "metrics": options.metrics, "boards": boards}
     write_atomic(out / "leaderboard.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    write_atomic(out / "leaderboard.html", page.page(boards, asked.metrics, command, notes))
+    write_atomic(out / "leaderboard.html", page.page(boards, options.metrics, command, notes))
     console = Console()
     for each in boards:
-        console.print(table(each, asked.metrics, console.width))
+        console.print(table(each, options.metrics, console.width))
     for note in notes:
         console.print(f"left out: {note}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"[bold]{out}[/]: leaderboard.json, leaderboard.html", soft_wrap=True, highlight=False)
@@ -106,20 +106,20 @@ def _measured(run: runs.Run, metrics: Sequence[str]) -> runs.Run:
 
 def table(each: Mapping[str, Any], metrics: Sequence[str], width: int) -> Table:
     """The head of one board for the terminal, its highest mean bold, in the columns there is room for."""
-    made = Table(title=escape(page.title(each)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid = Table(title=escape(page.title(each)), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     header, rows = page.cells(each, metrics)
     figures = range(page.FIRST_FIGURE + 1, page.FIRST_FIGURE + len(each["rows"][0]["figures"]))
-    kept = [
+    places = [
         place for place, name in enumerate(header) if width >= WIDE or not (place in figures or name in page.LESSER)
     ]
-    for place in kept:
+    for place in places:
         word = place in page.WORDS
-        made.add_column(escape(header[place]), justify="left" if word else "right", no_wrap=not word)
-    for number, words in enumerate(rows[:SHOWN]):
+        grid.add_column(escape(header[place]), justify="left" if word else "right", no_wrap=not word)
+    for number, words in enumerate(rows[:MOST]):
         texts = [escape(word) for word in words]
         if number == 0:
             texts[page.FIRST_FIGURE] = f"[bold]{texts[page.FIRST_FIGURE]}[/]"
-        made.add_row(*(texts[place] for place in kept))
-    if len(rows) > SHOWN:
-        made.caption = f"{len(rows) - SHOWN} more rows are in leaderboard.html"
-    return made
+        grid.add_row(*(texts[place] for place in places))
+    if len(rows) > MOST:
+        grid.caption = f"{len(rows) - MOST} more rows are in leaderboard.html"
+    return grid

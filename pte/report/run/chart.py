@@ -95,24 +95,24 @@ def item_maps(done: Finished) -> list[str]:
     assert done.selection is not None
     vectors = done.selection.item[1:].astype(np.float64)
     mean, axes, share = principal_axes(vectors)
-    said = f"Vectors of the chosen texts. The two axes hold {share:.0%} of the variance."
-    made = [_map(done, (vectors - mean) @ axes, "map-chosen", said)]
+    caption = f"Vectors of the chosen texts. The two axes hold {share:.0%} of the variance."
+    maps = [_map(done, (vectors - mean) @ axes, "map-chosen", caption)]
     file = done.artefact["embeddings"] / "metadata.npy"
     if file.is_file():
         plain = np.load(file, allow_pickle=False)[1:]
-        said = "Vectors of title and metadata, before profiling, on the same two axes."
-        made.insert(0, _map(done, (plain - mean) @ axes, "map-metadata", said))
-    return made
+        caption = "Vectors of title and metadata, before profiling, on the same two axes."
+        maps.insert(0, _map(done, (plain - mean) @ axes, "map-metadata", caption))
+    return maps
 
 
 def _map(done: Finished, place: np.ndarray, identity: str, caption: str) -> str:
     """One point an item, coloured by popularity or, at a choice, by what else is known of it."""
     data, count = done.interactions, done.popularity[1:]
     colors = colorings(data.items.text)
-    told = [[labels[code] for code in codes] for codes, labels in colors.values()]
+    categories = [[labels[code] for code in codes] for codes, labels in colors.values()]
     words = [
         "<br>".join([escape(shortened(title)), f"in training {times:,}x", *(escape(shortened(one)) for one in known)])
-        for title, times, *known in zip(data.items.title[1:], count, *told, strict=True)
+        for title, times, *known in zip(data.items.title[1:], count, *categories, strict=True)
     ]
     ticks = [t for t in (0, 1, 3, 10, 30, 100, 300, 1000, 3000) if t <= max(count.max(), 1)]
     bar = {"title": "count", "tickvals": np.log10(np.add(ticks, 1)).tolist(), "ticktext": [str(t) for t in ticks]}
@@ -131,8 +131,8 @@ def _map(done: Finished, place: np.ndarray, identity: str, caption: str) -> str:
         buttons += [_button(name, *coloring) for name, coloring in colors.items()]
         menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "pad": {"t": 0}}
         figure.update_layout(updatemenus=[menu], margin_t=60, margin_r=150)
-    told_by = "what the menu says" if colors else "how often it occurs in training"
-    return element(figure, identity, f"{caption} A point is an item, its colour {told_by}.")
+    legend_text = "what the menu says" if colors else "how often it occurs in training"
+    return element(figure, identity, f"{caption} A point is an item, its colour {legend_text}.")
 
 
 SHADES = (*LINES, "#9a9a9a")  # the last one: everything else
@@ -142,7 +142,7 @@ def _button(name: str, codes: np.ndarray, labels: Sequence[str]) -> dict[str, An
     """A choice of the menu: points in the colours of `labels`, which stand at the side in theirs."""
     last = len(SHADES) - 1
     steps = [[edge / len(SHADES), shade] for n, shade in enumerate(SHADES) for edge in (n, n + 1)]
-    shown = {"marker.color": [np.where(codes == len(labels) - 1, last, codes).tolist()], "marker.colorscale": [steps],
+    update = {"marker.color": [np.where(codes == len(labels) - 1, last, codes).tolist()], "marker.colorscale": [steps],
              "marker.cmin": [-0.5], "marker.cmax": [last + 0.5], "marker.showscale": [False]}  # fmt: skip
     shades = [*SHADES[: len(labels) - 1], SHADES[last]]
     legend = [
@@ -150,7 +150,7 @@ def _button(name: str, codes: np.ndarray, labels: Sequence[str]) -> dict[str, An
          "yref": "paper", "x": 1.02, "y": 1 - 0.06 * row, "xanchor": "left", "yanchor": "top"}
         for row, (label, shade) in enumerate(zip(labels, shades, strict=True))
     ]  # fmt: skip
-    return {"label": f"by {name}", "method": "update", "args": [shown, {"annotations": legend}]}
+    return {"label": f"by {name}", "method": "update", "args": [update, {"annotations": legend}]}
 
 
 def colorings(text: Mapping[str, Sequence[str]]) -> dict[str, tuple[np.ndarray, list[str]]]:
@@ -159,7 +159,7 @@ def colorings(text: Mapping[str, Sequence[str]]) -> dict[str, tuple[np.ndarray, 
     A class is the first category listed that is among the most frequent; what most items have tells none of them
     apart, and is no class.
     """
-    found = {}
+    classes = {}
     for column in (*CATEGORY_COLUMNS, "brand"):
         if not any(text.get(column, ())):
             continue
@@ -170,8 +170,8 @@ def colorings(text: Mapping[str, Sequence[str]]) -> dict[str, tuple[np.ndarray, 
             continue
         code = {word: number for number, word in enumerate(common)}
         codes = [next((code[word] for word in words if word in code), len(common)) for words in listed]
-        found[column] = np.array(codes), [*common, "other"]
-    return found
+        classes[column] = np.array(codes), [*common, "other"]
+    return classes
 
 
 def shortened(text: str) -> str:

@@ -20,7 +20,7 @@ from pte.schema import Profiles
 
 BLOCK = 100  # entities unpacked at a time
 LIMIT = 8_000_000  # bytes of packed entities
-SHOWN = 30  # last items of a history
+HISTORY = 30  # last items of a history
 NEAREST = 8
 
 FORM = """
@@ -64,10 +64,10 @@ class Explorer:
             "user_id": self.data.user_id,
             "count": self.done.popularity.tolist(),
         }
-        said = f"{count:,} of {len(self.order):,} users and items are here"
-        said += ", the most frequent ones." if count < len(self.order) else "."
+        sentence = f"{count:,} of {len(self.order):,} users and items are here"
+        sentence += ", the most frequent ones." if count < len(self.order) else "."
         return [
-            f'<p class="soft">{said}</p>{FORM}',
+            f'<p class="soft">{sentence}</p>{FORM}',
             packed("index", json.dumps(index, ensure_ascii=False)),
             *blocks,
         ]
@@ -83,11 +83,11 @@ class Explorer:
     def _user(self, user: int) -> dict[str, Any]:
         case = self.case.get(user)
         if case is None:
-            return {"history": self.data.item[self.data.start[user] : self.data.start[user + 1]][-SHOWN:].tolist()}
+            return {"history": self.data.item[self.data.start[user] : self.data.start[user + 1]][-HISTORY:].tolist()}
         begin, end = (int(rows[case]) for rows in self.done.history)
         rank = int(self.done.ranked.rank["masked"][case])
         return {
-            "history": self.data.item[begin:end][-SHOWN:].tolist(),
+            "history": self.data.item[begin:end][-HISTORY:].tolist(),
             "length": end - begin,
             "target": int(self.data.item[end]),
             "rank": rank + 1 if rank < self.data.num_items else None,
@@ -99,15 +99,15 @@ class Explorer:
 
     def _texts(self, side: str, number: int) -> dict[str, Any]:
         assert self.done.selection is not None
-        chosen = int((self.done.selection.user_choice if side == "user" else self.done.selection.item_choice)[number])
+        choice = int((self.done.selection.user_choice if side == "user" else self.done.selection.item_choice)[number])
         texts = (self.profiles.user if side == "user" else self.profiles.item)[number]
         reward = {
             name.removeprefix(f"{side}_"): [None if np.isnan(x) else round(float(x), 3) for x in table[number]]
             for name, table in self.reward.items()
             if name.startswith(f"{side}_") and table.ndim == 2
         }
-        earlier = [text for text in self.earlier[side, number, max(chosen, 0)] if text]
-        return {"chosen": chosen, "candidates": texts, "reward": reward, "earlier": earlier}
+        earlier = [text for text in self.earlier[side, number, max(choice, 0)] if text]
+        return {"chosen": choice, "candidates": texts, "reward": reward, "earlier": earlier}
 
     @cached_property
     def profiles(self) -> Profiles:
@@ -129,27 +129,27 @@ class Explorer:
         last: dict[str, int] = defaultdict(int)
         for g in self.profiles.generations:
             last[g.side] = max(last[g.side], g.round)
-        found: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+        lists: dict[tuple[str, int, int], list[str]] = defaultdict(list)
         for g in sorted(self.profiles.generations, key=lambda g: g.round):
             if g.round < last[g.side]:
-                found[g.side, g.entity, g.candidate].append(g.text)
-        return found
+                lists[g.side, g.entity, g.candidate].append(g.text)
+        return lists
 
     @cached_property
     def nearest(self) -> dict[str, list[list[int]]]:
         """By side, the entities whose vectors have the highest cosine, best first; sides without vectors left out."""
         assert self.done.selection is not None
-        found = {"item": nearest(self.done.selection.item)}
+        lists = {"item": nearest(self.done.selection.item)}
         if self.done.selection.user.any():
-            found["user"] = nearest(self.done.selection.user)
-        return found
+            lists["user"] = nearest(self.done.selection.user)
+        return lists
 
 
 def nearest(vectors: np.ndarray, k: int = NEAREST) -> list[list[int]]:
     """For every row of (n, d) the k other rows of the highest cosine; rows of zeros are nobody's and have none."""
     size = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = (vectors / np.where(size == 0, 1, size)).astype(np.float32)
-    empty, found = size[:, 0] == 0, []
+    empty, lists = size[:, 0] == 0, []
     for begin in range(0, len(unit), 1024):
         cosine = unit[begin : begin + 1024] @ unit.T
         cosine[:, empty] = -np.inf
@@ -158,8 +158,8 @@ def nearest(vectors: np.ndarray, k: int = NEAREST) -> list[list[int]]:
         best = np.argpartition(-cosine, min(k, len(unit) - 1), axis=1)[:, :k]
         order = np.take_along_axis(best, np.argsort(-np.take_along_axis(cosine, best, 1), axis=1, kind="stable"), 1)
         good = np.isfinite(np.take_along_axis(cosine, order, 1))
-        found += [
+        lists += [
             row[there].tolist() if not none else []
             for row, there, none in zip(order, good, empty[begin:], strict=False)
         ]
-    return found
+    return lists

@@ -68,8 +68,8 @@ def _finding(done: Finished) -> str:
 def _interval(done: Finished, value: np.ndarray, member: np.ndarray) -> str:
     """ ".0606 [.0570, .0641]": the mean and its bootstrap interval over users."""
     unit = per_user(value[member], done.ranked.user[member])[0]
-    found = paired_bootstrap(unit, np.zeros_like(unit), rng=np.random.default_rng(0), draws=2_000)
-    return f"{fmt.plain(found.mean)} [{fmt.plain(found.low)}, {fmt.plain(found.high)}]"
+    interval = paired_bootstrap(unit, np.zeros_like(unit), rng=np.random.default_rng(0), draws=2_000)
+    return f"{fmt.plain(interval.mean)} [{fmt.plain(interval.low)}, {fmt.plain(interval.high)}]"
 
 
 def _run(report: Mapping[str, Any]) -> list[str]:
@@ -86,11 +86,11 @@ def _run(report: Mapping[str, Any]) -> list[str]:
     ]
     config = json.dumps(report["config"], indent=1, ensure_ascii=False)
     facts = {name: report[name] for name in ("commit", "host", "python", "torch") if report.get(name)}
-    said = ", ".join(f"{name} {value}" for name, value in facts.items())
+    sentence = ", ".join(f"{name} {value}" for name, value in facts.items())
     return [
         '<h2 id="run">Run</h2>',
         f"<p>Run it again: <code>{escape(' '.join(report['command']))}</code></p>",
-        f'<p class="soft">{escape(said)}</p>' if said else "",
+        f'<p class="soft">{escape(sentence)}</p>' if sentence else "",
         shell.table(("part", "chosen"), [[k, str(v)] for k, v in report["options"].items()], words=2),
         shell.table(("stage", "key", "seconds", "MiB at most", "on"), stages, words=2),
         f"<details><summary>Every setting</summary><pre><code>{escape(config)}</code></pre></details>",
@@ -113,7 +113,7 @@ def _words(value: Any) -> str:
 
 def _metrics(done: Finished) -> list[str]:
     """Test figures with intervals by group, and what the lists are like."""
-    made = ['<h2 id="metrics">Metrics</h2>']
+    elements = ['<h2 id="metrics">Metrics</h2>']
     header = ("seen items", "cases", "n", *(f"{name}@{k}" for name, k in METRICS))
     rows = [
         [
@@ -123,33 +123,33 @@ def _metrics(done: Finished) -> list[str]:
         for ranking, rank in done.ranked.rank.items() if ranking != "sampled"
         for group, member in done.ranked.group.items() if member.any()
     ]  # fmt: skip
-    made.append(shell.table(header, rows, words=2, identity="groups", sortable=True))
-    made.append(
+    elements.append(shell.table(header, rows, words=2, identity="groups", sortable=True))
+    elements.append(
         f'<p class="note">Test part. Mean with its 95 % bootstrap interval over users. masked: {RANKED["masked"]}; '
         f"unmasked: {RANKED['unmasked']}.</p>"
     )
     for line in (single.beyond(done.run.metrics, "test"), single.among_drawn(done.run.metrics, "test")):
         if line:
-            made.append(shell.table(("figure", "value"), [part.rsplit(" ", 1) for part in line.split(", ")]))
-    return made
+            elements.append(shell.table(("figure", "value"), [part.rsplit(" ", 1) for part in line.split(", ")]))
+    return elements
 
 
 def _figures(done: Finished) -> list[str]:
     """All curves, bins and maps the run has the numbers for."""
     from pte.report.run import chart
 
-    made: list[str] = []
+    elements: list[str] = []
     training, grpo = done.curve("training"), done.curve("selection")
     if training:
         valid = {f"valid/{r}/all/NDCG@10": f"NDCG@10 {r}" for r in ("masked", "unmasked")}
-        made += [
+        elements += [
             '<h2 id="curves">Learning curves</h2>',
             chart.lines(training, {"train/loss": "training loss"}, "curve-loss", "Training loss by epoch."),
             chart.lines(training, valid, "curve-valid", "Validation NDCG@10 by epoch."),
         ]
     if grpo:
         parts = {k: k.removeprefix("reward_") for k in grpo if k.startswith("reward_") and k != "reward_total"}
-        made += [
+        elements += [
             '<h2 id="selection">Selection by GRPO</h2>',
             chart.lines(grpo, REWARDS, "grpo-reward", "Mean reward of what the policy draws, by epoch."),
             chart.lines(grpo, parts, "grpo-parts", "Parts of the reward, before they are mixed."),
@@ -164,7 +164,7 @@ def _figures(done: Finished) -> list[str]:
             ),
         ]
     begin, end = done.history
-    made += [
+    elements += [
         '<h2 id="groups-of-cases">Where it is right</h2>',
         chart.by_bin(
             done, done.popularity[done.ranked.target], chart.COUNTS, "training count of the target", "by-popularity"
@@ -172,5 +172,5 @@ def _figures(done: Finished) -> list[str]:
         chart.by_bin(done, end - begin, chart.LENGTHS, "history length", "by-length"),
     ]
     if done.selection is not None:
-        made += ['<h2 id="map">Map of item vectors</h2>', *chart.item_maps(done)]
-    return made
+        elements += ['<h2 id="map">Map of item vectors</h2>', *chart.item_maps(done)]
+    return elements

@@ -14,6 +14,12 @@ from pte.artifact import write_atomic
 from pte.metric.summary import LLM_ESR
 from pte.report import format as fmt
 
+QUOTED = ("masked", "all")  # ranking and cases of the headline
+SAMPLE = "MovieLensMini"  # the data set that comes with a first run
+OWN = (
+    "own data, in a minute and without a language model: pte dataset=custom dataset.interactions=MY.csv"
+    " dataset.items=MY_ITEMS.csv profiler=template backbone=markov representation=id"
+)
 METRICS = ("Hit", "NDCG", "MRR")  # with one target Recall equals Hit; metrics.json holds all
 CUTS = (5, 10, 20, 50)
 SIDES = ("head_items", "tail_items", "head_users", "tail_users")
@@ -34,7 +40,7 @@ def columns() -> list[str]:
     return [f"{metric}@{k}" for metric in METRICS for k in CUTS if (metric, k) != ("MRR", 50)]
 
 
-def shown_columns(width: int) -> list[str]:
+def visible_columns(width: int) -> list[str]:
     """The columns a terminal of `width` characters has room for: all, or the most quoted ones."""
     return columns() if width >= 150 else ["Hit@10", "Hit@20", "NDCG@10", "NDCG@20", "MRR@10"]
 
@@ -51,31 +57,63 @@ def among_drawn(metrics: Mapping[str, float], part: str) -> str:
 def beyond(metrics: Mapping[str, float], part: str) -> str:
     """What the lists of ten are like, whatever was bought next: "Coverage@10 .3120, ..."; "" if not measured."""
     prefix = f"{part}/masked/all/"
-    names = ("Coverage", "Gini", "AveragePopularity", "PopularityLift", "VectorDiversity", "CategoryDiversity")
-    names += ("CategoryCalibration",)
-    found = {name: value for name in names if (value := metrics.get(f"{prefix}{name}@10")) is not None}
-    return ", ".join(f"{name}@10 {value:.4f}" for name, value in found.items())
+    names = ["Coverage", "Gini", "AveragePopularity", "PopularityLift", "VectorDiversity", "CategoryDiversity"]
+    names.append("CategoryCalibration")
+    values = {name: value for name in names if (value := metrics.get(f"{prefix}{name}@10")) is not None}
+    return ", ".join(f"{name}@10 {value:.4f}" for name, value in values.items())
 
 
 def headline(report: Mapping[str, Any]) -> str:
     """What was compared with what: the line every number needs beside it."""
-    chosen, card = report["options"], report["card"]
+    options, card = report["options"], report["card"]
     words = [
         f"{card['name']} ({card['users']:,} users, {card['items']:,} items, {card['interactions']:,} interactions)",
-        chosen["protocol"],
+        options["protocol"],
         "full ranking over the catalogue",
-        f"backbone={chosen['backbone']} representation={chosen['representation']}",
+        f"backbone={options['backbone']} representation={options['representation']}",
     ]
     if "selection" in report["stages"]:
-        words.append(f"profiler={chosen['profiler']} encoder={chosen['encoder']} selector={chosen['selector']}")
+        words.append(f"profiler={options['profiler']} encoder={options['encoder']} selector={options['selector']}")
     return ", ".join([*words, f"seed {report['config']['seed']}"])
+
+
+def legend(report: Mapping[str, Any]) -> str:
+    """Which figure to quote, and what the rows of the table are."""
+    metrics = report["metrics"]
+    ranking, group = QUOTED
+    sentences = []
+    if (value := metrics.get(f"test/{ranking}/{group}/NDCG@10")) is not None:
+        sentences.append(f"the figure to quote is NDCG@10 of the row with >: {fmt.plain(value)}")
+    sentences += [
+        "masked: items of a user's history are not recommended, so that one asked for again is a miss",
+        "unmasked: every item is ranked; the two are not to be compared",
+    ]
+    if f"test/{ranking}/untied/NDCG@10" in metrics:
+        sentences.append(
+            "untied: without targets that share their time with a neighbouring row: that order is a convention"
+        )
+    sentences.append("head: the most popular 20 % of items, the 20 % longest histories; tail: the others")
+    return "\n".join(f"  {line}" for line in sentences)
+
+
+def cost_line(report: Mapping[str, Any]) -> str:
+    """Minutes and memory of all stages together, those found in the store included; "" where a stage does not tell."""
+    stages = report["stages"].values()
+    seconds = [stage.get("wall_seconds") for stage in stages]
+    memory = [stage.get("peak_memory_mib") for stage in stages]
+    if None in seconds or None in memory:
+        return ""
+    return (
+        f"from raw files to here: {sum(seconds) / 60:,.1f} minutes, {max(memory):,.0f} MiB of memory at most"
+        " (stages found in the store count as when they were made)"
+    )
 
 
 def show(run_dir: Path, console: Console) -> None:
     """Print the run's test table and write report.md (validation and test) into its folder."""
     report = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
     metrics = report["metrics"]
-    names, shown = columns(), shown_columns(console.width)
+    names, visible = columns(), visible_columns(console.width)
     lines = [f"# {headline(report)}", "", f"`{' '.join(report['command'])}`", ""]
     for part in ("test", "valid"):
         table = Table(title=f"{part}: {headline(report)}", title_justify="left", show_lines=False)
@@ -85,7 +123,7 @@ def show(run_dir: Path, console: Console) -> None:
             "| seen items | cases | n | " + " | ".join(names) + " |",
             "|---" * (3 + len(names)) + "|",
         ]
-        for heading in ("seen items", "cases", "n", *shown):
+        for heading in ("seen items", "cases", "n", *visible):
             table.add_column(
                 heading, justify="right" if heading not in ("seen items", "cases") else "left", no_wrap=True
             )
@@ -96,7 +134,9 @@ def show(run_dir: Path, console: Console) -> None:
                 f"{count:,}",
                 *(fmt.plain(v) for v in values),
             ]
-            table.add_row(*cells[:3], *(cells[3 + names.index(name)] for name in shown))
+            quoted = (ranking, group) == QUOTED
+            row = [f"> {ranking}" if quoted else ranking, *cells[1:3], *(cells[3 + names.index(n)] for n in visible)]
+            table.add_row(*row, style="bold" if quoted else None)
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
         if legacy := among_drawn(metrics, part):
@@ -105,16 +145,21 @@ def show(run_dir: Path, console: Console) -> None:
             lines += [f"Lists, seen items left out: {lists}.", ""]
         if part == "test":
             console.print(table)
+            console.print(legend(report), markup=False, highlight=False)
             if lists:
                 console.print(f"lists, seen items left out: {lists}")
             if legacy:
                 console.print(f"among drawn negatives, not to be compared with the above: {legacy}")
-    if told := fmt.completions(report.get("completions")):
-        lines += [f"Profiles: {told}.", ""]
-        console.print(f"profiles: {told}")
+    if summary := fmt.completions(report.get("completions")):
+        lines += [f"Profiles: {summary}.", ""]
+        console.print(f"profiles: {summary}")
     lines += [
         "seen items: masked = items of the history cannot be recommended, and are a miss if asked for; "
         "unmasked = the whole catalogue."
     ]
     write_atomic(run_dir / "report.md", "\n".join(lines) + "\n")
+    if cost := cost_line(report):
+        console.print(cost)
+    if report["card"]["name"] == SAMPLE:
+        console.print(OWN, markup=False, highlight=False)
     console.print(f"everything is in {run_dir} (report.md, metrics.json, ranks.npz, config.resolved.yaml)")

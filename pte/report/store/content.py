@@ -56,10 +56,10 @@ class RunFolder:
     def report(self) -> dict[str, Any] | None:
         """report.json, None where the run has not ended (or was a plan)."""
         try:
-            found = json.loads((self.path / "report.json").read_text(encoding="utf-8"))
+            report = json.loads((self.path / "report.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        return report if isinstance(report, dict) else None
 
     @property
     def error(self) -> str | None:
@@ -86,13 +86,13 @@ class Content:
         """Complete ones, by stage and age."""
         return [one for one in self._folders() if read_manifest(one.path) is not None]
 
-    def half_made(self) -> list[Artefact]:
+    def incomplete(self) -> list[Artefact]:
         """Scratch folders of processes that are gone, and folders in an artefact's place without a manifest."""
         broken = [one for one in self._folders() if read_manifest(one.path) is None]
         for stage in self._stages(self.store.root):
             for path in sorted(stage.iterdir()):
-                if (found := SCRATCH.fullmatch(path.name)) and path.is_dir():
-                    broken.append(Artefact(stage.name, found[1], path))
+                if (match := SCRATCH.fullmatch(path.name)) and path.is_dir():
+                    broken.append(Artefact(stage.name, match[1], path))
         return broken
 
     def left_over(self) -> list[Artefact]:
@@ -106,10 +106,10 @@ class Content:
     def unused(self) -> list[Artefact]:
         return [one for one in self.artefacts() if not one.users]
 
-    def is_held(self, one: Artefact) -> bool:
+    def in_progress(self, one: Artefact) -> bool:
         """Whether a living process makes this artefact."""
         writers = [SCRATCH.fullmatch(path.name) for path in self.store.path(one.stage, one.key).parent.glob(".*")]
-        alive = [found for found in writers if found and found[1] == one.key and _lives(found[2])]
+        alive = [match for match in writers if match and match[1] == one.key and _lives(match[2])]
         return bool(alive) or is_locked(self.store.root / "work" / one.stage / one.key)
 
     def waits(self, one: Artefact) -> bool:
@@ -141,9 +141,9 @@ def _runs(store: Store, outputs: Path) -> Iterator[RunFolder]:
     """Run folders whose keys.json names this store."""
     for folder in dict.fromkeys([*store.runs(), *_below(outputs, store.root)]):
         try:
-            found = json.loads((folder / RUN_KEYS).read_text(encoding="utf-8"))
-            keys = {str(stage): str(key) for stage, key in found["keys"].items()}
-            if Path(found["store"]).resolve() == store.root:
+            record = json.loads((folder / RUN_KEYS).read_text(encoding="utf-8"))
+            keys = {str(stage): str(key) for stage, key in record["keys"].items()}
+            if Path(record["store"]).resolve() == store.root:
                 yield RunFolder(folder, keys)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
@@ -182,18 +182,18 @@ def age_of(path: Path) -> float:
         return 0.0
 
 
-def told_size(size: int) -> str:
+def format_size(size: int) -> str:
     return f"{size / MIB:,.1f} MiB" if size >= MIB else f"{size / 1024:.0f} KiB"
 
 
-def told_age(seconds: float) -> str:
+def format_age(seconds: float) -> str:
     for name, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.0f} {name}"
     return f"{seconds:.0f} s"
 
 
-def asked(outputs: Path, store: Path | None) -> Content:
+def scan(outputs: Path, store: Path | None) -> Content:
     """The content of the folders that a person named."""
     where = store or outputs / "store"
     if not where.is_dir():
@@ -204,5 +204,5 @@ def asked(outputs: Path, store: Path | None) -> Content:
     return Content(where, outputs)
 
 
-def total(found: Sequence[Artefact]) -> str:
-    return told_size(sum(one.size for one in found))
+def total(artefacts: Sequence[Artefact]) -> str:
+    return format_size(sum(one.size for one in artefacts))

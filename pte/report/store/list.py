@@ -17,35 +17,35 @@ HEADLINE = "test/masked/all/NDCG@10"
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="pte list", description="Runs and the artefacts that they share.")
-    made.add_argument("outputs", nargs="?", type=Path, default=Path("outputs"), help="folder of outputs (default: it)")
-    made.add_argument("--store", type=Path, help="the store, where it lies elsewhere (default: OUTPUTS/store)")
-    return made
+    root = argparse.ArgumentParser(prog="pte list", description="Runs and the artefacts that they share.")
+    root.add_argument("outputs", nargs="?", type=Path, default=Path("outputs"), help="folder of outputs (default: it)")
+    root.add_argument("--store", type=Path, help="the store, where it lies elsewhere (default: OUTPUTS/store)")
+    return root
 
 
 def main(arguments: Sequence[str]) -> None:
     """Print it."""
-    asked = parser().parse_args(arguments)
-    for line in lines(content.asked(asked.outputs, asked.store)):
+    options = parser().parse_args(arguments)
+    for line in lines(content.scan(options.outputs, options.store)):
         print(line)
 
 
-def lines(found: Content) -> Iterator[str]:
+def lines(outputs: Content) -> Iterator[str]:
     """A line per run, oldest first; then a line per artefact, by stage."""
-    yield f"{len(found.runs)} runs (NDCG@10: test part, all cases, items of the history left out)"
+    yield f"{len(outputs.runs)} runs (NDCG@10: test part, all cases, items of the history left out)"
     yield f"{'NDCG@10':>8} {'age':>7}  folder: command"
-    for run in found.runs:
-        yield f"{_figure(run):>8} {content.told_age(content.age_of(run.path)):>7}  {_here(run.path)}: {_command(run)}"
+    for run in outputs.runs:
+        yield f"{_figure(run):>8} {content.format_age(content.age_of(run.path)):>7}  {_here(run.path)}: {_command(run)}"
         if run.report is None and run.error:
             yield f"{'':18}ERROR: {run.error}"
-    artefacts = found.artefacts()
-    yield f"\n{len(artefacts)} artefacts, {content.total(artefacts)}, in {_here(found.store.root)}"
+    artefacts = outputs.artefacts()
+    yield f"\n{len(artefacts)} artefacts, {content.total(artefacts)}, in {_here(outputs.store.root)}"
     yield f"{'stage':<13} {'key':<16} {'size':>12} {'age':>7}  used by"
     for one in artefacts:
-        age = content.told_age(content.age_of(one.path))
+        age = content.format_age(content.age_of(one.path))
         users = f"{len(one.users)} run{'s' * (len(one.users) > 1)}" if one.users else "no run"
-        yield f"{one.stage:<13} {one.key} {content.told_size(one.size):>12} {age:>7}  {users}"
-    if waste := [*found.half_made(), *found.left_over(), *found.unused()]:
+        yield f"{one.stage:<13} {one.key} {content.format_size(one.size):>12} {age:>7}  {users}"
+    if waste := [*outputs.incomplete(), *outputs.left_over(), *outputs.unused()]:
         yield f"\n{content.total(waste)} are half-made, left over, or used by no run: `pte clean` shows them"
 
 

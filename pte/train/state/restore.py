@@ -26,13 +26,14 @@ WEIGHTS = "weights.safetensors"
 
 def assemble(build: Callable[..., Any], interactions: Interactions, selection: Selection | None) -> Any:
     """Representation and backbone as the config describes them, untrained."""
-    vectors = None if selection is None else torch.from_numpy(selection.item)
-    return network(build, interactions.num_items, vectors)
+    if selection is None:
+        return network(build, interactions.num_items, None, None)
+    return network(build, interactions.num_items, torch.from_numpy(selection.item), torch.from_numpy(selection.user))
 
 
-def network(build: Callable[..., Any], num_items: int, vectors: Tensor | None) -> Any:
-    """The same from the number of items and their text vectors (N+1, D), which may lie on the meta device."""
-    representation = build("representation", num_items=num_items, vectors=vectors)
+def network(build: Callable[..., Any], num_items: int, item: Tensor | None, user: Tensor | None) -> Any:
+    """The same from the text vectors of items (N+1, D) and users (U, D), which may lie on the meta device."""
+    representation = build("representation", num_items=num_items, vectors=item)
     backbone = build("backbone", representation=representation, num_items=num_items)
     if Backbone not in type(backbone).__mro__:
         raise InputError(
@@ -40,7 +41,7 @@ def network(build: Callable[..., Any], num_items: int, vectors: Tensor | None) -
             " which answers all verbs that are optional (docs/own_classes.md)"
         )
     require(backbone.length >= 1, "backbone.length", backbone.length, "give a whole number, 1 or more")
-    backbone.attach(vectors)
+    backbone.attach(item, user)
     return backbone
 
 

@@ -3,8 +3,21 @@
 import pytest
 import torch
 from helper.transformers_profiler import CHAT, make_tokenizer, profiler
+from safetensors.torch import save_file
 from tokenizers import processors
-from transformers import AutoModelForCausalLM, BloomConfig, MambaConfig, MptConfig
+from transformers import (
+    AutoModelForCausalLM,
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BloomConfig,
+    GPT2Config,
+    MambaConfig,
+    MptConfig,
+    RecurrentGemmaConfig,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from pte.profiler.base import Ask
 from pte.profiler.engine.causal import Causal
@@ -59,13 +72,22 @@ def test_a_template_that_fails_is_one_sentence(template):
         causal_with(tokenizer).tokens("Describe.", "This is")
 
 
-@pytest.mark.parametrize("kind", [BloomConfig, MptConfig, MambaConfig])
+LAYER = {"num_hidden_layers": 1, "num_attention_heads": 2}
+SHAPE = {
+    RecurrentGemmaConfig: {
+        "num_hidden_layers": 3, "num_attention_heads": 2, "lru_width": 32, "intermediate_size": 64, "head_dim": 16,
+        "attention_window_size": 64,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [BloomConfig, MptConfig, MambaConfig, RecurrentGemmaConfig])
 def test_models_that_state_no_positions_write_what_they_write_alone(kind, tmp_path):
     """Together in a padded batch and one by one, with rows that end at different steps."""
     tokenizer = make_tokenizer(chat=True)
     sizes = {"vocab_size": len(tokenizer), "hidden_size": 32, "eos_token_id": tokenizer.eos_token_id}
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(kind(**sizes, num_hidden_layers=1, num_attention_heads=2))
+    model = AutoModelForCausalLM.from_config(kind(**sizes, **SHAPE.get(kind, LAYER)))
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     engine = profiler(tmp_path).engine
@@ -75,3 +97,74 @@ def test_models_that_state_no_positions_write_what_they_write_alone(kind, tmp_pa
     together = engine.complete(asks, keys)
     assert together == [engine.complete([ask], [key])[0] for ask, key in zip(asks, keys, strict=True)]
     assert engine.causal.context >= 512
+
+
+SMALL = {"vocab_size": 64, "d_model": 32}
+DECODER = GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=2)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda: T5ForConditionalGeneration(T5Config(**SMALL, d_kv=16, num_layers=1, num_heads=2, d_ff=64)),
+        lambda: BartForConditionalGeneration(
+            BartConfig(
+                **SMALL, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+                bos_token_id=0, pad_token_id=1, eos_token_id=2, decoder_start_token_id=2, forced_eos_token_id=2,
+            )
+        ),
+        lambda: AutoModelForCausalLM.from_config(
+            BertConfig(vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+        ),
+    ],
+    ids=["T5", "BART", "BERT"],
+)  # fmt: skip
+def test_what_was_not_made_to_write_is_refused(model, tmp_path):
+    model().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"profiler\.model=.*(no causal model loads|does not write)"):
+        _ = Causal(model=str(tmp_path), sha256=None, revision=None, device="cpu", dtype="float32").model
+
+
+def damage(folder, how):
+    weights = folder / "model.safetensors"
+    match how:
+        case "no weights":
+            weights.unlink()
+        case "cut weights":
+            weights.write_bytes(weights.read_bytes()[:-100])
+        case "no header":
+            weights.write_bytes(b"\x00" * 64)
+        case "weights of another model":
+            save_file({"other": torch.zeros(1)}, weights, metadata={"format": "pt"})
+        case "no config":
+            (folder / "config.json").unlink()
+        case "config of no kind":
+            (folder / "config.json").write_text("{}")
+        case "config that is no json":
+            (folder / "config.json").write_text("{")
+        case "config of another width":
+            config = (folder / "config.json").read_text().replace('"n_embd": 32', '"n_embd": 16')
+            (folder / "config.json").write_text(config)
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["no weights", "cut weights", "no header", "weights of another model", "no config", "config of no kind",
+     "config that is no json", "config of another width"],
+)  # fmt: skip
+def test_a_broken_model_folder_is_one_sentence(how, tmp_path):
+    AutoModelForCausalLM.from_config(DECODER).save_pretrained(tmp_path)
+    causal = Causal(model=str(tmp_path), sha256=None, revision=None, device="cpu", dtype="float32")
+    damage(tmp_path, how)
+    with pytest.raises(InputError, match=rf"profiler\.model={tmp_path}: "):
+        _ = causal.model
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}"])
+def test_a_missing_or_broken_tokenizer_is_one_sentence(content, tmp_path):
+    AutoModelForCausalLM.from_config(DECODER).save_pretrained(tmp_path)
+    if content is not None:
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=r"no tokenizer loads from it"):
+        _ = Causal(model=str(tmp_path), sha256=None, revision=None, device="cpu", dtype="float32").tokenizer

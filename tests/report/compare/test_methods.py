@@ -140,3 +140,12 @@ def test_what_texts_may_know_of_training_rows_tells_methods_apart_and_not_questi
         tmp_path / "id", *({k: v for k, v in row.items() if k in ("knobs", "split_key")} for row in rows)
     )
     assert labels(without_text) == ["sasrec · id"]
+
+
+def test_models_of_one_name_and_other_content_are_two_methods(tmp_path):
+    found = read(tmp_path, {"text": True}, {"text": True, "seed": 1}, {"text": True, "seed": 2})
+    for run, content in zip(found, ("aaaa", "aaaa", "bbbb"), strict=True):
+        run.report["content"] = {"profiler": content}
+    made, _ = methods.group(found)
+    assert [method.seeds for method in made] == [[0, 1], [2]]
+    assert "content=aaaa" in made[0].label

@@ -6,6 +6,7 @@ import argparse
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,35 +39,47 @@ def main(arguments: Sequence[str]) -> None:
     options = parser().parse_args(arguments)
     stored = Stored(options.run)
     data = Interactions.load(stored.path("interactions"))
-    history = of_user(data, options.user) if options.user is not None else typed(data, options.history)
+    user = None if options.user is None else number_of(data, options.user)
+    history = typed(data, options.history) if user is None else of_user(data, user)
     free = data.num_items - len(set(history))
     if not 1 <= options.count <= free:
         raise InputError(f"--count {options.count}: type a number from 1 to {free}, the items outside the history")
     print(f"after {len(history)} items, the last of them {data.items.title[history[-1]]}")
-    for place, item in enumerate(recommended(stored, data, history, options.count), 1):
+    for place, item in enumerate(RunModel(stored, data).best(history, options.count, user=user), 1):
         print(f"{place:>3}  {data.items.item_id[item]}  {data.items.title[item]}")
 
 
-@torch.inference_mode()
-def recommended(stored: Stored, data: Interactions, history: Sequence[int], count: int) -> list[int]:
-    """Items, best first, by the run's own model."""
-    config = yaml.safe_load((stored.run / "config.resolved.yaml").read_text(encoding="utf-8"))
-    selection = Selection.of(stored.paths("selection", "refit"))
-    accelerator = config["trainer"]["accelerator"] if torch.cuda.is_available() else "cpu"
-    backbone = restore(builder(config), stored.path("training"), data, selection, accelerator)
-    device = device_of(accelerator)
-    read = torch.tensor([list(history)[-backbone.length :]], device=device)
-    noise = CaseNoise(int(config["seed"]), np.zeros(1, np.int64))
-    scores = backbone.score(History(read, torch.tensor([read.shape[1]], device=device)), noise=noise)
-    return best_items(scores, torch.tensor([list(history)], device=device), count)[0].tolist()
+class RunModel:
+    """A run's own model, restored once."""
+
+    def __init__(self, stored: Stored, data: Interactions) -> None:
+        config = yaml.safe_load((stored.run / "config.resolved.yaml").read_text(encoding="utf-8"))
+        selection = Selection.of(stored.paths("selection", "refit"))
+        accelerator = config["trainer"]["accelerator"] if torch.cuda.is_available() else "cpu"
+        self.backbone: Any = restore(builder(config), stored.path("training"), data, selection, accelerator)
+        self.device, self.seed = device_of(accelerator), int(config["seed"])
+
+    @torch.inference_mode()
+    def best(self, history: Sequence[int], count: int, *, user: int | None = None) -> list[int]:
+        """Items outside the history, best first, of a user of the data or of nobody."""
+        read = torch.tensor([list(history)[-self.backbone.length :]], device=self.device)
+        noise = CaseNoise(self.seed, np.zeros(1, np.int64))
+        length = torch.tensor([read.shape[1]], device=self.device)
+        owner = torch.tensor([-1 if user is None else user], device=self.device)
+        scores = self.backbone.score(History(read, length, owner), noise=noise)
+        return best_items(scores, torch.tensor([list(history)], device=self.device), count)[0].tolist()
 
 
-def of_user(data: Interactions, name: str) -> list[int]:
-    """The user's items, oldest first."""
+def number_of(data: Interactions, name: str) -> int:
+    """Which user has this id."""
     if name not in data.user_id:
         near = difflib.get_close_matches(name, data.user_id, 3, 0.0)
         raise InputError(f"--user {name}: no such user. Ids look like {', '.join(near)}")
-    user = data.user_id.index(name)
+    return data.user_id.index(name)
+
+
+def of_user(data: Interactions, user: int) -> list[int]:
+    """The user's items, oldest first."""
     return data.item[data.start[user] : data.start[user + 1]].tolist()
 
 

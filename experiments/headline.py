@@ -1,0 +1,52 @@
+"""The results in README.md, from the ranks of experiments/toys_method: `python experiments/headline.py` prints them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pte.report import evidence
+from pte.report.leaderboard.board import boards
+from pte.report.runs import Run
+
+FOLDER = Path(__file__).parent / "toys_method"
+METRIC = "NDCG@10"
+NAMES = {  # by what the run changed
+    (): "the default: reader + likeness + memory",
+    ("backbone.experts=[reader,likeness]",): "reader + likeness: nothing counted",
+    ("backbone=count_text",): "likeness + memory: nothing trained but the gates",
+    ("selector=permuted",): "control: the default with the texts dealt out at random",
+}
+
+
+def name(command: list[str]) -> str | None:
+    """None: a row of the table that is no headline."""
+    same = {"dataset", "profiler", "logger", "seed"}
+    return NAMES.get(tuple(word for word in command[3:] if word.partition("=")[0] not in same))
+
+
+def number(value: float) -> str:
+    return f"{value:.4f}".lstrip("0")
+
+
+def block() -> str:
+    """A Markdown table: one row per method, best first, with 95 % intervals over users."""
+    rows = [json.loads(line) for line in (FOLDER / "rows.jsonl").read_text(encoding="utf-8").splitlines()]
+    seeds: dict[str, list[Run]] = {}
+    for run, row in zip(evidence.read(FOLDER), rows, strict=True):
+        if title := name(row["command"]):
+            seeds.setdefault(title, []).append(run)
+    figures = []
+    for title, runs in seeds.items():
+        (board,), _ = boards({FOLDER.name: runs}, [METRIC])
+        (each,) = board["rows"]
+        figures.append((title, *(each["figures"][f"{kind}/{METRIC}"] for kind in ("masked", "unmasked"))))
+    lines = [f"| method | {METRIC}, masked | {METRIC}, unmasked |", "|---|---|---|"]
+    for title, *values in sorted(figures, key=lambda row: -row[1]["mean"]):
+        cells = (f"{number(v['mean'])} [{number(v['low'])}, {number(v['high'])}]" for v in values)
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(block())

@@ -1,0 +1,60 @@
+"""Jobs that run at once hold disjoint GPUs, wait for their turn, and give them back however they end."""
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+JOB = """
+import os, sys
+from pathlib import Path
+from pte.engine.process import pool
+pool.reserve({"accelerator": sys.argv[2], "devices": eval(sys.argv[3])}, Path(sys.argv[1]))
+print(os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def job(place, devices, accelerator="auto", visible="0,1,2,3"):
+    """A process that reserves and then waits."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", JOB, str(place), accelerator, repr(devices)],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": visible}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def held(process):
+    return process.stdout.readline().strip().split(",")
+
+
+def test_jobs_at_once_hold_disjoint_gpus_and_a_killed_one_gives_them_back(tmp_path):
+    with job(tmp_path, 2) as first, job(tmp_path, 1) as second:
+        one, other = held(first), held(second)
+        assert (len(one), len(other)) == (2, 1)
+        assert not set(one) & set(other)
+        with job(tmp_path, 2) as third:  # one is free: not enough, so none is taken
+            with job(tmp_path, 1) as fourth:
+                last = held(fourth)
+                assert set(one) | set(other) | set(last) == {"0", "1", "2", "3"}
+            first.kill()
+            found = held(third)
+            assert len(found) == 2
+            assert not set(found) & set(other)
+
+
+@pytest.mark.parametrize(
+    ("devices", "accelerator", "visible", "left"),
+    [("auto", "gpu", "GPU-a,GPU-b", ["GPU-a", "GPU-b"]), (1, "cpu", "0,1", ["0", "1"]), (8, "gpu", "0,1", ["0", "1"]),
+     (1, "auto", "", [""])],
+)  # fmt: skip
+def test_what_a_job_is_left_with(tmp_path, devices, accelerator, visible, left):
+    with job(tmp_path, devices, accelerator, visible) as process:
+        assert held(process) == left

@@ -1,0 +1,75 @@
+"""No secret of ten shapes in any stream or file of any command; one that is exported comes out as ***."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from helper.command import write_eight
+
+from pte import run
+
+SHAPES = [
+    "api_key=pw-hidden-1", "profiler.base_url=http://user:pw-hidden@host/v1", "x=Bearer pw-hidden-0123",
+    "profiler.headers.Authorization=pw-hidden-value", "dataset.licence=https://host/x?access_token=pw-hidden",
+    "note=hf_pw-hidden0123456789abc", "profiler.key_variable=sk-pw-hidden0123456789", "logger.wandb.password=pw-hidden",
+    "url=https://host/x?a=1&sig=pw-hidden", "session.cookie=pw-hidden",
+]  # fmt: skip
+COMMANDS = [
+    [], ["plan=true"], ["stage=report"], ["-m", "seed=0,1"], ["compare", "outputs"], ["leaderboard", "outputs"],
+    ["show", "outputs", "item"], ["export", "profiles", "outputs", "--format"], ["recommend", "outputs", "--history"],
+    ["list"], ["clean"],
+]  # fmt: skip
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capfd):
+    own = write_eight(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*words, data=False):
+        monkeypatch.setattr(sys, "argv", ["pte", *(own if data else []), *words])
+        with pytest.raises(SystemExit) as left:
+            run.main()
+        streams = capfd.readouterr()
+        assert "hidden" not in streams.out + streams.err
+        for file in tmp_path.rglob("*"):
+            assert not file.is_file() or b"hidden" not in file.read_bytes(), file
+        return left.value.code, streams
+
+    return typed
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "run")
+def test_a_typed_secret_is_refused_by_every_command(words, command, tmp_path):
+    for shape in SHAPES:
+        code, streams = command(*words, shape)
+        assert code == 2, shape
+        assert streams.err.count("ERROR: ") == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.slow
+def test_an_exported_secret_is_in_no_file_of_a_run_logged_offline(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOME_TOKEN", "pw-hidden-value")
+    monkeypatch.setenv("WANDB_API_KEY", "hidden" * 6 + "0123")
+    words = ["backbone=markov", "representation=id", "logger=wandb", "logger.wandb.mode=offline"]
+    code, _ = command(*words, "+logger.wandb.notes='${oc.env:SOME_TOKEN}'", data=True)
+    assert code == 0
+    assert list(tmp_path.rglob("*.wandb"))
+    code, streams = command("list")
+    assert code == 0
+    assert "backbone=markov" in streams.out
+
+
+def test_an_exception_that_quotes_a_secret_is_masked(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("SOME_TOKEN", "word-hidden")
+
+    def fail(*_):
+        raise OSError("https://user:pw-hidden@host answered word-hidden")
+
+    monkeypatch.setattr("pte.run._measured", fail)
+    code, streams = command("backbone=markov", "representation=id", "logger=none", data=True)
+    assert code == 1
+    assert "OSError: https://***@host answered ***" in streams.err
+    assert "OSError: https://***@host answered ***" in next(tmp_path.rglob("run.log")).read_text()

@@ -1,0 +1,40 @@
+"""What a run says at its end: which row to quote, what the rows are, what it took, and the way to own data."""
+
+import io
+import json
+
+import numpy as np
+from helper.report import part_of, write_run
+from rich.console import Console
+
+from pte.report.run import single
+
+
+def shown(folder, **change):
+    run = write_run(folder, part_of([0, 1, 20, 30], tied=np.array([True, False, False, False])), **change)
+    console = Console(file=io.StringIO(), width=100)
+    single.show(run, console)
+    return console.file.getvalue(), run
+
+
+def test_the_row_to_quote_is_marked_and_the_rows_explained(tmp_path):
+    text, run = shown(tmp_path / "run")
+    marked = [line for line in text.splitlines() if "> masked" in line]
+    assert len(marked) == 1
+    assert " all " in marked[0]
+    ndcg = (1 + 1 / np.log2(3)) / 4
+    assert f"NDCG@10 of the row with >: {ndcg:.4f}".replace("0.", ".") in text
+    for word in ("masked: items of", "unmasked: every", "untied: without", "head: the most popular"):
+        assert word in text
+    assert "> masked" not in (run / "report.md").read_text()
+    seconds = sum(stage["wall_seconds"] for stage in json.loads((run / "report.json").read_text())["stages"].values())
+    assert f"{seconds / 60:.1f} minutes, 100 MiB" in text
+
+
+def test_the_way_to_own_data_stands_under_the_sample(tmp_path):
+    assert "dataset=custom" in shown(tmp_path / "a", dataset="MovieLensMini")[0]
+    assert "dataset=custom" not in shown(tmp_path / "b", dataset="Toys")[0]
+
+
+def test_without_ties_nothing_is_said_of_them():
+    assert "untied" not in single.legend({"metrics": {"test/masked/all/NDCG@10": 0.5}})
