@@ -169,10 +169,10 @@ class Run:
 
     def tell_cost(self, steps: list[Step]) -> None:
         """What a language model would be asked, where one would be; reads the data, and keeps nothing."""
-        found = {step.name: step.path for step in steps}
-        if found.get("profiles", True) is not None or "style" not in self.config["profiler"]:
+        artefact = {step.name: step.path for step in steps}
+        if artefact.get("profiles", True) is not None or "style" not in self.config["profiler"]:
             return
-        build, (data, split) = builder(self.config), (found["interactions"], found["split"])
+        build, (data, split) = builder(self.config), (artefact["interactions"], artefact["split"])
         rows = Interactions.load(data) if data else build("dataset").read()
         view = visible_view(rows, Split.load(split) if split else build("protocol")(rows))
         for line in build("profiler").forecast(view):

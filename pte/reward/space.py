@@ -71,7 +71,7 @@ class Whitening:
         """From all rows that are not zero of (..., d), read in blocks; fewer axes where there is less variance."""
         mean, count = _mean(vectors.flatten(0, -2))
         square = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
-        for block in _told(vectors.flatten(0, -2)):
+        for block in _with_text(vectors.flatten(0, -2)):
             centred = (block - mean).double()
             square += centred.T @ centred
         variance, axes = torch.linalg.eigh(square / count)  # in ascending order
@@ -88,7 +88,7 @@ class Whitening:
         return F.normalize((vectors - self.mean) @ self.axes, dim=-1).masked_fill(blank, 0.0)
 
 
-def _told(rows: Tensor) -> Iterator[Tensor]:
+def _with_text(rows: Tensor) -> Iterator[Tensor]:
     """The rows (n, d) that are not zero, block by block."""
     for block in rows.split(BLOCK):
         yield block[block.any(dim=1)]
@@ -96,6 +96,6 @@ def _told(rows: Tensor) -> Iterator[Tensor]:
 
 def _mean(rows: Tensor) -> tuple[Tensor, int]:
     """Their mean (d,), and their number: block means, weighted in double precision."""
-    parts = [(block.mean(dim=0).double() * len(block), len(block)) for block in _told(rows) if len(block)]
+    parts = [(block.mean(dim=0).double() * len(block), len(block)) for block in _with_text(rows) if len(block)]
     count = sum(number for _, number in parts)
     return (torch.stack([part for part, _ in parts]).sum(dim=0) / count).to(rows.dtype), count

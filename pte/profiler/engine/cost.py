@@ -35,15 +35,15 @@ UNKNOWN = Tariff()
 
 def served(work: Workload, new_tokens: int, tariff: Tariff) -> list[str]:
     """Of an engine to which every completion is a request with a prompt of its own."""
-    told = work.completions * float(np.mean([letters(ask) for ask in work.sample()])) / LETTERS
+    prompt_tokens = work.completions * float(np.mean([letters(ask) for ask in work.sample()])) / LETTERS
     new = work.completions * new_tokens
     lines = [
-        f"profiles: at most {work.completions:,} generations, one prompt each; about {told:,.0f} prompt tokens"
+        f"profiles: at most {work.completions:,} generations, one prompt each; about {prompt_tokens:,.0f} prompt tokens"
         f" ({LETTERS:g} letters to a token) and at most {new:,} new ones; what is recorded is not paid for again, and"
         " faulty answers are asked for once more"
     ]
     if tariff.price is not None:
-        money = (told * tariff.price[0] + new * tariff.price[1]) / 1e6
+        money = (prompt_tokens * tariff.price[0] + new * tariff.price[1]) / 1e6
         lines.append(f"profiles: at most about {money:,.2f} at the stated profiler.tariff.price={list(tariff.price)}")
     if tariff.tokens_per_second is not None:
         minutes = new / tariff.tokens_per_second / 60
@@ -61,8 +61,11 @@ def local(work: Workload, rate: Rate | None) -> list[str]:
     head = f"profiles: at most {work.completions:,} generations from {work.prompts:,} prompts; "
     if rate is not None:
         return [head + forecast(work, rate, 1.0)]
-    told = work.prompts * float(np.mean([letters(ask) for ask in work.sample()])) / LETTERS
-    return [f"{head}about {told:,.0f} prompt tokens ({LETTERS:g} letters to a token); minutes once the model is here"]
+    prompt_tokens = work.prompts * float(np.mean([letters(ask) for ask in work.sample()])) / LETTERS
+    return [
+        f"{head}about {prompt_tokens:,.0f} prompt tokens ({LETTERS:g} letters to a token);"
+        " minutes once the model is here"
+    ]
 
 
 def letters(ask: Ask) -> int:
