@@ -200,7 +200,7 @@ def draws_follow_items(monkeypatch):
         return noise(x)[ORDER - 1] if len(x) == NUM_ITEMS else noise(x)
 
     monkeypatch.setattr(torch, "randn_like", renamed_noise)
-    monkeypatch.setattr(rlmrec_gen, "drawn", lambda *given: place[sample_rows(*given)])
+    monkeypatch.setattr(rlmrec_gen, "sample_rows", lambda *given: place[sample_rows(*given)])
 
 
 @pytest.mark.parametrize("row", KNOWN)

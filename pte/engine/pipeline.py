@@ -26,7 +26,7 @@ from pte.engine.process import launch
 from pte.engine.process.device import process_count
 from pte.engine.run_log import run_log
 from pte.engine.tracking import Identity
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, Split, visible_view
 from pte.schema.context import Context
 from pte.train.curve import log_curve
 
@@ -168,6 +168,17 @@ class Run:
             download=missing and not self.config["plan"],
         )
 
+    def tell_cost(self, steps: list[Step]) -> None:
+        """What a language model would be asked, where one would be; reads the data, and keeps nothing."""
+        artefact = {step.name: step.path for step in steps}
+        if artefact.get("profiles", True) is not None or "style" not in self.config["profiler"]:
+            return
+        build, (data, split) = builder(self.config), (artefact["interactions"], artefact["split"])
+        rows = Interactions.load(data) if data else build("dataset").read()
+        view = visible_view(rows, Split.load(split) if split else build("protocol")(rows))
+        for line in build("profiler").forecast(view):
+            logger.info(line)
+
     def make_all(self, steps: list[Step]) -> None:
         """The steps' artefacts in order; what the data decide is checked as soon as they have been read."""
         for step in steps:
@@ -214,6 +225,7 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     if this.config["plan"]:
         for step in steps:
             logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
+        this.tell_cost(steps)
         return None
     if this.config["stage"]:
         plan.require_parents(steps, target)

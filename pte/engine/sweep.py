@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
 
 from pte.artifact import write_atomic
 
@@ -36,6 +40,10 @@ class Sweep(Callback):  # conf/config.yaml, hydra.callbacks
         if storage.startswith(SQLITE):  # which makes the file, and no folder for it
             Path(storage.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
 
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        if Sweep.folder is not None and len(rows := figures(Sweep.folder, monitor := str(config.trainer.monitor))) > 1:
+            Console().print(table(rows, monitor))
+
 
 def keep_reason(run_dir: Path, reason: str) -> None:
     write_atomic(run_dir / ERROR, reason)
@@ -53,14 +61,37 @@ def failures() -> list[str]:
     return [f"{file.parent}: {file.read_text(encoding='utf-8')}" for file in files]
 
 
-def standing(folder: Path, run_dir: Path, monitor: str) -> str:
-    """One line when a job of the sweep in `folder` has ended: its validation figure, and the best there is so far."""
-    value: dict[Path, float] = {}
+def figures(folder: Path, monitor: str) -> dict[Path, tuple[float, float]]:
+    """Validation and test figure of every finished job of the sweep in `folder`, by its place there."""
+    values: dict[Path, tuple[float, float]] = {}
     for file in folder.rglob("metrics.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):  # another job may be writing it
-            value[file.parent.resolve()] = float(json.loads(file.read_text(encoding="utf-8"))[f"valid/{monitor}"])
-    own, name = value[run_dir.resolve()], run_dir.resolve().relative_to(folder.resolve())
-    best = max(value, key=lambda place: value[place])
-    where = "this one" if best == run_dir.resolve() else f"job {best.relative_to(folder.resolve())}"
+            metrics = json.loads(file.read_text(encoding="utf-8"))
+            place = file.parent.resolve().relative_to(folder.resolve())
+            values[place] = float(metrics[f"valid/{monitor}"]), float(metrics[f"test/{monitor}"])
+    return values
+
+
+def standing(folder: Path, run_dir: Path, monitor: str) -> str:
+    """One line when a job of the sweep in `folder` has ended: its validation figure, and the best there is so far."""
+    values, own = figures(folder, monitor), run_dir.resolve().relative_to(folder.resolve())
+    best = max(values, key=lambda place: values[place][0])
+    where = "this one" if best == own else f"job {best}"
     metric = monitor.rpartition("/")[2]
-    return f"job {name}: validation {metric} {own:.4f}; best of {len(value)} so far {value[best]:.4f}, {where}"
+    return (
+        f"job {own}: validation {metric} {values[own][0]:.4f};"
+        f" best of {len(values)} so far {values[best][0]:.4f}, {where}"
+    )
+
+
+def table(values: Mapping[Path, tuple[float, float]], monitor: str) -> Table:
+    """All finished jobs of a sweep, best validation figure first and bold."""
+    metric = monitor.rpartition("/")[2]
+    rows = Table(title="validation chooses; test is told", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("job", f"validation {metric}", f"test {metric}"):
+        rows.add_column(heading, justify="left" if heading == "job" else "right")
+    order = sorted(values, key=lambda place: -values[place][0])
+    for place in order:
+        style = "bold" if place == order[0] else None
+        rows.add_row(str(place), *(f"{value:.4f}" for value in values[place]), style=style)
+    return rows

@@ -12,8 +12,10 @@ from typing import Unpack
 
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import OPTIONAL, Sampling
+from pte.profiler.engine.cost import UNKNOWN, Tariff, served
 from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
-from pte.schema import InputError
+from pte.profiler.loop import workload
+from pte.schema import InputError, View
 
 TOGETHER = 1024  # answers logged at a time: they lie in files, so that none is lost
 
@@ -27,6 +29,7 @@ class BatchProfiler(LanguageModelProfiler):
         model: str | None,
         folder: str | None,
         decoding: Sampling,
+        tariff: Tariff = UNKNOWN,
         without: Sequence[str] = (),
         failure_share: float = 0.1,
         seed: int = 0,
@@ -43,3 +46,8 @@ class BatchProfiler(LanguageModelProfiler):
         engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share)
         engine.seed = seed
         super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER)
+        self.new_tokens, self.tariff = settings["max_tokens"], tariff
+
+    def forecast(self, view: View) -> list[str]:
+        """Prompts, tokens, and what the tariff makes of them."""
+        return served(workload(self.loop, view), self.new_tokens, self.tariff)

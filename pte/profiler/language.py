@@ -52,6 +52,10 @@ class LanguageModelProfiler:
         answer.generator, answer.together = self.generator, self.together
         return play(self.loop, view, answer)
 
+    def forecast(self, view: View) -> list[str]:
+        """Lines on what `profile` would cost."""
+        raise NotImplementedError
+
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """Play the loop on stored completions."""
         return self.loop.run(view, Stored(stored))

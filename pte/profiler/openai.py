@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Unpack
 
 from pte.profiler.engine.chat import Sampling
+from pte.profiler.engine.cost import UNKNOWN, Tariff, served
 from pte.profiler.engine.openai import OpenAIEngine, Server
 from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
-from pte.schema import InputError
+from pte.profiler.loop import workload
+from pte.schema import InputError, View
 
 
 class OpenAIProfiler(LanguageModelProfiler):
@@ -20,6 +22,7 @@ class OpenAIProfiler(LanguageModelProfiler):
         base_url: str,
         decoding: Sampling,
         server: Server,
+        tariff: Tariff = UNKNOWN,
         seed: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:
@@ -28,3 +31,8 @@ class OpenAIProfiler(LanguageModelProfiler):
         played = loop_of(decoding.temperatures, seed=seed, **loop)
         engine = OpenAIEngine(model, base_url, decoding.holding(played.style.tokens), server, seed=seed)
         super().__init__(engine, played, noun=model, generator=engine)
+        self.new_tokens, self.tariff = engine.decoding["max_tokens"], tariff
+
+    def forecast(self, view: View) -> list[str]:
+        """Prompts, tokens, and what the tariff makes of them."""
+        return served(workload(self.loop, view), self.new_tokens, self.tariff)

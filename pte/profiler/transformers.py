@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Unpack
 
 from pte.profiler.engine.causal import Causal
+from pte.profiler.engine.cost import local
 from pte.profiler.engine.decode import Decoding
 from pte.profiler.engine.transformers import TransformersEngine
 from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
+from pte.profiler.loop import workload
+from pte.schema import View
 
 
 class TransformersProfiler(LanguageModelProfiler):
@@ -32,3 +35,8 @@ class TransformersProfiler(LanguageModelProfiler):
         causal = Causal(model=model, sha256=sha256, revision=revision, device=device, dtype=dtype)
         engine = TransformersEngine(causal, decoding.holding(played.style.tokens), batch_size, seed=seed)
         super().__init__(engine, played, noun=model.rstrip("/").rsplit("/", 1)[-1])
+
+    def forecast(self, view: View) -> list[str]:
+        """Prompts, tokens and minutes, measured on a sample where the weights are on this machine."""
+        work = workload(self.loop, view)
+        return local(work, self.engine.rate(work.sample()) if self.engine.causal.at_hand else None)

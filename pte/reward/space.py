@@ -13,6 +13,7 @@ K + 1, so that K equal candidates cannot move the centroid to themselves.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,7 @@ from torch.nn import functional as F
 from pte.reward.data import RewardData, visible_mean
 
 SMALLEST = 1e-6  # of the largest variance: axes below it are rounding
+BLOCK = 262_144  # rows that are copied in double precision at a time: 0.8 GB of 384 columns
 
 
 @dataclass(frozen=True)
@@ -66,17 +68,34 @@ class Whitening:
 
     @classmethod
     def fit(cls, vectors: Tensor, width: int) -> Whitening:
-        """From all rows that are not zero of (..., d); fewer axes where there is less variance."""
-        rows = vectors.flatten(0, -2)
-        rows = rows[rows.any(dim=1)]
-        mean = rows.mean(dim=0)
-        centred = (rows - mean).double()
-        variance, axes = torch.linalg.eigh(centred.T @ centred / len(rows))  # in ascending order
+        """From all rows that are not zero of (..., d), read in blocks; fewer axes where there is less variance."""
+        mean, count = _mean(vectors.flatten(0, -2))
+        square = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
+        for block in _with_text(vectors.flatten(0, -2)):
+            centred = (block - mean).double()
+            square += centred.T @ centred
+        variance, axes = torch.linalg.eigh(square / count)  # in ascending order
         leading = variance > SMALLEST * variance[-1]
         leading[: max(0, len(leading) - width)] = False
         return cls(mean, (axes[:, leading] / variance[leading].sqrt()).to(mean.dtype))
 
     def __call__(self, vectors: Tensor) -> Tensor:
         """(..., d) -> (..., r)."""
+        return torch.cat([self._block(block) for block in vectors.split(BLOCK)])
+
+    def _block(self, vectors: Tensor) -> Tensor:
         blank = ~vectors.any(dim=-1, keepdim=True)
         return F.normalize((vectors - self.mean) @ self.axes, dim=-1).masked_fill(blank, 0.0)
+
+
+def _with_text(rows: Tensor) -> Iterator[Tensor]:
+    """The rows (n, d) that are not zero, block by block."""
+    for block in rows.split(BLOCK):
+        yield block[block.any(dim=1)]
+
+
+def _mean(rows: Tensor) -> tuple[Tensor, int]:
+    """Their mean (d,), and their number: block means, weighted in double precision."""
+    parts = [(block.mean(dim=0).double() * len(block), len(block)) for block in _with_text(rows) if len(block)]
+    count = sum(number for _, number in parts)
+    return (torch.stack([part for part, _ in parts]).sum(dim=0) / count).to(rows.dtype), count

@@ -23,6 +23,7 @@ READS = ("profiler",)
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without", "profiler.templates",
+    "profiler.tariff",
 )  # fmt: skip
 PARENTS = ("interactions", "split")
 

@@ -1,8 +1,11 @@
 """What a sweep tells of its jobs, and trials that end early."""
 
+import io
 import json
+import re
 
 import pytest
+from rich.console import Console
 
 from pte.engine import pruning, sweep
 from pte.schema import InputError
@@ -12,7 +15,7 @@ MONITOR = "masked/all/NDCG@10"
 
 def job(folder, value):
     folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(json.dumps({f"valid/{MONITOR}": value}))
+    (folder / "metrics.json").write_text(json.dumps({f"valid/{MONITOR}": value, f"test/{MONITOR}": value / 2}))
     return folder
 
 
@@ -27,6 +30,18 @@ def test_a_job_is_told_with_the_best_so_far(tmp_path):
     assert sweep.standing(tmp_path, third, MONITOR) == (
         "job sasrec_id/2: validation NDCG@10 0.1250; best of 2 so far 0.2500, job 0"
     )
+
+
+def test_the_last_table_has_the_best_first_and_bold(tmp_path):
+    for name, value in (("0", 0.25), ("1", 0.5), ("2", 0.125)):
+        job(tmp_path / name, value)
+    console = Console(width=80, force_terminal=True, color_system="standard", file=io.StringIO())
+    console.print(sweep.table(sweep.figures(tmp_path, MONITOR), MONITOR))
+    lines = [line for line in console.file.getvalue().splitlines() if "0." in line]
+    assert [re.findall(r"(?<![\d;])\d(?:\.\d{4})?(?![\dm;])", line)[0] for line in lines] == ["1", "0", "2"]
+    assert "0.5000" in lines[0]
+    assert "0.2500" in lines[0]
+    assert ["\x1b[1m" in line for line in lines] == [True, False, False]
 
 
 @pytest.fixture

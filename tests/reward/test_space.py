@@ -5,6 +5,7 @@ import torch
 from helper.reward import K, N, U, unit, world
 from torch.nn import functional as F
 
+from pte.reward import space
 from pte.reward.space import Space, Whitening
 
 
@@ -85,3 +86,26 @@ def test_a_style_that_all_texts_share_does_not_count():
     raw, white = Space.of(styled, None), Space.of(styled, 12)
     spread = [float((s.item[1:, 0] @ s.item[1:, 0].T).mean()) for s in (raw, white)]
     assert spread[0] > 0.9 > 0.5 > spread[1]
+
+
+def test_blocks_of_rows_give_what_all_rows_at_once_give(monkeypatch):
+    """Zeros among them, and a last block that is shorter."""
+    x = torch.randn(101, 2, 6, generator=torch.Generator().manual_seed(3))
+    x[::9] = 0
+    whole = Whitening.fit(x, 4)
+    expected = whole(x)
+    monkeypatch.setattr(space, "BLOCK", 7)
+    blocks = Whitening.fit(x, 4)
+    torch.testing.assert_close(blocks.mean, whole.mean)
+    torch.testing.assert_close(blocks(x).abs(), expected.abs(), rtol=1e-4, atol=1e-5)
+    assert not blocks(x)[::9].any()
+
+
+def test_the_fit_copies_a_block_at_a_time_in_double_precision(monkeypatch):
+    copied: list = []
+    double = torch.Tensor.double
+    monkeypatch.setattr(torch.Tensor, "double", lambda x: copied.extend([len(x)] * (x.dim() == 2)) or double(x))
+    monkeypatch.setattr(space, "BLOCK", 64)
+    Whitening.fit(torch.randn(1000, 5, generator=torch.Generator().manual_seed(0)), 3)
+    assert sum(copied) == 1000
+    assert max(copied) == 64

@@ -137,7 +137,8 @@ def _composed(name: str, words: list[str]) -> Any:
 
 def suggestion(typed: str, known: list[str], group: str = "", exact: bool = False) -> str:
     """What is spelt alike, as a question; a knob typed without its group is found by its last part, exact: so alone."""
-    last = sorted((n for n in known if n.rpartition(".")[2] == typed), key=lambda n: n.count("."))
+    part = typed.rpartition(".")[2] if exact else typed
+    last = sorted((n for n in known if n.rpartition(".")[2] == part), key=lambda n: n.count("."))
     close = last[:3] or ([] if exact else get_close_matches(typed, known, n=1, cutoff=0.6))
     if not close and not exact:
         parts = {name.rpartition(".")[2]: name for name in known}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from pte.artifact import digest, file_sha256
-from pte.asset import derive, fetch
+from pte.asset import cached, derive, fetch
 from pte.schema import InputError
 
 URI = re.compile(r"(pypi|https?|file|hf):")
@@ -33,6 +33,16 @@ class Causal:
         self.model_name, self.sha256, self.revision = model, sha256, revision
         self.device = torch.device(best_device() if device == "auto" else device)
         self.dtype = fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the weights are on this machine, so that loading them fetches nothing."""
+        name = self.model_name
+        if URI.match(name):
+            return cached(name, self.sha256)
+        if Path(name).expanduser().exists():
+            return True
+        return cached(f"hf:{name}@{self.revision}" if self.revision else f"hf:{name}")
 
     @cached_property
     def source(self) -> Path:
