@@ -15,6 +15,8 @@ NAMES = {  # by what the run changed
     (): "the default: reader + likeness + memory",
     ("backbone.experts=[reader,likeness]",): "reader + likeness: nothing counted",
     ("backbone=count_text",): "likeness + memory: nothing trained but the gates",
+    ("experiment=row/fused_id",): "the default with an ID reader in place of the text reader",
+    ("backbone=markov", "representation=id"): "co-occurrence alone",
     ("selector=permuted",): "control: the default with the texts dealt out at random",
 }
 

@@ -5,6 +5,7 @@
                 + g_m(h) (h M)_j / max_i (h M)_i                                         memory: training transitions
                 + g_c(h) (h M X)_j / max_i (h M X)_i                                carried: memory for alike items
                 + g_p(h) cos(p_u, z_j)                                                  profile: what is written of u
+                + r [j in h]                                                  whether users come back (expert/repeat)
 
 The reader's logits stand for its log softmax: they differ by a number per history, which neither a ranking nor a gate's
 likelihood sees. z are unit whitened text vectors, M is backbone=markov's similarity (its recency in h too), X the
@@ -31,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pte.backbone.expert import gate
+from pte.backbone.expert import gate, repeat
 from pte.backbone.expert.likeness import Likeness, neighbor_matrix
 from pte.backbone.expert.profile import Profile
 from pte.nn.batch import History
@@ -53,6 +54,7 @@ class Fused(nn.Module, Backbone):
     uses_text = True
     stacked = True
     gate: Tensor  # (experts, 2) float64: a_e, b_e
+    repeat: Tensor  # () float64: r
 
     def __init__(
         self,
@@ -90,6 +92,7 @@ class Fused(nn.Module, Backbone):
         self.carried: ItemMatrix | None = None
         self.profile: Profile | None = None
         self.register_buffer("gate", torch.zeros(len(self.experts), 2, dtype=torch.float64))
+        self.register_buffer("repeat", torch.zeros((), dtype=torch.float64))
 
     @property
     def counts(self) -> bool:
@@ -145,6 +148,18 @@ class Fused(nn.Module, Backbone):
         likelihood = round(fitted.log_likelihood, 5)
         return {"gates": named, "gate_rows": rows, "gate_choices": fitted.choices, "gate_log_likelihood": likelihood}
 
+    def fit_repeat(self, histories: Iterable[History], share: float) -> dict[str, Any]:
+        """Fit r under fitted gates to histories no expert was fitted on; share: of rows that repeat, from 0 to 1."""
+        self.repeat.zero_()
+        log_odds = []
+        for history in histories:
+            begin = 0
+            for score in self.score_parts(history):
+                rows = slice(begin, begin := begin + len(score))
+                log_odds.append(repeat.odds(score, history.rows(rows), self.candidates * len(self.experts)))
+        self.repeat.fill_(repeat.offset(torch.cat(log_odds), share))
+        return {"repeat": round(float(self.repeat), 4), "repeat_share": round(share, 6)}
+
     def _experts(self, history: History, noise: Source) -> Iterator[Tensor]:
         """Each expert's (B, N), in the order of `experts`."""
         if self.reader is not None:
@@ -176,6 +191,8 @@ class Fused(nn.Module, Backbone):
                 total = part.float() * gates[0, :, None] if self.trained else part
                 for weight, score in zip(gates[self.trained :], self._untrained(some), strict=True):
                     total.addcmul_(weight[:, None], score)
+                own = repeat.places(some)
+                total.scatter_(1, own, total.gather(1, own) + self.repeat.float())
             yield total
 
     def _reader_parts(self, history: History, noise: Source) -> Iterator[Tensor]:

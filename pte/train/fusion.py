@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pte.artifact import write_atomic
+from pte.backbone.expert.repeat import repeat_share
 from pte.backbone.fused import Fused
 from pte.nn.batch import History
 from pte.protocol.withhold import holdout_cases
@@ -56,19 +57,24 @@ def run(
         facts = json.loads((context.out / "facts.json").read_text(encoding="utf-8"))
     began = time.perf_counter()
     backbone.to(device).eval()
-    backbone.fit(*counting.sequences(interactions, rest))
+    sequences = counting.sequences(interactions, rest)
+    backbone.fit(*sequences)
 
     def batches() -> Iterator[tuple[History, Tensor, Tensor]]:
         for batch in EvaluationLoader(interactions, cases, row_length=backbone.length, device=device):
             yield batch.history, batch.target, batch.exclusion
 
     gates = backbone.fit_gates(batches())
+    gates |= backbone.fit_repeat((history for history, _, _ in batches()), repeat_share(*sequences))
     facts |= {**gates, "gate_seconds": round(time.perf_counter() - began, 2)}
     if backbone.counts:
         facts |= counting.write(interactions, split, context.out)
     save_file({k: v.cpu().contiguous() for k, v in backbone.state_dict().items()}, context.out / WEIGHTS)
     write_atomic(context.out / "facts.json", json.dumps(facts, indent=1))
-    logger.info(f"  score = {formula(gates['gates'])}; fitted on {gates['gate_rows']:,} rows no expert was fitted on")
+    logger.info(
+        f"  score = {formula(gates['gates'])} {gates['repeat']:+.2f} in the history;"
+        f" fitted on {gates['gate_rows']:,} rows no expert was fitted on"
+    )
 
 
 def refuse_visible(interactions: Interactions, split: Split) -> None:

@@ -83,6 +83,23 @@ def test_the_score_is_the_gated_sum_by_hand():
     torch.testing.assert_close(model.score(HISTORY)[2], expected, rtol=1e-5, atol=1e-5)
 
 
+def test_what_the_history_holds_moves_by_one_number_and_nothing_else_moves():
+    model = fused()
+    model.gate.copy_(GATE)
+    before = model.score(HISTORY)
+    model.repeat.fill_(-7.0)
+    held = torch.zeros(3, N + 1).scatter(1, HISTORY.item, 1.0)[:, 1:]
+    torch.testing.assert_close(model.score(HISTORY), before - 7 * held)
+
+
+def test_repeats_have_their_share_of_what_is_expected():
+    model = gated(fused())
+    facts = model.fit_repeat([HISTORY], 0.25)
+    score, held = model.score(HISTORY).double(), torch.zeros(3, N + 1).scatter(1, HISTORY.item, 1.0)[:, 1:].bool()
+    assert float((score.softmax(1) * held).sum(1).mean()) == pytest.approx(0.25, abs=1e-5)
+    assert facts["repeat"] == round(float(model.repeat), 4)
+
+
 def test_a_gate_moves_with_the_length_of_the_history():
     model = fused(experts=["likeness"])
     model.gate.copy_(torch.tensor([[2.0, 3.0]]))
