@@ -43,7 +43,7 @@ class Mixture:
             raise InputError("reward.weights: all are 0, so no candidate is better than another")
         if width is not None and width < 2:
             raise InputError(f"reward.width={width}: give the axes to compare in, 2 or more, or null for all of them")
-        require(1e-12 <= eps <= 10, "reward.eps", eps, "give a number from 1e-12 to 10")
+        require(0 <= eps <= 10, "reward.eps", eps, "give a number from 0 to 10")
         self.parts, self.weights, self.raw = dict(parts), dict(weights), set(raw)
         self.width, self.eps, self.seed = width, eps, seed
 

@@ -98,6 +98,7 @@ def test_profiles_beside_imported_vectors_are_refused_before_they_are_made():
     config = {
         "encoded": "auto", "encoder": {"_target_": "pte.encoder.imported.ImportedVectors"},
         "selector": {"_target_": "pte.selector.mean.Mean"},
+        "backbone": {"_target_": "pte.backbone.text_knn.TextKNN"},
         "profiler": {"_target_": plan.METADATA, "num_candidates": 1},
     }  # fmt: skip
     assert plan.encoded(config) == ["item"]

@@ -28,7 +28,7 @@ class Likeness(nn.Module):
         """vectors: (N, D) text vectors; components: principal axes kept, None keeps all that vary; eps: whitening's."""
         super().__init__()
         require(0 <= recency <= 1, "backbone.likeness.recency", recency, "the weight of one step back, from 0 to 1")
-        require(1e-12 <= eps <= 10, "backbone.likeness.eps", eps, "give a number from 1e-12 to 10")
+        require(0 <= eps <= 10, "backbone.likeness.eps", eps, "give a number from 0 to 10")
         width = min(vectors.shape[1], len(vectors) - 1) if components is None else components
         if not 1 <= width <= vectors.shape[1]:
             raise InputError(

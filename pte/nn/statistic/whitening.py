@@ -35,7 +35,7 @@ class Axes:
 
     def whiten(self, vectors: Tensor, width: int, eps: float) -> Tensor:
         """PCA whitening: (n, d) -> (n, width) float64."""
-        require(1e-12 <= eps <= 10, "representation.eps", eps, "give a number from 1e-12 to 10")
+        require(0 <= eps <= 10, "representation.eps", eps, "give a number from 0 to 10")
         ridge = (self.variance + eps * self.variance.mean()).clamp_min(torch.finfo(torch.float64).tiny)
         return self.project(vectors, width) / ridge[:width].sqrt()
 
