@@ -171,6 +171,7 @@ def test_more_devices_than_accelerators_cannot_be_forced(monkeypatch):
 
 ALL = ["item", "metadata", "user"]
 ENCODER = {"_target_": "pte.encoder.sentence.SentenceEncoder"}
+BACKBONE = {"_target_": "pte.backbone.fused.Fused", "experts": ["reader", "memory"]}
 
 
 @pytest.mark.parametrize(
@@ -185,20 +186,34 @@ def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
     config = {
         "encoded": asked, "selector": {"_target_": f"pte.selector.{target}"},
         "profiler": {"_target_": "pte.profiler.template.TemplateProfiler", "num_candidates": candidates},
-        "encoder": ENCODER,
+        "encoder": ENCODER, "backbone": BACKBONE,
     }  # fmt: skip
     assert plan.encoded(config) == encoded
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
-    [(["item", "metadata"], "reads user too"), (["user"], "item and metadata too"), ("some", "a list out of"),
-     (["item", "users"], "a list out of"), (True, "a list out of"), (None, "a list out of")],
+    [(["item", "metadata"], "user texts are read too"), (["user"], "item and metadata texts are read too"),
+     ("some", "a list out of"), (["item", "users"], "a list out of"), (True, "a list out of"), (None, "a list out of")],
 )  # fmt: skip
 def test_what_is_read_cannot_be_left_out(asked, words):
     selector = {"_target_": "pte.selector.grpo.GRPO"}
     with pytest.raises(InputError, match=words):
-        plan.encoded({"encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}, "encoder": ENCODER})
+        plan.encoded(
+            {
+                "encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}, "encoder": ENCODER,
+                "backbone": BACKBONE,
+            }
+        )  # fmt: skip
+
+
+def test_users_texts_are_encoded_for_a_backbone_that_reads_them():
+    config = {
+        "encoded": "auto", "selector": {"_target_": "pte.selector.mean.Mean"}, "encoder": ENCODER,
+        "profiler": {"_target_": "pte.profiler.template.TemplateProfiler", "num_candidates": 1},
+        "backbone": BACKBONE | {"experts": ["likeness", "profile"]},
+    }  # fmt: skip
+    assert plan.encoded(config) == ["item", "user"]
 
 
 def test_the_key_says_which_sides_were_encoded():

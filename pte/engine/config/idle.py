@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra import compose
+from hydra.errors import HydraException
 from hydra.utils import get_class
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 TEXT = ("profiler", "encoder", "reward", "selector")  # read by stages that only text needs
 UNTRAINED_READS = ("trainer.accelerator", "trainer.scores_mib", "trainer.monitor")
@@ -59,7 +61,10 @@ def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[s
 def _same_without(config: Mapping[str, Any], word: str, typed: Sequence[str]) -> bool:
     """Whether the configuration but its `fit` parts is the same where the word was not typed."""
     others = [other for other in typed if other != word and not other.startswith("--")]
-    other = OmegaConf.to_container(compose("config", overrides=others), resolve=True)
+    try:
+        other = OmegaConf.to_container(compose("config", overrides=others), resolve=True)
+    except (HydraException, OmegaConfBaseException):  # the others make sense with this word alone
+        return False
     return _without_fit(other) == _without_fit(config)
 
 

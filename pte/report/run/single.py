@@ -101,7 +101,7 @@ def cost_line(report: Mapping[str, Any]) -> str:
     stages = report["stages"].values()
     seconds = [stage.get("wall_seconds") for stage in stages]
     memory = [stage.get("peak_memory_mib") for stage in stages]
-    if None in seconds or None in memory:
+    if not memory or None in seconds or None in memory:
         return ""
     return (
         f"from raw files to here: {sum(seconds) / 60:,.1f} minutes, {max(memory):,.0f} MiB of memory at most"
