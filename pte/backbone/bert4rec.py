@@ -67,19 +67,19 @@ class BERT4Rec(nn.Module, Backbone):
         """The mean over masked places counts for each of the batch's targets, so that processes add up."""
         table = self.representation.table()
         item, row, place = whole(batch)
-        chosen = cloze(item, torch.rand(item.shape, device=item.device), self.share)
-        hidden = self._states(self.representation.inputs(table), item, chosen)
-        target = item.where(chosen, 0)
+        mask = cloze(item, torch.rand(item.shape, device=item.device), self.share)
+        hidden = self._states(self.representation.inputs(table), item, mask)
+        target = item.where(mask, 0)
         exclusion = None
         if self.objective.exclude_history:  # the histories whose inputs are all their items
             exclusion = Exclusion.histories(item, (item > 0).long(), item)
-            exclusion = replace(exclusion, owner=exclusion.owner[chosen[item > 0]])
+            exclusion = replace(exclusion, owner=exclusion.owner[mask[item > 0]])
         targets = (batch.target > 0).sum().clamp(min=1)
         loss = self.objective(
-            self._read_out(hidden[chosen]),
+            self._read_out(hidden[mask]),
             table,
-            target[chosen],
-            total=batch.total * float(chosen.sum()) / float(targets),
+            target[mask],
+            total=batch.total * float(mask.sum()) / float(targets),
             exclusion=exclusion,
         )
         state = hidden.new_zeros(*batch.item.shape, hidden.shape[-1])
@@ -106,17 +106,17 @@ class BERT4Rec(nn.Module, Backbone):
         """The state of the mask behind right-padded histories (B, L) of lengths (B,): (B, D)."""
         row = torch.arange(len(item), device=item.device)
         behind = F.pad(item, (0, 1))
-        chosen = torch.zeros_like(behind, dtype=torch.bool)
-        behind[row, length], chosen[row, length] = 1, True  # any item: the mask stands for it
-        return self._states(table, behind, chosen)[row, length]
+        mask = torch.zeros_like(behind, dtype=torch.bool)
+        behind[row, length], mask[row, length] = 1, True  # any item: the mask stands for it
+        return self._states(table, behind, mask)[row, length]
 
-    def _states(self, table: Tensor, item: Tensor, chosen: Tensor) -> Tensor:
-        """(S, L, D) states of right-padded items (S, L), those of `chosen` places masked."""
+    def _states(self, table: Tensor, item: Tensor, mask: Tensor) -> Tensor:
+        """(S, L, D) states of right-padded items (S, L), those of `mask` places masked."""
         x = F.embedding(item, table, padding_idx=0)
-        x = torch.where(chosen[..., None], self.masked.to(x.dtype), x)
+        x = torch.where(mask[..., None], self.masked.to(x.dtype), x)
         real = item > 0
-        seen = (real[:, None, :] == real[:, :, None])[:, None]  # padding looks at padding: no softmax is empty
-        return self.encoder(x, torch.arange(item.shape[1], device=item.device), seen, self.representation.mix)
+        attention = (real[:, None, :] == real[:, :, None])[:, None]  # padding looks at padding: no softmax is empty
+        return self.encoder(x, torch.arange(item.shape[1], device=item.device), attention, self.representation.mix)
 
     def _read_out(self, hidden: Tensor) -> Tensor:
         return F.gelu(self.out(hidden))
@@ -142,7 +142,7 @@ def cloze(item: Tensor, uniform: Tensor, share: float) -> Tensor:
     item: (S, L) right-padded; uniform: (S, L) in [0, 1).
     """
     real = item > 0
-    chosen = real & (uniform < share)
-    none = real.any(1) & ~chosen.any(1)
-    chosen[none, real.sum(1)[none] - 1] = True
-    return chosen
+    mask = real & (uniform < share)
+    none = real.any(1) & ~mask.any(1)
+    mask[none, real.sum(1)[none] - 1] = True
+    return mask

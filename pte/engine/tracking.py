@@ -75,9 +75,9 @@ def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, k
         facts: dict[str, Any] = {"save_dir": str(run_dir)}
         if name == "wandb":
             facts |= identity.for_wandb(knobs.get("name"))
-        told = {knob: value if NAME.search(knob) else redacted(value) for knob, value in knobs.items()}
+        settings = {knob: value if NAME.search(knob) else redacted(value) for knob, value in knobs.items()}
         try:
-            loggers.append(construct({**told, **facts}, f"conf/logger.{name}", trusted(config)))
+            loggers.append(construct({**settings, **facts}, f"conf/logger.{name}", trusted(config)))
         except ModuleNotFoundError as error:
             missing = (error.name or name).partition(".")[0]
             raise InputError(f"logger={name}: {missing} is not installed. Type: pip install {missing}") from None
