@@ -79,7 +79,7 @@ def main() -> None:
     began = time.process_time()
     with torch.inference_mode():
         for question in questions:
-            ranks(backbone.score(question.history), question.target, question.seen)
+            ranks(backbone.score(question.history), question.target, question.exclusion)
     count = len(cases.target)
     result |= {"users": count, "ms_per_user": 1e3 * (time.process_time() - began) / count}
     print("RESULT " + json.dumps(result))

@@ -44,7 +44,7 @@ def main() -> None:
         with torch.inference_mode():
             for question in questions:
                 for part, scores in question.scored(ours.backbone.score_parts(question.history)):
-                    ranks(scores, part.target, part.seen)
+                    ranks(scores, part.target, part.exclusion)
         measured |= {"users": len(ours.split.valid.target), "evaluate_cpu_seconds": time.process_time() - began}
     result(sequences=ours.loader.batch_size, **measured)
 

@@ -89,7 +89,7 @@ def quality(score: Callable, product: Product) -> float:
     torch.set_float32_matmul_precision("highest")
     length = product.loader.row_length
     questions = EvaluationLoader(product.interactions, product.split.valid, row_length=length)
-    found = [ranks(score(question), question.target, question.seen).masked for question in questions]
+    found = [ranks(score(question), question.target, question.exclusion).masked for question in questions]
     return float(ndcg(torch.cat(found), 10).mean())
 
 
