@@ -30,7 +30,7 @@ from pte.report.compare.comparison import parse
 from pte.report.inspect import export
 from pte.report.runs import Ranked, Run, read
 from pte.run import check_knobs
-from pte.schema import InputError, Interactions, Profiles, Selection
+from pte.schema import InputError, Interactions, Selection
 
 SIDES = ("item", "user")
 
@@ -60,7 +60,7 @@ class Result:
         """Every candidate text: side, id, candidate, text, selected."""
         stored = self._stored
         selection = Selection.load(stored.path("selection")) if stored.has("selection") else None
-        return export.profile_rows(self._interactions, Profiles.load(stored.path("profiles")), selection)
+        return export.profile_rows(self._interactions, export.texts(stored), selection)
 
     def vectors(self, side: str) -> pl.DataFrame:
         """The selected text vectors of "item" or "user": id, vector."""

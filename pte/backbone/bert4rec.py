@@ -11,54 +11,35 @@ case that is asked at test. Any loss of nn/loss goes with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.backbone.sequence.next_item import FULL_CROSS_ENTROPY
+from pte.backbone.sasrec import SASRec
 from pte.nn.batch import History, PackedBatch
-from pte.nn.contract import Backbone, Representation
-from pte.nn.kernel.chunked_scoring import encoded, products
-from pte.nn.loss.base import Loss, inner
+from pte.nn.contract import Representation
+from pte.nn.kernel.chunked_scoring import encoded
 from pte.nn.loss.negative import Exclusion
-from pte.nn.noise import Source
-from pte.nn.sequence.attention import Encoder, normal_weights
+from pte.nn.sequence.attention import normal_weights
 from pte.nn.sequence.encoder import rows_of
 from pte.schema import InputError
 
 
-class BERT4Rec(nn.Module, Backbone):
-    """score_j = GELU(h W + b) . e_j, h the state of the mask behind the history."""
+class BERT4Rec(SASRec):
+    """SASRec's transformer without its causal mask; score_j = GELU(h W + b) . e_j, h the state behind the history."""
 
-    def __init__(
-        self,
-        *,
-        representation: Representation,
-        num_items: int,
-        length: int,
-        inner: int,
-        layers: int,
-        heads: int,
-        dropout: float,
-        attention_dropout: float,
-        mask: float,
-        loss: Loss = FULL_CROSS_ENTROPY,
-    ) -> None:
-        super().__init__()
+    def __init__(self, *, representation: Representation, length: int, mask: float, **sasrec: Any) -> None:
+        """mask: rho; the rest: SASRec's own knobs."""
         if not 0 < mask < 1:
             raise InputError(f"backbone.mask={mask}: give a share of the places between 0 and 1 (Sun et al.: 0.2)")
         if representation.sparse:
             raise InputError("representation.sparse=true does not go with backbone=bert4rec: take false")
+        super().__init__(representation=representation, length=length + 1, **sasrec)  # a place more, for the mask
         width = representation.width
-        self.representation, self.num_items, self.length, self.share = representation, num_items, length, mask
-        self.objective = loss
-        self.encoder = Encoder(
-            width=width, views=representation.views, inner=inner, layers=layers, heads=heads, length=length + 1,
-            dropout=dropout, attention_dropout=attention_dropout,
-        )  # fmt: skip
+        self.length, self.share = length, mask
         self.masked = nn.Parameter(torch.zeros(width))  # the vector of [mask]
         self.out = nn.Linear(width, width)
         normal_weights(self.out, 0.02)
@@ -86,15 +67,6 @@ class BERT4Rec(nn.Module, Backbone):
         state[batch.segment > 0] = hidden[row, place]
         own = self.representation.sequence_auxiliary(batch, state, lambda i, n: self._last(table, i, n))
         return {"loss": loss + self.representation.auxiliary() + (0 if own is None else own)}
-
-    @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
-        """(B, N), column j is item j+1. Nothing is drawn."""
-        return inner(*self._vectors(history))
-
-    @torch.no_grad()
-    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
-        return products(*self._vectors(history))
 
     def _vectors(self, history: History) -> tuple[Tensor, Tensor]:
         """(B, D) and (N, D), whose inner products are the scores."""

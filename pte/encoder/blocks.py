@@ -26,12 +26,7 @@ logger = logging.getLogger(__name__)
 
 BLOCK = 1024  # texts between two saves: some ten seconds of a CPU
 TELL_SECONDS = 20.0
-MACHINE = (
-    "batch_size",
-    "device",
-    "dtype",
-    "file",
-)  # what they resolve to counts: identity(), a file's content
+MACHINE = ("batch_size", "device", "dtype", "file")  # what they resolve to counts: identity(), a file's content
 
 
 def folder(context: Context, encoder: Encoder) -> Path:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ import torch
 from torch.nn import functional as F
 
 from pte.asset import cached
+from pte.asset.progress import no_progress_bar
 from pte.schema import InputError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class SentenceEncoder:
 
         source = self._source()
         try:
-            with _no_progress_bar():  # of weights that load within a second
+            with no_progress_bar():  # of weights that load within a second
                 model = SentenceTransformer(
                     source,
                     device=str(self.device),
@@ -213,19 +213,6 @@ def _limits(model: SentenceTransformer) -> list[int]:
     ]
     limit = model.max_seq_length
     return [*tables, *([int(limit)] if limit and not math.isinf(limit) else [])]
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    from transformers.utils import logging
-
-    enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if enabled:
-            logging.enable_progress_bar()
 
 
 def _best_device() -> str:

@@ -79,8 +79,11 @@ def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, k
         try:
             loggers.append(construct({**settings, **facts}, f"conf/logger.{name}", trusted(config)))
         except ModuleNotFoundError as error:
-            missing = (error.name or name).partition(".")[0]
-            raise InputError(f"logger={name}: {missing} is not installed. Type: pip install {missing}") from None
+            missing = (error.name or "").partition(".")[0]
+            remedy = (
+                f"{missing} is not installed. Type: pip install {missing}" if missing else " ".join(str(error).split())
+            )
+            raise InputError(f"logger={name}: {remedy}") from None
     if loggers:
         flat = flat_config(config, identity.options) | _leaves({"stage_key": keys, **provenance.facts()})
         for each in loggers:

@@ -95,7 +95,7 @@ class Loop:
         self.style.user.forms_named("user", list(self.user_forms))
         legs(self.rounds, self.num_candidates, self.sides)
         if not self.temperatures:
-            raise InputError("profiler.temperatures is empty: give at least one, for instance [0.7]")
+            raise InputError("profiler.decoding.temperatures is empty: give at least one, for instance [0.7]")
         if self.retries not in (0, 1) or not 0 <= self.stop < 2:
             raise InputError(
                 f"profiler.retries={self.retries}: take 0 or 1; profiler.stop={self.stop}: from 0 to below 2"

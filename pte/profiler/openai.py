@@ -35,4 +35,4 @@ class OpenAIProfiler(LanguageModelProfiler):
 
     def forecast(self, view: View) -> list[str]:
         """Prompts, tokens, and what the tariff makes of them."""
-        return served(workload(self.loop, view), self.new_tokens, self.tariff)
+        return served(workload(self.loop, view), self.new_tokens, self.tariff, self.loop.retries)

@@ -12,6 +12,8 @@ from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
 from pte.profiler.loop import workload
 from pte.schema import View
 
+SAMPLE = 8  # completions to measure a plan on: a whole batch takes half a minute of a CPU
+
 
 class TransformersProfiler(LanguageModelProfiler):
     """K candidates from a causal language model; the model is loaded when the first completion is missing."""
@@ -39,4 +41,4 @@ class TransformersProfiler(LanguageModelProfiler):
     def forecast(self, view: View) -> list[str]:
         """Prompts, tokens and minutes, measured on a sample where the weights are on this machine."""
         work = workload(self.loop, view)
-        return local(work, self.engine.rate(work.sample()) if self.engine.causal.at_hand else None)
+        return local(work, self.engine.rate(list(work.sample())[:SAMPLE]) if self.engine.causal.at_hand else None)

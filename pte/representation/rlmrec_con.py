@@ -47,13 +47,8 @@ class RlmRecCon(ItemTable):
         require(sample >= 0, "representation.sample", sample, "a number of items, or 0 for all")
         require(std > 0, "representation.std", std, "a standard deviation is above 0")
         rows = item_rows(vectors, num_items, "rlmrec_con")
-        self.width, self.form, self.share, self.temperature, self.sample = (
-            positive(width),
-            form,
-            weight,
-            temperature,
-            sample,
-        )
+        self.width, self.form, self.share = positive(width), form, weight
+        self.temperature, self.sample = temperature, sample
         self.register_buffer("text", rows, persistent=False)
         self.weight = nn.Parameter(torch.randn(num_items, width) * std)
         self.project = projector(rows.shape[1], width)

@@ -81,7 +81,8 @@ class Whitening:
 
     def __call__(self, vectors: Tensor) -> Tensor:
         """(..., d) -> (..., r)."""
-        return torch.cat([self._block(block) for block in vectors.split(BLOCK)])
+        rows = vectors.flatten(0, -2)
+        return torch.cat([self._block(block) for block in rows.split(BLOCK)]).unflatten(0, vectors.shape[:-1])
 
     def _block(self, vectors: Tensor) -> Tensor:
         blank = ~vectors.any(dim=-1, keepdim=True)

@@ -17,12 +17,13 @@ __all__ = ["device", "kind", "learning_rate", "make_optimizer", "optimizer", "sp
 
 MOST = 2**31 - 1
 WHOLE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size")  # 1 or more
-RANGES = {"gradient_clip": (1e-9, 1e9), "scores_mib": (1, 2**20), "warmup": (0, 1)}  # or null
+RANGES = {"gradient_clip": (1e-9, 1e9), "scores_mib": (1, 2**20), "warmup": (0, 1)}  # gradient_clip may be null
 CHOICES = {
     "precision": ("32-true", "bf16-mixed", "16-mixed"),  # weights stay fp32: best weights are ranked as fp32
     "strategy": ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_static_graph", "fsdp"),
     "products": ("float32", "bfloat16"),  # float16 overflows where the loss takes its exponentials unshifted
 }
+OTHERS = ("decay", "monitor", "accelerator", "devices", "compile", "oversubscribe")
 OPTIMIZER = {"lr": (0, 10), "weight_decay": (0, 100)}  # beyond which training only overflows
 KINDS = {"auto": "", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "mps": "mps"}
 TAKE_SPARSE = ("pte.nn.kernel.lazy_adam.LazyAdam", "torch.optim.SGD")  # optimizers that take sparse gradients
@@ -31,7 +32,7 @@ WHOLE_WEIGHTS = ("32-true", "bf16-mixed")  # precisions that keep fp32 weights a
 
 def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
     """Refuse knobs of the trainer that cannot be, or not beside one another."""
-    if missing := [name for name in (*WHOLE, *RANGES, *CHOICES, "decay", "monitor") if name not in knobs]:
+    if missing := [name for name in (*WHOLE, *RANGES, *CHOICES, *OTHERS) if name not in knobs]:
         raise InputError(f"conf/trainer has no {missing[0]}: let it begin with defaults: [default]")
     for name, choices in CHOICES.items():
         require(knobs[name] in choices, f"trainer.{name}", knobs[name], f"take one of {', '.join(choices)}")
@@ -40,9 +41,10 @@ def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
     ranges = {f"trainer.{name}": (knobs[name], *bounds) for name, bounds in RANGES.items()}
     ranges |= {f"optimizer.{name}": (optimizer.get(name), *bounds) for name, bounds in OPTIMIZER.items()}
     for name, (value, low, high) in ranges.items():
-        fine = value is None or _within(value, low, high, int | float)
+        may_be_null = not name.startswith("trainer.") or name == "trainer.gradient_clip"
+        fine = (value is None and may_be_null) or _within(value, low, high, int | float)
         require(fine, name, value, f"give a number from {low} to {high}")
-    learning_rate(knobs["warmup"] or 0, knobs["decay"])
+    learning_rate(knobs["warmup"], knobs["decay"])
     _together(knobs, optimizer)
 
 

@@ -202,6 +202,16 @@ def test_a_profile_needs_texts_of_users(users):
         fused(experts=["profile"], users=users)
 
 
+@pytest.mark.parametrize(
+    "given", [{"components": 0}, {"components": -1}, {"components": 99}, {"eps": -1.0}, {"eps": 99.0}]
+)
+@pytest.mark.parametrize(("kind", "vectors"), [(Profile, (USERS, VECTORS[1:])), (Likeness, (VECTORS[1:],))])
+def test_what_whitening_cannot_do_names_whose_knob_it_is(kind, vectors, given):
+    knob, more = f"backbone.{kind.__name__.lower()}.{next(iter(given))}=", {"recency": 0.5} if kind is Likeness else {}
+    with pytest.raises(InputError, match=knob):
+        kind(*vectors, **{"components": None, "eps": 1e-5} | more | given)
+
+
 def test_users_texts_are_read_where_an_expert_reads_them():
     assert Fused.reads_users({"experts": ["reader", "profile"]})
     assert not Fused.reads_users({"experts": ["reader", "likeness"]})

@@ -12,7 +12,8 @@ from pte import run
 SHAPES = [
     "api_key=pw-hidden-1", "profiler.base_url=http://user:pw-hidden@host/v1", "x=Bearer pw-hidden-0123",
     "profiler.headers.Authorization=pw-hidden-value", "dataset.licence=https://host/x?access_token=pw-hidden",
-    "note=hf_pw-hidden0123456789abc", "profiler.key_variable=sk-pw-hidden0123456789", "logger.wandb.password=pw-hidden",
+    "note=hf_pw-hidden0123456789abc", "profiler.server.key_variable=sk-pw-hidden0123456789",
+    "logger.wandb.password=pw-hidden",
     "url=https://host/x?a=1&sig=pw-hidden", "session.cookie=pw-hidden",
 ]  # fmt: skip
 COMMANDS = [

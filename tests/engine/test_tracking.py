@@ -53,6 +53,21 @@ def test_a_logger_whose_library_is_missing_is_told(tmp_path, monkeypatch):
         tracking.open_loggers({"logger": {"board": {"_target_": "x"}}, "trust": []}, tmp_path, identity, {})
 
 
+def test_a_logger_that_lightning_cannot_build_is_told_in_its_words(tmp_path, monkeypatch):
+    """Lightning raises without the module's name."""
+
+    def missing(*_, **__):
+        raise ModuleNotFoundError("Requirement 'mlflow>=1.0.0' not met.\n Try `pip install mlflow`")
+
+    monkeypatch.setattr(tracking, "construct", missing)
+    with pytest.raises(
+        InputError, match=r"logger=mine: Requirement 'mlflow>=1\.0\.0' not met\. Try `pip install mlflow`"
+    ):
+        tracking.open_loggers(
+            {"logger": {"mine": {"_target_": "x"}}, "trust": []}, tmp_path, tracking.Identity({}, [], None), {}
+        )
+
+
 def test_tensorboard_reads_back_what_was_logged(tmp_path):
     event = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     knobs = {"_target_": "lightning.pytorch.loggers.TensorBoardLogger", "name": "", "version": "tensorboard"}

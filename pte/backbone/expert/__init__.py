@@ -1,1 +1,1 @@
-"""The parts of backbone=fused beside its reader: likeness of texts, and the gates over all experts."""
+"""The parts of backbone=fused beside its reader: likeness, users' profiles, repeats, and the gates over all experts."""

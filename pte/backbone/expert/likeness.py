@@ -15,8 +15,10 @@ from pte.nn.batch import History
 from pte.nn.item_matrix import recency
 from pte.nn.item_table import padded
 from pte.nn.statistic.neighbor import nearest
-from pte.nn.statistic.whitening import whitened
-from pte.schema import InputError, require
+from pte.nn.statistic.whitening import axis_count, whitened
+from pte.schema import require
+
+KNOB = "backbone.likeness"
 
 
 class Likeness(nn.Module):
@@ -28,14 +30,9 @@ class Likeness(nn.Module):
         """vectors: (N, D) text vectors; components: principal axes kept, None keeps all that vary; eps: whitening's."""
         super().__init__()
         require(0 <= recency <= 1, "backbone.likeness.recency", recency, "the weight of one step back, from 0 to 1")
-        require(0 <= eps <= 10, "backbone.likeness.eps", eps, "give a number from 0 to 10")
-        width = min(vectors.shape[1], len(vectors) - 1) if components is None else components
-        if not 1 <= width <= vectors.shape[1]:
-            raise InputError(
-                f"backbone.likeness.components={components}: type a number from 1 to {vectors.shape[1]}, or null"
-            )
         self.recency = recency
-        self.register_buffer("direction", padded(F.normalize(whitened(vectors, width, eps), dim=1)), persistent=False)
+        white = whitened(vectors, axis_count(vectors, components, KNOB), eps, KNOB)
+        self.register_buffer("direction", padded(F.normalize(white, dim=1)), persistent=False)
 
     def score(self, history: History) -> Tensor:
         """(B, N) in -1..1."""

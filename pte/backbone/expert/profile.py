@@ -13,8 +13,10 @@ from torch.nn import functional as F
 
 from pte.nn.batch import History
 from pte.nn.item_table import padded
-from pte.nn.statistic.whitening import axes
+from pte.nn.statistic.whitening import axes, axis_count
 from pte.schema import InputError
+
+KNOB = "backbone.profile"
 
 
 class Profile(nn.Module):
@@ -31,12 +33,12 @@ class Profile(nn.Module):
                 "backbone.experts names profile, but users have no text vectors: take a profiler that writes of users"
                 " (profiler=template, openai or transformers) and an encoder that reads texts"
             )
-        width = min(item.shape[1], len(item) - 1) if components is None else components
+        width = axis_count(item, components, KNOB)
         own = axes(item)
-        rows = F.normalize(own.whiten(user, width, eps).float(), dim=1)
+        rows = F.normalize(own.whiten(user, width, eps, KNOB).float(), dim=1)
         rows = torch.where(user.any(dim=1, keepdim=True).to(rows.device), rows, 0.0)
         self.register_buffer("user", torch.cat([rows, rows.new_zeros(1, width)]), persistent=False)
-        directions = padded(F.normalize(own.whiten(item, width, eps).float(), dim=1))
+        directions = padded(F.normalize(own.whiten(item, width, eps, KNOB).float(), dim=1))
         self.register_buffer("item", directions, persistent=False)
 
     def score(self, history: History) -> Tensor:

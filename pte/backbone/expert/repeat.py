@@ -34,7 +34,7 @@ def places(history: History) -> Tensor:
 
 
 def odds(score: Tensor, history: History, candidates: int) -> Tensor:
-    """(B,) float64 B_b - A_b of scores (B, N); -inf where the history is the whole catalogue."""
+    """(B,) float64 B_b - A_b of scores (B, N); inf where the history is the whole catalogue."""
     inside = torch.zeros_like(score, dtype=torch.bool).scatter_(1, places(history), True)
     outside = score.masked_fill(inside, -torch.inf).topk(min(candidates, score.shape[1]), dim=1).values
     own = score.masked_fill(~inside, -torch.inf)

@@ -31,10 +31,11 @@ def folder() -> Path:
 def visible() -> list[str]:
     """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them."""
     if VISIBLE in os.environ:
-        return [name for name in os.environ[VISIBLE].split(",") if name.strip()]
-    return sorted(
-        (match[1] for path in Path("/dev").iterdir() if (match := re.fullmatch(r"nvidia(\d+)", path.name))), key=int
-    )
+        names = [name.strip() for name in os.environ[VISIBLE].split(",")]
+        end = next((place for place, name in enumerate(names) if name in ("", "-1")), len(names))  # CUDA stops there
+        return names[:end]
+    files = [path for path in Path("/dev").iterdir() if re.fullmatch(r"nvidia\d+", path.name)]
+    return [str(number) for number in range(len(files))]  # CUDA counts those there are, whatever their files are called
 
 
 def reserve(trainer: Mapping[str, Any], place: Path | None = None) -> None:
@@ -56,9 +57,10 @@ def take(count: int, devices: Sequence[str], place: Path) -> None:
     while len(_locks) < count:
         with (place / "pool").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)  # one process looks at a time
-            free = {name: got for name in devices if name not in _locks and (got := _try(place / name)) is not None}
-            need = count - len(_locks)
-            for name in list(free)[need if len(free) >= need else 0 :]:
+            while _locks:  # an earlier job's: kept while waiting for more, two jobs could wait for each other
+                os.close(_locks.popitem()[1])
+            free = {name: lock for name in devices if (lock := _try(place / name.replace("/", "_"))) is not None}
+            for name in list(free)[count if len(free) >= count else 0 :]:
                 os.close(free.pop(name))
             _locks.update(free)
         if len(_locks) < count:

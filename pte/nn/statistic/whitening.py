@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pte.schema import require
+from pte.schema import InputError, require
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Axes:
         """PCA: (n, d) -> (n, width) float64."""
         return (vectors.to(self.mean) - self.mean) @ self.basis[:, :width]
 
-    def whiten(self, vectors: Tensor, width: int, eps: float) -> Tensor:
-        """PCA whitening: (n, d) -> (n, width) float64."""
-        require(0 <= eps <= 10, "representation.eps", eps, "give a number from 0 to 10")
+    def whiten(self, vectors: Tensor, width: int, eps: float, knob: str = "representation") -> Tensor:
+        """PCA whitening: (n, d) -> (n, width) float64; knob: whose eps it is, for the error."""
+        require(0 <= eps <= 10, f"{knob}.eps", eps, "give a number from 0 to 10")
         ridge = (self.variance + eps * self.variance.mean()).clamp_min(torch.finfo(torch.float64).tiny)
         return self.project(vectors, width) / ridge[:width].sqrt()
 
@@ -49,9 +49,18 @@ def axes(vectors: Tensor) -> Axes:
     return Axes(mean, basis * basis.gather(0, basis.abs().argmax(dim=0, keepdim=True)).sign(), variance)
 
 
-def whitened(vectors: Tensor, components: int, eps: float) -> Tensor:
+def axis_count(vectors: Tensor, components: int | None, knob: str) -> int:
+    """How many principal axes of (n, d) to take: `components`, or all that can vary where it is None."""
+    if components is None:
+        return min(vectors.shape[1], len(vectors) - 1)
+    if not 1 <= components <= vectors.shape[1]:
+        raise InputError(f"{knob}.components={components}: type a number from 1 to {vectors.shape[1]}, or null")
+    return components
+
+
+def whitened(vectors: Tensor, components: int, eps: float, knob: str = "representation") -> Tensor:
     """PCA whitening: (n, d) -> (n, components), unit variance on each of the first principal axes; float32."""
-    return axes(vectors).whiten(vectors, components, eps).float()
+    return axes(vectors).whiten(vectors, components, eps, knob).float()
 
 
 def zca_whitened(vectors: Tensor, eps: float, groups: int = 1) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 
 from pte.artifact import digest, file_sha256
 from pte.asset import cached, derive, fetch
+from pte.asset.progress import no_progress_bar
 from pte.schema import InputError
 
 URI = re.compile(r"(pypi|https?|file|hf):")
@@ -72,9 +73,10 @@ class Causal:
         loaded: Any  # two results, which the library's types do not say
         try:
             decoder = not AutoConfig.from_pretrained(self.folder).is_encoder_decoder
-            loaded = AutoModelForCausalLM.from_pretrained(
-                self.folder, dtype=self.dtype, trust_remote_code=False, output_loading_info=True
-            )
+            with no_progress_bar():
+                loaded = AutoModelForCausalLM.from_pretrained(
+                    self.folder, dtype=self.dtype, trust_remote_code=False, output_loading_info=True
+                )
         except Exception as error:  # of a broken folder the libraries raise many kinds
             raise InputError(
                 f"profiler.model={self.model_name}: no causal model loads from it ({_first(error)})"

@@ -33,14 +33,15 @@ class Tariff:
 UNKNOWN = Tariff()
 
 
-def served(work: Workload, new_tokens: int, tariff: Tariff) -> list[str]:
-    """Of an engine to which every completion is a request with a prompt of its own."""
-    prompt_tokens = work.completions * float(np.mean([letters(ask) for ask in work.sample()])) / LETTERS
-    new = work.completions * new_tokens
+def served(work: Workload, new_tokens: int, tariff: Tariff, retries: int) -> list[str]:
+    """Of an engine to which each completion, and each retry of a faulty one, is a request with a prompt of its own."""
+    count = work.completions * (1 + retries)
+    prompt_tokens = count * float(np.mean([letters(ask) for ask in work.sample()])) / LETTERS
+    new = count * new_tokens
+    again = f", {work.completions:,} and as many again where all were faulty" if retries else ""
     lines = [
-        f"profiles: at most {work.completions:,} generations, one prompt each; about {prompt_tokens:,.0f} prompt tokens"
-        f" ({LETTERS:g} letters to a token) and at most {new:,} new ones; what is recorded is not paid for again, and"
-        " faulty answers are asked for once more"
+        f"profiles: at most {count:,} generations{again}, one prompt each; about {prompt_tokens:,.0f} prompt tokens"
+        f" ({LETTERS:g} letters to a token) and at most {new:,} new ones; what is recorded is not paid for again"
     ]
     if tariff.price is not None:
         money = (prompt_tokens * tariff.price[0] + new * tariff.price[1]) / 1e6

@@ -21,8 +21,9 @@ def check_variable(name: str) -> None:
     mixed = len(name) >= 20 and re.search(r"[a-z]", name) and re.search(r"\d", name)
     if not _NAME.fullmatch(name) or _KEY.match(name) or mixed:
         raise InputError(
-            "profiler.key_variable must be the NAME of an environment variable, as OPENAI_API_KEY; what was typed is"
-            " not one and is not repeated here. If it was the key itself, your shell's history may hold it: revoke it"
+            "profiler.server.key_variable must be the NAME of an environment variable, as OPENAI_API_KEY; what was"
+            " typed is not one and is not repeated here. If it was the key itself, your shell's history may hold it:"
+            " revoke it"
         )
 
 
@@ -46,7 +47,7 @@ def check_url(url: str) -> urllib.parse.SplitResult:
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise InputError(
             "profiler.base_url holds a user, password or query, which would be written into files: type the address"
-            " alone, and put the key into the environment variable that profiler.key_variable names"
+            " alone, and put the key into the environment variable that profiler.server.key_variable names"
         )
     return parts
 

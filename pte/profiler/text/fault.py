@@ -62,7 +62,7 @@ def fault(prompt: Prompt, done: Completion, profile: str | None, limits: Answer,
 
 
 def copied(tokens: Sequence[str], source: Sequence[str], n: int = 4) -> float:
-    """The share of the n-grams of `told` that occur in `shown`."""
+    """The share of the n-grams of `tokens` that occur in `source`."""
     grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
     known = {tuple(source[i : i + n]) for i in range(len(source) - n + 1)}
     return sum(gram in known for gram in grams) / max(len(grams), 1)

@@ -11,6 +11,7 @@ import argparse
 import json
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     out: Path = options.out or options.run
     out.mkdir(parents=True, exist_ok=True)
     if options.what == "profiles":
-        table = profile_rows(interactions, Profiles.load(stored.path("profiles")), _selection(stored))
+        table = profile_rows(interactions, texts(stored), _selection(stored))
         written = _table(table, out / f"profiles{SUFFIX[options.format]}")
     elif options.what == "atlas":
         written = _table(atlas_rows(stored, interactions), out / "atlas.parquet")
@@ -66,6 +67,12 @@ def main(arguments: Sequence[str]) -> None:
 
 def _selection(stored: Stored) -> Selection | None:
     return Selection.load(stored.path("selection")) if stored.has("selection") else None
+
+
+def texts(stored: Stored) -> Profiles:
+    """All candidates as the vectors that are read know them: items' final texts where these were written anew."""
+    judged = Profiles.load(stored.path("profiles"))
+    return replace(judged, item=Profiles.load(stored.path("refit")).item) if "refit" in stored.keys else judged
 
 
 def selected(stored: Stored) -> Selection:
@@ -109,7 +116,7 @@ def atlas_rows(stored: Stored, interactions: Interactions) -> pl.DataFrame:
     before_y (null where plain metadata was not encoded).
     """
     items, selection = interactions.items, selected(stored)
-    texts, choice = Profiles.load(stored.path("profiles")).item, np.maximum(selection.item_choice, 0)
+    written, choice = texts(stored).item, np.maximum(selection.item_choice, 0)
     train = Split.load(stored.path("split")).train
     mean, axes, _ = principal_axes(selection.item[1:].astype(np.float64))
     place = (selection.item[1:] - mean) @ axes
@@ -120,7 +127,7 @@ def atlas_rows(stored: Stored, interactions: Interactions) -> pl.DataFrame:
     columns |= {name: column[1:] for name, column in items.text.items()}
     columns |= {
         "count": np.bincount(interactions.item[train], minlength=len(items.title))[1:],
-        "text": [texts[item][choice[item]] for item in range(1, len(items.title))],
+        "text": [written[item][choice[item]] for item in range(1, len(items.title))],
         "x": place[:, 0], "y": place[:, 1], "before_x": before[:, 0], "before_y": before[:, 1],
     }  # fmt: skip
     return pl.DataFrame(columns).with_columns(pl.col("before_x", "before_y").fill_nan(None))

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from pte.engine.process import pool
+
 JOB = """
 import os, sys
 from pathlib import Path
@@ -29,6 +31,22 @@ def job(place, devices, accelerator="auto", visible="0,1,2,3"):
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"), [("0, 1", ["0", "1"]), ("2,-1,3", ["2"]), ("", []), ("GPU-a,MIG-b/1", ["GPU-a", "MIG-b/1"])]
+)
+def test_gpus_are_those_that_cuda_reads_off(monkeypatch, typed, names):
+    monkeypatch.setenv(pool.VISIBLE, typed)
+    assert pool.visible() == names
+
+
+def test_gpus_are_numbered_as_cuda_numbers_them_whatever_their_files_are_called(monkeypatch):
+    monkeypatch.delenv(pool.VISIBLE, raising=False)
+    monkeypatch.setattr(
+        pool.Path, "iterdir", lambda self: iter([pool.Path("/dev/nvidia3"), pool.Path("/dev/nvidiactl")])
+    )
+    assert pool.visible() == ["0"]
 
 
 def held(process):

@@ -17,13 +17,20 @@ WORK = Workload(completions=1000, prompts=400, sample=lambda: [ASK, ASK])
 
 def test_price_and_minutes_of_a_service_by_hand():
     """1000 prompts of 50 tokens at 2 a million, 1000 answers of at most 60 at 5: .1 + .3."""
-    lines = served(WORK, 60, Tariff(tokens_per_second=100, price=[2, 5]))
+    lines = served(WORK, 60, Tariff(tokens_per_second=100, price=[2, 5]), 0)
     assert "1,000 generations" in lines[0]
     assert "about 50,000 prompt tokens" in lines[0]
     assert "at most 60,000 new ones" in lines[0]
     assert "about 0.40" in lines[1]
     assert "10.0 minutes" in lines[2]
-    assert "no rate is stated" in served(WORK, 60, Tariff())[-1]
+    assert "no rate is stated" in served(WORK, 60, Tariff(), 0)[-1]
+
+
+def test_the_most_a_service_can_cost_has_every_answer_asked_for_twice():
+    lines = served(WORK, 60, Tariff(price=[2, 5]), 1)
+    assert "2,000 generations, 1,000 and as many again where all were faulty" in lines[0]
+    assert "at most 120,000 new ones" in lines[0]
+    assert "about 0.80" in lines[1]
 
 
 def test_a_local_model_is_measured_or_counted():
@@ -44,7 +51,7 @@ def test_every_served_option_tells_its_cost_without_asking(option, more, twelve,
     knobs = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "profiler" / f"{option}.yaml"))
     profiler = instantiate({**knobs, **more}, _convert_="all")
     lines = profiler.forecast(visible_view(twelve, twelve_split))
-    assert f"at most {6 + 4 * 4 + 4 * 6:,} generations" in lines[0]
+    assert f"at most {2 * (6 + 4 * 4 + 4 * 6):,} generations" in lines[0]
 
 
 def test_weights_that_are_not_here_are_not_fetched_to_measure(twelve, twelve_split, monkeypatch):

@@ -101,7 +101,3 @@ def test_where_the_second_is_no_better_the_first_stays_and_a_grave_fault_leaves_
 def test_what_a_server_refuses_is_not_asked_again():
     refused = read_answers({(1, 0): Ask(PLAIN, 0, 0.7)}, [Completion("", 0, "content_filter")], BRIEF.item.answer)
     assert second_drafts(refused, answering()[0], BRIEF.item.answer) == {}
-
-
-def test_faults_have_names_for_the_count():
-    assert {"copy", "language", "duplicate", "short", "long"} <= set(FAULTS)

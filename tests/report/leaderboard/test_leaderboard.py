@@ -45,6 +45,19 @@ def test_seeds_are_averaged_and_the_best_comes_first(tmp_path):
     assert (only["dataset"]["name"], only["protocol"]["name"], only["cases"]) == ("Eight", "leave_one_out", 8)
 
 
+def test_trials_of_a_search_stand_on_no_board(tmp_path, capsys):
+    """The best of many by its test figure is chosen by the test."""
+    write_run(tmp_path / "runs" / "a", HALF)
+    write_run(tmp_path / "runs" / "trial", ALL, **TEXT)
+    file = tmp_path / "runs" / "trial" / "report.json"
+    report = json.loads(file.read_text())
+    report["options"]["experiment"] = "search_alphafuse"
+    file.write_text(json.dumps(report))
+    whole = made(tmp_path / "out", tmp_path / "runs")
+    assert [row["method"] for row in whole["boards"][0]["rows"]] == ["sasrec · id"]
+    assert "1 trials of searches" in " ".join(capsys.readouterr().out.split())
+
+
 def test_other_questions_stand_on_other_boards(tmp_path):
     write_run(tmp_path / "a", HALF)
     write_run(tmp_path / "b", HALF, dataset="Nine")
