@@ -9,6 +9,7 @@ import pytest
 import pte
 from pte.artifact import Stored
 from pte.engine.inference.recommend import RunModel
+from pte.report.inspect import show
 from pte.report.run.finished import Finished
 from pte.schema import Interactions, Profiles, Selection, Split
 
@@ -56,6 +57,12 @@ def test_choice_stays_and_vectors_follow_the_texts(stored):
 def test_later_readers_take_the_final_texts(stored, result):
     final = Selection.load(stored.path("refit"))
     assert (Finished.read(result.folder).selection.item == final.item).all()
+
+
+def test_what_is_shown_of_an_item_has_its_final_text(stored):
+    items, texts = Interactions.load(stored.path("interactions")).items, Profiles.load(stored.path("refit")).item
+    shown = "\n".join(show.lines(stored, "item", items.item_id[1]))
+    assert texts[1][0] in shown.partition("final texts")[2]
 
 
 def test_recommendations_are_those_that_were_measured(stored, result):

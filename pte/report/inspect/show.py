@@ -53,8 +53,12 @@ def lines(stored: Stored, side: str, name: str, *, prompts: bool = False) -> Ite
             rewards = {n.removeprefix(f"{side}_"): file[n][entity] for n in file.files if n.startswith(f"{side}_")}
     choice = None if selection is None else int(getattr(selection, f"{side}_choice")[entity])
     yield from texts(profiles, side, entity, rewards, choice, prompts)
+    if side == "item" and stored.has("refit"):
+        yield "\nfinal texts, written anew from all training rows after the choice:"
+        yield from (f"  {text}" for text in Profiles.load(stored.path("refit")).item[entity])
     if selection is not None:
-        yield from facts.nearest(side, entity, getattr(selection, side))
+        final = Selection.load(stored.path("refit")) if stored.has("refit") else selection
+        yield from facts.nearest(side, entity, getattr(final, side))
 
 
 def texts(
