@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -99,7 +100,8 @@ def audit(interactions: Interactions, split: Split, profiles: Profiles, profiler
         for row in bad
     ]
     rebuilt = profiler.rebuild(view, profiles.generations)
-    return findings + differences(profiles.generations, rebuilt.generations) + read_back(interactions, split, profiles)
+    findings += differences(profiles.generations, rebuilt.generations)
+    return findings + exchanged(profiles, rebuilt) + read_back(interactions, split, profiles)
 
 
 def clean_rows(interactions: Interactions, split: Split) -> np.ndarray:
@@ -127,6 +129,16 @@ def differences(stored: Sequence[Generation], rebuilt: Sequence[Generation]) -> 
             detail = f"the text of {_name(place)} does not follow from its prompt: {_change(r.text, g.text)}"
             findings.append(Finding("text differs", *place, detail, g.prompt))
     return findings
+
+
+def exchanged(stored: Profiles, rebuilt: Profiles) -> list[Finding]:
+    """Entities whose candidates, as they are encoded, are not those that their generations lead to."""
+    return [
+        Finding("text differs", side, entity, -1, -1, f"the candidates of {side} {entity} are not its generations'", "")
+        for side in ("user", "item")
+        for entity, (mine, theirs) in enumerate(zip_longest(getattr(stored, side), getattr(rebuilt, side)))
+        if mine != theirs
+    ]
 
 
 def read_back(interactions: Interactions, split: Split, profiles: Profiles) -> list[Finding]:

@@ -13,14 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from pte.artifact import RecordLog
 from pte.encoder.blocks import Blocks, encode, folder
+from pte.profiler.store.log import RecordLog
 from pte.profiler.text.account import facts
 from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 1
+VERSION = 2  # 2: profiles in columns
 READS = ("profiler", "encoder")
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
@@ -38,7 +38,7 @@ def run(context: Context) -> None:
     encoder = context.build("encoder")
     view = training_view(interactions, Split.load(context.parents["split"]))
     log = RecordLog(context.work.parent.parent / "generation")
-    profiles = context.build("profiler").profile(view, log=log)
+    profiles = context.build("profiler").profile(view, log=log, out=context.out)
     profiles.save(context.out)
     texts = dict.fromkeys(text for candidates in profiles.item for text in candidates)
     blocks = Blocks(folder(context, encoder), texts)

@@ -40,8 +40,8 @@ class ScriptedProfiler:
         self.engine = Scripted()
         self.loop = Loop(2, 2, ["what", "who"], ["taste", "alone"], [0.7], Evidence())
 
-    def profile(self, view, *, log):
-        return play(self.loop, view, Recorded(self.engine, log, workload(self.loop, view), noun="scripted"))
+    def profile(self, view, *, log, out=None):
+        return play(self.loop, view, Recorded(self.engine, log, workload(self.loop, view), noun="scripted"), out=out)
 
     def rebuild(self, view, stored):
         return self.loop.run(view, Stored(stored))

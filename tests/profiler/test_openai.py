@@ -7,12 +7,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pte.artifact import RecordLog
 from pte.profiler.engine import openai
 from pte.profiler.engine.chat import Sampling, read_answer
 from pte.profiler.engine.openai import Server
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.log import RecordLog
 from pte.profiler.text.account import facts
 from pte.schema import InputError, visible_view
 

@@ -12,9 +12,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from pte.artifact import RecordLog
 from pte.paths import CONF_DIR
 from pte.profiler.none import MetadataProfiler
+from pte.profiler.store.log import RecordLog
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.schema import Generation, InputError, Profiles, View, visible_view

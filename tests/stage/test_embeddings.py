@@ -50,7 +50,7 @@ def world(tmp_path, twelve):
     for folder in folders.values():
         folder.mkdir()
     twelve.save(folders["interactions"])
-    Profiles([], [], generations).save(folders["profiles"])
+    Profiles.of(generations).save(folders["profiles"])
 
     def context(encoder, name="out", sides=("item", "metadata", "user"), **knobs):
         (tmp_path / name).mkdir()

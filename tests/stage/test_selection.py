@@ -44,7 +44,7 @@ def make(tmp_path, twelve, twelve_split, caplog):
             for r in (0, 1)
             for k in range(K)
         ]
-        Profiles([], [], generations).save(folders["profiles"])
+        Profiles.of(generations).save(folders["profiles"])
         tables = {"user": unit(4, K, D, seed=0), "item": unit(7, K, D, seed=1), "metadata": unit(7, D, seed=2)}
         tables["item"][0] = tables["metadata"][0] = 0
         for n in sides:

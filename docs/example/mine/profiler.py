@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pte.profiler.base import Ask, Completion, Log, Rate
@@ -21,9 +22,9 @@ class RuleProfiler:
         self.loop = Loop(num_candidates, rounds, *forms, [0.7], Evidence())
         self.engine = RuleEngine(words)
 
-    def profile(self, view: View, *, log: Log) -> Profiles:
+    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
         answer = Recorded(self.engine, log, workload(self.loop, view), noun="rule")
-        return play(self.loop, view, answer)
+        return play(self.loop, view, answer, out=out)
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """From stored completions, without the engine."""
