@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pte.encoder.blocks import Blocks, encode, folder
+from pte.encoder.blocks import Blocks, Encoding, folder
 from pte.profiler.store.log import RecordLog
 from pte.profiler.text.account import facts
 from pte.schema import Interactions, Selection, Split, training_view
@@ -40,11 +40,9 @@ def run(context: Context) -> None:
     log = RecordLog(context.work.parent.parent / "generation")
     profiles = context.build("profiler").profile(view, log=log, out=context.out)
     profiles.save(context.out)
-    texts = dict.fromkeys(text for candidates in profiles.item for text in candidates)
-    blocks = Blocks(folder(context, encoder), texts)
-    vector = encode(texts, encoder, blocks)
-    item = np.stack([np.stack([vector(text) for text in candidates]) for candidates in profiles.item])
-    replace(selection, item=select(item, selection.item_choice)).save(context.out)
+    blocks = Blocks(folder(context, encoder), (text for group in profiles.item for text in group))
+    vectors = np.concatenate(list(Encoding(encoder, blocks).vectors(profiles.item)))
+    replace(selection, item=select(vectors, selection.item_choice)).save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")
 
 
