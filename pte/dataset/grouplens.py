@@ -84,8 +84,9 @@ class GroupLens:
         counts: dict[str, int] = {}
         path = self.path()
         rows = self._rows(path, counts)
-        read, films, repeated = {"100k": _films_100k, "1m": _films_1m, "latest": _films_latest}[self.layout], {}, 0
-        for film, fields in read(path):
+        films: dict[str, list[str]] = {}
+        repeated = 0
+        for film, fields in {"100k": _films_100k, "1m": _films_1m, "latest": _films_latest}[self.layout](path):
             repeated += film in films
             films.setdefault(film, fields)
         if repeated:

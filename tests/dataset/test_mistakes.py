@@ -313,7 +313,7 @@ def test_mutated_publishers(published, kind, text):
         rows = sum(bool(line.strip()) for line in raw.split(b"\n")) - (kind == "ml")
         assert card["rows_in_file"] == rows
         assert card["interactions"] + row_losses(card["counted"]) == rows
-    assert read > 5
+    assert read > 2
 
 
 def test_lone_surrogates(published):
