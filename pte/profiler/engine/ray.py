@@ -79,7 +79,7 @@ class RayEngine(Arrivals):
     def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
         """Results by the cluster, those of an earlier run first; InputError where too many fail or some are missing."""
         wanted = {request.key for request in requests}
-        if self._missing(wanted):
+        if wanted.difference(*(pl.read_parquet(file, columns=["key"])["key"].to_list() for file in self._files())):
             self._run(requests)
         self._refuse(wanted)
         seen: set[str] = set()
@@ -126,8 +126,7 @@ class RayEngine(Arrivals):
         for server in self.servers:
             server.key()
         source = self._write(requests)
-        low, high = self.cluster.workers
-        where = self.cluster.address or "this machine"
+        (low, high), where = self.cluster.workers, self.cluster.address or "this machine"
         logger.info(f"{self.model}: {len(requests):,} requests to {low} to {high} workers of Ray on {where}")
         own = not ray.is_initialized()
         context = DataContext.get_current()
@@ -157,19 +156,15 @@ class RayEngine(Arrivals):
         """requests/HASH/part-*.parquet; the same questions give the same files."""
         place = self.folder / "requests" / digest([request.key for request in requests])[:16]
         place.mkdir(parents=True, exist_ok=True)
-        rows, part = self.rows(requests), 0
-        while block := list(islice(rows, PART)):
+        rows = self.rows(requests)
+        for part, block in enumerate(iter(lambda: list(islice(rows, PART)), [])):
             scratch = place / f".part-{part:05d}"
             pl.DataFrame(block).write_parquet(scratch)
             scratch.replace(place / f"part-{part:05d}.parquet")
-            part += 1
         return place
 
     def _files(self) -> list[Path]:
         return sorted((self.folder / "results").glob("**/*.parquet"))
-
-    def _missing(self, wanted: set[str]) -> set[str]:
-        return wanted.difference(*(pl.read_parquet(file, columns=["key"])["key"].to_list() for file in self._files()))
 
     def _results(self, wanted: set[str]) -> Iterator[tuple[str, Completion]]:
         """Rows of all result files that answer what is wanted, file by file."""
@@ -264,11 +259,11 @@ class Session:
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
+        self.tasks: list[asyncio.Task[Response]] = []
 
     async def __aenter__(self) -> Session:
         self.key = self.fleet.servers[0].key()
         self.clients = [server.client(self.key) for server in self.fleet.servers]
-        self.tasks: list[asyncio.Task[Response]] = []
         return self
 
     async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -287,13 +282,13 @@ class Session:
         return Response(asdict(await self.fleet.completion(fields, self.clients, self.key)))
 
 
+@dataclass(frozen=True)
 class Response:
     """What the HTTP stage asks of an aiohttp.ClientResponse."""
 
-    status, reason = 200, "OK"
-
-    def __init__(self, value: Mapping[str, Any]) -> None:
-        self.value = value
+    value: Mapping[str, Any]
+    status: int = 200
+    reason: str = "OK"
 
     async def __aenter__(self) -> Response:
         return self
