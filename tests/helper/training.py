@@ -20,7 +20,7 @@ CONFIG = {
     "seed": 0,
     "representation": {"_target_": "pte.representation.id.Id", "width": 16, "std": 0.05},
     "backbone": {
-        "_target_": "pte.backbone.sasrec.SASRec", "length": 8, "inner": 32, "layers": 1, "heads": 2,
+        "_target_": "pte.backbone.sasrec.SASRec", "length": 12, "inner": 32, "layers": 1, "heads": 2,
         "dropout": 0.2, "attention_dropout": 0.2, "fit": {"max_epochs": 3},
     },
     "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.01, "fused": True},
