@@ -46,14 +46,14 @@ class RayProfiler(LanguageModelProfiler):
         if server.budget_tokens is not None:
             raise InputError("profiler.server.budget_tokens: workers of profiler=ray share no count; see plan=true")
         played = loop_of(decoding.temperatures, seed=seed, **loop)
-        held = decoding.holding(played.style.tokens)
+        sampling = decoding.holding(played.style.tokens)
         urls = [base_url, *cluster.replicas] if base_url else []
-        servers = [OpenAIEngine(model, url, held, server, seed=seed) for url in urls]
+        servers = [OpenAIEngine(model, url, sampling, server, seed=seed) for url in urls]
         engine = RayEngine(
             model,
             servers,
             Path(folder).expanduser().absolute(),
-            held,
+            sampling,
             cluster,
             model_kwargs=model_kwargs,
             failure_share=server.failure_share,

@@ -78,18 +78,18 @@ class RayEngine(Arrivals):
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
         """Results by the cluster, those of an earlier run first; InputError where too many fail or some are missing."""
-        wanted = {request.key for request in requests}
-        if wanted.difference(*(pl.read_parquet(file, columns=["key"])["key"].to_list() for file in self._files())):
+        keys = {request.key for request in requests}
+        if keys.difference(*(pl.read_parquet(file, columns=["key"])["key"].to_list() for file in self._files())):
             self._run(requests)
-        self._refuse(wanted)
-        seen: set[str] = set()
-        for key, completion in self._results(wanted):
-            if key not in seen:
-                seen.add(key)
+        self._refuse(keys)
+        known: set[str] = set()
+        for key, completion in self._results(keys):
+            if key not in known:
+                known.add(key)
                 yield Result(key, completion)
-        if missing := len(wanted - seen):
+        if missing := len(keys - known):
             raise InputError(
-                f"profiles: {missing:,} of {len(wanted):,} answers are in {self.folder / 'checkpoint'} and not in"
+                f"profiles: {missing:,} of {len(keys):,} answers are in {self.folder / 'checkpoint'} and not in"
                 f" {self.folder / 'results'}: remove {self.folder} and type the same command again"
             )
 
@@ -166,19 +166,19 @@ class RayEngine(Arrivals):
     def _files(self) -> list[Path]:
         return sorted((self.folder / "results").glob("**/*.parquet"))
 
-    def _results(self, wanted: set[str]) -> Iterator[tuple[str, Completion]]:
-        """Rows of all result files that answer what is wanted, file by file."""
+    def _results(self, keys: set[str]) -> Iterator[tuple[str, Completion]]:
+        """Rows of all result files that answer these keys, file by file."""
         for file in self._files():
             for row in pl.read_parquet(file).iter_rows(named=True):
-                if row["key"] in wanted:
+                if row["key"] in keys:
                     yield row["key"], Completion(**{name: row[name] for name in ANSWER})
 
-    def _refuse(self, wanted: set[str]) -> None:
+    def _refuse(self, keys: set[str]) -> None:
         """InputError where more fail than is tolerated; nothing is recorded then."""
-        failures = {key: done.detail for key, done in self._results(wanted) if done.finish == "error"}
-        if len(wanted) >= FEW and len(failures) > self.failure_share * len(wanted):
+        failures = {key: done.detail for key, done in self._results(keys) if done.finish == "error"}
+        if len(keys) >= FEW and len(failures) > self.failure_share * len(keys):
             raise InputError(
-                f"{len(failures):,} of {len(wanted):,} requests failed, more than profiler.server.failure_share="
+                f"{len(failures):,} of {len(keys):,} requests failed, more than profiler.server.failure_share="
                 f"{self.failure_share}; one says: {next(iter(failures.values()))}. Repair it, remove {self.folder},"
                 " and type the same command again"
             )
@@ -215,15 +215,15 @@ def result_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def words(error: BaseException) -> str:
-    """What our own code said in a worker, else the last line that Ray says."""
+    """What our own code says in a worker, else the last line that Ray says."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, InputError):
             return str(chain)
         chain = getattr(chain, "cause", None) or chain.__cause__
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    said = [line.partition("InputError: ")[2] for line in lines if "InputError: " in line]
-    return (said or lines)[-1][:500].rstrip(".")
+    sentences = [line.partition("InputError: ")[2] for line in lines if "InputError: " in line]
+    return (sentences or lines)[-1][:500].rstrip(".")
 
 
 class Fleet:
