@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from pte.artifact import RecordLog
 from pte.profiler.base import Ask, Request
 from pte.profiler.engine import openai
 from pte.profiler.engine.chat import SCHEMA, Sampling
@@ -23,6 +22,7 @@ from pte.profiler.engine.ray import Cluster, Fleet, RayEngine, messages, payload
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence, Prompt
 from pte.profiler.ray import RayProfiler
+from pte.profiler.store.log import RecordLog
 from pte.profiler.text.style import JSON_LEAD
 from pte.schema import InputError, visible_view
 
