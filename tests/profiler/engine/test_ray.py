@@ -282,9 +282,12 @@ def test_a_cluster_writes_the_store_of_the_process_itself(two_workers, stubs, tm
         user_forms=["taste", "likes"], evidence=Evidence(), decoding=DECODING,
         server=Server(key_variable="PTE_TEST_KEY"),
     )  # fmt: skip
-    assert near.profile(view, log=(own := RecordLog(tmp_path / "near"))) == far
-    keys = [json.loads(line)["key"] for file in (tmp_path / "near").glob("*.jsonl") for line in file.open()]
-    assert [own.get(key) for key in keys] == [log.get(key) for key in keys]
+    own = RecordLog(tmp_path / "near")
+    assert near.profile(view, log=own) == far
+    mine, theirs = (
+        pl.concat(map(pl.read_parquet, folder.folder.glob("*/*.parquet"))).sort("key") for folder in (own, log)
+    )
+    assert mine.equals(theirs)
     assert len(stubs[0].seen) == 2 * asked == 2 * len(own)
     near.profile(view, log=RecordLog(tmp_path / "far"))
     assert len(stubs[0].seen) == 2 * asked, "what the cluster wrote is known to the process"
