@@ -115,7 +115,7 @@ def test_a_key_is_sent_and_never_stored(server, view, tmp_path, monkeypatch, cap
     monkeypatch.setenv("PTE_TEST_KEY", "sk-secret")
     profiler(server).profile(view, log=RecordLog(tmp_path))
     assert server.seen[0][1] == "Bearer sk-secret"
-    written = "".join(path.read_text() for path in tmp_path.glob("*"))
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()).decode(errors="replace")
     assert "sk-secret" not in written + "".join(caplog.messages)
 
 

@@ -31,7 +31,10 @@ class Lazy(_Strings):
     """Texts that follow from an entity's number."""
 
     def __init__(self, text: Callable[[int], str], size: int) -> None:
-        self._one, self.size = text, size  # type: ignore[method-assign]
+        self.text, self.size = text, size
+
+    def _one(self, place: int) -> str:
+        return self.text(place)
 
     def __len__(self) -> int:
         return self.size
