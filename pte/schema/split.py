@@ -75,7 +75,7 @@ class View:
     num_users: int
     items: Items
     user_id: Sequence[str] = ()  # (U,) external ids, for profiles that come by them
-    asked: View | None = None  # rows of people who train nothing, before their first target: for their own texts alone
+    prefix: View | None = None  # rows of people who train nothing, before their first target: for their own texts alone
 
     @property
     def num_items(self) -> int:
@@ -89,12 +89,12 @@ class View:
     @cached_property
     def size(self) -> np.ndarray:
         """(U,) int64: how many rows a user's own text may state."""
-        return np.diff(self.start) + (0 if self.asked is None else self.asked.size)
+        return np.diff(self.start) + (0 if self.prefix is None else self.prefix.size)
 
     def history(self, user: int) -> np.ndarray:
         """The items a user's own text may state, oldest first: visible ones, or those before the first target."""
         own = self.item[self.start[user] : self.start[user + 1]]
-        return own if len(own) or self.asked is None else self.asked.history(user)
+        return own if len(own) or self.prefix is None else self.prefix.history(user)
 
 
 def visible_view(interactions: Interactions, split: Split) -> View:
@@ -108,17 +108,17 @@ def training_view(interactions: Interactions, split: Split) -> View:
 
 
 def _view(interactions: Interactions, split: Split, rows: np.ndarray) -> View:
-    return view_of(interactions, rows, asked_rows(interactions, split))
+    return view_of(interactions, rows, prefix_rows(interactions, split))
 
 
-def view_of(interactions: Interactions, rows: np.ndarray, asked: np.ndarray) -> View:
+def view_of(interactions: Interactions, rows: np.ndarray, prefix: np.ndarray) -> View:
     """The view of these rows, and of others (both (M,) bool) for the texts of their own people."""
     users, items = interactions.num_users, interactions.items
-    own = View(interactions.user[asked], interactions.item[asked], users, items) if asked.any() else None
+    own = View(interactions.user[prefix], interactions.item[prefix], users, items) if prefix.any() else None
     return View(interactions.user[rows], interactions.item[rows], users, items, interactions.user_id, own)
 
 
-def asked_rows(interactions: Interactions, split: Split) -> np.ndarray:
+def prefix_rows(interactions: Interactions, split: Split) -> np.ndarray:
     """(M,) bool: of a user without any training row, the history of the first case; no later target is among it."""
     parts = (split.valid, split.test)
     user, target = (np.concatenate([getattr(part, name) for part in parts]) for name in ("user", "target"))

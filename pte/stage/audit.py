@@ -72,9 +72,9 @@ def run(context: Context) -> None:
         if stage not in context.parents:
             continue
         profiles = Profiles.load(context.parents[stage])
-        found = audit(interactions, split, profiles, context.build("profiler"), shown)
-        findings = [*found, *findings]
-        report = summary(interactions, split, profiles, found) | ({"refit": report} if report else {})
+        faults = audit(interactions, split, profiles, context.build("profiler"), shown)
+        findings = [*faults, *findings]
+        report = summary(interactions, split, profiles, faults) | ({"refit": report} if report else {})
     for folder in (context.out, context.work):  # the artefact vanishes when the audit fails, the work folder stays
         (folder / "audit.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     if findings:

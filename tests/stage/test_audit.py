@@ -219,7 +219,7 @@ def test_a_person_who_trains_nothing_is_told_by_what_the_first_case_asks_from(ki
     bob = [g.prompt or g.text for g in profiles.generations if (g.side, g.entity) == ("user", 1)]
     assert {title for text in bob for title in own_titles(text)} == {"GoldenEye"}
     assert set(profiles.user[3]) == {NOBODY}
-    without = written(kind, replace(view, asked=None), tmp_path / "other")
+    without = written(kind, replace(view, prefix=None), tmp_path / "other")
     assert set(without.user[1]) == {NOBODY}
     assert (without.item, without.user[0], without.user[2]) == (profiles.item, profiles.user[0], profiles.user[2])
 

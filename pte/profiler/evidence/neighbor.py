@@ -100,7 +100,7 @@ def incidence(view: View) -> sparse.csr_matrix:
 
 def own_incidence(view: View) -> sparse.csr_matrix:
     """(U, N+1) 1 where a user's own text may state the item: `incidence`, and people who train nothing."""
-    return incidence(view) if view.asked is None else incidence(view) + incidence(view.asked)
+    return incidence(view) if view.prefix is None else incidence(view) + incidence(view.prefix)
 
 
 def user_neighbors(view: View, k: int, *, chunk: int = 2048, most: int = 1000) -> Neighbors:
