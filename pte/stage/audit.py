@@ -68,11 +68,11 @@ def run(context: Context) -> None:
     split = Split.load(context.parents["split"])
     report: dict[str, Any] = {}
     findings = []
-    for stage, shown in (("refit", split.rest), ("profiles", split.visible)):
+    for stage, rows in (("refit", split.rest), ("profiles", split.visible)):
         if stage not in context.parents:
             continue
         profiles = Profiles.load(context.parents[stage])
-        faults = audit(interactions, split, profiles, context.build("profiler"), shown)
+        faults = audit(interactions, split, profiles, context.build("profiler"), rows)
         findings = [*faults, *findings]
         report = summary(interactions, split, profiles, faults) | ({"refit": report} if report else {})
     for folder in (context.out, context.work):  # the artefact vanishes when the audit fails, the work folder stays
@@ -98,16 +98,16 @@ def run(context: Context) -> None:
 
 
 def audit(
-    interactions: Interactions, split: Split, profiles: Profiles, profiler: Profiler, shown: np.ndarray | None = None
+    interactions: Interactions, split: Split, profiles: Profiles, profiler: Profiler, rows: np.ndarray | None = None
 ) -> list[Finding]:
-    """Everything that is wrong, the rebuild's findings first; shown: (M,) bool rows of the split that prompts may show.
+    """Everything that is wrong, the rebuild's findings first; rows: (M,) bool, what prompts may show.
 
     None: its visible ones.
     """
-    shown = split.visible if shown is None else shown
-    clean = clean_rows(interactions, split, shown)
+    rows = split.visible if rows is None else rows
+    clean = clean_rows(interactions, split, rows)
     view = view_of(interactions, clean, own_rows(interactions, split))
-    bad = np.flatnonzero(shown & ~clean)
+    bad = np.flatnonzero(rows & ~clean)
     findings = [
         Finding("split", "user", int(interactions.user[row]), -1, -1, f"row {row} is held out, yet visible", "")
         for row in bad
@@ -116,13 +116,13 @@ def audit(
     return [
         *findings,
         *differences(profiles.generations, rebuilt.generations),
-        *read_back(interactions, split, profiles, shown),
+        *read_back(interactions, split, profiles, rows),
     ]
 
 
-def clean_rows(interactions: Interactions, split: Split, shown: np.ndarray | None = None) -> np.ndarray:
-    """(M,) bool: rows shown (None: visible) that train, are not held out, and lie before the user's first target."""
-    rows = split.rest & (split.visible if shown is None else shown)
+def clean_rows(interactions: Interactions, split: Split, rows: np.ndarray | None = None) -> np.ndarray:
+    """(M,) bool: of rows (None: visible) those that train, are not held out, and lie before the first target."""
+    rows = split.rest & (split.visible if rows is None else rows)
     return rows & (np.arange(len(interactions.user)) < first_targets(interactions, split)[interactions.user])
 
 
@@ -164,10 +164,10 @@ def differences(stored: Sequence[Generation], rebuilt: Sequence[Generation]) -> 
 
 
 def read_back(
-    interactions: Interactions, split: Split, profiles: Profiles, shown: np.ndarray | None = None
+    interactions: Interactions, split: Split, profiles: Profiles, rows: np.ndarray | None = None
 ) -> list[Finding]:
     """Own-choice lines that name something else than the person's rows that may be shown."""
-    titles = _Titles(interactions, split, shown)
+    titles = _Titles(interactions, split, rows)
     findings = []
     for g in profiles.generations:
         if g.side != "user" or g.text == NOBODY or g.form == IMPORTED:
@@ -201,9 +201,9 @@ def own_titles(text: str) -> Iterator[str]:
 class _Titles:
     """Titles of visible rows by user, and the kind of row that others come from."""
 
-    def __init__(self, interactions: Interactions, split: Split, shown: np.ndarray | None) -> None:
+    def __init__(self, interactions: Interactions, split: Split, rows: np.ndarray | None) -> None:
         self.name = [name.replace(";", ",") for name in Catalogue(interactions.items).name]
-        clean = clean_rows(interactions, split, shown) | own_rows(interactions, split)
+        clean = clean_rows(interactions, split, rows) | own_rows(interactions, split)
         kinds = np.where(split.train, np.where(split.rest, "withheld", "held out"), "set aside")
         kinds[split.valid.target], kinds[split.test.target] = "valid", "test"
         self.visible: dict[int, set[str]] = {}
