@@ -93,7 +93,9 @@ def legend(report: Mapping[str, Any]) -> str:
     if (value := metrics.get(f"test/{ranking}/{group}/NDCG@10")) is not None:
         sentences.append(f"the figure to quote is NDCG@10 of the row with >: {fmt.plain(value)}")
     sentences += [
-        f"{row}: {what}" for row, what in ROWS.items() if row != "untied" or f"test/{ranking}/untied/NDCG@10" in metrics
+        f"{row}: {meaning}"
+        for row, meaning in ROWS.items()
+        if row != "untied" or f"test/{ranking}/untied/NDCG@10" in metrics
     ]
     sentences.append("head: the most popular 20 % of items, the 20 % longest histories; tail: the others")
     return "\n".join(f"  {line}" for line in sentences)
@@ -105,7 +107,7 @@ def outlook(dataset: str | None) -> str:
     lines = [
         SAMPLE_COST if dataset == SAMPLE else cost,
         "the figure to read is NDCG@10 of the row marked > in the last table: masked, all cases",
-        *(f"{row}: {what}" for row, what in ROWS.items()),
+        *(f"{row}: {meaning}" for row, meaning in ROWS.items()),
     ]
     return "\n".join(f"  {line}" for line in [*lines, OWN])
 
