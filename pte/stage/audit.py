@@ -35,7 +35,7 @@ READS = ("profiler",)
 IDLE = (
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff",
+    "profiler.tariff", "profiler.cluster",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "profiles")
 LISTED = 100  # findings written out in full; all are counted

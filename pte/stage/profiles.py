@@ -23,7 +23,7 @@ READS = ("profiler",)
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff",
+    "profiler.tariff", "profiler.cluster",
 )  # fmt: skip
 PARENTS = ("interactions", "split")
 

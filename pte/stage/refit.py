@@ -25,7 +25,7 @@ READS = ("profiler", "encoder")
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff",
+    "profiler.tariff", "profiler.cluster",
     "encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection")
