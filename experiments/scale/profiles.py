@@ -4,7 +4,7 @@
 
 Synthetic histories (catalogue.py), half of the entities people and half items, K = 4 candidates from an engine that
 answers at once and a hashed encoder of 64 columns: the stages `profiles` and `embeddings` as a run plays them, each in
-a process of its own. Writes result/profiles.json and result/profiles.md. A million entities leave some 20 GB in --folder.
+a process of its own. Writes result/profiles.json and result/profiles.md; a million entities take some 20 GB of --folder.
 """
 
 import argparse
@@ -37,24 +37,10 @@ from pte.stage import embeddings, profiles
 HERE = Path(__file__).resolve().parent
 SIZES = (10**4, 10**5, 10**6)
 CANDIDATES, WIDTH = 4, 64
-WORDS = [
-    "quiet",
-    "bold",
-    "odd",
-    "warm",
-    "bleak",
-    "bright",
-    "slow",
-    "quick",
-    "tender",
-    "rough",
-    "plain",
-    "rich",
-    "small",
-    "grand",
-    "old",
-    "new",
-]
+WORDS = (
+    "quiet", "bold", "odd", "warm", "bleak", "bright", "slow", "quick", "tender", "rough", "plain", "rich", "small",
+    "grand", "old", "new",
+)  # fmt: skip
 STAGES = {"profiles": profiles, "embeddings": embeddings}
 
 

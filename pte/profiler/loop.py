@@ -237,7 +237,7 @@ class _Play:
         user, item = self.cited["user"], self.cited["item"]
         if side == "item":
             prompt = witness.item_prompt(entity, form, user, item, draw)
-        elif self.view.start[entity] == self.view.start[entity + 1]:
+        elif not self.view.size[entity]:
             return None
         else:
             prompt = witness.user_prompt(entity, form, item, user, draw)
@@ -284,7 +284,7 @@ def play(loop: Loop, view: View, answer: Answer, *, out: Path | None = None, por
 
 def workload(loop: Loop, view: View) -> Workload:
     """How much the loop will ask of a view, second tries apart; the sample stands for prompts of later rounds."""
-    size = {"item": view.num_items, "user": int((view.start[1:] > view.start[:-1]).sum())}
+    size = {"item": view.num_items, "user": int((view.size > 0).sum())}
     walk = legs(loop.rounds, loop.num_candidates, loop.sides)
     return Workload(
         completions=sum(size[leg.side] * leg.drafts for leg in walk),
@@ -298,7 +298,7 @@ def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
     play = _Play(loop, view)
     filler = ("stories with warmth and wit about people far from home " * 5)[: loop.evidence.brief]
     play.cited = {side: [filler] * len(cited) for side, cited in play.cited.items()}
-    active = np.flatnonzero(view.start[1:] > view.start[:-1])
+    active = np.flatnonzero(view.size > 0)
     users = active[np.linspace(0, len(active) - 1, min(size, len(active)), dtype=int)].tolist()
     items = np.linspace(1, view.num_items, min(size, view.num_items), dtype=int).tolist()
     mixed = zip_longest((("item", i) for i in items), (("user", u) for u in users))

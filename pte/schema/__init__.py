@@ -6,9 +6,9 @@ from pte.schema.generations import Generation
 from pte.schema.interactions import Interactions, Items
 from pte.schema.profiles import IMPORTED, Profiles, ProfileWriter
 from pte.schema.selection import Selection
-from pte.schema.split import Cases, Split, View, training_view, visible_view
+from pte.schema.split import Cases, Split, View, training_view, view_of, visible_view
 
 __all__ = [
     "IMPORTED", "Cases", "Embeddings", "Generation", "InputError", "Interactions", "Items", "ProfileWriter", "Profiles",
-    "Selection", "Split", "View", "require", "training_view", "visible_view",
+    "Selection", "Split", "View", "require", "training_view", "view_of", "visible_view",
 ]  # fmt: skip
