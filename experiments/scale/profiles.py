@@ -4,7 +4,7 @@
 
 Synthetic histories (catalogue.py), half of the entities people and half items, K = 4 candidates from an engine that
 answers at once and a hashed encoder of 64 columns: the stages `profiles` and `embeddings` as a run plays them, each in
-a process of its own. Writes result/profiles.json and result/profiles.md; a million entities take some 20 GB of --folder.
+a process of its own. Writes result/profiles.json and result/profiles.md. A million entities take some 20 GB of disk.
 """
 
 import argparse
