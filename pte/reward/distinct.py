@@ -34,22 +34,20 @@ class Distinct:
         self.temperature, self.negatives, self.sample = temperature, negatives, sample
 
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
-        user, user_known = self._side(space.user, space.user_centroid, space.user_leave_one_out, generator)
-        item, item_known = self._side(space.item, space.item_centroid, space.item_leave_one_out, generator)
-        return PartScore(user, item, user_known, item_known)
-
-    def _side(
-        self, candidate: Tensor, centroid: Tensor, leave_one_out: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """(n, K) scores and (n,) whether x has a centroid; all K candidates face the same negatives."""
-        x, half = torch.nonzero(centroid.any(dim=1)).squeeze(1), self.negatives // 2
-        hard = nearest(centroid, self.negatives - half, sample=self.sample, generator=generator)[x]
-        if len(x):
-            negative = x[torch.randint(len(x), (len(x), half), generator=generator).to(x.device)]
-            hard = torch.cat([hard, negative.masked_fill(negative == x[:, None], NONE)], dim=1)
-        contrast = Contrast(x, x, hard)
+        """All K candidates of an entity face the same negatives."""
+        user, item = (self._negatives(space.centroid, data.entities.side(s), generator) for s in ("user", "item"))
+        entity, negative = torch.cat([user[0], item[0]]), torch.cat([user[1], item[1]])
+        contrast = Contrast(entity, entity, negative)
         scores = [
-            info_nce(candidate[:, k : k + 1], leave_one_out[:, k], contrast, self.temperature)
-            for k in range(candidate.shape[1])
+            info_nce(space.vector[:, k : k + 1], space.leave_one_out(k), contrast, self.temperature)
+            for k in range(space.vector.shape[1])
         ]
-        return torch.cat([score for score, _ in scores], dim=1), scores[0][1]
+        return PartScore(torch.cat([score for score, _ in scores], dim=1), scores[0][1])
+
+    def _negatives(self, centroid: Tensor, rows: slice, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(n,) the entities of a side that have a centroid, and (n, B) others of the side, by their rows."""
+        known, half = torch.nonzero(centroid[rows].any(dim=1)).squeeze(1), self.negatives // 2
+        near = nearest(centroid, self.negatives - half, rows=rows, sample=self.sample, generator=generator)[known]
+        x = known + rows.start
+        other = x[torch.randint(max(1, len(x)), (len(x), half), generator=generator).to(x.device)]
+        return x, torch.cat([near, other.masked_fill(other == x[:, None], NONE)], dim=1)

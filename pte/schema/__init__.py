@@ -1,6 +1,7 @@
 """What the stages hand to one another: frozen dataclasses of numpy arrays and texts, with their own save and load."""
 
 from pte.schema.embeddings import Embeddings
+from pte.schema.entities import FIRST, Entities
 from pte.schema.error import InputError, require
 from pte.schema.interactions import Interactions, Items
 from pte.schema.profiles import IMPORTED, Generation, Profiles
@@ -8,6 +9,6 @@ from pte.schema.selection import Selection
 from pte.schema.split import Cases, Split, View, training_view, visible_view
 
 __all__ = [
-    "IMPORTED", "Cases", "Embeddings", "Generation", "InputError", "Interactions", "Items", "Profiles", "Selection",
-    "Split", "View", "require", "training_view", "visible_view",
+    "FIRST", "IMPORTED", "Cases", "Embeddings", "Entities", "Generation", "InputError", "Interactions", "Items",
+    "Profiles", "Selection", "Split", "View", "require", "training_view", "visible_view",
 ]  # fmt: skip

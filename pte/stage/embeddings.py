@@ -11,13 +11,13 @@ from pte.dataset.table.text import metadata_text
 from pte.encoder.blocks import Blocks, encode, folder
 from pte.encoder.imported import ImportedVectors
 from pte.metric.collapse import effective_rank, pairwise_cosine
-from pte.schema import Interactions, Items, Profiles
+from pte.schema import Embeddings, Entities, Interactions, Profiles
 from pte.schema.context import Context
 
 logger = logging.getLogger(__name__)
 
 NAME = "embeddings"
-VERSION = 2  # 2: only what is read
+VERSION = 3  # 3: users and items in one table. 2: only what is read
 READS = ("encoder", "encoded")
 IDLE = ("encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file")  # by identity(), content
 PARENTS = ("interactions", "profiles")
@@ -25,33 +25,39 @@ PARENTS = ("interactions", "profiles")
 
 def run(context: Context) -> None:
     """Encode what is not yet encoded, then lay the vectors out by entity and candidate."""
-    items = Interactions.load(context.parents["interactions"]).items
+    interactions = Interactions.load(context.parents["interactions"])
     encoder = context.build("encoder")
     if encoder.reads_ids:
-        imported(context, encoder, items)
+        imported(context, encoder, interactions)
         return
     profiles = Profiles.load(context.parents["profiles"])
-    metadata = metadata_text(items)
-    every = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
+    entities, metadata = Entities(interactions.num_users, interactions.num_items), metadata_text(interactions.items)
+    every = {"user": profiles.user, "item": profiles.item[1:], "metadata": [[text] for text in metadata[1:]]}
     sides = {name: side for name, side in every.items() if name in context.config["encoded"]}
     if left := sorted(every.keys() - sides.keys()):
         logger.info(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
     texts = dict.fromkeys(text for side in sides.values() for candidates in side for text in candidates)
     vector = encode(texts, encoder, Blocks(folder(context, encoder), texts))
     facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": sum(bool(text.strip()) for text in texts)}
+    table = np.zeros((len(entities), profiles.num_candidates, encoder.width), np.float32)
+    plain = np.zeros((entities.num_items, 1, encoder.width), np.float32)
     for name, side in sides.items():
-        table = np.stack([np.stack([vector(text) for text in candidates]) for candidates in side])
-        facts[name] = spread(table if name == "user" else table[1:])  # row 0 of items is padding
-        np.save(context.out / f"{name}.npy", table[:, 0] if name == "metadata" else table)
+        rows = plain if name == "metadata" else table[entities.side(name)]
+        for row, candidates in zip(rows, side, strict=True):
+            row[:] = [vector(text) for text in candidates]
+        facts[name] = spread(rows)
+    Embeddings(entities, table, "user" in sides, plain[:, 0] if "metadata" in sides else None).save(context.out)
     facts["encoder"] = encoder.card()
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
-def imported(context: Context, encoder: ImportedVectors, items: Items) -> None:
+def imported(context: Context, encoder: ImportedVectors, interactions: Interactions) -> None:
     """Vectors by id instead of texts; the items' alone, for one candidate leaves nothing to judge."""
-    table = encoder.vectors(items.item_id[1:])[:, None]
-    np.save(context.out / "item.npy", table)
-    facts = {"encoded": ["item"], "item": spread(table[1:]), "encoder": encoder.card()}
+    entities = Entities(interactions.num_users, interactions.num_items)
+    table = np.zeros((len(entities), 1, encoder.width), np.float32)
+    table[entities.item, 0] = encoder.vectors(interactions.items.item_id[1:])[1:]
+    Embeddings(entities, table, users_encoded=False, metadata=None).save(context.out)
+    facts = {"encoded": ["item"], "item": spread(table[entities.item]), "encoder": encoder.card()}
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     logger.info(
         f"embeddings: MADE ELSEWHERE ({encoder.card()['matched']}). That they know nothing of held-out interactions"

@@ -20,7 +20,7 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 1
+VERSION = 2  # 2: users and items in one table
 READS = ("profiler", "encoder")
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
@@ -43,8 +43,10 @@ def run(context: Context) -> None:
     texts = dict.fromkeys(text for candidates in profiles.item for text in candidates)
     blocks = Blocks(folder(context, encoder), texts)
     vector = encode(texts, encoder, blocks)
-    item = np.stack([np.stack([vector(text) for text in candidates]) for candidates in profiles.item])
-    replace(selection, item=select(item, selection.item_choice)).save(context.out)
+    written = np.stack([np.stack([vector(text) for text in candidates]) for candidates in profiles.item[1:]])
+    vectors, item = selection.vector.copy(), selection.entities.item
+    vectors[item] = select(written, selection.choice[item])
+    replace(selection, vector=vectors).save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")
 
 

@@ -89,8 +89,8 @@ def test_the_stage_reads_no_profile(tmp_path, twelve, caplog):
     config = {"encoder": {}, "encoded": ["item"]}
     embeddings.run(Context(config, folders, tmp_path / "out", tmp_path, lambda group: encoder, []))
     got = Embeddings.load(tmp_path / "out")
-    assert got.item.shape == (7, 1, 2)
-    assert got.user is got.metadata is None
+    assert got.vector.shape == (4 + 6, 1, 2)
+    assert (got.users_encoded, got.metadata) == (False, None)
     assert "cannot be proven" in caplog.messages[-1]
 
 
