@@ -35,19 +35,17 @@ class Distinct:
 
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
         """All K candidates of an entity face the same negatives."""
-        user, item = (self._negatives(space.centroid, data.entities.side(s), generator) for s in ("user", "item"))
-        entity, negative = torch.cat([user[0], item[0]]), torch.cat([user[1], item[1]])
-        contrast = Contrast(entity, entity, negative)
-        scores = [
-            info_nce(space.vector[:, k : k + 1], space.leave_one_out(k), contrast, self.temperature)
-            for k in range(space.vector.shape[1])
-        ]
-        return PartScore(torch.cat([score for score, _ in scores], dim=1), scores[0][1])
+        sides = [self._contrast(space.centroid, data.entities.side(name), generator) for name in ("user", "item")]
+        value, known = torch.zeros(space.vector.shape[:2], device=space.vector.device), space.centroid.any(dim=1)
+        for k in range(space.vector.shape[1]):
+            candidate, others = space.vector[:, k : k + 1], space.leave_one_out(k)
+            value[:, k] = sum(info_nce(candidate, others, side, self.temperature)[0][:, 0] for side in sides)
+        return PartScore(value, known)
 
-    def _negatives(self, centroid: Tensor, rows: slice, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(n,) the entities of a side that have a centroid, and (n, B) others of the side, by their rows."""
+    def _contrast(self, centroid: Tensor, rows: slice, generator: torch.Generator) -> Contrast:
+        """The entities of a side that have a centroid against others of the side."""
         known, half = torch.nonzero(centroid[rows].any(dim=1)).squeeze(1), self.negatives // 2
         near = nearest(centroid, self.negatives - half, rows=rows, sample=self.sample, generator=generator)[known]
         x = known + rows.start
         other = x[torch.randint(max(1, len(x)), (len(x), half), generator=generator).to(x.device)]
-        return x, torch.cat([near, other.masked_fill(other == x[:, None], NONE)], dim=1)
+        return Contrast(x, x, torch.cat([near, other.masked_fill(other == x[:, None], NONE)], dim=1))

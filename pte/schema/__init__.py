@@ -6,9 +6,9 @@ from pte.schema.error import InputError, require
 from pte.schema.interactions import Interactions, Items
 from pte.schema.profiles import IMPORTED, Generation, Profiles
 from pte.schema.selection import Selection
-from pte.schema.split import Cases, Split, View, training_view, visible_view
+from pte.schema.split import Cases, Split, View, training_view, view_of, visible_view
 
 __all__ = [
     "FIRST", "IMPORTED", "Cases", "Embeddings", "Entities", "Generation", "InputError", "Interactions", "Items",
-    "Profiles", "Selection", "Split", "View", "require", "training_view", "visible_view",
+    "Profiles", "Selection", "Split", "View", "require", "training_view", "view_of", "visible_view",
 ]  # fmt: skip

@@ -20,12 +20,12 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 2  # 2: users and items in one table
+VERSION = 3  # 3: users and items in one table. 2: texts of people who train nothing
 READS = ("profiler", "encoder")
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff",
+    "profiler.tariff", "profiler.cluster",
     "encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection")

@@ -3,20 +3,13 @@
 import json
 
 import pytest
-from helper.transformers_profiler import changed_decoding, make_tokenizer, profiler, save_model
+from helper.transformers_profiler import changed_decoding, make_tokenizer, profiler
 
 from pte.artifact import RecordLog
 from pte.profiler.base import Ask
 from pte.profiler.engine.transformers import uniforms
 from pte.profiler.prompt import Prompt
 from pte.schema import InputError, visible_view
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("tiny")
-    save_model(path)
-    return path
 
 
 class Interrupted(RecordLog):
