@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from pte.asset import cached
 from pte.asset.progress import no_progress_bar
+from pte.nn.device import fast_dtype, named_device
 from pte.schema import InputError
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class SentenceEncoder:
         self.model, self.sha256, self.revision = model, sha256, revision
         self.own_prompt, self.prompt_name = prompt, prompt_name
         self.max_tokens, self.batch_size = max_tokens, batch_size
-        self.device = torch.device(_best_device() if device == "auto" else device)
-        self.dtype = _fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
+        self.device = named_device(device, "encoder.device")
+        self.dtype = fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
         self._cut = 0
 
     def identity(self) -> dict[str, str]:
@@ -86,7 +87,13 @@ class SentenceEncoder:
         """
         if URI.match(self.model) and not (download or cached(self.model, self.sha256)):
             return None
-        return width_in_config(Path(self._source()))
+        folder = Path(self._source())
+        if folder.is_dir() and not any((folder / name).is_file() for name in ("modules.json", "config.json")):
+            raise InputError(
+                f"encoder.model={self.model}: no sentence encoder lies there, neither modules.json nor config.json:"
+                " give a folder that SentenceTransformer.save wrote, or a hub name"
+            )
+        return width_in_config(folder)
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """(n, d) float32: unit rows, zeros where a text is blank. Equal texts are encoded once."""
@@ -213,18 +220,3 @@ def _limits(model: SentenceTransformer) -> list[int]:
     ]
     limit = model.max_seq_length
     return [*tables, *([int(limit)] if limit and not math.isinf(limit) else [])]
-
-
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively (there 2 to 4 times faster), else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return torch.float32

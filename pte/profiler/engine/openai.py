@@ -29,7 +29,7 @@ from pte.profiler.engine.chat import (
     retry_after,
 )
 from pte.profiler.engine.secret import LOCAL, check_url, check_variable, mask, read_key
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # worth another try
 TRIES = 6
@@ -53,6 +53,9 @@ class Server:
         check_variable(self.key_variable)
         if self.parallel < 1:
             raise InputError(f"profiler.server.parallel={self.parallel} must be at least 1")
+        for name in ("timeout_seconds", "budget_tokens"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"profiler.server.{name}", value, "give a number above 0")
         if not 0 <= self.failure_share <= 1:
             raise InputError(f"profiler.server.failure_share={self.failure_share}: give a share, 0 to 1")
 
