@@ -5,9 +5,9 @@ from pte.schema.error import InputError, require
 from pte.schema.interactions import Interactions, Items
 from pte.schema.profiles import IMPORTED, Generation, Profiles
 from pte.schema.selection import Selection
-from pte.schema.split import Cases, Split, View, training_view, visible_view
+from pte.schema.split import Cases, Split, View, training_view, view_of, visible_view
 
 __all__ = [
     "IMPORTED", "Cases", "Embeddings", "Generation", "InputError", "Interactions", "Items", "Profiles", "Selection",
-    "Split", "View", "require", "training_view", "visible_view",
+    "Split", "View", "require", "training_view", "view_of", "visible_view",
 ]  # fmt: skip

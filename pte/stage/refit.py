@@ -20,7 +20,7 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 1
+VERSION = 2  # 2: texts of people who train nothing
 READS = ("profiler", "encoder")
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",

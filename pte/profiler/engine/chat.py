@@ -107,6 +107,7 @@ class Answer:
     """A completion, and what is known beside it."""
 
     completion: Completion
+    model: str  # as the server names what answered; "" where it does not
     fingerprint: str
 
 
@@ -128,7 +129,7 @@ def read_answer(answer: Any) -> Answer | None:
         finish = "refusal" if message.get("refusal") else "empty"  # empty: reasoning alone, or nothing
     tokens = int(usage.get("completion_tokens") or len(text.split()))
     done = Completion(text, tokens, finish, int(usage.get("prompt_tokens") or 0))
-    return Answer(done, str(answer.get("system_fingerprint") or ""))
+    return Answer(done, str(answer.get("model") or ""), str(answer.get("system_fingerprint") or ""))
 
 
 def _text(content: Any) -> str:
