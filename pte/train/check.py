@@ -113,12 +113,13 @@ def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
 
 def optimizer(make: Callable[..., torch.optim.Optimizer]) -> None:
     """Refuse what torch refuses, in its words. The decorator of add_param_group would import torch's compiler first."""
-    add = torch.optim.Optimizer.add_param_group
-    torch.optim.Optimizer.add_param_group = getattr(add, "__wrapped__", add)
+    kind: Any = torch.optim.Optimizer
+    add = kind.add_param_group
+    kind.add_param_group = getattr(add, "__wrapped__", add)
     try:
         make_optimizer(make, [nn.Parameter(torch.zeros(1))])
     finally:
-        torch.optim.Optimizer.add_param_group = add
+        kind.add_param_group = add
 
 
 def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) -> torch.optim.Optimizer:

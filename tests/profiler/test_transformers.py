@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helper.transformers_profiler import changed_decoding, folder, make_tokenizer, profiler
+from helper.transformers_profiler import changed_decoding, make_tokenizer, profiler
 
 from pte.artifact import RecordLog
 from pte.profiler.base import Ask

@@ -5,7 +5,6 @@ import unicodedata
 
 import numpy as np
 import pytest
-from helper.transformers_profiler import folder
 from omegaconf import OmegaConf
 
 from pte.paths import CONF_DIR
