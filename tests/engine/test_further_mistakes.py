@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helper.command import pte, sentence
+from helper.command import sentence
 
 from pte import run
 

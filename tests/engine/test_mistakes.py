@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from helper.command import pte, sentence
+from helper.command import sentence
 
 PLAIN = ["representation=id"]
 ID = ["backbone=sasrec", *PLAIN]

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-
-import pytest
-
-from pte import run
 
 ITEMS = "item_id,title,brand\n" + "".join(f"{n},Title {n},Maker{n % 3}\n" for n in range(1, 9))
 ROWS = "user_id,item_id,timestamp\n" + "".join(
@@ -20,21 +15,6 @@ def write_eight(folder: Path) -> list[str]:
     for name, content in (("inter.csv", ROWS), ("items.csv", ITEMS)):
         (folder / name).write_text(content)
     return ["dataset=custom", "dataset.interactions=inter.csv", "dataset.items=items.csv"]
-
-
-@pytest.fixture
-def pte(tmp_path, monkeypatch, capfd):
-    """The command, in this process: `pte(*words)` gives exit status and both streams."""
-    own = [*write_eight(tmp_path), "logger=none"]
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["pte", *own, *words])
-        with pytest.raises(SystemExit) as left:
-            run.main()
-        return left.value.code, capfd.readouterr()
-
-    return command
 
 
 def sentence(err: str) -> str:
