@@ -66,7 +66,7 @@ class Blocks:
 
 
 def text_hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def encode(texts: Iterable[str], encoder: Encoder, blocks: Blocks) -> Callable[[str], np.ndarray]:

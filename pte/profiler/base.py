@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pte.profiler.prompt import Prompt
-from pte.schema import Generation, Profiles, View
+from pte.schema import Generation, Profiles, View, require
 
+MOST_CANDIDATES = 1000  # of an entity: more would fill the memory, and no selector tells them apart
 CUT = "length"  # the finish reason of an answer that reached its limit of tokens
 
 
@@ -21,6 +22,11 @@ class Log(Protocol):
     def extend(self, records: Iterable[dict[str, Any]]) -> None: ...
 
     def alone(self, name: str) -> AbstractContextManager[None]: ...  # one writer of this name at a time
+
+
+def check_candidates(count: int) -> None:
+    """InputError for a number of candidates that cannot be."""
+    require(1 <= count <= MOST_CANDIDATES, "profiler.num_candidates", count, f"give 1 to {MOST_CANDIDATES}")
 
 
 class Profiler(Protocol):

@@ -32,10 +32,10 @@ class Mixture:
         eps: float = 0.01,
         seed: int = 0,
     ) -> None:
-        if set(parts) != set(weights) or not set(raw) <= set(parts):
-            raise InputError(
-                f"reward: parts {sorted(parts)}, weights {sorted(weights)} and raw {sorted(raw)} must name the same"
-            )
+        if lost := set(parts) ^ set(weights):
+            raise InputError(f"reward.weights.{min(lost)}: reward.parts and reward.weights must name the same parts")
+        if lost := set(raw) - set(parts):
+            raise InputError(f"reward.raw={sorted(raw)}: {min(lost)} is no part; there are {', '.join(parts)}")
         if negative := [name for name, weight in weights.items() if weight < 0]:
             name = negative[0]
             raise InputError(f"reward.weights.{name}={weights[name]}: it would ask for bad candidates; give 0 or more")

@@ -37,6 +37,7 @@ def test_rows_by_id_at_unit_length(tmp_path, form):
     encoder = imported(write(tmp_path, form, IDS[::-1], ROWS[::-1]))
     got = encoder.vectors(IDS)
     assert got.shape == (7, 2)
+    assert encoder.known_width(download=False) == 2
     assert not got[0].any()
     np.testing.assert_allclose(got[1:], ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True), rtol=1e-6)
     assert encoder.card()["matched"] == "6 of 6 items found, 0 ids of the file unknown"
