@@ -111,7 +111,7 @@ class Blocks:
 
 
 def text_hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def prefix(hash: bytes) -> int:

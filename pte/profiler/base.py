@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pte.profiler.prompt import Prompt
-from pte.schema import Generation, Profiles, View
+from pte.schema import Generation, Profiles, View, require
 
+MOST_CANDIDATES = 1000  # of an entity: more would fill the memory, and no selector tells them apart
 CUT = "length"  # the finish reason of an answer that reached its limit of tokens
 
 
@@ -28,6 +29,11 @@ class Log(Protocol):
     """Generations of all models."""
 
     def of(self, identity: Mapping[str, Any]) -> Records: ...
+
+
+def check_candidates(count: int) -> None:
+    """InputError for a number of candidates that cannot be."""
+    require(1 <= count <= MOST_CANDIDATES, "profiler.num_candidates", count, f"give 1 to {MOST_CANDIDATES}")
 
 
 class Profiler(Protocol):

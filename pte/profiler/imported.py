@@ -16,7 +16,7 @@ import polars as pl
 
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
-from pte.profiler.base import Log
+from pte.profiler.base import Log, check_candidates
 from pte.profiler.evidence.plain import Plain
 from pte.schema import IMPORTED, Generation, InputError, Profiles, ProfileWriter, View
 
@@ -36,8 +36,9 @@ class ImportedProfiler:
             raise InputError(
                 "profiler.file is missing: type profiler.file=PATH, a table (.csv .parquet) of id and text"
             )
-        if num_candidates < 1:
-            raise InputError(f"profiler.num_candidates={num_candidates} must be at least 1")
+        check_candidates(num_candidates)
+        if not Path(file.removeprefix("file:")).expanduser().is_file():
+            raise InputError(f"profiler.file={file}: there is no such file")
         self.file, self.num_candidates = file, num_candidates
         self.tolerance = Tolerance(group="profiler", missing_share=missing_share, unknown_share=unknown_share)
         self.titles = titles

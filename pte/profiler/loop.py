@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pte.profiler.base import Answer, Ask, Completion
+from pte.profiler.base import Answer, Ask, Completion, check_candidates
 from pte.profiler.engine.record import Workload
 from pte.profiler.evidence.plain import NOBODY, Plain
 from pte.profiler.evidence.witness import Witness
@@ -37,7 +37,7 @@ from pte.profiler.text.draft import AGAIN, Draft, Place, read_answers, second_dr
 from pte.profiler.text.fault import jaccard, words
 from pte.profiler.text.monitor import change
 from pte.profiler.text.style import BRIEF, JSON_LEAD, Style
-from pte.schema import Generation, InputError, Profiles, ProfileWriter, View
+from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, require
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ class Leg:
 
 def legs(rounds: int, num_candidates: int, sides: Sequence[str] = SIDES) -> list[Leg]:
     """What the loop writes at most, in order."""
-    if rounds < 1 or num_candidates < 1:
-        raise InputError(f"profiler.rounds={rounds}, profiler.num_candidates={num_candidates}: both must be at least 1")
+    require(rounds >= 1, "profiler.rounds", rounds, "give 1 or more")
+    check_candidates(num_candidates)
     if not sides or len(set(sides)) < len(sides) or not set(sides) <= set(SIDES):
         raise InputError(f"profiler.sides={list(sides)}: give [item,user], [item] or [user]")
     if rounds == 1:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from pte.profiler.base import Log
+from pte.profiler.base import Log, check_candidates
 from pte.profiler.evidence.neighbor import (
     Neighbors,
     incidence,
@@ -29,7 +29,7 @@ from pte.profiler.evidence.neighbor import (
 from pte.profiler.evidence.plain import NOBODY, RECENT
 from pte.profiler.text.account import account
 from pte.profiler.text.clean import Catalogue
-from pte.schema import Generation, InputError, Profiles, ProfileWriter, View
+from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, require
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ class TemplateProfiler:
             unknown = [name for name in names if name not in known]
             if unknown or not names:
                 raise InputError(f"profiler.{side}_forms={list(names)}: choose from {', '.join(known)}")
-        if num_candidates < 1 or titles < 1:
-            raise InputError(f"profiler.num_candidates={num_candidates}, profiler.titles={titles}: both at least 1")
+        check_candidates(num_candidates)
+        require(titles >= 1, "profiler.titles", titles, "give 1 or more")
         self.num_candidates, self.titles = num_candidates, titles
         self.item_forms, self.user_forms = list(item_forms), list(user_forms)
 

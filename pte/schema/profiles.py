@@ -51,7 +51,7 @@ class Profiles:
         """What `save` wrote, read from its files as it is asked for."""
         if not all((path / f"{side}.ends").is_file() for side in SIDES):
             raise InputError(f"{path}: these profiles were written by another version: make them again")
-        return cls(*(Texts(path, side) for side in SIDES), Generations(path))
+        return cls(Texts(path, "user"), Texts(path, "item"), Generations(path))
 
 
 class ProfileWriter:

@@ -68,7 +68,7 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
     report: dict[str, Any] = {}
-    findings = []
+    findings: list[Finding] = []
     for stage, rows in (("refit", split.rest), ("profiles", split.visible)):
         if stage not in context.parents:
             continue

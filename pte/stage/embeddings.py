@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ from pte.dataset.table.text import metadata_text
 from pte.encoder.blocks import Blocks, Encoding, folder
 from pte.encoder.imported import ImportedVectors
 from pte.metric.collapse import effective_rank, pairwise_cosine
-from pte.schema import Interactions, Items, Profiles
+from pte.schema import Embeddings, Entities, Interactions, Profiles
 from pte.schema.context import Context
 
 logger = logging.getLogger(__name__)
 
 NAME = "embeddings"
-VERSION = 2  # 2: only what is read
+VERSION = 3  # 3: users and items in one table. 2: only what is read
 READS = ("encoder", "encoded")
 IDLE = ("encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file")  # by identity(), content
 PARENTS = ("interactions", "profiles")
@@ -29,25 +30,38 @@ PART = 4096  # entities in memory at a time
 
 def run(context: Context) -> None:
     """Encode what is not yet encoded, then lay the vectors out by entity and candidate."""
-    items = Interactions.load(context.parents["interactions"]).items
+    interactions = Interactions.load(context.parents["interactions"])
     encoder = context.build("encoder")
     if encoder.reads_ids:
-        imported(context, encoder, items)
+        imported(context, encoder, interactions)
         return
     profiles = Profiles.load(context.parents["profiles"])
-    metadata = metadata_text(items)
-    every = {"user": profiles.user, "item": profiles.item, "metadata": [[text] for text in metadata]}
+    entities, metadata = Entities(interactions.num_users, interactions.num_items), metadata_text(interactions.items)
+    every: dict[str, Callable[[], Iterable[list[str]]]] = {
+        "user": lambda: profiles.user,
+        "item": lambda: islice(profiles.item, 1, None),
+        "metadata": lambda: ([text] for text in metadata[1:]),
+    }
     sides = {name: side for name, side in every.items() if name in context.config["encoded"]}
     if left := sorted(every.keys() - sides.keys()):
         logger.info(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
-    blocks = Blocks(folder(context, encoder), (text for side in sides.values() for group in side for text in group))
+    blocks = Blocks(folder(context, encoder), (text for side in sides.values() for group in side() for text in group))
     encoding = Encoding(encoder, blocks)
     facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": len(blocks)}
-    for name, side in sides.items():
-        shape = (len(side), encoder.width) if name == "metadata" else (len(side), len(side[0]), encoder.width)
-        table = written(context.out / f"{name}.npy", encoding.vectors(side), shape)
-        table = table.reshape(len(side), -1, encoder.width)
-        facts[name] = spread(table if name == "user" else table[1:])  # row 0 of items is padding
+    known = [name for name in ("user", "item") if name in sides]
+    width, rows = encoder.width, entities.num_items + entities.num_users * ("user" in sides)
+    table = written(
+        context.out / "vector.npy",
+        (part for name in known for part in encoding.vectors(sides[name]())),
+        (rows, profiles.num_candidates, width),
+    )
+    for name in known:
+        facts[name] = spread(table[: entities.num_users] if name == "user" else table[rows - entities.num_items :])
+    if "metadata" in sides:
+        parts = encoding.vectors(sides["metadata"]())
+        plain = written(context.out / "metadata.npy", parts, (entities.num_items, width))
+        facts["metadata"] = spread(plain[:, None])
+    entities.save(context.out)
     facts["encoder"] = encoder.card()
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
@@ -62,11 +76,13 @@ def written(path: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> 
     return np.load(path, mmap_mode="r")
 
 
-def imported(context: Context, encoder: ImportedVectors, items: Items) -> None:
+def imported(context: Context, encoder: ImportedVectors, interactions: Interactions) -> None:
     """Vectors by id instead of texts; the items' alone, for one candidate leaves nothing to judge."""
-    table = encoder.vectors(items.item_id[1:])[:, None]
-    np.save(context.out / "item.npy", table)
-    facts = {"encoded": ["item"], "item": spread(table[1:]), "encoder": encoder.card()}
+    entities = Entities(interactions.num_users, interactions.num_items)
+    table = np.zeros((len(entities), 1, encoder.width), np.float32)
+    table[entities.item, 0] = encoder.vectors(interactions.items.item_id[1:])[1:]
+    Embeddings(entities, table, users_encoded=False, metadata=None).save(context.out)
+    facts = {"encoded": ["item"], "item": spread(table[entities.item]), "encoder": encoder.card()}
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     logger.info(
         f"embeddings: MADE ELSEWHERE ({encoder.card()['matched']}). That they know nothing of held-out interactions"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 3  # 3: profiles in columns; 2: texts of people who train nothing
+VERSION = 4  # 4: profiles in columns; 3: users and items in one table
 READS = ("profiler", "encoder")
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
@@ -41,8 +42,10 @@ def run(context: Context) -> None:
     profiles = context.build("profiler").profile(view, log=log, out=context.out)
     profiles.save(context.out)
     blocks = Blocks(folder(context, encoder), (text for group in profiles.item for text in group))
-    vectors = np.concatenate(list(Encoding(encoder, blocks).vectors(profiles.item)))
-    replace(selection, item=select(vectors, selection.item_choice)).save(context.out)
+    written = np.concatenate(list(Encoding(encoder, blocks).vectors(islice(profiles.item, 1, None))))
+    vectors, item = selection.vector.copy(), selection.entities.item
+    vectors[item] = select(written, selection.choice[item])
+    replace(selection, vector=vectors).save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")
 
 

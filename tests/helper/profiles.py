@@ -1,9 +1,7 @@
-"""Shared by tests: Scripted, ScriptedProfiler, parents, save_parents."""
+"""Shared by tests: Scripted, ScriptedProfiler, save_parents."""
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import pytest
 
 from pte.profiler.base import Ask, Completion
 from pte.profiler.engine.record import Recorded
@@ -54,8 +52,3 @@ def save_parents(folder: Path, interactions, split) -> dict[str, Path]:
     interactions.save(parents["interactions"])
     split.save(parents["split"])
     return parents
-
-
-@pytest.fixture
-def parents(tmp_path, twelve, twelve_split):
-    return save_parents(tmp_path, twelve, twelve_split)

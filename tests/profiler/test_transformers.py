@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from helper.transformers_profiler import changed_decoding, folder, make_tokenizer, profiler
+from helper.transformers_profiler import changed_decoding, make_tokenizer, profiler
 
 from pte.profiler.base import Ask
 from pte.profiler.engine.transformers import uniforms
@@ -181,8 +181,8 @@ def test_forecast_is_said_before_work(folder, view, tmp_path, caplog):
         ({"model": "no such thing"}, "neither a folder or GGUF file"),
         ({"item_forms": ["wat"]}, "there is no form 'wat'"),
         ({"user_forms": []}, "user_forms is empty"),
-        ({"num_candidates": 0}, "must be at least 1"),
-        ({"rounds": 0}, "must be at least 1"),
+        ({"num_candidates": 0}, "give 1 to 1000"),
+        ({"rounds": 0}, "give 1 or more"),
         ({"batch_size": 0}, "must be at least 1"),
         ({"dtype": "float99"}, "profiler.dtype"),
     ],

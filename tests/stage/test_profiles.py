@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import pytest
-from helper.profiles import ScriptedProfiler, parents
+from helper.profiles import ScriptedProfiler, save_parents
 
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
 from pte.schema import InputError, Profiles, visible_view
 from pte.schema.context import Context
 from pte.stage import profiles as profiles_stage
+
+
+@pytest.fixture
+def parents(tmp_path, twelve, twelve_split):
+    return save_parents(tmp_path, twelve, twelve_split)
 
 
 def make_context(folder: Path, parents, profiler, key: str = "aaaa") -> Context:
