@@ -35,7 +35,7 @@ def spread(size: int) -> list[int]:
 
 def change(before: Sequence[str], after: Sequence[str]) -> float | None:
     """Mean of 1 - cos over the entities that have a text both times; None where none has."""
-    pairs = [(a, b) for i in spread(len(before)) if (a := before[i]) and (b := after[i])]
+    pairs = [pair for i in spread(len(before)) if all(pair := (before[i], after[i]))]
     if not pairs:
         return None
     a, b = (hashed([pair[side] for pair in pairs]) for side in (0, 1))
