@@ -8,8 +8,9 @@ from typing import Any, NotRequired, TypedDict
 
 from pte.profiler.base import Engine, Generator, Log
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import PORTION, Loop, Stored, play, workload
+from pte.profiler.loop import PORTION, Loop, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.replay import Stored
 from pte.profiler.text.style import load_style
 from pte.schema import Generation, Profiles, View
 

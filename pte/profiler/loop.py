@@ -26,15 +26,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pte.profiler.base import Answer, Ask, Completion, check_candidates
+from pte.profiler.base import Answer, Ask, check_candidates
 from pte.profiler.engine.record import Workload
 from pte.profiler.evidence.plain import NOBODY, Plain
 from pte.profiler.evidence.witness import Witness
 from pte.profiler.prompt import Evidence
 from pte.profiler.store.column import Column, Lazy
 from pte.profiler.text.account import account, refuse_unusable
-from pte.profiler.text.draft import AGAIN, Draft, Place, read_answers, second_drafts
-from pte.profiler.text.fault import jaccard, words
+from pte.profiler.text.draft import Draft, Place, read_answers, second_drafts
+from pte.profiler.text.fault import central
 from pte.profiler.text.monitor import change
 from pte.profiler.text.style import BRIEF, JSON_LEAD, Style
 from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, require
@@ -42,7 +42,6 @@ from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, re
 logger = logging.getLogger(__name__)
 
 SIDES = ("item", "user")
-NOTHING = Completion("", 0)
 TITLES = 10  # of a person's latest choices, where no profile of people is written
 PORTION = 2048  # entities whose prompts and answers are in memory at a time
 
@@ -134,13 +133,6 @@ class Loop:
                 if side not in self.sides:
                     play.plain(side)
             return play.writer.close()
-
-
-def central(texts: Sequence[str]) -> int:
-    """The place of the text that shares most words with the others (mean Jaccard index), the first of equals."""
-    bags = [set(words(text)) for text in texts]
-    likeness = [sum(jaccard(a, b) for b in bags) for a in bags]
-    return likeness.index(max(likeness))
 
 
 class _Play:
@@ -305,19 +297,3 @@ def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
     entities = [entity for pair in mixed for entity in pair if entity and entity[0] in loop.sides]
     asks = (play.ask(side, entity, k) for side, entity in entities for k in range(loop.num_candidates))
     return [ask for ask in asks if ask]
-
-
-class Stored:
-    """Answers from stored completions by prompt, draw and temperature; what was never asked is counted and empty."""
-
-    def __init__(self, stored: Sequence[Generation]) -> None:
-        self._completion = {
-            (g.prompt, g.candidate + AGAIN * g.attempt, g.temperature): Completion(
-                g.completion, g.tokens, g.finish, g.prompt_tokens
-            )
-            for g in stored
-            if g.prompt
-        }
-
-    def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
-        return [self._completion.get((a.prompt.text, a.candidate, a.temperature), NOTHING) for a in asks]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pte.profiler.base import Ask, Completion
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import Loop, Stored, play, workload
+from pte.profiler.loop import Loop, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.replay import Stored
 
 
 class Scripted:

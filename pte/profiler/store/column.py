@@ -40,7 +40,7 @@ class Lazy(_Strings):
         return self.size
 
 
-class Stored(_Strings):
+class OnDisk(_Strings):
     """Texts in files, one per entity."""
 
     def __init__(self, texts: Texts) -> None:
@@ -67,4 +67,4 @@ class Column:
 
     def close(self) -> Sequence[str]:
         """Everything that was appended."""
-        return self.to if isinstance(self.to, list) else Stored(self.to.close())
+        return self.to if isinstance(self.to, list) else OnDisk(self.to.close())
