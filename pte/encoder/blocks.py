@@ -46,9 +46,9 @@ class Blocks:
 
     def __init__(self, folder: Path, texts: Iterable[str]) -> None:
         self.folder = folder
-        self.wanted = np.unique(np.fromiter((prefix(text_hash(text)) for text in texts if text.strip()), np.uint64))
-        self.file = np.full(len(self.wanted), -1, np.int32)  # which file holds the text's vector, -1: none
-        self.row = np.zeros(len(self.wanted), np.int32)
+        self.texts = np.unique(np.fromiter((prefix(text_hash(text)) for text in texts if text.strip()), np.uint64))
+        self.file = np.full(len(self.texts), -1, np.int32)  # which file holds the text's vector, -1: none
+        self.row = np.zeros(len(self.texts), np.int32)
         self.files: list[Path] = []
         self.open = lru_cache(OPEN)(self._open)
         for file in sorted(folder.glob("block-*.npz")):
@@ -59,19 +59,19 @@ class Blocks:
                 file.unlink()  # encoded again
 
     def __len__(self) -> int:
-        return len(self.wanted)
+        return len(self.texts)
 
     @property
-    def found(self) -> int:
+    def num_known(self) -> int:
         """How many of the texts have a vector."""
         return int((self.file >= 0).sum())
 
     def _note(self, file: Path, hashes: np.ndarray) -> None:
         """Which of the texts a file holds; hashes: (n, 32) uint8."""
         first = hashes[:, :8].copy().view(np.uint64)[:, 0].byteswap()
-        place = np.searchsorted(self.wanted, first)
-        row = np.flatnonzero(place < len(self.wanted))
-        row = row[self.wanted[place[row]] == first[row]]
+        place = np.searchsorted(self.texts, first)
+        row = np.flatnonzero(place < len(self.texts))
+        row = row[self.texts[place[row]] == first[row]]
         self.file[place[row]], self.row[place[row]] = len(self.files), row
         self.files.append(file)
 
@@ -84,7 +84,7 @@ class Blocks:
         known = {}
         for text in texts:
             hash = text_hash(text)
-            place = np.searchsorted(self.wanted, np.uint64(prefix(hash)))
+            place = np.searchsorted(self.texts, np.uint64(prefix(hash)))
             number, row = int(self.file[place]), int(self.row[place])
             if number < 0:
                 continue
@@ -123,10 +123,10 @@ class Encoding:
 
     def __init__(self, encoder: Encoder, blocks: Blocks) -> None:
         self.encoder, self.blocks, self.count = encoder, blocks, 0
-        self.todo = len(blocks) - blocks.found
-        self.began = self.told = time.monotonic()
-        found = f", {blocks.found:,} found" if blocks.found else ""
-        logger.info(f"embeddings: {len(blocks):,} distinct texts{found}, {self.todo:,} to encode")
+        self.todo = len(blocks) - blocks.num_known
+        self.began = self.log_time = time.monotonic()
+        old = f", {blocks.num_known:,} found" if blocks.num_known else ""
+        logger.info(f"embeddings: {len(blocks):,} distinct texts{old}, {self.todo:,} to encode")
 
     def vectors(self, groups: Iterable[Sequence[str]]) -> Iterator[np.ndarray]:
         """The vectors of groups of K texts, (some, K, d) at a time; a blank text's is zero."""
@@ -140,19 +140,19 @@ class Encoding:
         todo = sorted((text for text in texts if text not in known), key=lambda text: (-len(text), text))
         for first in range(0, len(todo), BLOCK):
             block = todo[first : first + BLOCK]
-            made = self.encoder.encode(block)
-            self.blocks.keep(block, made)
-            known.update(zip(block, made, strict=True))
+            vectors = self.encoder.encode(block)
+            self.blocks.keep(block, vectors)
+            known.update(zip(block, vectors, strict=True))
             self._tell(len(block))
         return known
 
     def _tell(self, more: int) -> None:
         self.count, now = self.count + more, time.monotonic()
-        if now - self.told >= TELL_SECONDS or (self.count == self.todo and self.count > BLOCK):
+        if now - self.log_time >= TELL_SECONDS or (self.count == self.todo and self.count > BLOCK):
             speed = self.count / (now - self.began)
             left = (self.todo - self.count) / speed
             logger.info(f"embeddings: {self.count:,} of {self.todo:,}, {speed:,.0f} texts/s, {left:,.0f} s left")
-            self.told = now
+            self.log_time = now
 
 
 def windows(groups: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:

@@ -75,7 +75,7 @@ class Generations(Sequence[Generation]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or len(self) != len(other):
             return False
-        return all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+        return all(one == two for one, two in zip(self, other, strict=True))
 
 
 class GenerationWriter:

@@ -51,7 +51,7 @@ class Texts(Sequence[list[str]]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or len(self) != len(other):
             return False
-        return all(mine == theirs for mine, theirs in zip(self, other, strict=True))
+        return all(one == two for one, two in zip(self, other, strict=True))
 
 
 class TextWriter:

@@ -170,8 +170,8 @@ def exchanged(stored: Profiles, rebuilt: Profiles) -> list[Finding]:
     return [
         Finding("text differs", side, entity, -1, -1, f"the candidates of {side} {entity} are not its generations'", "")
         for side in ("user", "item")
-        for entity, (mine, theirs) in enumerate(zip_longest(getattr(stored, side), getattr(rebuilt, side)))
-        if mine != theirs
+        for entity, (before, after) in enumerate(zip_longest(getattr(stored, side), getattr(rebuilt, side)))
+        if before != after
     ]
 
 

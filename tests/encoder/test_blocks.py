@@ -51,7 +51,7 @@ def test_vectors_of_a_file_that_is_damaged_meanwhile_are_made_again(tmp_path, sm
     groups = [["a", "bb"], ["ccc", "dddd"]]
     whole = vectors(tmp_path, Lengths(), groups)
     found = Blocks(tmp_path, (text for group in groups for text in group))
-    assert found.found == 4
+    assert found.num_known == 4
     broken = sorted(tmp_path.glob("block-*.npz"))[0]
     broken.write_bytes(broken.read_bytes()[:100])
     encoder = Lengths()

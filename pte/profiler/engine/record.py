@@ -61,22 +61,22 @@ class Recorded:
             digest({**self.identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
             for a in asks
         ]
-        found = {key: _completion(row) for key, row in self.records.find(keys).items()}
-        if len(found) < len(set(keys)):
+        known = {key: _completion(row) for key, row in self.records.find(keys).items()}
+        if len(known) < len(set(keys)):
             with self.records.alone():  # two runs of one model take turns, so that none pays twice
-                late = self.records.find(key for key in keys if key not in found)
-                found |= {key: _completion(row) for key, row in late.items()}
-                self.done += sum(key in found for key in keys)
-                if missing := {key for key in keys if key not in found}:
-                    self._generate(asks, keys, missing, found)
+                late = self.records.find(key for key in keys if key not in known)
+                known |= {key: _completion(row) for key, row in late.items()}
+                self.done += sum(key in known for key in keys)
+                if missing := {key for key in keys if key not in known}:
+                    self._generate(asks, keys, missing, known)
         else:
             self.done += len(keys)
-        return [found[key] for key in keys]
+        return [known[key] for key in keys]
 
     def _generate(
-        self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str], found: dict[str, Completion]
+        self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str], known: dict[str, Completion]
     ) -> None:
-        """Ask for what is missing; every result goes to the log as it arrives, and into `found`."""
+        """Ask for what is missing; every result goes to the log as it arrives, and into `known`."""
         if self._meter is None:
             self._announce(len(missing))
             self._meter = _Meter(self.workload.completions, self.done)
@@ -85,7 +85,7 @@ class Recorded:
         self._meter.resume(self.done)
         with self._meter as meter:
             for part in arrived(asks, keys, missing):
-                found |= part
+                known |= part
                 self.done += sum(multiplicity[key] for key in part)  # equal questions are asked once
                 meter.advance(self.done, sum(completion.tokens for completion in part.values()))
 
@@ -196,7 +196,7 @@ class _Meter:
             self._log()
 
     def resume(self, done: int) -> None:
-        """Go on where so many are done: what was found recorded meanwhile took no time."""
+        """Go on where so many are done: what is recorded already took no time."""
         self.start, self.done = self.start + done - self.done, done
 
     def advance(self, done: int, tokens: int) -> None:

@@ -51,9 +51,9 @@ def pair_counts(
     for gap in offsets(window, ahead or behind):
         other = place + (-gap if behind else gap)
         inside = (other >= 0) & (other < len(view.item))
-        mine, other = place[inside], other[inside]
-        pair = (view.user[mine] == view.user[other]) & (view.item[mine] != view.item[other])
-        rows.append(view.item[mine[pair]] - items.start)
+        first, other = place[inside], other[inside]
+        pair = (view.user[first] == view.user[other]) & (view.item[first] != view.item[other])
+        rows.append(view.item[first[pair]] - items.start)
         columns.append(view.item[other[pair]])
     row, column = np.concatenate(rows), np.concatenate(columns)
     return sparse.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=(len(items), view.num_items + 1))

@@ -95,25 +95,25 @@ class Records:
 
     def find(self, keys: Iterable[str]) -> dict[str, Row]:
         """The rows of those of these keys that are known; of equal ones the first."""
-        wanted = list(dict.fromkeys(keys))
+        left = list(dict.fromkeys(keys))
         for _ in range(TRIES):
             try:
-                return self._find(wanted)
+                return self._find(left)
             except FileNotFoundError:  # merged meanwhile
                 self._look()
-        return self._find(wanted)
+        return self._find(left)
 
     def _find(self, left: list[str]) -> dict[str, Row]:
-        found: dict[str, Row] = {}
+        rows: dict[str, Row] = {}
         for file in self._sources():
             if not left:
                 break
             holds = file.holds(np.array([prefix(key) for key in left], np.uint64))
             if holds.any():
                 for row in file.rows(key for key, here in zip(left, holds, strict=True) if here):
-                    found.setdefault(row["key"], row)
-                left = [key for key in left if key not in found]
-        return found
+                    rows.setdefault(row["key"], row)
+                left = [key for key in left if key not in rows]
+        return rows
 
     def _sources(self) -> Iterator[Shard | Journal]:
         yield from self.files.values()

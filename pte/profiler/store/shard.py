@@ -49,8 +49,8 @@ class Shard:
 
     def rows(self, keys: Iterable[str]) -> Iterator[Row]:
         """The rows of these keys; FileNotFoundError where the file was merged into another one."""
-        wanted = pl.Series(list(keys), dtype=pl.String).implode()
-        yield from pl.scan_parquet(self.path).filter(pl.col("key").is_in(wanted)).collect().iter_rows(named=True)
+        some = pl.Series(list(keys), dtype=pl.String).implode()
+        yield from pl.scan_parquet(self.path).filter(pl.col("key").is_in(some)).collect().iter_rows(named=True)
 
     def frame(self) -> pl.DataFrame:
         return pl.read_parquet(self.path)

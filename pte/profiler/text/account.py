@@ -26,7 +26,7 @@ def facts(profiles: Profiles) -> dict[str, float]:
     counts = Counter(dict.fromkeys(names, 0))
     drafts: Counter[tuple[str, int]] = Counter()  # by side and round
     fallback: Counter[tuple[str, int]] = Counter()
-    for g in _asked(profiles):
+    for g in _completions(profiles):
         counts["completions"] += 1
         counts["retried"] += bool(g.retried)
         counts["unusable"] += not g.parsed
@@ -46,7 +46,7 @@ def facts(profiles: Profiles) -> dict[str, float]:
     return {**counts, **shares}
 
 
-def _asked(profiles: Profiles) -> Iterator[Generation]:
+def _completions(profiles: Profiles) -> Iterator[Generation]:
     return (g for g in profiles.generations if g.prompt)
 
 
@@ -56,10 +56,10 @@ def _refused(g: Generation) -> bool:
 
 def refuse_unusable(profiles: Profiles) -> None:
     """InputError where not one completion could be used."""
-    first = next(_asked(profiles), None)
-    if first is not None and not any(g.parsed for g in _asked(profiles)):
+    first = next(_completions(profiles), None)
+    if first is not None and not any(g.parsed for g in _completions(profiles)):
         raise InputError(
-            f"profiles: none of {sum(1 for _ in _asked(profiles)):,} completions was usable; the first:"
+            f"profiles: none of {sum(1 for _ in _completions(profiles)):,} completions was usable; the first:"
             f" {first.completion[:200]!r}. Try another profiler.model or more new tokens, or type profiler=template"
         )
 
@@ -69,7 +69,7 @@ def account(profiles: Profiles) -> list[str]:
     counts: Counter[str] = Counter()
     first: Counter[str] = Counter()
     left: Counter[str] = Counter()
-    for g in _asked(profiles):
+    for g in _completions(profiles):
         counts.update(completions=1, failed=not g.parsed, cut=g.finish == CUT)
         first.update([g.retried] if g.retried else [])
         left.update([g.fault] if g.fault else [])

@@ -51,12 +51,12 @@ def rounds(profiles: Profiles) -> list[dict[str, float | str | None]]:
     for g in _first(profiles):
         count[g.round, g.side] += 1
         parsed[g.round, g.side] += g.parsed
-    wanted = {leg: set(spread(size)) for leg, size in count.items()}
+    sample = {leg: set(spread(size)) for leg, size in count.items()}
     some: dict[tuple[int, str], dict[int, str]] = {leg: {} for leg in count}
     place: Counter[tuple[int, str]] = Counter()
     for g in _first(profiles):
         leg = g.round, g.side
-        if place[leg] in wanted[leg]:
+        if place[leg] in sample[leg]:
             some[leg][g.entity] = g.text
         place[leg] += 1
     rows: list[dict[str, float | str | None]] = []
