@@ -8,6 +8,7 @@ import torch
 from helper.reward import ITEM, USER, N, U, rng, unit, world
 from torch.nn import functional as F
 
+from pte.reward import collaborative
 from pte.reward.collaborative import Collaborative, _Draw
 from pte.reward.contrast import NONE
 from pte.reward.data import reward_data
@@ -77,6 +78,18 @@ def test_what_one_relates_to_in_training_is_never_a_negative():
             assert not any((j, p) in related for j in rivals)
             found += len(negatives) + len(rivals)
         assert found > 64 * len(contrast.entity)  # most of 128 remain
+
+
+def test_the_hard_half_of_negatives_are_look_alikes_of_the_positive(monkeypatch):
+    monkeypatch.setattr(collaborative, "LOOK_ALIKES", 2)
+    monkeypatch.setattr(collaborative, "TOGETHER", 0)
+    data = world()
+    space = Space.of(data, None)
+    similarity = space.centroid[ITEM] @ space.centroid[ITEM].T
+    near = similarity.fill_diagonal_(-9).topk(2, dim=1).indices + U
+    negative = _Draw(data, space, 64, 4096, rng())._items(torch.tensor([U, U + 7, U + N - 1]))
+    for row, item in enumerate((0, 7, N - 1)):
+        assert set(negative[row, 32:].tolist()) == set(near[item].tolist())
 
 
 def test_nothing_withheld_means_nothing_known():
@@ -198,6 +211,8 @@ def test_withheld_titles(twelve, twelve_split):
     )
     # ann's third row is withheld, item 3 in row 6 of the tables
     assert withheld_titles(data) == {0: {"dead heat"}, 5: {"dead heat"}, 6: {"golden eye"}}
+    data.title[6] = "Golden Eye"  # a title of its own is no one else's
+    assert withheld_titles(data) == {0: {"golden eye"}, 5: set(), 6: set()}
 
 
 def test_a_fallback_counts_as_unusable():
