@@ -30,7 +30,7 @@ class Profiles:
     @classmethod
     def of(cls, generations: Sequence[Generation]) -> Profiles:
         """The texts of each side's last round, in the order of entities and candidates."""
-        user, item = (_last_round(generations, side) for side in SIDES)
+        user, item = (last_round(generations, side) for side in SIDES)
         num_candidates = len(next(iter(item.values()), [""]))
         items = [[""] * num_candidates, *(item[i] for i in range(1, len(item) + 1))]
         return cls([user[u] for u in range(len(user))], items, generations)
@@ -83,7 +83,7 @@ class ProfileWriter:
         return Profiles(user, item, generations)  # type: ignore[arg-type]
 
 
-def _last_round(generations: Iterable[Generation], side: str) -> dict[int, list[str]]:
+def last_round(generations: Iterable[Generation], side: str) -> dict[int, list[str]]:
     """Candidate texts by entity, in the order of their numbers."""
     rows = [g for g in generations if g.side == side]
     last = max((g.round for g in rows), default=0)

@@ -18,7 +18,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from pte.profiler.text.clean import Catalogue
 from pte.profiler.text.style import HISTORY
 from pte.schema import IMPORTED, Generation, InputError, Interactions, Profiles, Split, view_of
 from pte.schema.context import Context
+from pte.schema.profiles import last_round
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def audit(
     return [
         *findings,
         *differences(profiles.generations, rebuilt.generations),
-        *exchanged(profiles, rebuilt),
+        *exchanged(profiles),
         *read_back(interactions, split, profiles, rows),
     ]
 
@@ -165,13 +165,13 @@ def differences(stored: Sequence[Generation], rebuilt: Sequence[Generation]) -> 
     return findings
 
 
-def exchanged(stored: Profiles, rebuilt: Profiles) -> list[Finding]:
-    """Entities whose candidates, as they are encoded, are not those that their generations lead to."""
+def exchanged(profiles: Profiles) -> list[Finding]:
+    """Entities whose candidates, as they are encoded, are not the texts of their generations."""
     return [
         Finding("text differs", side, entity, -1, -1, f"the candidates of {side} {entity} are not its generations'", "")
         for side in ("user", "item")
-        for entity, (before, after) in enumerate(zip_longest(getattr(stored, side), getattr(rebuilt, side)))
-        if before != after
+        for entity, texts in last_round(profiles.generations, side).items()
+        if list(getattr(profiles, side)[entity]) != texts
     ]
 
 

@@ -112,6 +112,12 @@ def test_an_edited_item_text_is_caught(kind, clean, twelve, twelve_split):
     assert kinds(twelve, twelve_split, edited, kind) == {"text differs"}
 
 
+def test_candidates_that_are_not_those_of_the_generations_are_caught(kind, clean, twelve, twelve_split):
+    other = Profiles(clean.user, [*clean.item[:-1], ["Fargo.", *clean.item[-1][1:]]], clean.generations)
+    found = audit(twelve, twelve_split, other, PROFILERS[kind]())
+    assert [(f.kind, f.side, f.entity) for f in found] == [("text differs", "item", 6)]
+
+
 def test_missing_and_additional_generations_are_caught(kind, clean, twelve, twelve_split):
     fewer = Profiles(clean.user, clean.item, clean.generations[:-1])
     assert "missing" in kinds(twelve, twelve_split, fewer, kind)
