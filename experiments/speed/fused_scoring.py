@@ -1,4 +1,4 @@
-"""CPU-seconds a user of a finished run's fused experts against its reader alone: python experiments/speed/fused_scoring.py RUN
+"""CPU-seconds a user of a run's fused experts and of its reader alone: python experiments/speed/fused_scoring.py RUN
 
 Test cases of the run, scored in the batches that `stage=metrics` makes, by the reader and by the whole in turns.
 """
