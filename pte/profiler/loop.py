@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 SIDES = ("item", "user")
 NOTHING = Completion("", 0)
+MOST_ROUNDS = 100
 TITLES = 10  # of a person's latest choices, where no profile of people is written
 
 
@@ -54,7 +55,7 @@ class Leg:
 
 def legs(rounds: int, num_candidates: int, sides: Sequence[str] = SIDES) -> list[Leg]:
     """What the loop writes at most, in order."""
-    require(rounds >= 1, "profiler.rounds", rounds, "give 1 or more")
+    require(1 <= rounds <= MOST_ROUNDS, "profiler.rounds", rounds, f"give 1 to {MOST_ROUNDS}")
     check_candidates(num_candidates)
     if not sides or len(set(sides)) < len(sides) or not set(sides) <= set(SIDES):
         raise InputError(f"profiler.sides={list(sides)}: give [item,user], [item] or [user]")
