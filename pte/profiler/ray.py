@@ -21,6 +21,8 @@ TOGETHER = 1024  # results logged at a time: they lie in files, so that none is 
 class RayProfiler(LanguageModelProfiler):
     """K candidates from servers that a cluster's workers ask, or from vLLM in each of them."""
 
+    portion = 32_768  # a pass of the cluster over a portion's prompts starts its workers anew
+
     def __init__(
         self,
         *,

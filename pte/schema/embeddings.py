@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ class Embeddings:
     def save(self, out: Path) -> None:
         """Write vector.npy (rows of users where they are known), entities.json and metadata.npy into `out`."""
         np.save(out / "vector.npy", self.vector if self.users_encoded else self.vector[self.entities.item])
-        (out / "entities.json").write_text(json.dumps(asdict(self.entities)), encoding="utf-8")
+        self.entities.save(out)
         if self.metadata is not None:
             np.save(out / "metadata.npy", self.metadata)
 

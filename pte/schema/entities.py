@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +17,10 @@ class Entities:
 
     num_users: int
     num_items: int
+
+    def save(self, out: Path) -> None:
+        """Write entities.json into the folder `out`."""
+        (out / "entities.json").write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     def __len__(self) -> int:
         return self.num_users + self.num_items

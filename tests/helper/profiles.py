@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pte.profiler.base import Ask, Completion
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import Loop, Stored, play, workload
+from pte.profiler.loop import Loop, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.replay import Stored
 
 
 class Scripted:
@@ -38,8 +39,8 @@ class ScriptedProfiler:
         self.engine = Scripted()
         self.loop = Loop(2, 2, ["what", "who"], ["taste", "alone"], [0.7], Evidence())
 
-    def profile(self, view, *, log):
-        return play(self.loop, view, Recorded(self.engine, log, workload(self.loop, view), noun="scripted"))
+    def profile(self, view, *, log, out=None):
+        return play(self.loop, view, Recorded(self.engine, log, workload(self.loop, view), noun="scripted"), out=out)
 
     def rebuild(self, view, stored):
         return self.loop.run(view, Stored(stored))

@@ -7,13 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pte.artifact import RecordLog
 from pte.profiler.engine import openai
 from pte.profiler.engine.chat import Sampling, read_answer
 from pte.profiler.engine.cost import Tariff
 from pte.profiler.engine.openai import Server
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.log import RecordLog
 from pte.profiler.text.account import facts
 from pte.schema import InputError, visible_view
 
@@ -119,7 +119,7 @@ def test_a_key_is_sent_and_never_stored(server, view, tmp_path, monkeypatch, cap
     monkeypatch.setenv("PTE_TEST_KEY", "sk-secret")
     profiler(server).profile(view, log=RecordLog(tmp_path))
     assert server.seen[0][1] == "Bearer sk-secret"
-    written = "".join(path.read_text() for path in tmp_path.glob("*"))
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()).decode(errors="replace")
     assert "sk-secret" not in written + "".join(caplog.messages)
 
 

@@ -44,7 +44,7 @@ def make(tmp_path, twelve, twelve_split, caplog):
             for r in (0, 1)
             for k in range(K)
         ]
-        Profiles([], [], generations).save(folders["profiles"])
+        Profiles.of(generations).save(folders["profiles"])
         vectors = np.concatenate([unit(4, K, D, seed=0) * ("user" in sides), unit(6, K, D, seed=1)])
         metadata = unit(6, D, seed=2) if "metadata" in sides else None
         Embeddings(Entities(4, 6), vectors, "user" in sides, metadata).save(folders["embeddings"])

@@ -34,7 +34,7 @@ def run(tmp_path, twelve, twelve_split):
     selection = Selection(Entities(4, 6), vectors, np.array([0, 1, -1, 0, 1, 0, 1, 0, 1, 0], np.int16))
     store, keys = Store(tmp_path / "store"), {}
     for stage, value in (
-        ("interactions", twelve), ("split", twelve_split), ("profiles", Profiles([], [], generations)),
+        ("interactions", twelve), ("split", twelve_split), ("profiles", Profiles.of(generations)),
         ("selection", selection),
     ):  # fmt: skip
         keys[stage] = f"{len(keys)}" * 20
@@ -98,7 +98,7 @@ def test_prompts_where_asked_and_no_control_characters(run, capsys):
     assert "  | prompt of item 1" in capsys.readouterr().out
     before = Profiles.load(Stored(run).path("profiles")).generations
     with Store(run.parent / "store").publish("profiles", "9" * 20, {}) as out:
-        Profiles([], [], [replace(g, text=f"{g.text} \x1b[2J \u202e") for g in before]).save(out)
+        Profiles.of([replace(g, text=f"{g.text} \x1b[2J \u202e") for g in before]).save(out)
     keys = json.loads((run / "keys.json").read_text())
     save_keys(run.parent / "store", {**keys["keys"], "profiles": "9" * 20}, run)
     show.main([str(run), "item", "m1"])

@@ -40,7 +40,7 @@ def folder(tmp_path, twelve, twelve_split):
         Generation(side, n, r, k, "f", 0.0, "", "", f"{text} r{r} k{k}", True)
         for side, n, text in texts for r in range(2) for k in range(2)
     ]  # fmt: skip
-    profiles = Profiles([[f"{t} r1 k{k}" for k in range(2)] for _, _, t in texts[:4]], [["", ""]], written)
+    profiles = Profiles.of(written)
     angle = np.radians([0, 0, 10, 80, 85, 170, 20])
     vectors = np.stack([np.cos(angle), np.sin(angle)], 1) * (np.arange(7) > 0)[:, None]
     choice = np.array([0, 0, 0, 0, 1, 0, 0, 0, 0, 0], np.int16)
