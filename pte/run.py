@@ -92,6 +92,8 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     check_knobs(cfg)
     sweeping = hydra_config.mode == RunMode.MULTIRUN
     watchers = []
+    if cfg.prune and not sweeping:
+        print("note: prune=true changes nothing: it is for the trials of a search (-m hydra/sweeper=optuna)")
     if sweeping and not cfg.plan:
         pool.reserve(cfg.trainer)
     if sweeping and cfg.prune and not cfg.plan:
