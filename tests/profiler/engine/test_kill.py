@@ -1,7 +1,7 @@
 """Runs that are killed with SIGKILL at random moments end with the store of a run in one piece, and pay nothing twice.
 
 A child process plays the loop and kills itself at the n-th function call, n drawn from all calls of a run in one piece:
-in the midst of a request, of a write, of a rename. The children are forks of a fresh process: polars' threads, which read
+in the midst of a request, of a write, of a rename. Children are forks of a fresh process: polars' threads, which read
 and write the store, do not live on in a fork of one that has used them.
 """
 
