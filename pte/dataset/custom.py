@@ -23,7 +23,7 @@ from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, r
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
 from pte.dataset.table.column import text_columns
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, Resolved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,14 @@ class Custom:
     """Two tables: interactions (user, item, time or position) and items (item, title, any further text)."""
 
     def __init__(
-        self, *, name: str, licence: str, interactions: str | None, items: str | None, rules: Rules, **columns: Any
+        self,
+        *,
+        name: str,
+        licence: str,
+        interactions: Resolved[str | None],
+        items: Resolved[str | None],
+        rules: Rules,
+        **columns: Any,
     ) -> None:
         for knob, value in (("interactions", interactions), ("items", items)):
             if not value:

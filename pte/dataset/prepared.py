@@ -15,7 +15,7 @@ from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, r
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
 from pte.dataset.table.column import is_index
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, Resolved
 
 FILES = {"interactions": "interactions.csv.gz", "items": "items.csv.gz"}
 NOT_TEXT = ("item_id", "title", "asin")
@@ -25,7 +25,14 @@ class Prepared:
     """A published data set from prepared tables under `data`/`folder`."""
 
     def __init__(
-        self, *, name: str, data: str | None, folder: str, licence: str, expect: Mapping[str, int] | None, rules: Rules
+        self,
+        *,
+        name: str,
+        data: Resolved[str | None],
+        folder: str,
+        licence: str,
+        expect: Mapping[str, int] | None,
+        rules: Rules,
     ) -> None:
         self.name, self.data, self.folder = name, data, folder
         self.licence, self.expect, self.rules = licence, expect, rules

@@ -18,7 +18,7 @@ from pte.dataset.reader.delimited import Form
 from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, with_places
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, Resolved
 
 FILES = ("ml-100k.inter", "ml-100k.item")
 TEXTS = ("movie_title:token_seq", "release_year:token", "class:token_seq")
@@ -32,9 +32,9 @@ class AtomicFiles:
         self,
         *,
         name: str,
-        source: str,
-        source_sha256: str | None,
-        sha256: Mapping[str, str] | None,
+        source: Resolved[str],
+        source_sha256: Resolved[str | None],
+        sha256: Resolved[Mapping[str, str] | None],
         licence: str,
         expect: Mapping[str, int] | None,
         rules: Rules,

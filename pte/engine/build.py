@@ -14,6 +14,7 @@ from pte.engine.config import signature
 from pte.engine.config.secret import leaves
 from pte.engine.trust import locate, trusted
 from pte.schema import InputError
+from pte.schema.knob import divided
 
 CANNOT = (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)  # of a value a class cannot use
 
@@ -52,6 +53,12 @@ def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:
     names = [name for name, _ in leaves(values)]
     places = [] if match[1] in names else [name for name in names if name.endswith(f".{match[1]}")]
     return sentence.replace(f"{group}.{match[1]}=", f"{group}.{places[0]}=") if places else sentence
+
+
+def apart(values: Mapping[str, Any], config: Mapping[str, Any], *marks: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Groups of a config without the knobs of these marks (pte/schema/knob), and those knobs alone."""
+    modules = trusted(config)
+    return divided(values, lambda name: locate(name, "conf", modules), *marks)
 
 
 def flag(config: Mapping[str, Any], group: str, name: str) -> bool:

@@ -58,7 +58,7 @@ class Known:
 def run(config: Mapping[str, Any], stages: list[str], known: Known, *, download: bool) -> None:
     """Raise InputError for what a stage would refuse. download: the encoder may be fetched for its width."""
     build = builder(config)
-    check.trainer(config["trainer"], config["optimizer"])
+    check.trainer(build("trainer"), config["optimizer"])
     if "split" in stages:
         build("protocol")
     if "profiles" in stages:

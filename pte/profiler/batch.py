@@ -15,7 +15,7 @@ from pte.profiler.engine.chat import OPTIONAL, Sampling
 from pte.profiler.engine.cost import UNKNOWN, Tariff, served
 from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
 from pte.profiler.loop import workload
-from pte.schema import InputError, View
+from pte.schema import InputError, Runtime, View
 
 TOGETHER = 1024  # answers logged at a time: they lie in files, so that none is lost
 
@@ -27,11 +27,11 @@ class BatchProfiler(LanguageModelProfiler):
         self,
         *,
         model: str | None,
-        folder: str | None,
+        folder: Runtime[str | None],
         decoding: Sampling,
-        tariff: Tariff = UNKNOWN,
-        without: Sequence[str] = (),
-        failure_share: float = 0.1,
+        tariff: Runtime[Tariff] = UNKNOWN,
+        without: Runtime[Sequence[str]] = (),
+        failure_share: Runtime[float] = 0.1,
         seed: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:

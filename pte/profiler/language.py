@@ -10,7 +10,7 @@ from pte.profiler.engine.record import Recorded
 from pte.profiler.loop import Loop, Stored, play, workload
 from pte.profiler.prompt import Evidence
 from pte.profiler.text.style import load_style
-from pte.schema import Generation, Profiles, View
+from pte.schema import Generation, Profiles, Resolved, View
 
 
 class LoopKnobs(TypedDict):
@@ -22,7 +22,7 @@ class LoopKnobs(TypedDict):
     user_forms: Sequence[str]
     evidence: Evidence
     style: NotRequired[str]
-    templates: NotRequired[str | None]
+    templates: NotRequired[Resolved[str | None]]
     sides: NotRequired[Sequence[str]]
     stop: NotRequired[float]
     retries: NotRequired[int]

@@ -9,7 +9,7 @@ from pte.profiler.engine.cost import UNKNOWN, Tariff, served
 from pte.profiler.engine.openai import OpenAIEngine, Server
 from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
 from pte.profiler.loop import workload
-from pte.schema import InputError, View
+from pte.schema import InputError, Runtime, View
 
 
 class OpenAIProfiler(LanguageModelProfiler):
@@ -21,8 +21,8 @@ class OpenAIProfiler(LanguageModelProfiler):
         model: str | None,
         base_url: str,
         decoding: Sampling,
-        server: Server,
-        tariff: Tariff = UNKNOWN,
+        server: Runtime[Server],
+        tariff: Runtime[Tariff] = UNKNOWN,
         seed: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:

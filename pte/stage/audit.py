@@ -32,11 +32,6 @@ logger = logging.getLogger(__name__)
 NAME = "audit"
 VERSION = 3  # 3: held_out_titles_named_elsewhere. 2: texts written elsewhere have a verdict of their own
 READS = ("profiler",)
-IDLE = (
-    "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
-    "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff",
-)  # fmt: skip
 PARENTS = ("interactions", "split", "profiles")
 LISTED = 100  # findings written out in full; all are counted
 

@@ -19,7 +19,6 @@ logger = logging.getLogger(__name__)
 NAME = "embeddings"
 VERSION = 2  # 2: only what is read
 READS = ("encoder", "encoded")
-IDLE = ("encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file")  # by identity(), content
 PARENTS = ("interactions", "profiles")
 
 

@@ -20,11 +20,6 @@ logger = logging.getLogger(__name__)
 NAME = "profiles"
 VERSION = 4  # 4: neighbours' profiles from the first round on, whole; 3: cut answers end at a whole sentence
 READS = ("profiler",)
-IDLE = (  # a file is known by its content
-    "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
-    "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff",
-)  # fmt: skip
 PARENTS = ("interactions", "split")
 
 

@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 NAME = "selection"
 VERSION = 4  # 4: permuted deals out means; the reward judges by no row held out. 3: users may be without vectors
 READS = ("reward", "selector")
-IDLE = ()
 PARENTS = ("interactions", "split", "profiles", "embeddings")
 
 

@@ -27,10 +27,6 @@ logger = logging.getLogger(__name__)
 NAME = "training"
 VERSION = 5  # 5: fused weighs repeats; 4: dropout by place, not by process; 3: rows held out by the protocol
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
-IDLE = (
-    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
-    "trainer.oversubscribe",
-)  # fmt: skip
 PARENTS = ("interactions", "split", "selection", "refit")
 
 

@@ -52,7 +52,3 @@ def test_a_missing_candidate_is_noticed(tmp_path, parents):
     Profiles(profiles.user, profiles.item, profiles.generations[:-1]).save(context.out)
     with pytest.raises(InputError, match="different numbers of candidates"):
         Profiles.load(context.out)
-
-
-def test_what_does_not_change_texts_is_not_in_the_key():
-    assert {"profiler.batch_size", "profiler.device"} <= set(profiles_stage.IDLE)

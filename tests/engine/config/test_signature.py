@@ -3,7 +3,7 @@
 import pytest
 
 from pte.engine.build import as_typed, construct
-from pte.engine.config.signature import fits, kinds_of, parameters
+from pte.engine.config.signature import fits, kinds_of
 from pte.schema import InputError
 
 ENCODER = {"_target_": "pte.nn.sequence.attention.Encoder", "_partial_": True, "inner": 8, "layers": 1, "heads": 1}
@@ -35,7 +35,7 @@ def test_another_kind_is_refused_by_name(values, words):
 @pytest.mark.parametrize(
     ("annotation", "kinds"),
     [("int", ["int"]), ("float | None", ["float", "None"]), (bool, ["bool"]), ("Sequence[str]", []),
-     ("Loss", []), ("bool | str", ["bool", "str"]), ("Tensor | None", [])],
+     ("Loss", []), ("bool | str", ["bool", "str"]), ("Tensor | None", []), ("Runtime[int | str]", ["int", "str"])],
 )  # fmt: skip
 def test_plain_annotations_alone_are_read(annotation, kinds):
     assert kinds_of(annotation) == kinds
@@ -48,12 +48,6 @@ def test_plain_annotations_alone_are_read(annotation, kinds):
 )  # fmt: skip
 def test_what_fits_a_kind(value, kind, does):
     assert fits(value, kind) is does
-
-
-def test_keywords_handed_on_are_those_of_the_class_above():
-    from pte.backbone.bsarec import BSARec
-
-    assert {"alpha", "c", "length", "heads", "loss"} <= set(parameters(BSARec))
 
 
 @pytest.mark.parametrize(
