@@ -13,6 +13,7 @@ from pte.asset.code import targets
 from pte.engine.config import signature
 from pte.engine.config.secret import leaves
 from pte.engine.trust import locate, trusted
+from pte.profiler.language import LanguageModelProfiler
 from pte.schema import InputError
 from pte.schema.knob import divided
 
@@ -66,6 +67,12 @@ def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
     return bool(_attribute(config, group, name))
 
 
+def asks_model(config: Mapping[str, Any]) -> bool:
+    """Whether the profiler writes by a language model."""
+    kind = locate(config["profiler"]["_target_"], "conf/profiler", trusted(config))
+    return isinstance(kind, type) and issubclass(kind, LanguageModelProfiler)
+
+
 def reads_users(config: Mapping[str, Any]) -> bool:
     """Whether the backbone takes users' text vectors (nn/contract)."""
     return bool(_attribute(config, "backbone", "reads_users")(config["backbone"]))
@@ -83,9 +90,9 @@ def _attribute(config: Mapping[str, Any], group: str, name: str) -> Any:
         ) from None
 
 
-def _knobs(values: Mapping[str, Any]) -> dict[str, Any]:
+def own_knobs(values: Mapping[str, Any]) -> dict[str, Any]:
     """A config without what it passes to other groups (`fit`), however deep a part with a `fit` of its own may lie."""
-    return {k: _knobs(v) if isinstance(v, Mapping) else v for k, v in values.items() if k != "fit"}
+    return {k: own_knobs(v) if isinstance(v, Mapping) else v for k, v in values.items() if k != "fit"}
 
 
 def builder(config: Mapping[str, Any]) -> Any:
@@ -94,6 +101,6 @@ def builder(config: Mapping[str, Any]) -> Any:
     modules = trusted(config)
 
     def build(group: str, **facts: Any) -> Any:
-        return construct(_knobs(config[group]), f"conf/{group}", modules, **facts)
+        return construct(own_knobs(config[group]), f"conf/{group}", modules, **facts)
 
     return build

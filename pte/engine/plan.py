@@ -17,8 +17,8 @@ from typing import Any
 
 from pte.artifact import Store, digest
 from pte.asset import knob_content
-from pte.engine.build import apart, builder, flag, reads_users
-from pte.profiler.text.style import load_style
+from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users
+from pte.profiler.language import LanguageModelProfiler
 from pte.schema import InputError
 from pte.schema.knob import MARKS
 
@@ -65,7 +65,7 @@ def refits(config: Mapping[str, Any]) -> bool:
 
 def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
     """What of the config goes into a stage's key: the groups it reads, less the knobs that are marked."""
-    return apart({name: config[name] for name in module.READS}, config, *MARKS)[0]
+    return apart(own_knobs({name: config[name] for name in module.READS}), config, *MARKS)[0]
 
 
 def encoded(config: Mapping[str, Any]) -> list[str]:
@@ -98,8 +98,8 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
         if name == "interactions":
             facts["roots"] = module.roots(builder(config)("dataset"))
-        if "style" in knobs.get("profiler", {}):
-            facts["style"] = load_style(config["profiler"]["style"], config["profiler"].get("templates")).identity()
+        if "profiler" in knobs and asks_model(config):
+            facts["style"] = LanguageModelProfiler.wording(**config["profiler"])
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
         if models := knob_content({group: config[group] for group in module.READS}):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from pte.profiler.base import Engine, Generator, Log
@@ -45,6 +45,11 @@ class LanguageModelProfiler:
         self.engine, self.loop, self.noun = engine, loop, noun
         self.generator, self.together = generator, together
         self.num_candidates = loop.num_candidates
+
+    @staticmethod
+    def wording(*, style: str = "brief", templates: str | None = None, **_: Any) -> Mapping[str, Any]:
+        """What of the prompts' words goes into keys, from the knobs."""
+        return load_style(style, templates).identity()
 
     def profile(self, view: View, *, log: Log) -> Profiles:
         """Play the loop; every generation goes to the log as it arrives."""

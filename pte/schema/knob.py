@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, NotRequired, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, NotRequired, TypeVar, Unpack, get_args, get_origin, get_type_hints, is_typeddict
 
 T = TypeVar("T")
 Runtime = Annotated[T, "Runtime"]
@@ -38,7 +38,7 @@ def keywords(target: Any) -> dict[str, Any]:
         rest = next((p for p in own.values() if p.kind is inspect.Parameter.VAR_KEYWORD), None)
         if rest is None:
             return known
-        if "Unpack[" in str(rest.annotation):
+        if str(rest.annotation).startswith("Unpack[") or get_origin(rest.annotation) is Unpack:
             constructor: Any = vars(kind)["__init__"] if isinstance(kind, type) else kind
             hint = get_type_hints(constructor, include_extras=True)[rest.name]
             known = {**keywords(get_args(hint)[0]), **known}

@@ -53,7 +53,9 @@ class Knobs(TypedDict):
 def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
     """Refuse knobs of the trainer that cannot be, or not beside one another."""
     if missing := [name for name in Knobs.__annotations__ if name not in knobs]:
-        raise InputError(f"conf/trainer has no {missing[0]}: let it begin with defaults: [default]")
+        raise InputError(
+            f"conf/trainer has no {missing[0]}: let it begin with defaults: [default], and let the backbone have a fit"
+        )
     for name, choices in CHOICES.items():
         require(knobs[name] in choices, f"trainer.{name}", knobs[name], f"take one of {', '.join(choices)}")
     for name in WHOLE:

@@ -25,6 +25,9 @@ SASREC = {"_target_": "pte.backbone.sasrec.SASRec", "length": 4, "inner": 8, "la
          "backbone.loss.shared=1: give true or false"),
         ({"_target_": "pte.representation.alphafuse.NullSpace", "share": "half"},
          "backbone.share=half: give a number or null"),
+        ({"_target_": "pte.train.check.Knobs", "gradient_clip": "hard"},
+         "backbone.gradient_clip=hard: give a number or null"),
+        ({"_target_": "pte.train.check.Knobs", "compile": 1}, "backbone.compile=1: give true or false"),
     ],
 )  # fmt: skip
 def test_another_kind_is_refused_by_name(values, words):
