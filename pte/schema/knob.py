@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, NotRequired, TypeVar, Unpack, get_args, get_origin, get_type_hints, is_typeddict
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ MARKS = ("Runtime", "Resolved")
 _MARKED = re.compile(rf"(?:\w+\.)*({'|'.join(MARKS)})\[(.*?)\]+$")
 
 
+@cache
 def keywords(target: Any) -> dict[str, Any]:
     """Keyword -> annotation of what a `_target_` names, with those that it hands on: to the class that it inherits from
     (`**rest`), or as a TypedDict (`**rest: Unpack[...]`).

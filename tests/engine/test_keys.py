@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from pte.artifact import Store
-from pte.engine import plan
+from pte.engine import build, plan
 from pte.paths import CONF_DIR
 from pte.profiler.language import LanguageModelProfiler
 
@@ -45,6 +45,7 @@ NAMES = [*plan.STAGES, *plan.EXTRA]
 def keys(monkeypatch, tmp_path):
     """The keys of all stages, of data and wordings that never change."""
     monkeypatch.setattr(plan, "builder", lambda config: lambda group: SimpleNamespace(identity=dict, fingerprint=dict))
+    monkeypatch.setattr(build, "trusted", lambda config: ())  # looks through all installed packages
     monkeypatch.setattr(LanguageModelProfiler, "wording", lambda **knobs: {})
     return lambda config: {step.name: step.key for step in plan.steps(config, Store(tmp_path), NAMES)}
 
