@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from pte.engine.build import builder
 from pte.engine.process.device import process_count
@@ -26,13 +27,7 @@ from pte.train import check
 from pte.train.state.restore import network
 
 STAND_IN = 1000  # items, where their number is not known
-WIDTHS = (
-    384,
-    768,
-    1024,
-    2048,
-    4096,
-)  # of usual encoders: where its width is not known, what one of these allows passes
+WIDTHS = (384, 768, 1024, 2048, 4096)  # of usual encoders: of an unknown width, what one of these allows passes
 BYTES = 16  # of a trained fp32 number: itself, its gradient, Adam's two moments
 GIB = 2**30
 
@@ -87,12 +82,25 @@ def _training(config: Mapping[str, Any], build: Callable[..., Any], known: Known
         _memory(model, config, known)
 
 
+class _Undrawn(TorchFunctionMode):
+    """Random numbers are not drawn: the meta device would import torch's compiler, seconds, to hold none of them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func.__name__ in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        if func.__name__ in ("randn", "rand"):
+            kwargs.pop("generator", None)
+            return torch.empty(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
 def _model(build: Callable[..., Any], num_items: int, width: int | None) -> Any:
     """The untrained backbone without its numbers. Of unknown widths one that fits is enough."""
     refused: InputError | None = None
     for each in [width] if width else WIDTHS:
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), _Undrawn():
                 return network(build, num_items, torch.empty(num_items + 1, each), torch.empty(1, each))
         except InputError as error:
             refused = error

@@ -12,15 +12,14 @@ from typing import Unpack
 
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import OPTIONAL, Sampling
-from pte.profiler.engine.cost import UNKNOWN, Tariff, served
-from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
-from pte.profiler.loop import workload
-from pte.schema import InputError, Runtime, View
+from pte.profiler.engine.cost import UNKNOWN, Tariff
+from pte.profiler.language import LoopKnobs, ServedProfiler, loop_of
+from pte.schema import InputError, Runtime
 
 TOGETHER = 1024  # answers logged at a time: they lie in files, so that none is lost
 
 
-class BatchProfiler(LanguageModelProfiler):
+class BatchProfiler(ServedProfiler):
     """K candidates from a model asked by files; InputError names the files of what is missing."""
 
     def __init__(
@@ -43,11 +42,6 @@ class BatchProfiler(LanguageModelProfiler):
             raise InputError(f"profiler.failure_share={failure_share}: give a share, 0 to 1")
         played = loop_of(decoding.temperatures, seed=seed, **loop)
         settings = decoding.holding(played.style.tokens).identity()
-        engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share)
-        engine.seed = seed
+        engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share, seed=seed)
         super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER)
         self.new_tokens, self.tariff = settings["max_tokens"], tariff
-
-    def forecast(self, view: View) -> list[str]:
-        """Prompts, tokens, and what the tariff makes of them."""
-        return served(workload(self.loop, view), self.new_tokens, self.tariff, self.loop.retries)

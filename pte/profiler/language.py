@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 from pte.profiler.base import Engine, Generator, Log
+from pte.profiler.engine.cost import Tariff, served
 from pte.profiler.engine.record import Recorded
 from pte.profiler.loop import Loop, Stored, play, workload
 from pte.profiler.prompt import Evidence
@@ -64,3 +65,14 @@ class LanguageModelProfiler:
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """Play the loop on stored completions."""
         return self.loop.run(view, Stored(stored))
+
+
+class ServedProfiler(LanguageModelProfiler):
+    """One whose completions are requests to a service."""
+
+    new_tokens: int  # of a completion, at most
+    tariff: Tariff
+
+    def forecast(self, view: View) -> list[str]:
+        """Prompts, tokens, and what the tariff makes of them."""
+        return served(workload(self.loop, view), self.new_tokens, self.tariff, self.loop.retries)

@@ -200,7 +200,7 @@ class _Play:
             draw = np.random.default_rng([loop.seed, SIDES.index(side), entity, k])
         if side == "item":
             return Ask(witness.item_prompt(entity, form, self.cited["user"], self.cited["item"], draw), k, temperature)
-        if self.view.start[entity] == self.view.start[entity + 1]:
+        if not self.view.size[entity]:
             return None
         return Ask(witness.user_prompt(entity, form, self.cited["item"], self.cited["user"], draw), k, temperature)
 
@@ -245,7 +245,7 @@ def play(loop: Loop, view: View, answer: Answer) -> Profiles:
 
 def workload(loop: Loop, view: View) -> Workload:
     """How much the loop will ask of a view, second tries apart; the sample stands for prompts of later rounds."""
-    size = {"item": view.num_items, "user": int((view.start[1:] > view.start[:-1]).sum())}
+    size = {"item": view.num_items, "user": int((view.size > 0).sum())}
     walk = legs(loop.rounds, loop.num_candidates, loop.sides)
     return Workload(
         completions=sum(size[leg.side] * leg.drafts for leg in walk),
@@ -259,7 +259,7 @@ def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
     play = _Play(loop, view)
     filler = ("stories with warmth and wit about people far from home " * 5)[: loop.evidence.brief]
     play.cited = {side: [filler] * len(cited) for side, cited in play.cited.items()}
-    active = np.flatnonzero(view.start[1:] > view.start[:-1])
+    active = np.flatnonzero(view.size > 0)
     users = active[np.linspace(0, len(active) - 1, min(size, len(active)), dtype=int)].tolist()
     items = np.linspace(1, view.num_items, min(size, view.num_items), dtype=int).tolist()
     mixed = zip_longest((("item", i) for i in items), (("user", u) for u in users))

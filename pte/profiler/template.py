@@ -20,6 +20,7 @@ from pte.profiler.evidence.neighbor import (
     incidence,
     item_neighbors,
     next_items,
+    own_incidence,
     shifted_ppmi,
     top,
     user_neighbors,
@@ -105,13 +106,13 @@ class _Facts:
 
     @cached_property
     def user_kinds(self) -> sparse.csr_matrix:
-        """(U, number of kinds) how many visible items of each kind a user has."""
+        """(U, number of kinds) how many items of each kind a user has that prompts may show."""
         place = {kind: j for j, kind in enumerate(self.kinds)}
         pairs = [(i, place[kind]) for i, kinds in enumerate(self.catalogue.kinds) for kind in kinds]
         row, column = zip(*pairs, strict=True) if pairs else ((), ())
         shape = (self.view.num_items + 1, len(self.kinds))
         belongs = sparse.csr_matrix((np.ones(len(pairs), np.float32), (row, column)), shape=shape)
-        return (incidence(self.view) @ belongs).tocsr()
+        return (own_incidence(self.view) @ belongs).tocsr()
 
     @cached_property
     def favourite_kinds(self) -> Neighbors:
@@ -142,8 +143,7 @@ class _Facts:
 
     def user(self, user: int, form: str, turn: int) -> str:
         """The text of one form about a person."""
-        start = self.view.start
-        history = self.view.item[start[user] : start[user + 1]][::-1].tolist()
+        history = self.view.history(user)[::-1].tolist()
         if not history:
             return NOBODY
         few = max(self.titles // 2, 1)

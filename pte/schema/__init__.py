@@ -6,9 +6,10 @@ from pte.schema.interactions import Interactions, Items
 from pte.schema.knob import Resolved, Runtime
 from pte.schema.profiles import IMPORTED, Generation, Profiles
 from pte.schema.selection import Selection
-from pte.schema.split import Cases, Split, View, training_view, visible_view
+from pte.schema.split import Cases, Split, View, training_view, view_of, visible_view
 
 __all__ = [
     "IMPORTED", "Cases", "Embeddings", "Generation", "InputError", "Interactions", "Items", "Profiles", "Resolved",
-    "Runtime", "Selection", "Split", "View", "require", "training_view", "visible_view",
+    "Runtime", "Selection", "Split", "View", "require", "training_view",
+    "view_of", "visible_view",
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "profiles"
-VERSION = 4  # 4: neighbours' profiles from the first round on, whole; 3: cut answers end at a whole sentence
+VERSION = 5  # 5: texts of people who train nothing. 4: neighbours' profiles from the first round on, whole
 READS = ("profiler",)
 PARENTS = ("interactions", "split")
 

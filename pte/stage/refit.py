@@ -20,7 +20,7 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 1
+VERSION = 2  # 2: texts of people who train nothing
 READS = ("profiler", "encoder")
 PARENTS = ("interactions", "split", "selection")
 

@@ -17,10 +17,7 @@ from pte.schema import Embeddings, Interactions, Profiles, Split
 from pte.schema.context import Context
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO
-from pte.train.policy import GRPOModule, train
 from pte.train.selection_record import both_known, both_sides, describe, lines, rewards_of, samples, write
-from pte.train.state.checkpoint import ResumeCheckpoint
-from pte.train.trainer import quiet
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +46,13 @@ def run(context: Context) -> None:
     curve: list[dict[str, float]] = []
 
     def fit(settings: GRPO, policy: nn.Module, candidates: Candidates, trained: Tensor, held_out: Tensor) -> None:
+        from pte.train.policy import (
+            GRPOModule,
+            train,
+        )  # Lightning takes seconds to import, and most selectors do without
+        from pte.train.state.checkpoint import ResumeCheckpoint
+        from pte.train.trainer import quiet
+
         module = GRPOModule(
             policy=policy, candidates=candidates, settings=settings, trained=trained, held_out=held_out,
             parts=parts, trackers=context.loggers,

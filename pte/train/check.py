@@ -16,7 +16,7 @@ from pte.train.learning_rate import check as learning_rate
 __all__ = ["Knobs", "device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse", "trainer"]
 
 MOST = 2**31 - 1
-WHOLE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size")  # 1 or more
+WHOLE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size", "batch_targets", "epoch_steps")  # 1 or more
 RANGES = {"gradient_clip": (1e-9, 1e9), "scores_mib": (1, 2**20), "warmup": (0, 1)}  # gradient_clip may be null
 CHOICES = {
     "precision": ("32-true", "bf16-mixed", "16-mixed"),  # weights stay fp32: best weights are ranked as fp32
@@ -36,6 +36,8 @@ class Knobs(TypedDict):
     patience: int
     check_val_every_n_epoch: int
     batch_size: int
+    batch_targets: int
+    epoch_steps: int
     warmup: float
     decay: str
     gradient_clip: float | None
@@ -131,8 +133,13 @@ def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
 
 
 def optimizer(make: Callable[..., torch.optim.Optimizer]) -> None:
-    """Refuse what torch refuses, in its words."""
-    make_optimizer(make, [nn.Parameter(torch.zeros(1))])
+    """Refuse what torch refuses, in its words. The decorator of add_param_group would import torch's compiler first."""
+    add = torch.optim.Optimizer.add_param_group
+    torch.optim.Optimizer.add_param_group = getattr(add, "__wrapped__", add)
+    try:
+        make_optimizer(make, [nn.Parameter(torch.zeros(1))])
+    finally:
+        torch.optim.Optimizer.add_param_group = add
 
 
 def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) -> torch.optim.Optimizer:

@@ -34,6 +34,10 @@ MARKED = {
     ("dataset=MovieLens", "profiler=template", "trainer=ddp"):
         {"dataset.source", "dataset.source_sha256", "dataset.sha256.ml-100k.inter", "dataset.sha256.ml-100k.item",
          "encoder.batch_size", "encoder.device", "encoder.dtype"},
+    ("dataset=Sports", "profiler=ray", "protocol=cold_start"):
+        {"dataset.data", "protocol.file", "profiler.templates", "profiler.folder", *SERVER, *TARIFF,
+         *(f"profiler.cluster.{knob}" for knob in ("address", "workers", "batch_size", "replicas", "engine_kwargs")),
+         "encoder.batch_size", "encoder.device", "encoder.dtype"},
     ("dataset=YelpReviews", "profiler=none"):
         {"dataset.data", "dataset.reviews", "dataset.businesses", "encoder.batch_size", "encoder.device",
          "encoder.dtype"},

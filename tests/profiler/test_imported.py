@@ -98,7 +98,7 @@ def test_columns_and_files_that_are_not_there(read, tmp_path, twelve, twelve_spl
 def test_the_audit_says_that_nothing_can_be_proven_yet_finds_an_edit(read, twelve, twelve_split, tmp_path, caplog):
     got, _ = read({"id": ["ann", *ITEMS], "text": ["Loves Aliens", *ITEMS.values()], "side": ["user"] + ["item"] * 6},
                   missing_share=0.75)  # fmt: skip
-    folders = {name: tmp_path / name for name in audit.PARENTS}
+    folders = {name: tmp_path / name for name in ("interactions", "split", "profiles")}
 
     def run(profiles):
         for folder in (*folders.values(), tmp_path / "out", tmp_path / "work"):

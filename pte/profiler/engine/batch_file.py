@@ -17,7 +17,7 @@ from typing import Any
 from pte.artifact import digest
 from pte.profiler.base import Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals
-from pte.profiler.engine.chat import FILTERED, body, read_answer, refused_field
+from pte.profiler.engine.chat import FILTERED, body, read_answer, reduced, refused_field
 from pte.schema import InputError
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000  # of one file: OpenAI, Batch API guide, "Rate limits"
@@ -30,11 +30,18 @@ class BatchEngine(Arrivals):
     """A model that is asked by files."""
 
     def __init__(
-        self, model: str, folder: Path, decoding: Mapping[str, Any], without: frozenset[str], failure_share: float
+        self,
+        model: str,
+        folder: Path,
+        decoding: Mapping[str, Any],
+        without: frozenset[str],
+        failure_share: float,
+        *,
+        seed: int = 0,
     ) -> None:
         self.model, self.folder, self.decoding = model, folder, decoding
         self.without, self.failure_share = without, failure_share
-        self.seed = 0  # of all draws
+        self.seed = seed  # of all draws
 
     def identity(self) -> Mapping[str, Any]:
         known = {"model": {"served": self.model, "host": "batch"}, "decoding": dict(self.decoding)}
@@ -75,7 +82,7 @@ class BatchEngine(Arrivals):
         return [*files, self._file(lines)]
 
     def _line(self, request: Request) -> dict[str, Any]:
-        fields = body(self.model, request.ask, request.key, self.decoding, self.without)
+        fields = reduced(body(self.model, request.ask, request.key, self.decoding), self.without)
         return {"custom_id": request.key, "method": "POST", "url": URL, "body": fields}
 
     def _file(self, lines: list[bytes]) -> Path:

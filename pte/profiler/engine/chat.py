@@ -67,8 +67,8 @@ def message_text(prompt: Prompt) -> str:
     return f"{prompt.stem()}{rule}"
 
 
-def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any], without: frozenset[str]) -> dict[str, Any]:
-    """One request; `without` names fields that the server has refused."""
+def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any]) -> dict[str, Any]:
+    """One request, all optional fields in it."""
     fields: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": message_text(ask.prompt)}],
@@ -79,9 +79,14 @@ def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any], without: f
     if ask.prompt.lead == JSON_LEAD:
         schema = {"name": "profile", "strict": True, "schema": SCHEMA}
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
-    if "max_tokens" in without and "max_tokens" in fields:
-        fields["max_completion_tokens"] = fields["max_tokens"]
-    return {name: value for name, value in fields.items() if name not in without}
+    return fields
+
+
+def reduced(fields: Mapping[str, Any], without: frozenset[str]) -> dict[str, Any]:
+    """A request less the fields that the server has refused; `max_tokens` goes on as `max_completion_tokens`."""
+    left = {name: value for name, value in fields.items() if name not in without}
+    renamed = "max_tokens" in without and "max_tokens" in fields
+    return {**left, "max_completion_tokens": fields["max_tokens"]} if renamed else left
 
 
 def refused_field(answer: Any, request: Mapping[str, Any]) -> str | None:

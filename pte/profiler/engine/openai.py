@@ -18,7 +18,16 @@ import httpx
 
 from pte.profiler.base import Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals
-from pte.profiler.engine.chat import FILTERED, Sampling, body, outcome, read_answer, refused_field, retry_after
+from pte.profiler.engine.chat import (
+    FILTERED,
+    Sampling,
+    body,
+    outcome,
+    read_answer,
+    reduced,
+    refused_field,
+    retry_after,
+)
 from pte.profiler.engine.secret import LOCAL, check_url, check_variable, mask, read_key
 from pte.schema import InputError
 
@@ -65,14 +74,10 @@ class OpenAIEngine(Arrivals):
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
         """Every result as it arrives; InputError once the server cannot help, too many fail or the budget is spent."""
-        key = read_key(self.server.key_variable)
-        if key and self._open:
-            raise InputError(
-                f"{self.url} is plain http: ${self.server.key_variable} would travel in the open. Use https"
-            )
+        key = self.key()
         waiting, running, done, failures = iter(requests), set[asyncio.Task[Result]](), 0, 0
         with asyncio.Runner() as runner:
-            client = self._client(key)
+            client = self.client(key)
             try:
                 while True:
                     while (
@@ -104,7 +109,16 @@ class OpenAIEngine(Arrivals):
                     task.cancel()
                 runner.run(client.aclose())
 
-    def _client(self, key: str) -> httpx.AsyncClient:
+    def key(self) -> str:
+        """The key of the environment, "" where there is none; InputError where it would travel in the open."""
+        key = read_key(self.server.key_variable)
+        if key and self._open:
+            raise InputError(
+                f"{self.url} is plain http: ${self.server.key_variable} would travel in the open. Use https"
+            )
+        return key
+
+    def client(self, key: str) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=self.server.parallel, max_keepalive_connections=self.server.parallel)
         return httpx.AsyncClient(
@@ -122,10 +136,14 @@ class OpenAIEngine(Arrivals):
         )
 
     async def _one(self, client: httpx.AsyncClient, request: Request, key: str) -> Result:
-        """One answer; what passes with time is tried again, a little later each time."""
+        fields = body(self.model, request.ask, request.key, self.decoding)
+        return Result(request.key, await self.completion(client, fields, key))
+
+    async def completion(self, client: httpx.AsyncClient, request: Mapping[str, Any], key: str) -> Completion:
+        """The answer to a request's body; what passes with time is tried again, a little later each time."""
         reason, attempt = "", 0
         while attempt < TRIES:
-            fields = body(self.model, request.ask, request.key, self.decoding, self.without)
+            fields = reduced(request, self.without)
             wait = min(2.0**attempt / 2, 30.0) * random.uniform(0.5, 1.0)
             attempt += 1
             try:
@@ -137,14 +155,14 @@ class OpenAIEngine(Arrivals):
                 parsed = read_answer(value)
                 if parsed is None:
                     raise InputError(f"{self.url} answered without choices[0].message: is it a chat server?")
-                return Result(request.key, parsed.completion)
+                return parsed.completion
             reason = mask(f"HTTP {code}: {words}" if answer is not None else words, key)[:300]
             if code in (400, 422) and (field := refused_field(value, fields)):
                 self.without |= {field}
                 attempt -= 1
                 continue
             if code not in LATER:
-                return self._failure(request, code, words, reason)
+                return self._failure(code, words, reason)
             if answer is not None and (delay := retry_after(answer)) is not None:
                 if delay > LONGEST_WAIT:
                     break
@@ -156,11 +174,11 @@ class OpenAIEngine(Arrivals):
             " start the server or wait, then type the same command again"
         )
 
-    def _failure(self, request: Request, code: int, words: str, reason: str) -> Result:
+    def _failure(self, code: int, words: str, reason: str) -> Completion:
         """A failure of this prompt alone; InputError where no prompt can succeed."""
         if code in (400, 413, 422):
             finish = "content_filter" if FILTERED.search(words) else "error"
-            return Result(request.key, Completion("", 0, finish, 0, reason))
+            return Completion("", 0, finish, 0, reason)
         hint = {
             401: f"The key was not accepted: set the environment variable {self.server.key_variable}",
             402: "The account has no credit left",

@@ -98,20 +98,26 @@ def incidence(view: View) -> sparse.csr_matrix:
     return matrix
 
 
+def own_incidence(view: View) -> sparse.csr_matrix:
+    """(U, N+1) 1 where a user's own text may state the item: `incidence`, and people who train nothing."""
+    return incidence(view) if view.prefix is None else incidence(view) + incidence(view.prefix)
+
+
 def user_neighbors(view: View, k: int, *, chunk: int = 2048, most: int = 1000) -> Neighbors:
     """The k users of most similar choices, cos(x_u, x_v) of 0/1 rows, oneself left out; (U, k), none = -1.
 
     An item that more than `most` people chose counts in the lengths alone, not in the overlap: it says little of
-    likeness, and the work would grow with the square of its people.
+    likeness, and the work would grow with the square of its people. Who trains nothing has neighbours and is none.
     """
-    x = incidence(view)
+    x, visible = own_incidence(view), incidence(view)
     norm = np.sqrt(np.asarray(x.sum(1)).ravel())
     unit = sparse.diags(np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0)) @ x
     unit = unit.tocsr()
-    shared = unit[:, np.asarray(x.sum(0)).ravel() <= most]
+    shared = unit[:, np.asarray(visible.sum(0)).ravel() <= most]
+    others = sparse.diags((np.diff(view.start) > 0).astype(np.float32)) @ shared
     parts = []
     for first in range(0, view.num_users, chunk):
-        block = (shared[first : first + chunk] @ shared.T).tocoo()
+        block = (shared[first : first + chunk] @ others.T).tocoo()
         other = block.row + first != block.col
         value = np.round(block.data[other].astype(np.float64), 6)  # equal overlaps stay equal in floating point
         parts.append(

@@ -48,9 +48,8 @@ class Witness:
         return start.tolist(), user.tolist()
 
     def history(self, user: int) -> list[int]:
-        """All visible items of a user, latest first."""
-        start = self.view.start
-        return self.view.item[start[user] : start[user + 1]][::-1].tolist()
+        """All items of a user that prompts may show, latest first."""
+        return self.view.history(user)[::-1].tolist()
 
     def choosers(self, item: int, limit: int) -> list[int]:
         """Users who chose an item: one half those for whom it is most recent, the other spread over the rest."""
