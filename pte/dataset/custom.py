@@ -19,9 +19,9 @@ from pte.asset import fetch
 from pte.asset.cache import checksum
 from pte.dataset.reader.delimited import Form, Table
 from pte.dataset.reader.moment import time_format, units_mixed
-from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, suffix, text, with_places
+from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, suffix, text
 from pte.dataset.rules import Rules
-from pte.dataset.table.build import Source, build
+from pte.dataset.table.build import build_read
 from pte.dataset.table.column import text_columns
 from pte.schema import InputError, Interactions, Resolved
 
@@ -119,20 +119,18 @@ class Custom:
         for name in columns.texts or ():
             require(items, {"text": name}, paths["items"], configurable=True)
         texts, omitted = text_columns(items, item_key=columns.item_key, title=columns.title, names=columns.texts)
-        return build(
+        return build_read(
+            events,
             self._rows(events),
-            with_places(item_rows(items.frame, item_id=columns.item_key, title=columns.title, columns=texts), items),
+            items,
+            item_rows(items.frame, item_id=columns.item_key, title=columns.title, columns=texts),
             rules=self.rules,
-            source=Source(
-                name=self.name,
-                licence=self.licence,
-                sha256=self.fingerprint(),
-                ragged=events.ragged,
-                ragged_items=items.ragged,
-                min_rating=columns.min_rating,
-                omitted=omitted,
-                notes=self._notes(events, items),
-            ),
+            name=self.name,
+            licence=self.licence,
+            sha256=self.fingerprint(),
+            min_rating=columns.min_rating,
+            omitted=omitted,
+            notes=self._notes(events, items),
         )
 
     def _rows(self, events: Table) -> pl.DataFrame:
@@ -153,7 +151,7 @@ class Custom:
             words = f"no number in {columns.rating}: '" + written.fill_null("").str.slice(0, 40) + "'"
             rows = rows.with_columns(why.otherwise(words).alias("why"), rating=rating)
             rows = rows.with_columns(bad=pl.col("why").is_not_null())
-        return with_places(rows, events)
+        return rows
 
     def _notes(self, events: Table, items: Table) -> dict[str, int]:
         """What was mended while the files were read; no row is lost by it."""

@@ -47,13 +47,31 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
 
 
 def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:
-    """A sentence on a knob by the name it is typed by: of a part, where the part lies (backbone.reader.heads)."""
-    match = re.match(rf"{re.escape(group)}\.([\w.]+)=", sentence)
-    if not match:
-        return sentence
-    names = [name for name, _ in leaves(values)]
-    places = [] if match[1] in names else [name for name in names if name.endswith(f".{match[1]}")]
-    return sentence.replace(f"{group}.{match[1]}=", f"{group}.{places[0]}=") if places else sentence
+    """A sentence on knobs and options by the names they are typed by: of a part, where the part lies
+    (backbone.reader.heads=3, backbone/loss@backbone.reader.loss=bce). Of several parts with such a knob it is the one
+    that has the value; what follows in the sentence is of the same part.
+    """
+    known, part = dict(leaves(values)), ""
+
+    def typed(match: re.Match[str]) -> str:
+        nonlocal part
+        joint, name, value = match.groups()
+        leaf = name if joint == "." else f"{name}._target_"
+        places = [place for place in known if f".{place}".endswith(f".{leaf}")]
+        holder = [place for place in places if _written(known[place]) == value]
+        usual = [place for place in (f"{part}{leaf}" * bool(part), *holder, leaf, *places) if place in places]
+        if not usual:
+            return match[0]
+        part = usual[0].removesuffix(leaf)
+        if joint == "." or not part:
+            return f"{group}{joint}{part}{name}={value}"
+        return f"{group}/{name}@{group}.{part}{name}={value}"
+
+    return re.sub(rf"\b{re.escape(group)}([./])(\w[\w.]*)=([^\s:;,]*)", typed, sentence)
+
+
+def _written(value: Any) -> str:
+    return "null" if value is None else str(value)
 
 
 def apart(values: Mapping[str, Any], config: Mapping[str, Any], *marks: str) -> tuple[dict[str, Any], dict[str, Any]]:

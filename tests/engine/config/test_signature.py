@@ -58,8 +58,16 @@ def test_what_fits_a_kind(value, kind, does):
     [("backbone.heads=3 does not", "backbone.reader.heads=3 does not"),
      ("backbone.length=0: give", "backbone.length=0: give"),
      ("backbone.loss.negatives=0: give", "backbone.reader.loss.negatives=0: give"), ("no vectors", "no vectors"),
-     ("backbone.unheard=1: give", "backbone.unheard=1: give")],
+     ("backbone.unheard=1: give", "backbone.unheard=1: give"),
+     ("backbone.length=5: give", "backbone.reader.length=5: give"),
+     ("backbone.recency=2: type backbone.window=9", "backbone.memory.recency=2: type backbone.memory.window=9"),
+     ("backbone.recency=1: give", "backbone.likeness.recency=1: give"),
+     ("representation.sparse=true: type backbone/loss=bce (or gbce)",
+      "representation.sparse=true: type backbone/loss@backbone.reader.loss=bce (or gbce)")],
 )  # fmt: skip
 def test_a_knob_of_a_part_is_named_where_the_part_lies(sentence, typed):
-    values = {"length": 4, "reader": {"heads": 3, "length": 5, "loss": {"negatives": 0}}}
+    values = {
+        "length": 4, "reader": {"heads": 3, "length": 5, "loss": {"_target_": "Loss", "negatives": 0}},
+        "likeness": {"recency": 1}, "memory": {"recency": 2, "window": 3},
+    }  # fmt: skip
     assert as_typed(sentence, values, "backbone") == typed
