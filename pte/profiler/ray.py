@@ -20,6 +20,8 @@ TOGETHER = 1024  # results logged at a time: they lie in files, so that none is 
 class RayProfiler(ServedProfiler):
     """K candidates from servers that a cluster's workers ask, or from vLLM in each of them."""
 
+    portion = 32_768  # a pass of the cluster over a portion's prompts starts its workers anew
+
     def __init__(
         self,
         *,
@@ -42,8 +44,8 @@ class RayProfiler(ServedProfiler):
                 f"profiler=ray needs what is not installed here ({', '.join(absent)}): pip install 'pte[ray]'"
                 + ("" if base_url else " vllm, in an environment of its own, or give profiler.base_url=URL of a server")
             )
-        if server.budget_tokens is not None:
-            raise InputError("profiler.server.budget_tokens: workers of profiler=ray share no count; see plan=true")
+        if server.budget_tokens is not None or server.budget_money is not None:
+            raise InputError("profiler.server.budget_*: workers of profiler=ray share no count; see plan=true")
         played = loop_of(decoding.temperatures, seed=seed, **loop)
         sampling = decoding.holding(played.style.tokens)
         urls = [base_url, *cluster.replicas] if base_url else []

@@ -28,6 +28,7 @@ from pte.profiler.text.clean import Catalogue
 from pte.profiler.text.style import HISTORY
 from pte.schema import IMPORTED, Generation, InputError, Interactions, Profiles, Split, view_of
 from pte.schema.context import Context
+from pte.schema.profiles import last_round
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
     report: dict[str, Any] = {}
-    findings = []
+    findings: list[Finding] = []
     for stage, rows in (("refit", split.rest), ("profiles", split.visible)):
         if stage not in context.parents:
             continue
@@ -111,6 +112,7 @@ def audit(
     return [
         *findings,
         *differences(profiles.generations, rebuilt.generations),
+        *exchanged(profiles),
         *read_back(interactions, split, profiles, rows),
     ]
 
@@ -156,6 +158,16 @@ def differences(stored: Sequence[Generation], rebuilt: Sequence[Generation]) -> 
             detail = f"the text of {_name(place)} does not follow from its prompt: {_change(r.text, g.text)}"
             findings.append(Finding("text differs", *place, detail, g.prompt))
     return findings
+
+
+def exchanged(profiles: Profiles) -> list[Finding]:
+    """Entities whose candidates, as they are encoded, are not the texts of their generations."""
+    return [
+        Finding("text differs", side, entity, -1, -1, f"the candidates of {side} {entity} are not its generations'", "")
+        for side in ("user", "item")
+        for entity, texts in last_round(profiles.generations, side).items()
+        if list(getattr(profiles, side)[entity]) != texts
+    ]
 
 
 def read_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypedDict
 
@@ -69,6 +70,8 @@ def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
         fine = (value is None and may_be_null) or _within(value, low, high, int | float)
         require(fine, name, value, f"give a number from {low} to {high}")
     learning_rate(knobs["warmup"], knobs["decay"])
+    betas = optimizer.get("betas") or ()
+    require(all(0 <= beta < 1 for beta in betas), "optimizer.betas", list(betas), "give numbers from 0, below 1")
     _together(knobs, optimizer)
 
 
@@ -134,12 +137,13 @@ def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
 
 def optimizer(make: Callable[..., torch.optim.Optimizer]) -> None:
     """Refuse what torch refuses, in its words. The decorator of add_param_group would import torch's compiler first."""
-    add = torch.optim.Optimizer.add_param_group
-    torch.optim.Optimizer.add_param_group = getattr(add, "__wrapped__", add)
+    kind: Any = torch.optim.Optimizer
+    add = kind.add_param_group
+    kind.add_param_group = getattr(add, "__wrapped__", add)
     try:
         make_optimizer(make, [nn.Parameter(torch.zeros(1))])
     finally:
-        torch.optim.Optimizer.add_param_group = add
+        kind.add_param_group = add
 
 
 def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) -> torch.optim.Optimizer:
@@ -147,7 +151,8 @@ def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) 
     try:
         return make(parameters)
     except (TypeError, ValueError, RuntimeError) as error:  # a knob that torch refuses
-        raise InputError(f"optimizer: {error}") from None
+        knob = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        raise InputError(f"optimizer.{knob[1]}: there is no such knob" if knob else f"optimizer: {error}") from None
 
 
 def sparse(knobs: Mapping[str, Any], optimizer: str) -> None:

@@ -15,7 +15,8 @@ from pte.profiler.language import LanguageModelProfiler
 TRAINER = {f"trainer.{knob}" for knob in
            ("accelerator", "devices", "oversubscribe", "strategy", "compile", "scores_mib")}  # fmt: skip
 SERVER = {f"profiler.server.{knob}" for knob in
-          ("key_variable", "parallel", "timeout_seconds", "budget_tokens", "failure_share")}  # fmt: skip
+          ("key_variable", "parallel", "timeout_seconds", "budget_tokens", "budget_money",
+           "failure_share")}  # fmt: skip
 TARIFF = {"profiler.tariff.tokens_per_second", "profiler.tariff.price"}
 # What is marked, by the options that have it. Of `Resolved` ones the content is in the keys.
 MARKED = {

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
-from helper.command import write_eight
-
-from pte import run
+from helper.command import sentence
 
 PLAIN = ["representation=id"]
 ID = ["backbone=sasrec", *PLAIN]
@@ -61,29 +58,6 @@ MISTAKES = [  # the mistake, last, and what goes before it
     (ID, "paths.outputs=/dev/null/x"), (ID, "dataset.items=nowhere.csv"),
     (ID, "dataset.licence=https://token:pw-hidden@host/x"), (TEXT, "+profiler.headers.Authorization=pw-hidden-value"),
 ]  # fmt: skip
-
-
-@pytest.fixture
-def pte(tmp_path, monkeypatch, capfd):
-    """The command, in this process: `pte(*words)` gives exit status and both streams."""
-    own = [*write_eight(tmp_path), "logger=none"]
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["pte", *own, *words])
-        with pytest.raises(SystemExit) as left:
-            run.main()
-        return left.value.code, capfd.readouterr()
-
-    return command
-
-
-def sentence(err: str) -> str:
-    """What follows "ERROR: " in what was printed, which is nothing else."""
-    lines = [line for line in err.splitlines() if line.strip()]
-    assert len(lines) == 1, err
-    assert lines[0].startswith("ERROR: ")
-    return lines[0].removeprefix("ERROR: ")
 
 
 @pytest.mark.parametrize(("before", "mistake"), MISTAKES, ids=[mistake for _, mistake in MISTAKES])

@@ -1,9 +1,8 @@
-"""Shared by tests: CONFIG, ITEMS, KilledError, changed, context, parents, same_ends, walks."""
+"""Shared by tests: CONFIG, ITEMS, KilledError, changed, context, same_ends, walks."""
 
 import csv
 
 import numpy as np
-import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -56,15 +55,6 @@ def walks(users=90, seed=0):
     train = place < count[user] - 2
     valid, test = (Cases(ask, interactions.start[1:] - back, tied) for back in (2, 1))
     return interactions, Split(train, train, valid, test)
-
-
-@pytest.fixture(scope="module")
-def parents(tmp_path_factory):
-    interactions, split = walks()
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("interactions", "split")}
-    interactions.save(folders["interactions"])
-    split.save(folders["split"])
-    return folders
 
 
 def context(tmp_path, parents, config=CONFIG, work="work", out="out"):

@@ -6,8 +6,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from pte.artifact import RecordLog
 from pte.profiler.auto import Auto
+from pte.profiler.store.log import RecordLog
 from pte.schema import InputError, visible_view
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "profiler"

@@ -5,8 +5,8 @@ import json
 import polars as pl
 import pytest
 
-from pte.artifact import RecordLog
 from pte.profiler.imported import ImportedProfiler
+from pte.profiler.store.log import RecordLog
 from pte.schema import InputError, Profiles, visible_view
 from pte.schema.context import Context
 from pte.stage import audit

@@ -12,12 +12,12 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from pte.artifact import RecordLog
 from pte.paths import CONF_DIR
 from pte.profiler.evidence import witness
 from pte.profiler.evidence.neighbor import user_neighbors
 from pte.profiler.evidence.plain import NOBODY
 from pte.profiler.none import MetadataProfiler
+from pte.profiler.store.log import RecordLog
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.schema import Cases, Generation, InputError, Profiles, Split, View, view_of, visible_view
@@ -110,6 +110,12 @@ def test_an_edited_item_text_is_caught(kind, clean, twelve, twelve_split):
     ]
     edited = edit(clean, place, text="Fargo. Chosen by bob after Toy Story.")
     assert kinds(twelve, twelve_split, edited, kind) == {"text differs"}
+
+
+def test_candidates_that_are_not_those_of_the_generations_are_caught(kind, clean, twelve, twelve_split):
+    other = Profiles(clean.user, [*clean.item[:-1], ["Fargo.", *clean.item[-1][1:]]], clean.generations)
+    found = audit(twelve, twelve_split, other, PROFILERS[kind]())
+    assert [(f.kind, f.side, f.entity) for f in found] == [("text differs", "item", 6)]
 
 
 def test_missing_and_additional_generations_are_caught(kind, clean, twelve, twelve_split):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helper.training import CONFIG, ITEMS, KilledError, changed, context, parents, same_ends
+from helper.training import CONFIG, ITEMS, KilledError, changed, context, same_ends
 from safetensors.torch import load_file
 
 from pte.schema import InputError, Interactions, Split

@@ -69,10 +69,10 @@ def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Sour
     catalogue = _shorter_first(items, "item_id").with_row_index("item", offset=1)
     rows = rows.join(users, on="user_id").join(catalogue.select("item_id", "item"), on="item_id")
     rows = rows.sort("user", "position", "time", "row")  # row: ties keep the order of the file
-    _some(rows, source, counts)
+    _some(rows, rules, source, counts)
     keep, cut = row_mask(rows["user"].to_numpy(), rows["item"].to_numpy(), rules, counts)
     rows = rows.filter(keep)
-    _some(rows, source, counts)
+    _some(rows, rules, source, counts)
     if rules.unseen_items == "drop":
         before, catalogue = len(catalogue), catalogue.join(rows, on="item", how="semi", maintain_order="left")
         counts["items without interactions left out"] = before - len(catalogue)
@@ -249,10 +249,15 @@ def _titled(
     return rows, items.with_columns(title=stand_in, placeholder=pl.Series(empty))
 
 
-def _some(rows: pl.DataFrame, source: Source, counts: dict[str, int]) -> None:
+def _some(rows: pl.DataFrame, rules: Rules, source: Source, counts: dict[str, int]) -> None:
     if rows.is_empty():
+        usual = vars(Rules())
+        strict = [f"dataset.rules.{name}={value}" for name, value in vars(rules).items() if value != usual[name]]
         why = "; ".join(f"{noun}: {count:,}" for noun, count in counts.items() if count) or "the table has no row"
-        raise InputError(f"{source.name}: no interaction is left ({why}). Loosen dataset.rules or give another file")
+        raise InputError(
+            f"{source.name}: no interaction is left ({why}). Loosen {', '.join(strict) or 'dataset.rules'} or give"
+            " another file"
+        )
 
 
 def _shorter_first(frame: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -81,3 +81,10 @@ def script(text: str) -> str:
 def jaccard(one: set[str], other: set[str]) -> float:
     """|A & B| / |A | B|; 0 where both are empty."""
     return len(one & other) / max(len(one | other), 1)
+
+
+def central(texts: Sequence[str]) -> int:
+    """The place of the text that shares most words with the others (mean Jaccard index), the first of equals."""
+    bags = [set(words(text)) for text in texts]
+    likeness = [sum(jaccard(a, b) for b in bags) for a in bags]
+    return likeness.index(max(likeness))

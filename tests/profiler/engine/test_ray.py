@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from pte.artifact import RecordLog
 from pte.profiler.base import Ask, Request
 from pte.profiler.engine import openai
 from pte.profiler.engine.chat import SCHEMA, Sampling
@@ -23,6 +22,7 @@ from pte.profiler.engine.ray import Cluster, Fleet, RayEngine, messages, payload
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence, Prompt
 from pte.profiler.ray import RayProfiler
+from pte.profiler.store.log import RecordLog
 from pte.profiler.text.style import JSON_LEAD
 from pte.schema import InputError, visible_view
 
@@ -282,9 +282,12 @@ def test_a_cluster_writes_the_store_of_the_process_itself(two_workers, stubs, tm
         user_forms=["taste", "likes"], evidence=Evidence(), decoding=DECODING,
         server=Server(key_variable="PTE_TEST_KEY"),
     )  # fmt: skip
-    assert near.profile(view, log=(own := RecordLog(tmp_path / "near"))) == far
-    keys = [json.loads(line)["key"] for file in (tmp_path / "near").glob("*.jsonl") for line in file.open()]
-    assert [own.get(key) for key in keys] == [log.get(key) for key in keys]
+    own = RecordLog(tmp_path / "near")
+    assert near.profile(view, log=own) == far
+    mine, theirs = (
+        pl.concat(map(pl.read_parquet, folder.folder.glob("*/*.parquet"))).sort("key") for folder in (own, log)
+    )
+    assert mine.equals(theirs)
     assert len(stubs[0].seen) == 2 * asked == 2 * len(own)
     near.profile(view, log=RecordLog(tmp_path / "far"))
     assert len(stubs[0].seen) == 2 * asked, "what the cluster wrote is known to the process"

@@ -1,8 +1,5 @@
 """Which runs are one method, and which may not meet in a table."""
 
-import ast
-from pathlib import Path
-
 import pytest
 from helper.report import part_of, write_run
 
