@@ -20,7 +20,7 @@ def labels(found):
 
 
 def test_seeds_are_replicates(tmp_path):
-    knobs = {"trainer": {"devices": 2}}
+    knobs = {"runtime": {"trainer": {"devices": 2}}}
     found, notes = methods.group(read(tmp_path, {"seed": 2}, {"seed": 0}, {"seed": 1, "test": OTHER, "knobs": knobs}))
     assert [method.label for method in found] == ["sasrec · id"]
     assert found[0].seeds == [0, 1, 2]
