@@ -54,9 +54,9 @@ def mark(annotation: Any) -> tuple[str, str]:
         return (match[1], match[2]) if match else ("", annotation)
     if get_origin(annotation) is NotRequired:
         annotation = get_args(annotation)[0]
-    found = [each for each in getattr(annotation, "__metadata__", ()) if each in MARKS]
-    inner = annotation.__origin__ if found else annotation
-    return found[0] if found else "", getattr(inner, "__name__", str(inner))
+    marks = [each for each in getattr(annotation, "__metadata__", ()) if each in MARKS]
+    inner = annotation.__origin__ if marks else annotation
+    return marks[0] if marks else "", getattr(inner, "__name__", str(inner))
 
 
 def divided(
