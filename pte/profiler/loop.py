@@ -42,6 +42,7 @@ from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, re
 logger = logging.getLogger(__name__)
 
 SIDES = ("item", "user")
+MOST_ROUNDS = 100
 TITLES = 10  # of a person's latest choices, where no profile of people is written
 PORTION = 2048  # entities whose prompts and answers are in memory at a time
 
@@ -57,7 +58,7 @@ class Leg:
 
 def legs(rounds: int, num_candidates: int, sides: Sequence[str] = SIDES) -> list[Leg]:
     """What the loop writes at most, in order."""
-    require(rounds >= 1, "profiler.rounds", rounds, "give 1 or more")
+    require(1 <= rounds <= MOST_ROUNDS, "profiler.rounds", rounds, f"give 1 to {MOST_ROUNDS}")
     check_candidates(num_candidates)
     if not sides or len(set(sides)) < len(sides) or not set(sides) <= set(SIDES):
         raise InputError(f"profiler.sides={list(sides)}: give [item,user], [item] or [user]")

@@ -55,6 +55,11 @@ PLANNED = [  # the mistake, last, and what goes before it
     (ITEM_KNN, "backbone.fallback=-1"), (BSAREC, "backbone.cutoff=0"), (DREAMREC, "backbone.diffusion.steps=1.5"),
     (FUSED, "backbone.experts=[reader,oracle]"), (FUSED, "backbone.candidates=0"), (FUSED, "backbone.reader.heads=3"),
     ([*ID, "backbone/loss=infonce"], "backbone.loss.temperature=0"),
+    # more than any machine holds or any run ends with
+    ([*ID, "backbone/loss=sampled_softmax"], "backbone.loss.negatives=1000000000"),
+    (SERVED, "profiler.rounds=1000000000"), (TEXT, "representation.hidden=1000000000"),
+    (GRPO, "selector.group_size=1000000000"), (DREAMREC, "backbone.diffusion.steps=1000000000"),
+    (ID, "representation.width=100000000"), (TEXT, "encoder.max_tokens=1000000000"),
     # training, places, names
     (ID, "trainer.max_epochs=2.5"), (ID, "trainer.monitor=loss"), (ID, "trainer.compile=1"),
     (ID, "trainer.precision=64"),
@@ -75,6 +80,7 @@ COMMANDS = [
     (["export", "texts", "dir"], "texts"), (["recommend", "dir", "--user", "u1"], "dir"),
     (["recommend", "dir"], "--user"),
     (["serve", "dir", "--port", "x"], "port"), (["leaderboard", "nowhere"], "nowhere"),
+    (["comprae", "x"], "did you mean pte compare?"), (["qqq"], "pte --help"),
     (["list", "nowhere"], "nowhere"), (["clean", "nowhere"], "nowhere"),
 ]  # fmt: skip
 

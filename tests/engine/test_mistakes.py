@@ -136,6 +136,12 @@ def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
      ([*ID, "selector=grpo", "selector.objective.kl=0.1"], "selector.objective.kl=0.1 changes nothing: no text"),
      (["backbone=dreamrec", *TEXT[1:], "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes"),
      ([*TEXT, "representation.head=linear", "representation.hidden=9"], "representation.hidden=9 changes nothing"),
+     (["refit=false", *ID], "refit=false changes nothing: no selector reads a reward"),
+     (["prune=true", *ID], "prune=true changes nothing"),
+     (["dataset.rules.cut_seed=4", *ID], "cut_seed=4 changes nothing: it goes with dataset.rules.max_users"),
+     ([*ALPHAFUSE, "representation.null_space.dim=8", "representation.null_space.share=0.3"], "0.3 changes nothing"),
+     (["profiler=template", "backbone.profile.eps=0.1"], "eps=0.1 changes nothing: it is read by profile, not among"),
+     (["profiler=template", "backbone.experts=[likeness,memory]", "backbone.reader.layers=1"], "=1 changes nothing"),
      ([*TEXT, "profiler.num_candidates=1"], "profiler.num_candidates=1 leaves selector=grpo nothing to choose")],
 )  # fmt: skip
 def test_an_idle_knob_is_told(words, told, pte):

@@ -20,7 +20,7 @@ def values(option: str) -> dict:
         "openai": {"model": "served"},
         "batch": {"model": "m", "folder": "f"},
         "ray": {"model": "served", "folder": "f", "base_url": "http://localhost:8000/v1"},
-        "imported": {"file": "profiles.csv"},
+        "imported": {"file": __file__},
     }.get(option, {})
 
 

@@ -46,7 +46,7 @@ def edit(profiles: Profiles, place: tuple, **changes) -> Profiles:
         replace(g, **changes) if (g.side, g.entity, g.round, g.candidate) == place else g for g in profiles.generations
     ]
     assert found != profiles.generations
-    return Profiles(profiles.user, profiles.item, found)
+    return Profiles.of(found)
 
 
 @pytest.fixture(params=PROFILERS)

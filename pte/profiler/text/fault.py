@@ -74,6 +74,8 @@ def foreign(tokens: Sequence[str], common: frozenset[str]) -> bool:
 
 def script(text: str) -> str:
     """The script most letters are of, by the first word of their Unicode names: LATIN, CYRILLIC, CJK ..."""
+    if text.isascii():  # the same without a look at every letter
+        return "LATIN" if any(map(str.isalpha, text)) else ""
     scripts = Counter(unicodedata.name(c, "?").split()[0] for c in text if c.isalpha())
     return scripts.most_common(1)[0][0] if scripts else ""
 
