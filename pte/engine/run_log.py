@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pte.engine.config.secret import redacted
+from pte.engine.pruning import PrunedError
 from pte.schema import InputError
 
 
@@ -58,6 +59,9 @@ def run_log(file: Path) -> Iterator[None]:
         yield
     except InputError as error:
         handler.write(f"ERROR: {error}")
+        raise
+    except PrunedError as early:
+        handler.write(str(early))
         raise
     except KeyboardInterrupt:
         handler.write("interrupted")

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from pte.engine.pruning import PrunedError
 from pte.engine.run_log import run_log
 from pte.schema import InputError
 
@@ -31,6 +32,7 @@ def test_lines_to_the_terminal_errors_to_its_error_stream_all_to_the_file(tmp_pa
 
 @pytest.mark.parametrize(("error", "last"), [
     (InputError("a sentence"), "ERROR: a sentence"), (KeyError("k"), "'k'"), (KeyboardInterrupt(), "interrupted"),
+    (PrunedError("pruned after 4 validations"), "pruned after 4 validations"),
 ])  # fmt: skip
 def test_what_ends_a_run_is_in_its_log(tmp_path, error, last):
     file = tmp_path / "run.log"
