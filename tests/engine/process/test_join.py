@@ -18,12 +18,12 @@ READS = ()
 def run(context):
     import torch.distributed as dist
     dist.init_process_group("gloo")
-    here = [None] * dist.get_world_size()
-    dist.all_gather_object(here, int(os.environ["RANK"]))
-    dist.destroy_process_group()
     act = json.loads((context.work / "act.json").read_text())
     if act.get("raise") == int(os.environ["RANK"]):
         raise ValueError("the reason")
+    here = [None] * dist.get_world_size()
+    dist.all_gather_object(here, int(os.environ["RANK"]))
+    dist.destroy_process_group()
     with (context.work / f"seen{os.environ['RANK']}").open("a") as file:
         file.write(f"{here}\\n")
 """
