@@ -1,4 +1,4 @@
-"""Write-once artefacts and append-only logs: nothing is half-written, nothing corrupt is trusted.
+"""Write-once artefacts: nothing is half-written, nothing corrupt is trusted.
 
 An artefact is a folder store/<kind>/<key>/. Work goes to a scratch folder beside it, the manifest (with the sha256 of
 every file) is written last, and one rename publishes the whole: a manifest that verifies means complete.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import logging
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from pte.schema.error import InputError
 
 MANIFEST = "manifest.json"
 RUNS = "runs.txt"  # in a store: the run folders that were given its keys, a line each
-logger = logging.getLogger(__name__)
 
 
 def digest(value: Any) -> str:
@@ -191,71 +189,3 @@ class Stored:
 
     def has(self, stage: str) -> bool:
         return stage in self.keys and self.store.find(stage, self.keys[stage]) is not None
-
-
-class RecordLog:
-    """Append-only JSON records by key, kept as they arrive: a killed writer loses at most the batch in flight.
-
-    Every process appends to a shard of its own, so that several may write into one folder. A line that does not parse
-    (a writer was killed in the middle of it) is skipped; of equal keys the first one read wins. Under `alone`
-    nothing is made twice.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-        self._records: dict[str, dict[str, Any]] = {}
-        self._shard = self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
-        self._read_to: dict[Path, int] = {}
-        self._read()
-
-    def _read(self) -> None:
-        """Take in what the shards hold beyond what was read of them; a last line without its end may still grow."""
-        for shard in sorted(self.folder.glob("*.jsonl")):
-            with shard.open("rb") as file:
-                file.seek(self._read_to.get(shard, 0))
-                for line in file:
-                    if not line.endswith(b"\n"):
-                        break
-                    self._read_to[shard] = self._read_to.get(shard, 0) + len(line)
-                    try:
-                        record = json.loads(line)
-                        self._records.setdefault(record["key"], record)
-                    except (ValueError, KeyError, TypeError):
-                        continue
-
-    @contextmanager
-    def alone(self, name: str) -> Iterator[None]:
-        """While no other holder of this name, here or in another process, is at work; then its records are known.
-
-        The lock ends with its process, however that ends.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logger.info("waiting: another run is asking the same model, and its answers serve this one too")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._read()
-            yield
-        finally:
-            os.close(descriptor)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def get(self, key: str) -> dict[str, Any] | None:
-        return self._records.get(key)
-
-    def extend(self, records: Iterable[dict[str, Any]]) -> None:
-        """Append records, each with a "key", and push them to the disk before returning."""
-        new = [r for r in records if r["key"] not in self._records]
-        if not new:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with self._shard.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(record, ensure_ascii=True) + "\n" for record in new)
-            file.flush()
-            os.fsync(file.fileno())
-        self._records.update((record["key"], record) for record in new)

@@ -92,6 +92,8 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     check_knobs(cfg)
     sweeping = hydra_config.mode == RunMode.MULTIRUN
     watchers = []
+    if cfg.prune and not sweeping:
+        print("note: prune=true changes nothing: it is for the trials of a search (-m hydra/sweeper=optuna)")
     if sweeping and not cfg.plan:
         pool.reserve(cfg.trainer)
     if sweeping and cfg.prune and not cfg.plan:
@@ -99,6 +101,8 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
         watchers = [pruner] if pruner else []
     options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
     group = run_dir.parent.name if sweeping else None
+    if not sweeping and not cfg.plan and not cfg.stage and cfg.until == LAST:
+        print(f"{single.outlook(cfg.dataset.get('name'))}\n", flush=True)
     metrics = pipeline.run(cfg, run_dir, tracking.Identity(options, _typed(hydra_config), group, watchers))
     if metrics is None:
         return None

@@ -1,7 +1,6 @@
 """Nothing half-written is found, nothing damaged is trusted, nothing arrived is lost."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import textwrap
 
 import pytest
 
-from pte.artifact import RecordLog, Store, digest, write_atomic
+from pte.artifact import Store, digest, write_atomic
 
 KEY = "k" * 64
 
@@ -101,40 +100,3 @@ def test_atomic_write_replaces_whole_and_leaves_no_scratch(tmp_path):
     write_atomic(tmp_path / "f", "new")
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
     assert (tmp_path / "f").read_text() == "new"
-
-
-def test_log_keeps_what_arrived_and_skips_a_torn_line(tmp_path):
-    log = RecordLog(tmp_path)
-    log.extend([{"key": "a", "text": "one\ntwo"}, {"key": "b", "text": "ü"}])
-    shard = next(tmp_path.glob("*.jsonl"))
-    with shard.open("ab") as file:
-        file.write(b'{"key": "c", "te')
-    again = RecordLog(tmp_path)
-    assert len(again) == 2
-    assert again.get("a")["text"] == "one\ntwo"
-    again.extend([{"key": "c", "text": "three"}])
-    third = RecordLog(tmp_path)
-    assert third.get("c")["text"] == "three"
-    assert third.get("nothing") is None
-
-
-def test_log_keeps_the_first_of_equal_keys(tmp_path):
-    log = RecordLog(tmp_path)
-    log.extend([{"key": "a", "text": "first"}])
-    log.extend([{"key": "a", "text": "second"}])
-    assert RecordLog(tmp_path).get("a")["text"] == "first"
-    assert sum(len(p.read_bytes().splitlines()) for p in tmp_path.glob("*.jsonl")) == 1
-
-
-def test_log_survives_kill_after_extend(tmp_path):
-    code = f"""
-        import os, signal
-        from pathlib import Path
-        from pte.artifact import RecordLog
-        log = RecordLog(Path({str(tmp_path)!r}))
-        for i in range(5):
-            log.extend([{{"key": str(i)}}])
-        os.kill(os.getpid(), signal.SIGKILL)
-    """
-    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, env=os.environ)
-    assert len(RecordLog(tmp_path)) == 5

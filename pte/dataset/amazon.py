@@ -26,7 +26,7 @@ import polars as pl
 from pte.artifact import file_sha256
 from pte.dataset.events import Choice, Events, core, items_table, with_counts
 from pte.dataset.reader.plaintext import category_path, category_paths, plain, price_bucket, title_text
-from pte.dataset.reader.record import MAX_TIME, Records, about, locate, rating_of, text_of
+from pte.dataset.reader.record import Records, about, locate, rating_of, text_of, time_of
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
 from pte.schema import InputError, Interactions
@@ -128,9 +128,7 @@ class Amazon:
 
         def review(line: bytes) -> Review:
             record = json.loads(line)
-            time, rating = int(record[edition.time]), rating_of(record, edition.rating)
-            if not 0 <= time < MAX_TIME:
-                raise ValueError(f"{edition.time} is {time}")
+            time, rating = time_of(record, edition.time, edition.unit), rating_of(record, edition.rating)
             return text_of(record, edition.user), text_of(record, edition.item), time, rating
 
         records = Records(path, review, max_malformed=self.max_malformed)

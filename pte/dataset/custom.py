@@ -7,8 +7,9 @@ was taken. The order within a user is `position` where given, else `timestamp`; 
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,12 @@ class Columns:
     def __post_init__(self) -> None:
         if not self.timestamp and not self.position:
             raise InputError("dataset=custom needs an order: type dataset.timestamp=COLUMN or dataset.position=COLUMN")
+        for knob in ("user_id", "item_id", "timestamp", "position", "rating", "item_key", "title"):
+            if (name := getattr(self, knob)) is not None:  # a column may be called 5
+                object.__setattr__(self, knob, str(name))
+        number = isinstance(self.min_rating, int | float) and not isinstance(self.min_rating, bool)
+        if self.min_rating is not None and not (number and math.isfinite(self.min_rating)):
+            raise InputError(f"dataset.min_rating={self.min_rating}: give a number, or null to take every row")
         if self.min_rating is not None and not self.rating:
             raise InputError(f"dataset.min_rating={self.min_rating} needs the column of ratings: dataset.rating=COLUMN")
         time_format(self.time_format)
@@ -102,19 +109,17 @@ class Custom:
 
     def read(self) -> Interactions:
         """The data set as Interactions."""
-        paths, columns = self.paths(), self.columns
-        events, items = (read_frame(paths[role], self.form) for role in ("interactions", "items"))
+        columns = self.columns
         required = {"user_id": columns.user_id, "item_id": columns.item_id, **columns.order}
         if columns.min_rating is not None:
             required["rating"] = str(columns.rating)
-        require(events, required, paths["interactions"], configurable=True)
-        require(items, {"item_key": columns.item_key, "title": columns.title}, paths["items"], configurable=True)
-        for name in columns.texts or ():
-            require(items, {"text": name}, paths["items"], configurable=True)
-        texts, omitted = text_columns(items, item_key=columns.item_key, title=columns.title, names=columns.texts)
+        events = self._table("interactions", [required])
+        texts = [{"text": name} for name in columns.texts or ()]
+        items = self._table("items", [{"item_key": columns.item_key, "title": columns.title}, *texts])
+        names, omitted = text_columns(items, item_key=columns.item_key, title=columns.title, names=columns.texts)
         return build(
             self._rows(events),
-            with_places(item_rows(items.frame, item_id=columns.item_key, title=columns.title, columns=texts), items),
+            with_places(item_rows(items.frame, item_id=columns.item_key, title=columns.title, columns=names), items),
             rules=self.rules,
             source=Source(
                 name=self.name,
@@ -127,6 +132,17 @@ class Custom:
                 notes=self._notes(events, items),
             ),
         )
+
+    def _table(self, role: str, required: Sequence[Mapping[str, str]]) -> Table:
+        """A file with the columns it must have, or a refusal that begins with the knob."""
+        path = self.paths()[role]
+        try:
+            table = read_frame(path, self.form)
+            for columns in required:
+                require(table, columns, path, configurable=True)
+        except InputError as error:
+            raise InputError(f"dataset.{role}={error}" if str(error).startswith(str(path)) else str(error)) from None
+        return table
 
     def _rows(self, events: Table) -> pl.DataFrame:
         """What `build` takes; with a column rating where a least one is asked for."""

@@ -27,7 +27,7 @@ import polars as pl
 from pte.artifact import digest, file_sha256
 from pte.dataset.events import Choice, CodedColumn, core, items_table, select_rows, with_counts
 from pte.dataset.reader.plaintext import plain
-from pte.dataset.reader.record import locate
+from pte.dataset.reader.record import LAST_SECOND, locate
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
 from pte.schema import InputError, Interactions
@@ -84,7 +84,13 @@ class GroupLens:
         counts: dict[str, int] = {}
         path = self.path()
         rows = self._rows(path, counts)
-        films = {"100k": _films_100k, "1m": _films_1m, "latest": _films_latest}[self.layout](path)
+        films: dict[str, list[str]] = {}
+        repeated = 0
+        for film, fields in {"100k": _films_100k, "1m": _films_1m, "latest": _films_latest}[self.layout](path):
+            repeated += film in films
+            films.setdefault(film, fields)
+        if repeated:
+            counts["repeated film lines left out (first kept)"] = repeated
         tags = _tags(path, self.max_tags) if self._tagged() else {}
         items = items_table({film: [*fields, tags.get(film, "")] for film, fields in films.items()}, TEXTS)
         source = Source(name=self.name, licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
@@ -108,14 +114,20 @@ class GroupLens:
                 skip_rows=int(self.layout == "latest"), ignore_errors=True,
             )  # fmt: skip
         except pl.exceptions.PolarsError as error:
-            raise InputError(f"{path}: {name} cannot be read: {str(error).splitlines()[0]}") from None
+            reason = "a line has too many fields" if "n_extra" in str(error) else str(error).splitlines()[0]
+            raise InputError(f"{path}: {name} cannot be read: {reason}") from None
+        header = int(self.layout == "latest")
         frame = frame.select(*types)
-        missing = frame.select(pl.sum_horizontal(pl.all().is_null())).to_series()
-        bad = ((missing > 0) & (missing < 4)).arg_true()  # all four missing is a blank line
-        if len(bad):
-            line = int(bad[0]) + 1 + int(self.layout == "latest")
-            raise InputError(f"{path}: {name} has {len(bad):,} malformed line(s), the first is line {line:,}")
-        frame = frame.filter(missing == 0)
+        good = pl.all_horizontal(pl.all().is_not_null()) & pl.col("time").is_between(0, LAST_SECOND)
+        bad = frame.select((good & pl.col("rating").is_finite()).fill_null(False).not_()).to_series()
+        if bad.any():
+            lines = raw.split(b"\n")
+            numbers = [n for n in (bad.arg_true() + header).to_list() if lines[n].strip()]
+            if numbers:
+                raise InputError(
+                    f"{path}: {name} has {len(numbers):,} malformed line(s), the first is line {numbers[0] + 1:,}"
+                )
+        frame = frame.filter(~bad)
         low = 0
         if self.choice.min_rating is not None:
             low = frame.filter(pl.col("rating") < self.choice.min_rating).height
@@ -189,28 +201,24 @@ def _text_lines(path: Path, name: str) -> Iterator[tuple[int, str]]:
             yield number, line.rstrip("\r")
 
 
-def _films_100k(path: Path) -> dict[str, list[str]]:
+def _films_100k(path: Path) -> Iterator[tuple[str, list[str]]]:
     """u.item: id | title | release | video release | URL | one flag per genre."""
     names = [line.split("|")[0] for _, line in _text_lines(path, "u.genre")]
-    films = {}
     for number, line in _text_lines(path, "u.item"):
         fields = line.split("|")
         if len(fields) != 5 + len(names):
             raise InputError(f"{path}: u.item line {number} has {len(fields)} fields, not {5 + len(names)}")
         genres = [name for name, flag in zip(names, fields[5:], strict=True) if flag == "1"]
-        films[fields[0]] = _film(fields[1], genres)
-    return films
+        yield fields[0], _film(fields[1], genres)
 
 
-def _films_1m(path: Path) -> dict[str, list[str]]:
+def _films_1m(path: Path) -> Iterator[tuple[str, list[str]]]:
     """movies.dat: id::title::genres."""
-    films = {}
     for number, line in _text_lines(path, "movies.dat"):
         fields = line.split("::")
         if len(fields) < 3:
             raise InputError(f"{path}: movies.dat line {number} has {len(fields)} fields, not 3")
-        films[fields[0]] = _film("::".join(fields[1:-1]), fields[-1].split("|"))
-    return films
+        yield fields[0], _film("::".join(fields[1:-1]), fields[-1].split("|"))
 
 
 def _table(path: Path, name: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -222,16 +230,17 @@ def _table(path: Path, name: str, columns: tuple[str, ...]) -> list[dict[str, st
         rows = list(reader)
     except csv.Error as error:
         raise InputError(f"{path}: {name}, line {reader.line_num:,} cannot be read ({error})") from None
-    short = next((n for n, row in enumerate(rows, 1) if any(row[c] is None for c in columns)), None)
-    if short is not None:
-        raise InputError(f"{path}: {name}, record {short} (header not counted) has too few fields")
+    for number, row in enumerate(rows, 1):
+        if None in row or any(row[c] is None for c in columns):
+            many = "many" if None in row else "few"
+            raise InputError(f"{path}: {name}, record {number} (header not counted) has too {many} fields")
     return rows
 
 
-def _films_latest(path: Path) -> dict[str, list[str]]:
+def _films_latest(path: Path) -> Iterator[tuple[str, list[str]]]:
     """movies.csv: movieId, title, genres."""
-    rows = _table(path, "movies.csv", ("movieId", "title", "genres"))
-    return {row["movieId"]: _film(row["title"], row["genres"].split("|")) for row in rows}
+    for row in _table(path, "movies.csv", ("movieId", "title", "genres")):
+        yield row["movieId"], _film(row["title"], row["genres"].split("|"))
 
 
 def _tags(path: Path, max_tags: int) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Vectors by text, kept block by block in a folder per encoder: equal texts are encoded once, in whatever run.
 
-Blocks are encoded longest texts first, so that a batch that does not fit in memory shows at once; a killed run loses at
-most the block in flight.
+Texts come in windows, of which each is encoded longest texts first, so that a batch that does not fit in memory shows
+at once; a killed run loses at most the block in flight. In memory are the vectors of one window, and of every other
+text 16 bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import os
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,9 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 BLOCK = 1024  # texts between two saves: some ten seconds of a CPU
+WINDOW = 16 * BLOCK  # texts whose vectors are in memory
+OPEN = 32  # blocks that are held open: a window's known texts lie in few
+DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file that cannot be read
 TELL_SECONDS = 20.0
 MACHINE = ("batch_size", "device", "dtype", "file")  # what they resolve to counts: identity(), a file's content
 
@@ -37,60 +42,128 @@ def folder(context: Context, encoder: Encoder) -> Path:
 
 
 class Blocks:
-    """Vectors by text hash in files of one folder, each written whole or not at all; in memory those of `texts`."""
+    """Vectors by text in files of one folder, each written whole or not at all; found are those of `texts`."""
 
     def __init__(self, folder: Path, texts: Iterable[str]) -> None:
         self.folder = folder
-        self.vectors: dict[bytes, np.ndarray] = {}
-        hashes = {text_hash(text) for text in texts}
+        self.texts = np.unique(np.fromiter((prefix(text_hash(text)) for text in texts if text.strip()), np.uint64))
+        self.file = np.full(len(self.texts), -1, np.int32)  # which file holds the text's vector, -1: none
+        self.row = np.zeros(len(self.texts), np.int32)
+        self.files: list[Path] = []
+        self.open = lru_cache(OPEN)(self._open)
         for file in sorted(folder.glob("block-*.npz")):
             try:
                 with np.load(file, allow_pickle=False) as arrays:
-                    pairs = zip(map(bytes, arrays["hash"]), arrays["vector"], strict=True)
-                    self.vectors.update((key, vector) for key, vector in pairs if key in hashes)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-                file.unlink()  # damaged: encoded again
+                    self._note(file, arrays["hash"])
+            except DAMAGE:
+                file.unlink()  # encoded again
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def num_known(self) -> int:
+        """How many of the texts have a vector."""
+        return int((self.file >= 0).sum())
+
+    def _note(self, file: Path, hashes: np.ndarray) -> None:
+        """Which of the texts a file holds; hashes: (n, 32) uint8."""
+        first = hashes[:, :8].copy().view(np.uint64)[:, 0].byteswap()
+        place = np.searchsorted(self.texts, first)
+        row = np.flatnonzero(place < len(self.texts))
+        row = row[self.texts[place[row]] == first[row]]
+        self.file[place[row]], self.row[place[row]] = len(self.files), row
+        self.files.append(file)
+
+    def _open(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        with np.load(self.files[number], allow_pickle=False) as arrays:
+            return arrays["hash"], arrays["vector"]
+
+    def find(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
+        """The vectors (d,) of those of these texts that have one."""
+        known = {}
+        for text in texts:
+            hash = text_hash(text)
+            place = np.searchsorted(self.texts, np.uint64(prefix(hash)))
+            number, row = int(self.file[place]), int(self.row[place])
+            if number < 0:
+                continue
+            try:
+                hashes, vectors = self.open(number)
+                if hashes[row].tobytes() == hash:
+                    known[text] = vectors[row]
+            except DAMAGE:
+                self.files[number].unlink(missing_ok=True)
+                self.file[self.file == number] = -1
+        return known
 
     def keep(self, texts: list[str], vectors: np.ndarray) -> None:
         """Add a block and push it to the disk."""
-        hashes = [text_hash(text) for text in texts]
+        hashes = np.array([list(text_hash(text)) for text in texts], np.uint8)
         self.folder.mkdir(parents=True, exist_ok=True)
         name = uuid.uuid4().hex[:12]
         scratch = self.folder / f".{name}.npz"
         with scratch.open("wb") as file:
-            np.savez(file, hash=np.array([list(h) for h in hashes], np.uint8), vector=vectors)
+            np.savez(file, hash=hashes, vector=vectors)
             file.flush()
             os.fsync(file.fileno())
-        scratch.replace(self.folder / f"block-{name}.npz")
-        self.vectors.update(zip(hashes, vectors, strict=True))
+        self._note(scratch.replace(self.folder / f"block-{name}.npz"), hashes)
 
 
 def text_hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
-def encode(texts: Iterable[str], encoder: Encoder, blocks: Blocks) -> Callable[[str], np.ndarray]:
-    """Encode every distinct text that `blocks` does not hold; the returned function gives a text's vector (d,)."""
-    distinct = dict.fromkeys(text for text in texts if text.strip())
-    todo = sorted((t for t in distinct if text_hash(t) not in blocks.vectors), key=lambda t: (-len(t), t))
-    cached = f", {len(distinct) - len(todo):,} found" if len(todo) < len(distinct) else ""
-    logger.info(f"embeddings: {len(distinct):,} distinct texts{cached}, {len(todo):,} to encode")
-    letters, encoded, count = sum(map(len, todo)), 0, 0
-    began = report_time = time.monotonic()
-    for first in range(0, len(todo), BLOCK):
-        block = todo[first : first + BLOCK]
-        blocks.keep(block, encoder.encode(block))
-        encoded, count, now = encoded + sum(map(len, block)), count + len(block), time.monotonic()
-        if now - report_time >= TELL_SECONDS or (count == len(todo) and count > BLOCK):
-            elapsed = now - began
-            remaining = elapsed * (letters - encoded) / encoded
-            logger.info(
-                f"embeddings: {count:,} of {len(todo):,}, {count / elapsed:,.0f} texts/s, {remaining:,.0f} s left"
-            )
-            report_time = now
-    blank = np.zeros(encoder.width, np.float32)
+def prefix(hash: bytes) -> int:
+    return int.from_bytes(hash[:8])
 
-    def vector(text: str) -> np.ndarray:
-        return blocks.vectors[text_hash(text)] if text.strip() else blank
 
-    return vector
+class Encoding:
+    """Encodes what `blocks` does not hold, and says how far it is."""
+
+    def __init__(self, encoder: Encoder, blocks: Blocks) -> None:
+        self.encoder, self.blocks, self.count = encoder, blocks, 0
+        self.todo = len(blocks) - blocks.num_known
+        self.began = self.log_time = time.monotonic()
+        old = f", {blocks.num_known:,} found" if blocks.num_known else ""
+        logger.info(f"embeddings: {len(blocks):,} distinct texts{old}, {self.todo:,} to encode")
+
+    def vectors(self, groups: Iterable[Sequence[str]]) -> Iterator[np.ndarray]:
+        """The vectors of groups of K texts, (some, K, d) at a time; a blank text's is zero."""
+        blank = np.zeros(self.encoder.width, np.float32)
+        for window in windows(groups):
+            known = self._window(dict.fromkeys(text for group in window for text in group if text.strip()))
+            yield np.array([[known.get(text, blank) for text in group] for group in window], np.float32)
+
+    def _window(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
+        known = self.blocks.find(texts)
+        todo = sorted((text for text in texts if text not in known), key=lambda text: (-len(text), text))
+        for first in range(0, len(todo), BLOCK):
+            block = todo[first : first + BLOCK]
+            vectors = self.encoder.encode(block)
+            self.blocks.keep(block, vectors)
+            known.update(zip(block, vectors, strict=True))
+            self._tell(len(block))
+        return known
+
+    def _tell(self, more: int) -> None:
+        self.count, now = self.count + more, time.monotonic()
+        if now - self.log_time >= TELL_SECONDS or (self.count == self.todo and self.count > BLOCK):
+            speed = self.count / (now - self.began)
+            left = (self.todo - self.count) / speed
+            logger.info(f"embeddings: {self.count:,} of {self.todo:,}, {speed:,.0f} texts/s, {left:,.0f} s left")
+            self.log_time = now
+
+
+def windows(groups: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:
+    """Groups of texts, hardly more than WINDOW texts at a time."""
+    window: list[Sequence[str]] = []
+    size = 0
+    for group in groups:
+        window.append(group)
+        size += len(group)
+        if size >= WINDOW:
+            yield window
+            window, size = [], 0
+    if window:
+        yield window

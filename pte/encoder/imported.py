@@ -45,6 +45,10 @@ class ImportedVectors:
         """d."""
         return self._rows[1].shape[1]
 
+    def known_width(self, download: bool) -> int:
+        """d: the file is here."""
+        return self.width
+
     def vectors(self, item_id: Sequence[str]) -> np.ndarray:
         """(N+1, d) float32 for the ids of items 1..N: unit rows, row 0 zeros."""
         ids, rows = self._rows
@@ -89,7 +93,7 @@ class ImportedVectors:
         try:
             rows, ids = np.load(self.path, allow_pickle=False), json.loads(self._ids.read_text(encoding="utf-8"))
             return [str(name) for name in ids], rows.astype(np.float32)
-        except (ValueError, TypeError, AttributeError, EOFError) as error:
+        except (OSError, ValueError, TypeError, AttributeError, EOFError) as error:
             raise InputError(f"encoder.file={self.file} or {self._ids} cannot be read ({error})") from None
 
     def _from_parquet(self) -> tuple[list[str], np.ndarray]:

@@ -9,9 +9,11 @@ name of one that the model defines.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from torch.nn import functional as F
 
 from pte.asset import cached
 from pte.asset.progress import no_progress_bar
+from pte.nn.device import fast_dtype, named_device
 from pte.schema import InputError
 
 if TYPE_CHECKING:
@@ -66,8 +69,8 @@ class SentenceEncoder:
         self.model, self.sha256, self.revision = model, sha256, revision
         self.own_prompt, self.prompt_name = prompt, prompt_name
         self.max_tokens, self.batch_size = max_tokens, batch_size
-        self.device = torch.device(_best_device() if device == "auto" else device)
-        self.dtype = _fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
+        self.device = named_device(device, "encoder.device")
+        self.dtype = fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
         self._cut = 0
 
     def identity(self) -> dict[str, str]:
@@ -86,10 +89,17 @@ class SentenceEncoder:
         """
         if URI.match(self.model) and not (download or cached(self.model, self.sha256)):
             return None
-        return width_in_config(Path(self._source()))
+        folder = Path(self._source())
+        if folder.is_dir() and not any((folder / name).is_file() for name in ("modules.json", "config.json")):
+            raise InputError(
+                f"encoder.model={self.model}: no sentence encoder lies there, neither modules.json nor config.json:"
+                " give a folder that SentenceTransformer.save wrote, or a hub name"
+            )
+        return width_in_config(folder)
 
     def encode(self, texts: list[str]) -> np.ndarray:
         """(n, d) float32: unit rows, zeros where a text is blank. Equal texts are encoded once."""
+        texts = [text.encode(errors="replace").decode() for text in texts]  # half a character has no tokens
         distinct = list(dict.fromkeys(text for text in texts if text.strip()))
         vectors = np.zeros((len(distinct) + 1, self.width), np.float32)  # the last row: blank
         if distinct:
@@ -139,7 +149,7 @@ class SentenceEncoder:
 
         source = self._source()
         try:
-            with no_progress_bar():  # of weights that load within a second
+            with no_progress_bar(), _load_report() as report:  # of weights that load within a second
                 model = SentenceTransformer(
                     source,
                     device=str(self.device),
@@ -148,12 +158,19 @@ class SentenceEncoder:
                     local_files_only=Path(source).is_dir(),
                     model_kwargs={"dtype": self.dtype},
                 )
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
+        except Exception as error:  # of a broken folder the libraries raise many kinds
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise InputError(
                 f"encoder.model={self.model}: no sentence encoder could be loaded from it ({reason}). Give a folder"
                 " that SentenceTransformer.save wrote, or a hub name such as sentence-transformers/all-MiniLM-L6-v2"
             ) from error
+        if report:
+            raise InputError(
+                f"encoder.model={self.model}: {len(report)} of its weights are not in its files, such as {report[0]}:"
+                " it is not a whole sentence encoder"
+            )
+        with suppress(AttributeError):  # StaticEmbedding's tokenizer pads nothing
+            model.tokenizer.pad_token = model.tokenizer.pad_token or model.tokenizer.eos_token
         with suppress(AttributeError):  # StaticEmbedding has no limit and takes none
             model.max_seq_length = min([self.max_tokens, *_limits(model)])
         return model.eval()
@@ -179,12 +196,21 @@ class SentenceEncoder:
 
     def _encode(self, texts: list[str]) -> np.ndarray:
         """(n, d) unit rows. The library sorts by length within the call, so that batches hold little padding."""
-        raw = self._model.encode(
-            texts, prompt=self._prompt, batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
-        )
+        model, prompt = self._model, self._prompt
+        try:
+            raw = model.encode(
+                texts, prompt=prompt, batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
+            )
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise InputError(
+                f"encoder.model={self.model} cannot read these texts ({reason}): type a smaller encoder.max_tokens or"
+                " encoder.batch_size, or take another encoder"
+            ) from error
         unit = F.normalize(raw.float(), dim=-1)
         if not unit.isfinite().all():
-            raise InputError(f"encoder.model={self.model} gave vectors that are not finite: type encoder.dtype=float32")
+            remedy = "its weights are damaged" if self.dtype == torch.float32 else "type encoder.dtype=float32"
+            raise InputError(f"encoder.model={self.model} gave vectors that are not finite: {remedy}")
         return unit.cpu().numpy()
 
 
@@ -202,7 +228,7 @@ def width_in_config(folder: Path) -> int | None:
 
 
 def _limits(model: SentenceTransformer) -> list[int]:
-    """Token limits of a model: the one it states, and as many as its table of positions has rows for.
+    """Token limits of a model: those it states, and as many as its table of positions has rows for.
 
     RoBERTa and its kin count positions from behind the padding token's.
     """
@@ -211,20 +237,29 @@ def _limits(model: SentenceTransformer) -> list[int]:
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Embedding) and POSITIONS.search(name)
     ]
-    limit = model.max_seq_length
-    return [*tables, *([int(limit)] if limit and not math.isinf(limit) else [])]
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    stated = (model.max_seq_length, getattr(config, "max_seq_len", None))  # MPT's, of its biases
+    return [*tables, *(int(limit) for limit in stated if limit and not math.isinf(limit))]
 
 
-def _best_device() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+@contextmanager
+def _load_report() -> Iterator[list[str]]:
+    """Names of weights that transformers finds in no file, and would fill at random; a pooler's are not used."""
+    names: list[str] = []
 
+    class Report(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            rows = [line.split("|") for line in record.getMessage().splitlines() if "|" in line]
+            names.extend(row[0].strip() for row in rows if "MISSING" in row[1] and "pooler" not in row[0])
 
-def _fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it natively (there 2 to 4 times faster), else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return torch.float32
+    library, handler = logging.getLogger("transformers.modeling_utils"), Report()
+    level, propagate = library.level, library.propagate
+    library.addHandler(handler)
+    library.setLevel(logging.WARNING)
+    library.propagate = False
+    try:
+        yield names
+    finally:
+        library.removeHandler(handler)
+        library.setLevel(level)
+        library.propagate = propagate

@@ -16,25 +16,23 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from pte.engine.build import builder
+from pte.engine.config.secret import leaves
 from pte.engine.process.device import process_count
 from pte.metric.sampled import NEGATIVES
-from pte.schema import InputError, Interactions, Split
+from pte.schema import InputError, Interactions, Split, require
 from pte.stage.metrics import RANKINGS
 from pte.train import check
 from pte.train.state.restore import network
 
 STAND_IN = 1000  # items, where their number is not known
-WIDTHS = (
-    384,
-    768,
-    1024,
-    2048,
-    4096,
-)  # of usual encoders: where its width is not known, what one of these allows passes
+WIDTHS = (384, 768, 1024, 2048, 4096)  # of usual encoders: of an unknown width, what one of these allows passes
 BYTES = 16  # of a trained fp32 number: itself, its gradient, Adam's two moments
 GIB = 2**30
+SIZES = ("length", "inner", "layers", "hidden", "width", "experts", "components")
+DRAWS = 10_000  # negatives that a step may draw of any catalogue; of a larger one as many as it has items
 
 
 @dataclass(frozen=True)
@@ -81,10 +79,30 @@ def _training(config: Mapping[str, Any], build: Callable[..., Any], known: Known
     model = _model(build, known.num_items or STAND_IN, width)
     if not model.trained:
         return
+    require(config["optimizer"].get("lr") != 0, "optimizer.lr", 0, "nothing would be learnt: give a number above 0")
+    most = max(known.num_items or 0, DRAWS)
+    for name, value in leaves(config["backbone"]):
+        if name.endswith("loss.negatives"):
+            require(
+                value <= most, f"backbone.{name}", value, f"give {most:,} at most, or type backbone/loss=cross_entropy"
+            )
     if config["representation"].get("sparse"):
         check.sparse(trainer, config["optimizer"]["_target_"])
     if torch.device(check.kind(trainer)).type == "cpu":
         _memory(model, config, known)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Random numbers are not drawn: the meta device would import torch's compiler, seconds, to hold none of them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func.__name__ in ("normal_", "uniform_"):
+            return args[0] if args else kwargs["tensor"]
+        if func.__name__ in ("randn", "rand"):
+            kwargs.pop("generator", None)
+            return torch.empty(*args, **kwargs)
+        return func(*args, **kwargs)
 
 
 def _model(build: Callable[..., Any], num_items: int, width: int | None) -> Any:
@@ -92,7 +110,7 @@ def _model(build: Callable[..., Any], num_items: int, width: int | None) -> Any:
     refused: InputError | None = None
     for each in [width] if width else WIDTHS:
         try:
-            with torch.device("meta"):
+            with torch.device("meta"), _Undrawn():
                 return network(build, num_items, torch.empty(num_items + 1, each), torch.empty(1, each))
         except InputError as error:
             refused = error
@@ -110,7 +128,7 @@ def _memory(model: nn.Module, config: Mapping[str, Any], known: Known) -> None:
     have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if need > have:
         largest = max((*model.named_parameters(), *model.named_buffers()), key=lambda named: named[1].numel())
-        sizes = ", ".join([*_sizes(config["backbone"], "backbone"), *_width(config)])
+        sizes = ", ".join(size for group in ("backbone", "representation") for size in _sizes(config[group], group))
         raise InputError(
             f"training this model takes about {need / GIB:,.0f} GiB of memory, and this machine has {have / GIB:,.0f}:"
             f" most of it is {largest[0]} {tuple(largest[1].shape)}; type smaller sizes ({sizes})"
@@ -119,14 +137,9 @@ def _memory(model: nn.Module, config: Mapping[str, Any], known: Known) -> None:
 
 def _sizes(knobs: Mapping[str, Any], name: str) -> list[str]:
     """Sizes of a model as they are typed, those of its parts too."""
-    own = [f"{name}.{k}={v}" for k, v in knobs.items() if k in ("length", "inner", "layers", "hidden")]
+    own = [f"{name}.{k}={v}" for k, v in knobs.items() if k in SIZES]
     nested = [size for k, v in knobs.items() if isinstance(v, Mapping) for size in _sizes(v, f"{name}.{k}")]
     return own + nested
-
-
-def _width(config: Mapping[str, Any]) -> list[str]:
-    width = config["representation"].get("width")
-    return [] if width is None else [f"representation.width={width}"]
 
 
 def _metrics(config: Mapping[str, Any], known: Known) -> None:

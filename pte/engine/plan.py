@@ -121,15 +121,17 @@ def names_to(target: str, config: Mapping[str, Any]) -> list[str]:
         return names
     if target in names:
         return names[: names.index(target) + 1]
-    ancestors = _ancestors(target)  # of a stage that is not on this configuration's way to a table
+    without = () if "refit" in names else ("refit",)
+    ancestors = _ancestors(target, without)  # of a stage that is not on this configuration's way to a table
     return [*(name for name in STAGES if name in ancestors), target]
 
 
-def _ancestors(name: str) -> set[str]:
-    """The stages a stage builds on, whatever the representation."""
+def _ancestors(name: str, without: tuple[str, ...] = ()) -> set[str]:
+    """The stages a stage builds on, whatever the representation, but for some and what these alone build on."""
     ancestors: set[str] = set()
     for parent in stage_module(name).PARENTS:
-        ancestors |= {parent} | _ancestors(parent)
+        if parent not in without:
+            ancestors |= {parent} | _ancestors(parent, without)
     return ancestors
 
 

@@ -60,7 +60,7 @@ def run_log(file: Path) -> Iterator[None]:
     except InputError as error:
         handler.write(f"ERROR: {error}")
         raise
-    except PrunedError as early:
+    except PrunedError as early:  # no failure
         handler.write(str(early))
         raise
     except KeyboardInterrupt:

@@ -33,10 +33,11 @@ def trusted(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def locate(name: str, where: str, modules: Sequence[str]) -> Any:
     """What `_target_: name` in the group `where` names, if it may be built."""
+    knob = f"{where.removeprefix('conf/')}._target_={name}"
     top = name.partition(".")[0]
     if not within(name, (*SHIPPED, *modules)):
         raise InputError(
-            f"{where}: _target_={name} is not built: names under {', '.join(SHIPPED)} are, and others once you say that"
+            f"{knob} is not built: names under {', '.join(SHIPPED)} are, and others once you say that"
             f" you trust their code: type 'trust=[{top}]' or write trust: [{top}] in a config of your --config-dir, or"
             f" install a package whose entry points of the group {PLUGINS} list the module"
         )
@@ -45,10 +46,10 @@ def locate(name: str, where: str, modules: Sequence[str]) -> Any:
     except (ImportError, ValueError) as error:
         why = " ".join(str(error).split())
         raise InputError(
-            f"{where}: _target_={name} cannot be imported ({why}). Is the name right, and its folder on the path? Run"
+            f"{knob} cannot be imported ({why}). Is the name right, and its folder on the path? Run"
             " with PYTHONPATH=FOLDER, the folder that holds the module, or install it"
         ) from None
     origin = getattr(target, "__module__", None)  # torch.os.system lies under torch by name alone
     if not within(name, modules) and not (callable(target) and within(str(origin), (*SHIPPED, *modules))):
-        raise InputError(f"{where}: _target_={name} is no class of {top}, but comes from {origin}: name a class")
+        raise InputError(f"{knob} is no class of {top}, but comes from {origin}: name a class")
     return target

@@ -6,9 +6,33 @@ import os
 
 import torch
 
+from pte.schema import InputError
+
 
 def device_of(accelerator: str) -> torch.device:
     """auto: a GPU where there is one."""
     if accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available()):
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
+
+
+def named_device(name: str, knob: str) -> torch.device:
+    """auto: the first there is of cuda, mps and cpu. InputError, by the knob, for one that is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    kind, _, number = name.partition(":")
+    if name == "auto":
+        return torch.device(next(kind for kind in there if there[kind]))
+    if kind not in there or (number and not number.isdigit()):
+        raise InputError(f"{knob}={name}: take auto, cpu, cuda, cuda:1 or mps")
+    if not there[kind] or (kind == "cuda" and number and int(number) >= torch.cuda.device_count()):
+        raise InputError(f"{knob}={name}: there is none on this machine; take auto or cpu")
+    return torch.device(name)
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it natively (there 2 to 4 times faster), else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return torch.float32

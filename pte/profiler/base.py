@@ -4,23 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from pte.profiler.prompt import Prompt
-from pte.schema import Generation, Profiles, View
+from pte.schema import Generation, Profiles, View, require
 
+MOST_CANDIDATES = 1000  # of an entity: more would fill the memory, and no selector tells them apart
 CUT = "length"  # the finish reason of an answer that reached its limit of tokens
 
 
+class Records(Protocol):
+    """Generations of one model by key, kept as they arrive (pte/profiler/store/log.py)."""
+
+    def find(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]: ...  # those that are known
+
+    def extend(self, rows: Iterable[dict[str, Any]]) -> None: ...  # under `alone`
+
+    def alone(self) -> AbstractContextManager[None]: ...  # one writer at a time
+
+
 class Log(Protocol):
-    """Records by key, kept as they arrive (pte.artifact.RecordLog)."""
+    """Generations of all models."""
 
-    def get(self, key: str) -> dict[str, Any] | None: ...
+    def of(self, identity: Mapping[str, Any]) -> Records: ...
 
-    def extend(self, records: Iterable[dict[str, Any]]) -> None: ...
 
-    def alone(self, name: str) -> AbstractContextManager[None]: ...  # one writer of this name at a time
+def check_candidates(count: int) -> None:
+    """InputError for a number of candidates that cannot be."""
+    require(1 <= count <= MOST_CANDIDATES, "profiler.num_candidates", count, f"give 1 to {MOST_CANDIDATES}")
 
 
 class Profiler(Protocol):
@@ -28,7 +41,7 @@ class Profiler(Protocol):
 
     num_candidates: int
 
-    def profile(self, view: View, *, log: Log) -> Profiles: ...
+    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles: ...  # out: in files there
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles: ...  # from stored completions, no model
 
@@ -40,6 +53,7 @@ class Ask:
     prompt: Prompt
     candidate: int  # which of several draws from this prompt
     temperature: float
+    place: tuple[str, int, int] | None = field(default=None, compare=False)  # side, entity, round: for the log alone
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ TOGETHER = 1024  # answers logged at a time: they lie in files, so that none is 
 class BatchProfiler(LanguageModelProfiler):
     """K candidates from a model asked by files; InputError names the files of what is missing."""
 
+    portion = None  # a whole leg is one round trip
+
     def __init__(
         self,
         *,

@@ -16,9 +16,9 @@ import polars as pl
 
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
-from pte.profiler.base import Log
-from pte.profiler.none import MetadataProfiler
-from pte.schema import IMPORTED, Generation, InputError, Profiles, View
+from pte.profiler.base import Log, check_candidates
+from pte.profiler.evidence.plain import Plain
+from pte.schema import IMPORTED, Generation, InputError, Profiles, ProfileWriter, View
 
 logger = logging.getLogger(__name__)
 
@@ -36,16 +36,17 @@ class ImportedProfiler:
             raise InputError(
                 "profiler.file is missing: type profiler.file=PATH, a table (.csv .parquet) of id and text"
             )
-        if num_candidates < 1:
-            raise InputError(f"profiler.num_candidates={num_candidates} must be at least 1")
+        check_candidates(num_candidates)
+        if not Path(file.removeprefix("file:")).expanduser().is_file():
+            raise InputError(f"profiler.file={file}: there is no such file")
         self.file, self.num_candidates = file, num_candidates
         self.tolerance = Tolerance(group="profiler", missing_share=missing_share, unknown_share=unknown_share)
-        self.plain = MetadataProfiler(num_candidates=1, titles=titles)
+        self.titles = titles
         self._counts: list[str] = []
 
-    def profile(self, view: View, *, log: Log) -> Profiles:
+    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
         """Read, match and count; nothing is generated."""
-        profiles = self.rebuild(view, [])
+        profiles = self._write(view, ProfileWriter(out, self.num_candidates))
         for line in self._counts:
             logger.info(line)
         logger.info(
@@ -56,26 +57,21 @@ class ImportedProfiler:
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """The texts of the file, and plain ones where it has none."""
+        return self._write(view, ProfileWriter(None, self.num_candidates))
+
+    def _write(self, view: View, writer: ProfileWriter) -> Profiles:
         table = self._table()
-        plain = self.plain.rebuild(view, [])
+        plain = Plain(view, self.titles)
         self._counts = []
-        texts: dict[str, list[list[str]]] = {}
-        generations: list[Generation] = []
-        for side, known, instead in (
-            ("user", view.user_id, plain.user),
-            ("item", view.items.item_id[1:], plain.item[1:]),
-        ):
+        for side, known, first in (("user", view.user_id, 0), ("item", view.items.item_id[1:], 1)):
             given = self._candidates(side, known, table.filter(pl.col("side") == side))
-            texts[side] = []
-            for i, (own, (other,)) in enumerate(zip(given, instead, strict=True)):
-                form, some = (IMPORTED, own) if own else (STAND_IN, [other])
-                texts[side].append([some[k % len(some)] for k in range(self.num_candidates)])
-                entity = i + (side == "item")
-                generations += [
-                    Generation(side, entity, 0, k, form, 0.0, "", "", summary, parsed=bool(own))
-                    for k, summary in enumerate(texts[side][-1])
-                ]
-        return Profiles(texts["user"], [[""] * self.num_candidates, *texts["item"]], generations)
+            for entity, own in enumerate(given, first):
+                form, some = (IMPORTED, own) if own else (STAND_IN, [plain.of(side, entity)])
+                writer.entity(
+                    Generation(side, entity, 0, k, form, 0.0, "", "", some[k % len(some)], parsed=bool(own))
+                    for k in range(self.num_candidates)
+                )
+        return writer.close()
 
     def _table(self) -> pl.DataFrame:
         """id, text, side and candidate (null where rows are not numbered); blank texts are left out."""

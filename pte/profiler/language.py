@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from pte.profiler.base import Engine, Generator, Log
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import Loop, Stored, play, workload
+from pte.profiler.loop import PORTION, Loop, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.replay import Stored
 from pte.profiler.text.style import load_style
 from pte.schema import Generation, Profiles, View
 
@@ -37,7 +39,10 @@ class LanguageModelProfiler:
     """K candidates from whatever stands behind the engine; `noun` is what log lines call it.
 
     Where `generator` is given, results come from it one by one, and are logged `together` at a time.
+    `portion`: entities whose prompts the engine is given at a time; None: of all, where each time costs a round trip.
     """
+
+    portion: int | None = PORTION
 
     def __init__(
         self, engine: Engine, loop: Loop, *, noun: str, generator: Generator | None = None, together: int = 1
@@ -46,11 +51,11 @@ class LanguageModelProfiler:
         self.generator, self.together = generator, together
         self.num_candidates = loop.num_candidates
 
-    def profile(self, view: View, *, log: Log) -> Profiles:
+    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
         """Play the loop; every generation goes to the log as it arrives."""
         answer = Recorded(self.engine, log, workload(self.loop, view), noun=self.noun)
         answer.generator, answer.together = self.generator, self.together
-        return play(self.loop, view, answer)
+        return play(self.loop, view, answer, out=out, portion=self.portion)
 
     def forecast(self, view: View) -> list[str]:
         """Lines on what `profile` would cost."""

@@ -18,29 +18,33 @@ the round before stands in, or its facts. A side that is not among `sides` is to
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, zip_longest
+from pathlib import Path
 
 import numpy as np
 
-from pte.profiler.base import Answer, Ask, Completion
+from pte.profiler.base import Answer, Ask, check_candidates
 from pte.profiler.engine.record import Workload
 from pte.profiler.evidence.plain import NOBODY, Plain
 from pte.profiler.evidence.witness import Witness
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.column import Column, Lazy
 from pte.profiler.text.account import account, refuse_unusable
-from pte.profiler.text.draft import AGAIN, Draft, read_answers, second_drafts
-from pte.profiler.text.fault import jaccard, words
+from pte.profiler.text.draft import Draft, Place, read_answers, second_drafts
+from pte.profiler.text.fault import central
 from pte.profiler.text.monitor import change
 from pte.profiler.text.style import BRIEF, JSON_LEAD, Style
-from pte.schema import Generation, InputError, Profiles, View
+from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, require
 
 logger = logging.getLogger(__name__)
 
 SIDES = ("item", "user")
-NOTHING = Completion("", 0)
+MOST_ROUNDS = 100
 TITLES = 10  # of a person's latest choices, where no profile of people is written
+PORTION = 2048  # entities whose prompts and answers are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ class Leg:
 
 def legs(rounds: int, num_candidates: int, sides: Sequence[str] = SIDES) -> list[Leg]:
     """What the loop writes at most, in order."""
-    if rounds < 1 or num_candidates < 1:
-        raise InputError(f"profiler.rounds={rounds}, profiler.num_candidates={num_candidates}: both must be at least 1")
+    require(1 <= rounds <= MOST_ROUNDS, "profiler.rounds", rounds, f"give 1 to {MOST_ROUNDS}")
+    check_candidates(num_candidates)
     if not sides or len(set(sides)) < len(sides) or not set(sides) <= set(SIDES):
         raise InputError(f"profiler.sides={list(sides)}: give [item,user], [item] or [user]")
     if rounds == 1:
@@ -113,40 +117,48 @@ class Loop:
         forms = [self.style.of(leg.side).form[names[k % len(names)]] for k in range(leg.drafts)]
         return len({(form.others, form.lead == JSON_LEAD, form.ask) for form in forms})
 
-    def run(self, view: View, answer: Answer) -> Profiles:
-        """All legs in order; `answer` completes the prompts."""
-        play = _Play(self, view)
-        walk = legs(self.rounds, self.num_candidates, self.sides)
-        for number, round_ in groupby(walk, key=lambda leg: leg.round):
-            last = number == walk[-1].round or play.settled
-            for leg in round_:
-                play.leg(replace(leg, drafts=self.num_candidates) if last else leg, answer)
-            if last:
-                break
-        for side in SIDES:
-            if side not in self.sides:
-                play.plain(side)
-        return Profiles(play.texts["user"], play.texts["item"], play.generations)
+    def run(self, view: View, answer: Answer, *, out: Path | None = None, portion: int | None = None) -> Profiles:
+        """All legs in order; `answer` completes the prompts, of `portion` entities at a time (None: of a whole leg).
 
-
-def central(texts: Sequence[str]) -> int:
-    """The place of the text that shares most words with the others (mean Jaccard index), the first of equals."""
-    bags = [set(words(text)) for text in texts]
-    likeness = [sum(jaccard(a, b) for b in bags) for a in bags]
-    return likeness.index(max(likeness))
+        out: a folder for the profiles and for what the loop notes down; None: all of it in memory.
+        """
+        with _Play(self, view, out) as play:
+            walk = legs(self.rounds, self.num_candidates, self.sides)
+            for number, round_ in groupby(walk, key=lambda leg: leg.round):
+                last = number == walk[-1].round or play.settled
+                for leg in round_:
+                    play.leg(replace(leg, drafts=self.num_candidates) if last else leg, answer, last, portion)
+                if last:
+                    break
+            for side in SIDES:
+                if side not in self.sides:
+                    play.plain(side)
+            return play.writer.close()
 
 
 class _Play:
-    """One run of the loop over one view."""
+    """One run of the loop over one view; what it notes down lies in a folder within `out` until it ends."""
 
-    def __init__(self, loop: Loop, view: View) -> None:
+    def __init__(self, loop: Loop, view: View, out: Path | None = None) -> None:
         self.loop, self.view, self.witness = loop, view, Witness(view, loop.evidence, loop.style)
-        self.profile = {"item": [""] * (view.num_items + 1), "user": [""] * view.num_users}  # of the last round
-        self.cited = {side: list(texts) for side, texts in self.profile.items()}  # as other prompts cite them
-        self.cited["user"] = [self.witness.first_words(u) for u in range(view.num_users)]  # items: kinds stand beside
-        self.texts: dict[str, list[list[str]]] = {"item": [], "user": []}
-        self.generations: list[Generation] = []
+        self.writer = ProfileWriter(out, loop.num_candidates)
+        self.notes = None if out is None else tempfile.TemporaryDirectory(prefix=".notes-", dir=out)
+        self.profile: dict[str, Sequence[str]] = {  # of the last round
+            "item": [""] * (view.num_items + 1), "user": [""] * view.num_users,
+        }  # fmt: skip
+        self.cited: dict[str, Sequence[str]] = {  # as other prompts cite them
+            "item": self.profile["item"],  # kinds stand beside
+            "user": Lazy(self.witness.first_words, view.num_users),
+        }
         self.moved: dict[str, float | None] = {}
+
+    def __enter__(self) -> _Play:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.notes is not None:
+            self.profile, self.cited = {}, {}
+            self.notes.cleanup()
 
     @property
     def settled(self) -> bool:
@@ -157,40 +169,57 @@ class _Play:
         logger.info(f"profiles: texts move less than profiler.stop={self.loop.stop}: this round is the last")
         return True
 
-    def leg(self, leg: Leg, answer: Answer) -> None:
+    def leg(self, leg: Leg, answer: Answer, last: bool, portion: int | None) -> None:
         """Ask for every draft of one side, read the answers, keep each entity's most central usable one."""
-        side, before = leg.side, list(self.profile[leg.side])
-        entities = self._entities(side)
-        asks = {(e, k): ask for e in entities for k in range(leg.drafts) if (ask := self.ask(side, e, k))}
-        limits = self.loop.style.of(side).answer
-        drafts = read_answers(asks, answer(list(asks.values())), limits)
-        if self.loop.retries:
-            drafts |= second_drafts(drafts, answer, limits)
-        texts = [[""] * leg.drafts] if side == "item" else []
-        for e in entities:
-            generations = [self._generation(leg, e, k, drafts.get((e, k))) for k in range(leg.drafts)]
-            texts.append([generation.text for generation in generations])
-            self.generations += generations
-            own = (drafts.get((e, k)) for k in range(leg.drafts))
-            usable = [(d.profile, d.ask.prompt.lead) for d in own if d and d.profile is not None]
-            if usable:
-                self.profile[side][e], lead = usable[central([profile.removeprefix(lead) for profile, lead in usable])]
-                self.cited[side][e] = self._citation(side, e, self.profile[side][e].removeprefix(lead))
-        self.texts[side] = texts
+        side, entities = leg.side, self._entities(leg.side)
+        profile, cited = (self._column(f"{side}-{leg.round}-{name}") for name in ("profile", "cited"))
+        for first in range(0, len(entities), portion or max(len(entities), 1)):
+            chunk = entities[first : first + portion] if portion else entities
+            drafts = self._drafts(leg, chunk, answer)
+            for e in chunk:
+                own = [drafts.get((e, k)) for k in range(leg.drafts)]
+                generations = [self._generation(leg, e, k, draft) for k, draft in enumerate(own)]
+                (self.writer.entity if last else self.writer.generations.extend)(generations)
+                text, citation = self._central(side, e, [d for d in own if d and d.profile is not None])
+                profile.append(text)
+                cited.append(citation)
+        before, self.profile[side], self.cited[side] = self.profile[side], profile.close(), cited.close()
         self.moved[side] = change(before, self.profile[side])
+
+    def _drafts(self, leg: Leg, entities: Sequence[int], answer: Answer) -> dict[Place, Draft]:
+        """The answers on some entities."""
+        places = ((e, k) for e in entities for k in range(leg.drafts))
+        asks = {place: ask for place in places if (ask := self.ask(leg.side, *place, leg.round))}
+        limits = self.loop.style.of(leg.side).answer
+        drafts = read_answers(asks, answer(list(asks.values())), limits)
+        return drafts | second_drafts(drafts, answer, limits) if self.loop.retries else drafts
+
+    def _central(self, side: str, entity: int, usable: Sequence[Draft]) -> tuple[str, str]:
+        """The most central of an entity's profiles, and how others cite it; of none the one before."""
+        if not usable:
+            return self.profile[side][entity], self.cited[side][entity]
+        bodies = [(d.profile or "").removeprefix(d.ask.prompt.lead) for d in usable]
+        place = central(bodies)
+        return usable[place].profile or "", self._citation(side, entity, bodies[place])
+
+    def _column(self, name: str) -> Column:
+        """One text per entity, padding's first."""
+        column = Column(None if self.notes is None else Path(self.notes.name), name)
+        if name.startswith("item"):
+            column.append("")
+        return column
 
     def plain(self, side: str) -> None:
         """Plain metadata of a side that nothing is written about."""
-        plain, K = Plain(self.view, TITLES), self.loop.num_candidates
-        self.texts[side] = [[""] * K] if side == "item" else []
+        plain = Plain(self.view, TITLES)
         for e in self._entities(side):
             text = plain.of(side, e)
-            self.texts[side].append([text] * K)
-            self.generations += [
-                Generation(side, e, 0, k, "metadata", 0.0, "", "", text, parsed=True) for k in range(K)
-            ]
+            self.writer.entity(
+                Generation(side, e, 0, k, "metadata", 0.0, "", "", text, parsed=True)
+                for k in range(self.loop.num_candidates)
+            )
 
-    def ask(self, side: str, entity: int, k: int) -> Ask | None:
+    def ask(self, side: str, entity: int, k: int, round_: int = 0) -> Ask | None:
         """The k-th prompt of an entity; None for a user without visible rows."""
         loop, witness = self.loop, self.witness
         temperature = float(loop.temperatures[k % len(loop.temperatures)])
@@ -198,11 +227,14 @@ class _Play:
         draw = None
         if k and loop.evidence.varies:
             draw = np.random.default_rng([loop.seed, SIDES.index(side), entity, k])
+        user, item = self.cited["user"], self.cited["item"]
         if side == "item":
-            return Ask(witness.item_prompt(entity, form, self.cited["user"], self.cited["item"], draw), k, temperature)
-        if self.view.start[entity] == self.view.start[entity + 1]:
+            prompt = witness.item_prompt(entity, form, user, item, draw)
+        elif not self.view.size[entity]:
             return None
-        return Ask(witness.user_prompt(entity, form, self.cited["item"], self.cited["user"], draw), k, temperature)
+        else:
+            prompt = witness.user_prompt(entity, form, item, user, draw)
+        return Ask(prompt, k, temperature, (side, entity, round_))
 
     def _entities(self, side: str) -> range:
         return range(1, self.view.num_items + 1) if side == "item" else range(self.view.num_users)
@@ -234,9 +266,9 @@ class _Play:
         return "; ".join(part for part in (", ".join(kinds), profile.strip(" :")) if part)
 
 
-def play(loop: Loop, view: View, answer: Answer) -> Profiles:
+def play(loop: Loop, view: View, answer: Answer, *, out: Path | None = None, portion: int | None = PORTION) -> Profiles:
     """Run the loop and log what came out."""
-    profiles = loop.run(view, answer)
+    profiles = loop.run(view, answer, out=out, portion=portion)
     refuse_unusable(profiles)
     for line in account(profiles):
         logger.info(line)
@@ -245,7 +277,7 @@ def play(loop: Loop, view: View, answer: Answer) -> Profiles:
 
 def workload(loop: Loop, view: View) -> Workload:
     """How much the loop will ask of a view, second tries apart; the sample stands for prompts of later rounds."""
-    size = {"item": view.num_items, "user": int((view.start[1:] > view.start[:-1]).sum())}
+    size = {"item": view.num_items, "user": int((view.size > 0).sum())}
     walk = legs(loop.rounds, loop.num_candidates, loop.sides)
     return Workload(
         completions=sum(size[leg.side] * leg.drafts for leg in walk),
@@ -259,26 +291,10 @@ def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
     play = _Play(loop, view)
     filler = ("stories with warmth and wit about people far from home " * 5)[: loop.evidence.brief]
     play.cited = {side: [filler] * len(cited) for side, cited in play.cited.items()}
-    active = np.flatnonzero(view.start[1:] > view.start[:-1])
+    active = np.flatnonzero(view.size > 0)
     users = active[np.linspace(0, len(active) - 1, min(size, len(active)), dtype=int)].tolist()
     items = np.linspace(1, view.num_items, min(size, view.num_items), dtype=int).tolist()
     mixed = zip_longest((("item", i) for i in items), (("user", u) for u in users))
     entities = [entity for pair in mixed for entity in pair if entity and entity[0] in loop.sides]
     asks = (play.ask(side, entity, k) for side, entity in entities for k in range(loop.num_candidates))
     return [ask for ask in asks if ask]
-
-
-class Stored:
-    """Answers from stored completions by prompt, draw and temperature; what was never asked is counted and empty."""
-
-    def __init__(self, stored: Sequence[Generation]) -> None:
-        self._completion = {
-            (g.prompt, g.candidate + AGAIN * g.attempt, g.temperature): Completion(
-                g.completion, g.tokens, g.finish, g.prompt_tokens
-            )
-            for g in stored
-            if g.prompt
-        }
-
-    def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
-        return [self._completion.get((a.prompt.text, a.candidate, a.temperature), NOTHING) for a in asks]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from pte.profiler.base import Log
 from pte.profiler.evidence.plain import Plain
-from pte.schema import Generation, InputError, Profiles, View
+from pte.schema import Generation, InputError, Profiles, ProfileWriter, View
 
 logger = logging.getLogger(__name__)
 
@@ -25,19 +26,19 @@ class MetadataProfiler:
             )
         self.num_candidates, self.titles = num_candidates, titles
 
-    def profile(self, view: View, *, log: Log) -> Profiles:
+    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
         """Nothing is generated, so nothing is logged."""
         logger.info("profiles: none; items are their metadata")
-        return self.rebuild(view, [])
+        return self._write(view, ProfileWriter(out, 1))
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """The texts follow from the view alone."""
+        return self._write(view, ProfileWriter(None, 1))
+
+    def _write(self, view: View, writer: ProfileWriter) -> Profiles:
         plain = Plain(view, self.titles)
-        places = [("item", i) for i in range(1, view.num_items + 1)] + [("user", u) for u in range(view.num_users)]
-        texts = {place: plain.of(*place) for place in places}
-        generations = [
-            Generation(side, entity, 0, 0, "metadata", 0.0, "", "", text, parsed=True)
-            for (side, entity), text in texts.items()
-        ]
-        users = [[texts["user", u]] for u in range(view.num_users)]
-        return Profiles(users, [[""], *([texts["item", i]] for i in range(1, view.num_items + 1))], generations)
+        for side, entities in (("item", range(1, view.num_items + 1)), ("user", range(view.num_users))):
+            for e in entities:
+                text = plain.of(side, e)
+                writer.entity([Generation(side, e, 0, 0, "metadata", 0.0, "", "", text, parsed=True)])
+        return writer.close()

@@ -23,13 +23,15 @@ class OpenAIProfiler(LanguageModelProfiler):
         decoding: Sampling,
         server: Server,
         tariff: Tariff = UNKNOWN,
+        fingerprint: str | None = None,
         seed: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:
         if not model:
             raise InputError("profiler.model is missing: type profiler.model=NAME, the name the server knows it by")
         played = loop_of(decoding.temperatures, seed=seed, **loop)
-        engine = OpenAIEngine(model, base_url, decoding.holding(played.style.tokens), server, seed=seed)
+        sampling = decoding.holding(played.style.tokens)
+        engine = OpenAIEngine(model, base_url, sampling, server, seed=seed, fingerprint=fingerprint, price=tariff.price)
         super().__init__(engine, played, noun=model, generator=engine)
         self.new_tokens, self.tariff = engine.decoding["max_tokens"], tariff
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pte.schema import InputError
+from pte.schema import require
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Evidence:
     pool: int = 1  # others are drawn from so many times as many nearest; 1 = the nearest themselves
 
     def __post_init__(self) -> None:
-        if not 0 < self.keep <= 1 or self.jitter < 0 or self.pool < 1:
-            raise InputError(
-                f"profiler.evidence: keep={self.keep} must be in (0, 1], jitter={self.jitter} at least 0,"
-                f" pool={self.pool} at least 1"
-            )
+        require(0 < self.keep <= 1, "profiler.evidence.keep", self.keep, "give a number above 0, 1 at most")
+        for name in ("history", "similar_users", "companions", "choosers", "brief", "jitter", "pool"):
+            least = int(name in ("history", "pool"))
+            value = getattr(self, name)
+            require(value >= least, f"profiler.evidence.{name}", value, f"give {least} or more")
 
     @property
     def varies(self) -> bool:

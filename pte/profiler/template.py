@@ -10,16 +10,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from pte.profiler.base import Log
+from pte.profiler.base import Log, check_candidates
 from pte.profiler.evidence.neighbor import (
     Neighbors,
     incidence,
     item_neighbors,
     next_items,
+    own_incidence,
     shifted_ppmi,
     top,
     user_neighbors,
@@ -27,7 +29,7 @@ from pte.profiler.evidence.neighbor import (
 from pte.profiler.evidence.plain import NOBODY, RECENT
 from pte.profiler.text.account import account
 from pte.profiler.text.clean import Catalogue
-from pte.schema import Generation, InputError, Profiles, View
+from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, require
 
 logger = logging.getLogger(__name__)
 
@@ -45,29 +47,28 @@ class TemplateProfiler:
             unknown = [name for name in names if name not in known]
             if unknown or not names:
                 raise InputError(f"profiler.{side}_forms={list(names)}: choose from {', '.join(known)}")
-        if num_candidates < 1 or titles < 1:
-            raise InputError(f"profiler.num_candidates={num_candidates}, profiler.titles={titles}: both at least 1")
+        check_candidates(num_candidates)
+        require(titles >= 1, "profiler.titles", titles, "give 1 or more")
         self.num_candidates, self.titles = num_candidates, titles
         self.item_forms, self.user_forms = list(item_forms), list(user_forms)
 
-    def profile(self, view: View, *, log: Log) -> Profiles:
+    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
         """All texts; nothing is generated, so nothing is logged."""
-        profiles = self.rebuild(view, [])
+        profiles = self._write(view, ProfileWriter(out, self.num_candidates))
         logger.info(account(profiles)[-1])
         return profiles
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """The texts follow from the view alone."""
+        return self._write(view, ProfileWriter(None, self.num_candidates))
+
+    def _write(self, view: View, writer: ProfileWriter) -> Profiles:
         depth = -(-self.num_candidates // min(len(self.item_forms), len(self.user_forms)))
         facts = _Facts(view, self.titles, depth)
-        users = [self._candidates("user", u, facts) for u in range(view.num_users)]
-        items = [self._candidates("item", i, facts) for i in range(1, view.num_items + 1)]
-        texts = [[g.text for g in group] for group in items]
-        return Profiles(
-            [[g.text for g in group] for group in users],
-            [[""] * self.num_candidates, *texts],
-            [g for group in [*users, *items] for g in group],
-        )
+        for side, entities in (("user", range(view.num_users)), ("item", range(1, view.num_items + 1))):
+            for entity in entities:
+                writer.entity(self._candidates(side, entity, facts))
+        return writer.close()
 
     def _candidates(self, side: str, entity: int, facts: _Facts) -> list[Generation]:
         forms = self.item_forms if side == "item" else self.user_forms
@@ -105,13 +106,13 @@ class _Facts:
 
     @cached_property
     def user_kinds(self) -> sparse.csr_matrix:
-        """(U, number of kinds) how many visible items of each kind a user has."""
+        """(U, number of kinds) how many items of each kind a user has that prompts may show."""
         place = {kind: j for j, kind in enumerate(self.kinds)}
         pairs = [(i, place[kind]) for i, kinds in enumerate(self.catalogue.kinds) for kind in kinds]
         row, column = zip(*pairs, strict=True) if pairs else ((), ())
         shape = (self.view.num_items + 1, len(self.kinds))
         belongs = sparse.csr_matrix((np.ones(len(pairs), np.float32), (row, column)), shape=shape)
-        return (incidence(self.view) @ belongs).tocsr()
+        return (own_incidence(self.view) @ belongs).tocsr()
 
     @cached_property
     def favourite_kinds(self) -> Neighbors:
@@ -142,8 +143,7 @@ class _Facts:
 
     def user(self, user: int, form: str, turn: int) -> str:
         """The text of one form about a person."""
-        start = self.view.start
-        history = self.view.item[start[user] : start[user + 1]][::-1].tolist()
+        history = self.view.history(user)[::-1].tolist()
         if not history:
             return NOBODY
         few = max(self.titles // 2, 1)

@@ -5,6 +5,10 @@ random by a seed; every row with a history is a target (`every_prefix`), or only
 user); a first row never is, and is counted in the split's facts. Validation and test are different users, so a test
 history never holds a validation target.
 
+`file` names each user's part instead of the draw, so that a published split can be asked for: a table (CSV, TSV or
+Parquet) of user_id and part, one row a user, part one of train, valid, test. Every user of the data has a row; who
+has none in the data is refused too, beyond `unknown_share` of the file's users.
+
 `max_interactions` keeps each user's last rows only: 11 rebuilds AlphaFuse's counts (138,444 on Toys, 256,598 on Sports;
 which end they cut is not published). Rows before those are set aside: they neither train, nor show, nor are history.
 """
@@ -12,14 +16,18 @@ which end they cut is not published). Rows before those are set aside: they neit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from pte.dataset.reader.source import read_frame, require, text
+from pte.dataset.table.by_id import Tolerance, match
 from pte.protocol.leave_one_out import cases
 from pte.protocol.withhold import Withheld
 from pte.schema import Cases, InputError, Interactions, Split
 
 SCORING = ("every_prefix", "last")
+PARTS = ("train", "valid", "test")
 
 
 class ColdStart:
@@ -35,6 +43,8 @@ class ColdStart:
         min_visible: int = 3,
         holdout: int = 3000,
         seed: int = 0,
+        file: str | None = None,
+        unknown_share: float = 0.0,
     ) -> None:
         if len(shares) != 3 or min(shares) < 1:
             raise InputError(f"protocol.shares={list(shares)}: three positive numbers, train : valid : test")
@@ -44,12 +54,15 @@ class ColdStart:
             raise InputError(f"protocol.max_interactions={max_interactions}: a history and a target take at least 2")
         self.shares, self.scoring, self.max_interactions = tuple(shares), scoring, max_interactions
         self.seed, self.withheld = seed, Withheld(withhold, min_visible, holdout, seed)
+        self.file, self.tolerance = file, Tolerance(group="protocol", missing_share=0.0, unknown_share=unknown_share)
+        if file and not _path(file).is_file():
+            raise InputError(f"protocol.file={file}: there is no such file")
 
     def __call__(self, interactions: Interactions) -> Split:
         begin, stop = interactions.start[:-1], interactions.start[1:]
         if self.max_interactions is not None:
             begin = np.maximum(begin, stop - self.max_interactions)
-        part = self.parts(interactions.num_users)
+        part = self.named_parts(interactions.user_id) if self.file else self.parts(interactions.num_users)
         row = np.arange(len(interactions.user))
         recent = row >= begin[interactions.user]
         train = recent & (part[interactions.user] == 0)
@@ -69,6 +82,26 @@ class ColdStart:
         part[order[:valid]], part[order[valid : valid + test]] = 1, 2
         return part
 
+    def named_parts(self, user_id: Sequence[str]) -> np.ndarray:
+        """(U,) as `parts`, by `file`. InputError where a user is missing or has two parts, or a part has no user."""
+        file = self.file or ""
+        table = read_frame(_path(file))
+        require(table, {"user_id": "user_id", "part": "part"}, _path(file))
+        ids, words = (text(table.frame, column).to_list() for column in ("user_id", "part"))
+        number = {name: i for i, name in enumerate(PARTS)}
+        if others := [word for word in words if word not in number]:
+            raise InputError(f"protocol.file={file}: part {others[0]!r} is none of {', '.join(PARTS)}")
+        place = match(ids, user_id, noun="user", file=file, tolerance=self.tolerance).place
+        known = place >= 0
+        twice = np.flatnonzero(np.bincount(place[known], minlength=len(user_id)) > 1)
+        if len(twice):
+            raise InputError(f"protocol.file={file}: user {user_id[twice[0]]!r} has more than one row")
+        part = np.zeros(len(user_id), np.int8)
+        part[place[known]] = np.array([number[word] for word in words], np.int8)[known]
+        if empty := [name for name in PARTS if number[name] not in part]:
+            raise InputError(f"protocol.file={file}: no user of the data is of part {empty[0]}")
+        return part
+
     def _cases(self, interactions: Interactions, begin: np.ndarray, users: np.ndarray) -> Cases:
         """The cases of some users: all recent rows but the first, or the last alone."""
         stop = interactions.start[1:]
@@ -78,3 +111,7 @@ class ColdStart:
         nth = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
         target = np.repeat(first, count) + nth
         return cases(interactions, user, target, begin[user] if self.max_interactions is not None else None)
+
+
+def _path(file: str) -> Path:
+    return Path(file.removeprefix("file:")).expanduser()

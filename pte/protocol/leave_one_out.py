@@ -28,6 +28,11 @@ class LeaveOneOut:
     def __call__(self, interactions: Interactions) -> Split:
         start = interactions.start
         user = np.flatnonzero(np.diff(start) >= self.min_length).astype(np.int32)
+        if not len(user) and self.min_length > 3:
+            raise InputError(
+                f"protocol.min_length={self.min_length}: the longest history has {int(np.diff(start).max())} rows, so"
+                " that nobody would be evaluated: give 3, or as many as users have"
+            )
         last = start[user + 1] - 1
         train = np.ones(len(interactions.user), bool)
         train[last] = False

@@ -1,4 +1,4 @@
-"""What a reward gives back: a score for each of the K candidates of every user and item."""
+"""What a reward gives back: a score for each of the K candidates of every entity, users before items."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from pte.reward.space import Space
 class PartScore:
     """One part of a reward: higher is better, 0 where nothing is known."""
 
-    user: Tensor  # (U, K)
-    item: Tensor  # (N+1, K)
-    user_known: Tensor  # (U,) bool: False where there was nothing to judge by
-    item_known: Tensor  # (N+1,) bool
+    value: Tensor  # (E, K)
+    known: Tensor  # (E,) bool: False where there was nothing to judge by
 
 
 class Part(Protocol):

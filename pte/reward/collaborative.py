@@ -47,11 +47,11 @@ class Collaborative:
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
         draw = _Draw(data, space, self.negatives, self.sample, generator)
         tau = self.temperature
-        user, user_known = info_nce(space.user, space.item_centroid, draw.users_by_items(), tau)
-        beside, by_item = info_nce(space.item, space.item_centroid, draw.items_by_items(), tau)
-        holders, by_user = info_nce(space.item, space.user_centroid, draw.items_by_users(), tau)
-        kinds = by_item.long() + by_user.long()
-        return PartScore(user, (beside + holders) / kinds.clamp(min=1)[:, None], user_known, kinds > 0)
+        user, user_known = info_nce(space.vector, space.centroid, draw.users_by_items(), tau)
+        beside, by_item = info_nce(space.vector, space.centroid, draw.items_by_items(), tau)
+        holders, by_user = info_nce(space.vector, space.centroid, draw.items_by_users(), tau)
+        kinds = by_item.long() + by_user.long()  # 0 of users
+        return PartScore(user + (beside + holders) / kinds.clamp(min=1)[:, None], user_known | (kinds > 0))
 
 
 class _Draw:
@@ -60,15 +60,16 @@ class _Draw:
     def __init__(self, data: RewardData, space: Space, negatives: int, sample: int, generator: torch.Generator) -> None:
         self.negatives, self.generator = negatives, generator
         self.user, self.item, self.withheld = data.row_user, data.row_item, data.withheld
-        self.num_items = len(space.item_centroid) - 1
-        self.visible_items = self.item[data.visible]
-        self.active = space.user_centroid.any(dim=1)  # (U,) users with visible rows
+        self.entities, self.visible_items = data.entities, self.item[data.visible]
+        self.active = space.centroid[self.entities.user].any(dim=1)  # (U,) users with visible rows
         self.active_users = torch.nonzero(self.active).squeeze(1)
-        self.trained = Relation(self.user, self.item, self.num_items + 1)
-        cooccurrent = cooccurring(self.user[data.visible], self.visible_items, self.num_items, TOGETHER, window=WINDOW)
-        similar = nearest(space.item_centroid, LOOK_ALIKES, sample=sample, generator=generator)
-        self.like_item = torch.cat([similar, cooccurrent], dim=1)
-        self.like_user = nearest(space.user_centroid, LOOK_ALIKES, sample=sample, generator=generator)
+        self.trained = Relation(self.user, self.item, len(self.entities))
+        beside = cooccurring(self.user[data.visible], self.visible_items, self.entities.item, TOGETHER, window=WINDOW)
+        like_item, self.like_user = (
+            nearest(space.centroid, LOOK_ALIKES, rows=rows, sample=sample, generator=generator)
+            for rows in (self.entities.item, self.entities.user)
+        )
+        self.like_item = torch.cat([like_item, beside], dim=1)
 
     def users_by_items(self) -> Contrast:
         """Users against their withheld items; rivals are users who have not trained on that item."""
@@ -103,8 +104,8 @@ class _Draw:
         beside = (self.user[:-1] == self.user[1:]) & (self.item[:-1] != self.item[1:])
         a, b = self.item[:-1][beside], self.item[1:][beside]
         unseen = (self.withheld[:-1] | self.withheld[1:])[beside]
-        every = torch.arange(self.num_items + 1, device=a.device)
-        adjacent = Relation(torch.cat([a, b, every]), torch.cat([b, a, every]), self.num_items + 1)  # or itself
+        every = torch.arange(self.entities.item.start, self.entities.item.stop, device=a.device)
+        adjacent = Relation(torch.cat([a, b, every]), torch.cat([b, a, every]), len(self.entities))  # or itself
         x, p = torch.cat([a[unseen], b[unseen]]), torch.cat([b[unseen], a[unseen]])
         negative, rival = self._items(p), self._sample(self.visible_items, len(x))
         return Contrast(
@@ -117,7 +118,7 @@ class _Draw:
     def _items(self, positive: Tensor) -> Tensor:
         """(P, B) half by popularity, half look-alikes of the positives."""
         popular = self._sample(self.visible_items, len(positive), self.negatives // 2)
-        return torch.cat([popular, self._sample_rows(self.like_item[positive])], dim=1)
+        return torch.cat([popular, self._sample_rows(self.like_item[positive - self.entities.num_users])], dim=1)
 
     def _sample(self, pool: Tensor, rows: int, size: int | None = None) -> Tensor:
         """(rows, size) entries of a pool (m,), each drawn uniformly; NONE from an empty pool."""

@@ -34,22 +34,18 @@ class Distinct:
         self.temperature, self.negatives, self.sample = temperature, negatives, sample
 
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
-        user, user_known = self._side(space.user, space.user_centroid, space.user_leave_one_out, generator)
-        item, item_known = self._side(space.item, space.item_centroid, space.item_leave_one_out, generator)
-        return PartScore(user, item, user_known, item_known)
+        """All K candidates of an entity face the same negatives."""
+        sides = [self._contrast(space.centroid, data.entities.side(name), generator) for name in ("user", "item")]
+        value, known = torch.zeros(space.vector.shape[:2], device=space.vector.device), space.centroid.any(dim=1)
+        for k in range(space.vector.shape[1]):
+            candidate, others = space.vector[:, k : k + 1], space.leave_one_out(k)
+            value[:, k] = sum(info_nce(candidate, others, side, self.temperature)[0][:, 0] for side in sides)
+        return PartScore(value, known)
 
-    def _side(
-        self, candidate: Tensor, centroid: Tensor, leave_one_out: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """(n, K) scores and (n,) whether x has a centroid; all K candidates face the same negatives."""
-        x, half = torch.nonzero(centroid.any(dim=1)).squeeze(1), self.negatives // 2
-        hard = nearest(centroid, self.negatives - half, sample=self.sample, generator=generator)[x]
-        if len(x):
-            negative = x[torch.randint(len(x), (len(x), half), generator=generator).to(x.device)]
-            hard = torch.cat([hard, negative.masked_fill(negative == x[:, None], NONE)], dim=1)
-        contrast = Contrast(x, x, hard)
-        scores = [
-            info_nce(candidate[:, k : k + 1], leave_one_out[:, k], contrast, self.temperature)
-            for k in range(candidate.shape[1])
-        ]
-        return torch.cat([score for score, _ in scores], dim=1), scores[0][1]
+    def _contrast(self, centroid: Tensor, rows: slice, generator: torch.Generator) -> Contrast:
+        """The entities of a side that have a centroid against others of the side."""
+        known, half = torch.nonzero(centroid[rows].any(dim=1)).squeeze(1), self.negatives // 2
+        near = nearest(centroid, self.negatives - half, rows=rows, sample=self.sample, generator=generator)[known]
+        x = known + rows.start
+        other = x[torch.randint(max(1, len(x)), (len(x), half), generator=generator).to(x.device)]
+        return Contrast(x, x, torch.cat([near, other.masked_fill(other == x[:, None], NONE)], dim=1))

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import torch
-from torch import Tensor
 
 from pte.reward.base import PartScore
-from pte.reward.data import RewardData, Texts
+from pte.reward.data import RewardData
 from pte.reward.space import Space
 from pte.schema import require
 
@@ -31,20 +30,13 @@ class Format:
         self.min_words, self.max_words = min_words, max_words
 
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
-        user_titles, item_titles = withheld_titles(data)
-        device = data.user.device
-        user = self._side(data.user_texts, user_titles).to(device)
-        item = self._side(data.item_texts, item_titles).to(device)
-        every = (torch.ones(len(score), dtype=torch.bool, device=score.device) for score in (user, item))
-        return PartScore(user, item, *every)
-
-    def _side(self, side: Texts, titles: dict[int, set[str]]) -> Tensor:
-        parsed = side.parsed.tolist()
+        titles, parsed, device = withheld_titles(data), data.parsed.tolist(), data.vector.device
         rows = [
             [self.penalty(text, titles.get(x, set())) if parsed[x][k] else -1.0 for k, text in enumerate(texts)]
-            for x, texts in enumerate(side.text)
+            for x, texts in enumerate(data.text)
         ]
-        return torch.tensor(rows, dtype=torch.float32)
+        every = torch.ones(len(rows), dtype=torch.bool, device=device)
+        return PartScore(torch.tensor(rows, dtype=torch.float32, device=device), every)
 
     def penalty(self, text: str, titles: set[str]) -> float:
         """The rules for one text; titles in lower case."""
@@ -60,21 +52,17 @@ class Format:
         return max(-1.0, -length - 0.5 * copied - 0.5 * repeated)
 
 
-def withheld_titles(data: RewardData) -> tuple[dict[int, set[str]], dict[int, set[str]]]:
-    """Lower-case titles of two words or more that a user's, an item's profile should not contain."""
+def withheld_titles(data: RewardData) -> dict[int, set[str]]:
+    """Lower-case titles of two words or more that an entity's profile should not contain, by its row."""
     split = [title.lower().split() for title in data.title]
     title = [" ".join(words) if len(words) > 1 else "" for words in split]
-    users: dict[int, set[str]] = defaultdict(set)
-    items: dict[int, set[str]] = defaultdict(set)
+    titles: dict[int, set[str]] = defaultdict(set)
     user, item, withheld = data.row_user.tolist(), data.row_item.tolist(), data.withheld.tolist()
     for row, (u, i) in enumerate(zip(user, item, strict=True)):
         if withheld[row]:
-            users[u].add(title[i])
+            titles[u].add(title[i])
         if row and user[row - 1] == u and (withheld[row] or withheld[row - 1]):
             before = item[row - 1]
-            items[i].add(title[before])
-            items[before].add(title[i])
-    return (
-        {u: titles - {""} for u, titles in users.items()},
-        {i: titles - {"", title[i]} for i, titles in items.items()},
-    )
+            titles[i].add(title[before])
+            titles[before].add(title[i])
+    return {x: others - {"", title[x]} for x, others in titles.items()}

@@ -32,10 +32,10 @@ class Mixture:
         eps: float = 0.01,
         seed: int = 0,
     ) -> None:
-        if set(parts) != set(weights) or not set(raw) <= set(parts):
-            raise InputError(
-                f"reward: parts {sorted(parts)}, weights {sorted(weights)} and raw {sorted(raw)} must name the same"
-            )
+        if lost := set(parts) ^ set(weights):
+            raise InputError(f"reward.weights.{min(lost)}: reward.parts and reward.weights must name the same parts")
+        if lost := set(raw) - set(parts):
+            raise InputError(f"reward.raw={sorted(raw)}: {min(lost)} is no part; there are {', '.join(parts)}")
         if negative := [name for name, weight in weights.items() if weight < 0]:
             name = negative[0]
             raise InputError(f"reward.weights.{name}={weights[name]}: it would ask for bad candidates; give 0 or more")
@@ -61,15 +61,9 @@ class Mixture:
         space = Space.of(data, self.width)
         part = {name: part.score(data, space, generator) for name, part in self.parts.items()}
         weighted = {name: score for name, score in part.items() if self.weights[name]}
-        user = [self.weights[name] * self._scaled(name, score.user) for name, score in weighted.items()]
-        item = [self.weights[name] * self._scaled(name, score.item) for name, score in weighted.items()]
-        total = PartScore(
-            user=torch.stack(user).sum(0),
-            item=torch.stack(item).sum(0),
-            user_known=torch.stack([score.user_known for score in weighted.values()]).all(0),
-            item_known=torch.stack([score.item_known for score in weighted.values()]).all(0),
-        )
-        return RewardParts(part, total)
+        value = [self.weights[name] * self._scaled(name, score.value) for name, score in weighted.items()]
+        known = [score.known for score in weighted.values()]
+        return RewardParts(part, PartScore(torch.stack(value).sum(0), torch.stack(known).all(0)))
 
     def _scaled(self, name: str, score: Tensor) -> Tensor:
         return score if name in self.raw else standardised(score, self.eps)

@@ -13,15 +13,15 @@ K + 1, so that K equal candidates cannot move the centroid to themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from einops import repeat
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.reward.data import RewardData, visible_mean
+from pte.reward.data import RewardData
+from pte.schema import Entities, InputError
 
 SMALLEST = 1e-6  # of the largest variance: axes below it are rounding
 BLOCK = 262_144  # rows that are copied in double precision at a time: 0.8 GB of 384 columns
@@ -29,34 +29,28 @@ BLOCK = 262_144  # rows that are copied in double precision at a time: 0.8 GB of
 
 @dataclass(frozen=True)
 class Space:
-    """Unit vectors; a row of zeros where nothing is known."""
+    """Unit vectors of the E entities; a row of zeros where nothing is known."""
 
-    user: Tensor  # (U, K, r) candidates
-    item: Tensor  # (N+1, K, r)
-    user_centroid: Tensor  # (U, r)
-    item_centroid: Tensor  # (N+1, r)
-    user_leave_one_out: Tensor  # (U, K, r) leave-one-out centroid for candidate k; for users always h_u
-    item_leave_one_out: Tensor  # (N+1, K, r)
+    entities: Entities
+    vector: Tensor  # (E, K, r) candidates
+    centroid: Tensor  # (E, r)
+    total: Tensor  # (N, r) an item's candidates and metadata, summed
 
     @classmethod
     def of(cls, data: RewardData, width: int | None) -> Space:
         """Vectors of `data` in the space of `width` axes fitted on all items; None leaves them as they are."""
-        user, item, metadata = data.user, data.item, data.metadata
+        vector, metadata, item = data.vector, data.metadata, data.entities.item
         if width:
-            whitened = Whitening.fit(torch.cat([item, metadata[:, None]], dim=1), width)
-            user, item, metadata = whitened(user), whitened(item), whitened(metadata)
-        total = item.sum(dim=1) + metadata
+            whitened = Whitening.fit(vector[item], metadata, width=width)
+            vector, metadata = whitened(vector), whitened(metadata)
+        total = vector[item].sum(dim=1) + metadata
         centroid = F.normalize(total, dim=-1)
-        visible = data.visible
-        user_centroid = visible_mean(centroid, data.row_user[visible], data.row_item[visible], len(user))
-        return cls(
-            user=user,
-            item=item,
-            user_centroid=user_centroid,
-            item_centroid=centroid,
-            user_leave_one_out=repeat(user_centroid, "n r -> n k r", k=user.shape[1]),
-            item_leave_one_out=F.normalize(total[:, None] - item, dim=-1),
-        )
+        return cls(data.entities, vector, torch.cat([data.visible_mean(centroid), centroid]), total)
+
+    def leave_one_out(self, k: int) -> Tensor:
+        """(E, r) the leave-one-out centroids that candidates k are judged by; of users always h_u."""
+        others = self.total - self.vector[self.entities.item, k]
+        return torch.cat([self.centroid[self.entities.user], F.normalize(others, dim=-1)])
 
 
 @dataclass(frozen=True)
@@ -67,11 +61,21 @@ class Whitening:
     axes: Tensor  # (d, r)
 
     @classmethod
-    def fit(cls, vectors: Tensor, width: int) -> Whitening:
-        """From all rows that are not zero of (..., d), read in blocks; fewer axes where there is less variance."""
-        mean, count = _mean(vectors.flatten(0, -2))
+    def fit(cls, *tables: Tensor, width: int) -> Whitening:
+        """From all vectors of (n, ..., d) tables that are not zero, a block of rows at a time, with double-precision
+        sums; fewer axes where there is less variance.
+        """
+        total, count = torch.zeros(tables[0].shape[-1], dtype=torch.float64, device=tables[0].device), 0
+        for block in _blocks(tables):
+            total, count = total + block.mean(dim=0).double() * len(block), count + len(block)
+        if not count:
+            raise InputError(
+                "reward: all texts of items are blank, so that there is nothing to compare profiles by: look at the"
+                " profiles (until=profiles, pte export profiles RUN)"
+            )
+        mean = (total / count).to(tables[0].dtype)
         square = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
-        for block in _with_text(vectors.flatten(0, -2)):
+        for block in _blocks(tables):
             centred = (block - mean).double()
             square += centred.T @ centred
         variance, axes = torch.linalg.eigh(square / count)  # in ascending order
@@ -82,21 +86,18 @@ class Whitening:
     def __call__(self, vectors: Tensor) -> Tensor:
         """(..., d) -> (..., r)."""
         rows = vectors.flatten(0, -2)
-        return torch.cat([self._block(block) for block in rows.split(BLOCK)]).unflatten(0, vectors.shape[:-1])
-
-    def _block(self, vectors: Tensor) -> Tensor:
-        blank = ~vectors.any(dim=-1, keepdim=True)
-        return F.normalize((vectors - self.mean) @ self.axes, dim=-1).masked_fill(blank, 0.0)
-
-
-def _with_text(rows: Tensor) -> Iterator[Tensor]:
-    """The rows (n, d) that are not zero, block by block."""
-    for block in rows.split(BLOCK):
-        yield block[block.any(dim=1)]
+        out = rows.new_empty(len(rows), self.axes.shape[1])
+        for block, place in zip(rows.split(BLOCK), out.split(BLOCK), strict=True):
+            blank = ~block.any(dim=-1, keepdim=True)
+            place.copy_(F.normalize((block - self.mean) @ self.axes, dim=-1).masked_fill(blank, 0.0))
+        return out.unflatten(0, vectors.shape[:-1])
 
 
-def _mean(rows: Tensor) -> tuple[Tensor, int]:
-    """Their mean (d,), and their number: block means, weighted in double precision."""
-    parts = [(block.mean(dim=0).double() * len(block), len(block)) for block in _with_text(rows) if len(block)]
-    count = sum(number for _, number in parts)
-    return (torch.stack([part for part, _ in parts]).sum(dim=0) / count).to(rows.dtype), count
+def _blocks(tables: Sequence[Tensor]) -> Iterator[Tensor]:
+    """The vectors (m, d) that are not zero, of as many entities at a time as have at most BLOCK in all tables."""
+    groups = [table.reshape(len(table), -1, table.shape[-1]) for table in tables]
+    size = max(1, BLOCK // sum(group.shape[1] for group in groups))
+    for parts in zip(*(group.split(size) for group in groups), strict=True):
+        rows = torch.cat(parts, dim=1).flatten(0, 1)
+        if (known := rows.any(dim=1)).any():
+            yield rows[known]

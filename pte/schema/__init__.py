@@ -1,13 +1,16 @@
 """What the stages hand to one another: frozen dataclasses of numpy arrays and texts, with their own save and load."""
 
 from pte.schema.embeddings import Embeddings
+from pte.schema.entities import FIRST, Entities
 from pte.schema.error import InputError, require
+from pte.schema.generations import Generation
 from pte.schema.interactions import Interactions, Items
-from pte.schema.profiles import IMPORTED, Generation, Profiles
+from pte.schema.profiles import IMPORTED, Profiles, ProfileWriter
 from pte.schema.selection import Selection
-from pte.schema.split import Cases, Split, View, training_view, visible_view
+from pte.schema.split import Cases, Split, View, training_view, view_of, visible_view
 
 __all__ = [
-    "IMPORTED", "Cases", "Embeddings", "Generation", "InputError", "Interactions", "Items", "Profiles", "Selection",
-    "Split", "View", "require", "training_view", "visible_view",
+    "FIRST", "IMPORTED", "Cases", "Embeddings", "Entities", "Generation", "InputError", "Interactions", "Items",
+    "ProfileWriter", "Profiles", "Selection", "Split", "View", "require", "training_view", "view_of",
+    "visible_view",
 ]  # fmt: skip

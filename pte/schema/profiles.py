@@ -1,79 +1,93 @@
-"""Texts of users and items, and every generation behind them."""
+"""Texts of users and items, and every generation behind them: lists in memory, or files that are read as lists are."""
 
 from __future__ import annotations
 
-import gzip
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pte.schema.error import InputError
+from pte.schema.generations import Generation, Generations, GenerationWriter
+from pte.schema.texts import Texts, TextWriter
 
-GENERATIONS = "generations.jsonl.gz"
 IMPORTED = "imported"  # the form of a text that was written elsewhere, so that nothing is known of what its writer saw
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One generation: the prompt, the raw completion, and the profile read out of it."""
-
-    side: str  # "user" or "item"
-    entity: int  # user 0..U-1 or item 1..N
-    round: int  # closed-loop round, from 0
-    candidate: int  # 0..K-1
-    form: str  # which prompt form or template
-    temperature: float  # 0 where no sampling took place
-    prompt: str  # "" where no prompt was needed (metadata)
-    completion: str
-    text: str  # the profile
-    parsed: bool  # False where the completion was unusable and a fallback stands in
-    finish: str = ""  # why the completion ended: stop, length (cut at the token limit) ...; "" where it is not known
-    attempt: int = 0  # 1 where the first answer was faulty, and this is the second
-    fault: str = field(default="", compare=False)  # what is wrong with the answer (pte/profiler/text/fault.py)
-    retried: str = field(default="", compare=False)  # what was wrong with the first one, where there is a second
-    tokens: int = field(default=0, compare=False)  # new ones of the answer
-    prompt_tokens: int = field(default=0, compare=False)  # where an engine counts them
+SIDES = ("user", "item")
 
 
 @dataclass(frozen=True)
 class Profiles:
     """K candidate texts for every user and item, and every generation that led to them."""
 
-    user: list[list[str]]  # (U, K)
-    item: list[list[str]]  # (N+1, K), row 0 is K times ""
-    generations: list[Generation]  # all rounds; the last round of each side holds the candidates
+    user: Sequence[list[str]]  # (U, K)
+    item: Sequence[list[str]]  # (N+1, K), row 0 is K times ""
+    generations: Sequence[Generation]  # all rounds; the last round of each side holds the candidates
 
     @property
     def num_candidates(self) -> int:
         return len(self.item[0])
 
+    @classmethod
+    def of(cls, generations: Sequence[Generation]) -> Profiles:
+        """The texts of each side's last round, in the order of entities and candidates."""
+        user, item = (last_round(generations, side) for side in SIDES)
+        num_candidates = len(next(iter(item.values()), [""]))
+        items = [[""] * num_candidates, *(item[i] for i in range(1, len(item) + 1))]
+        return cls([user[u] for u in range(len(user))], items, generations)
+
     def save(self, out: Path) -> None:
-        """Write generations.jsonl.gz into `out`, one generation a line; each side's last round holds the candidates."""
-        with gzip.open(out / GENERATIONS, "wt", encoding="utf-8", compresslevel=1) as file:
-            file.writelines(json.dumps(asdict(g), ensure_ascii=False) + "\n" for g in self.generations)
+        """Write generations-*.parquet and both sides' texts (texts.py) into `out`; nothing where they lie there."""
+        if isinstance(self.generations, Generations) and self.generations.folder == out:
+            return
+        writer = ProfileWriter(out, self.num_candidates)
+        writer.generations.extend(self.generations)
+        for side in SIDES:
+            for texts in islice(getattr(self, side), side == "item", None):
+                writer.texts(side, texts)
+        writer.close()
 
     @classmethod
     def load(cls, path: Path) -> Profiles:
-        """Read back what `save` wrote."""
-        with gzip.open(path / GENERATIONS, "rt", encoding="utf-8") as file:
-            generations = [Generation(**json.loads(line)) for line in file]
-        user, item = _last_round(generations, "user"), _last_round(generations, "item")
-        num_candidates = len(next(iter(item.values()), [""]))
-        return cls(
-            [user[u] for u in range(len(user))],
-            [[""] * num_candidates, *(item[i] for i in range(1, len(item) + 1))],
-            generations,
+        """What `save` wrote, read from its files as it is asked for."""
+        if not all((path / f"{side}.ends").is_file() for side in SIDES):
+            raise InputError(f"{path}: these profiles were written by another version: make them again")
+        return cls(Texts(path, "user"), Texts(path, "item"), Generations(path))
+
+
+class ProfileWriter:
+    """Profiles as they are made: into the files of a folder, or lists in memory where `out` is None."""
+
+    def __init__(self, out: Path | None, num_candidates: int) -> None:
+        self.out, self.num_candidates = out, num_candidates
+        self.generations: GenerationWriter | list[Generation] = [] if out is None else GenerationWriter(out)
+        self.sides: dict[str, TextWriter | list[list[str]]] = {
+            side: [] if out is None else TextWriter(out, side, num_candidates) for side in SIDES
+        }
+        self.texts("item", [""] * num_candidates)  # padding
+
+    def texts(self, side: str, texts: Sequence[str]) -> None:
+        """The candidates of a side's next entity."""
+        self.sides[side].append(list(texts))
+
+    def entity(self, generations: Iterable[Generation]) -> None:
+        """A side's next entity by the generations of its candidates."""
+        group = list(generations)
+        self.generations.extend(group)
+        self.texts(group[0].side, [generation.text for generation in group])
+
+    def close(self) -> Profiles:
+        """Everything that was written."""
+        user, item, generations = (
+            part if isinstance(part, list) else part.close() for part in (*self.sides.values(), self.generations)
         )
+        return Profiles(user, item, generations)  # type: ignore[arg-type]
 
 
-def _last_round(generations: Iterable[Generation], side: str) -> dict[int, list[str]]:
+def last_round(generations: Iterable[Generation], side: str) -> dict[int, list[str]]:
     """Candidate texts by entity, in the order of their numbers."""
     rows = [g for g in generations if g.side == side]
     last = max((g.round for g in rows), default=0)
     texts: dict[int, list[str]] = {}
     for g in sorted((g for g in rows if g.round == last), key=lambda g: (g.entity, g.candidate)):
         texts.setdefault(g.entity, []).append(g.text)
-    if len({len(group) for group in texts.values()}) > 1:
-        raise InputError(f"the profiles of {side}s have different numbers of candidates: make them again")
     return texts

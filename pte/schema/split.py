@@ -75,6 +75,7 @@ class View:
     num_users: int
     items: Items
     user_id: Sequence[str] = ()  # (U,) external ids, for profiles that come by them
+    prefix: View | None = None  # rows of people who train nothing, before their first target: for their own texts alone
 
     @property
     def num_items(self) -> int:
@@ -85,17 +86,48 @@ class View:
         """(U+1,) int64: the rows of user u are start[u]:start[u+1]."""
         return np.concatenate([[0], np.cumsum(np.bincount(self.user, minlength=self.num_users))]).astype(np.int64)
 
+    @cached_property
+    def size(self) -> np.ndarray:
+        """(U,) int64: how many rows a user's own text may state."""
+        return np.diff(self.start) + (0 if self.prefix is None else self.prefix.size)
+
+    def history(self, user: int) -> np.ndarray:
+        """The items a user's own text may state, oldest first: visible ones, or those before the first target."""
+        own = self.item[self.start[user] : self.start[user + 1]]
+        return own if len(own) or self.prefix is None else self.prefix.history(user)
+
 
 def visible_view(interactions: Interactions, split: Split) -> View:
     """The part of the interactions that prompts may be written from."""
-    return _view(interactions, split.visible)
+    return _view(interactions, split, split.visible)
 
 
 def training_view(interactions: Interactions, split: Split) -> View:
     """All training rows but those held out: what texts may state once no reward judges by the rest any more."""
-    return _view(interactions, split.rest)
+    return _view(interactions, split, split.rest)
 
 
-def _view(interactions: Interactions, rows: np.ndarray) -> View:
+def _view(interactions: Interactions, split: Split, rows: np.ndarray) -> View:
+    return view_of(interactions, rows, prefix_rows(interactions, split))
+
+
+def view_of(interactions: Interactions, rows: np.ndarray, prefix: np.ndarray) -> View:
+    """The view of these rows, and of others (both (M,) bool) for the texts of their own people."""
     users, items = interactions.num_users, interactions.items
-    return View(interactions.user[rows], interactions.item[rows], users, items, interactions.user_id)
+    own = View(interactions.user[prefix], interactions.item[prefix], users, items) if prefix.any() else None
+    return View(interactions.user[rows], interactions.item[rows], users, items, interactions.user_id, own)
+
+
+def prefix_rows(interactions: Interactions, split: Split) -> np.ndarray:
+    """(M,) bool: of a user without any training row, the history of the first case; no later target is among it."""
+    parts = (split.valid, split.test)
+    user, target = (np.concatenate([getattr(part, name) for part in parts]) for name in ("user", "target"))
+    begin = np.concatenate([part.history_begin(interactions) for part in parts])
+    order = np.lexsort((target, user))
+    first = order[np.unique(user[order], return_index=True)[1]]
+    cold = np.bincount(interactions.user[split.train], minlength=interactions.num_users) == 0
+    first = first[cold[user[first]]]
+    edge = np.zeros(len(interactions.user) + 1, np.int64)  # +1 where a history begins, -1 at its target
+    np.add.at(edge, begin[first], 1)
+    np.add.at(edge, target[first], -1)
+    return np.cumsum(edge[:-1]) > 0

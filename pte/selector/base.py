@@ -1,6 +1,6 @@
 """What a selector may look at, and what it decides: one vector for each of E entities out of K candidates.
 
-Users and items stand in one table, users first, so that one policy serves both sides; padding is not in it.
+Users and items stand in one table (pte/schema/entities.py), so that one policy serves both sides.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ completions for answers (no model at work), and must arrive at the stored prompt
 Read back: whatever wrote them, the lines of a stored prompt that list a user's own history may name visible rows of
 that person only. A held-out title in such lines is a leak unless a visible item of the person has the same title.
 A held-out title may still occur elsewhere in a prompt: other people's visible rows are collaborative evidence. The
-report counts those.
+report counts those. A person who trains nothing may be told by the rows before the first target alone, and in the own
+texts alone. Where items' texts were written anew after a choice (stage `refit`), those are read in the same two ways.
 Of texts that were written elsewhere (`profiler=imported`) neither way proves anything: the verdict says so.
 """
 
@@ -17,6 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,20 +26,21 @@ from pte.profiler.base import Profiler
 from pte.profiler.evidence.plain import NOBODY, RECENT
 from pte.profiler.text.clean import Catalogue
 from pte.profiler.text.style import HISTORY
-from pte.schema import IMPORTED, Generation, InputError, Interactions, Profiles, Split, View
+from pte.schema import IMPORTED, Generation, InputError, Interactions, Profiles, Split, view_of
 from pte.schema.context import Context
+from pte.schema.profiles import last_round
 
 logger = logging.getLogger(__name__)
 
 NAME = "audit"
-VERSION = 3  # 3: held_out_titles_named_elsewhere. 2: texts written elsewhere have a verdict of their own
+VERSION = 4  # 4: of refit's texts too, and of people who train nothing. 3: held_out_titles_named_elsewhere
 READS = ("profiler",)
 IDLE = (
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff",
+    "profiler.tariff", "profiler.cluster",
 )  # fmt: skip
-PARENTS = ("interactions", "split", "profiles")
+PARENTS = ("interactions", "split", "profiles", "refit")
 LISTED = 100  # findings written out in full; all are counted
 
 _CITED = re.compile(r'- "([^"]*)"')
@@ -47,8 +50,8 @@ _CITED = re.compile(r'- "([^"]*)"')
 class Finding:
     """One thing that is not as it must be.
 
-    Kinds: split, prompt differs, text differs, missing, unexpected (rebuild); test, valid, withheld, set aside,
-    unknown, unreadable (read back).
+    Kinds: split, prompt differs, text differs, missing, unexpected (rebuild); test, valid, withheld, held out, set
+    aside, unknown, unreadable (read back).
     """
 
     kind: str
@@ -64,9 +67,15 @@ def run(context: Context) -> None:
     """Audit the stored profiles; fail where anything is found."""
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
-    profiles = Profiles.load(context.parents["profiles"])
-    findings = audit(interactions, split, profiles, context.build("profiler"))
-    report = summary(interactions, split, profiles, findings)
+    report: dict[str, Any] = {}
+    findings: list[Finding] = []
+    for stage, rows in (("refit", split.rest), ("profiles", split.visible)):
+        if stage not in context.parents:
+            continue
+        profiles = Profiles.load(context.parents[stage])
+        faults = audit(interactions, split, profiles, context.build("profiler"), rows)
+        findings = [*faults, *findings]
+        report = summary(interactions, split, profiles, faults) | ({"refit": report} if report else {})
     for folder in (context.out, context.work):  # the artefact vanishes when the audit fails, the work folder stays
         (folder / "audit.json").write_text(json.dumps(report, indent=1, ensure_ascii=False), encoding="utf-8")
     if findings:
@@ -74,7 +83,7 @@ def run(context: Context) -> None:
         raise InputError(
             f"audit: LEAK or tampering, {len(findings):,} findings ({kinds}). First: {findings[0].detail}."
             f" All of them: {context.work / 'audit.json'}. Do not use these profiles: remove"
-            f" {context.parents['profiles']} and make them again"
+            f" {' and '.join(str(context.parents[s]) for s in PARENTS[2:] if s in context.parents)} and make them again"
         )
     if report["imported"]:
         logger.info(
@@ -82,32 +91,59 @@ def run(context: Context) -> None:
             " those of the file; that they hold nothing of held-out interactions CANNOT BE PROVEN"
         )
         return
+    again = f" (and {report['refit']['generations']:,} written anew)" if "refit" in report else ""
     logger.info(
-        f"audit: clean. {report['generations']:,} prompts and texts rebuilt from visible rows alone are identical;"
-        f" {report['titles_read_back']:,} titles of people's own choices read back, all visible"
+        f"audit: clean. {report['generations']:,}{again} prompts and texts rebuilt from visible rows alone are"
+        f" identical; {report['titles_read_back']:,} titles of people's own choices read back, all visible"
     )
 
 
-def audit(interactions: Interactions, split: Split, profiles: Profiles, profiler: Profiler) -> list[Finding]:
-    """Everything that is wrong, the rebuild's findings first."""
-    clean = clean_rows(interactions, split)
-    users, items = interactions.num_users, interactions.items
-    view = View(interactions.user[clean], interactions.item[clean], users, items, interactions.user_id)
-    bad = np.flatnonzero(split.visible & ~clean)
+def audit(
+    interactions: Interactions, split: Split, profiles: Profiles, profiler: Profiler, rows: np.ndarray | None = None
+) -> list[Finding]:
+    """Everything that is wrong, the rebuild's findings first; rows: (M,) bool, what prompts may show.
+
+    None: its visible ones.
+    """
+    rows = split.visible if rows is None else rows
+    clean = clean_rows(interactions, split, rows)
+    view = view_of(interactions, clean, own_rows(interactions, split))
+    bad = np.flatnonzero(rows & ~clean)
     findings = [
         Finding("split", "user", int(interactions.user[row]), -1, -1, f"row {row} is held out, yet visible", "")
         for row in bad
     ]
     rebuilt = profiler.rebuild(view, profiles.generations)
-    return findings + differences(profiles.generations, rebuilt.generations) + read_back(interactions, split, profiles)
+    return [
+        *findings,
+        *differences(profiles.generations, rebuilt.generations),
+        *exchanged(profiles),
+        *read_back(interactions, split, profiles, rows),
+    ]
 
 
-def clean_rows(interactions: Interactions, split: Split) -> np.ndarray:
-    """(M,) bool: visible training rows that are no target and lie before the user's first target."""
+def clean_rows(interactions: Interactions, split: Split, rows: np.ndarray | None = None) -> np.ndarray:
+    """(M,) bool: of rows (None: visible) those that train, are not held out, and lie before the first target."""
+    rows = split.rest & (split.visible if rows is None else rows)
+    return rows & (np.arange(len(interactions.user)) < first_targets(interactions, split)[interactions.user])
+
+
+def own_rows(interactions: Interactions, split: Split) -> np.ndarray:
+    """(M,) bool: of people who train nothing, rows of a history that lie before their first target."""
+    begin = np.full(interactions.num_users, len(interactions.user), np.int64)
+    for cases in (split.valid, split.test):
+        np.minimum.at(begin, cases.user, cases.history_begin(interactions))
+    row, user = np.arange(len(interactions.user)), interactions.user
+    trains = np.bincount(user[split.train], minlength=interactions.num_users) > 0
+    return ~trains[user] & (row >= begin[user]) & (row < first_targets(interactions, split)[user])
+
+
+def first_targets(interactions: Interactions, split: Split) -> np.ndarray:
+    """(U,) the row of each user's first target; behind all rows where there is none."""
     first = np.full(interactions.num_users, len(interactions.user), np.int64)
     for cases in (split.valid, split.test):
         np.minimum.at(first, cases.user, cases.target)
-    return split.visible & split.train & (np.arange(len(interactions.user)) < first[interactions.user])
+    return first
 
 
 def differences(stored: Sequence[Generation], rebuilt: Sequence[Generation]) -> list[Finding]:
@@ -129,9 +165,21 @@ def differences(stored: Sequence[Generation], rebuilt: Sequence[Generation]) -> 
     return findings
 
 
-def read_back(interactions: Interactions, split: Split, profiles: Profiles) -> list[Finding]:
-    """Own-choice lines that name something else than the person's visible rows."""
-    titles = _Titles(interactions, split)
+def exchanged(profiles: Profiles) -> list[Finding]:
+    """Entities whose candidates, as they are encoded, are not the texts of their generations."""
+    return [
+        Finding("text differs", side, entity, -1, -1, f"the candidates of {side} {entity} are not its generations'", "")
+        for side in ("user", "item")
+        for entity, texts in last_round(profiles.generations, side).items()
+        if list(getattr(profiles, side)[entity]) != texts
+    ]
+
+
+def read_back(
+    interactions: Interactions, split: Split, profiles: Profiles, rows: np.ndarray | None = None
+) -> list[Finding]:
+    """Own-choice lines that name something else than the person's rows that may be shown."""
+    titles = _Titles(interactions, split, rows)
     findings = []
     for g in profiles.generations:
         if g.side != "user" or g.text == NOBODY or g.form == IMPORTED:
@@ -165,10 +213,10 @@ def own_titles(text: str) -> Iterator[str]:
 class _Titles:
     """Titles of visible rows by user, and the kind of row that others come from."""
 
-    def __init__(self, interactions: Interactions, split: Split) -> None:
+    def __init__(self, interactions: Interactions, split: Split, rows: np.ndarray | None) -> None:
         self.name = [name.replace(";", ",") for name in Catalogue(interactions.items).name]
-        clean = clean_rows(interactions, split)
-        kinds = np.where(split.train, "withheld", "set aside")
+        clean = clean_rows(interactions, split, rows) | own_rows(interactions, split)
+        kinds = np.where(split.train, np.where(split.rest, "withheld", "held out"), "set aside")
         kinds[split.valid.target], kinds[split.test.target] = "valid", "test"
         self.visible: dict[int, set[str]] = {}
         self.hidden: dict[int, dict[str, str]] = {}

@@ -12,7 +12,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "interactions"
-VERSION = 3  # 3: quotes, times and text columns read by stricter rules; 2: events of one second in their order
+VERSION = 4  # 4: ids digit by digit, impossible times malformed; 3: quotes, times and texts by stricter rules
 READS = ("dataset",)
 # Where the raw files lie does not matter, only what is in them: their sha256 is in the key through `roots`.
 _PLACES = ("data", "source", "source_sha256", "sha256", "interactions", "items", "reviews", "metadata", "businesses")

@@ -102,7 +102,7 @@ def beyond_ranks(
         lists,
         [interactions.item[begin:end] for begin, end in rows],
         np.bincount(interactions.item[split.train], minlength=size)[1:],
-        vectors=None if selection is None else selection.item[1:],
+        vectors=None if selection is None else selection.side("item"),
         categories=category_table(interactions.items.text),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 
-from pte.artifact import RecordLog
+from pte.profiler.store.log import RecordLog
 from pte.profiler.text.account import facts
 from pte.profiler.text.monitor import rounds
 from pte.schema import IMPORTED, Interactions, Split, visible_view
@@ -18,12 +18,12 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "profiles"
-VERSION = 4  # 4: neighbours' profiles from the first round on, whole; 3: cut answers end at a whole sentence
+VERSION = 6  # 6: in columns; 5: texts of people who train nothing
 READS = ("profiler",)
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff",
+    "profiler.tariff", "profiler.cluster",
 )  # fmt: skip
 PARENTS = ("interactions", "split")
 
@@ -33,7 +33,7 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     view = visible_view(interactions, Split.load(context.parents["split"]))
     log = RecordLog(context.work.parent.parent / "generation")
-    profiles = context.build("profiler").profile(view, log=log)
+    profiles = context.build("profiler").profile(view, log=log, out=context.out)
     profiles.save(context.out)
     summary = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
     summary |= {"rounds": rounds(profiles)}

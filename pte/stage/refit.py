@@ -10,22 +10,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
-from pte.artifact import RecordLog
-from pte.encoder.blocks import Blocks, encode, folder
+from pte.encoder.blocks import Blocks, Encoding, folder
+from pte.profiler.store.log import RecordLog
 from pte.profiler.text.account import facts
 from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 1
+VERSION = 4  # 4: profiles in columns; 3: users and items in one table
 READS = ("profiler", "encoder")
 IDLE = (  # a file is known by its content
     "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
     "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff",
+    "profiler.tariff", "profiler.cluster",
     "encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file",
 )  # fmt: skip
 PARENTS = ("interactions", "split", "selection")
@@ -38,13 +39,13 @@ def run(context: Context) -> None:
     encoder = context.build("encoder")
     view = training_view(interactions, Split.load(context.parents["split"]))
     log = RecordLog(context.work.parent.parent / "generation")
-    profiles = context.build("profiler").profile(view, log=log)
+    profiles = context.build("profiler").profile(view, log=log, out=context.out)
     profiles.save(context.out)
-    texts = dict.fromkeys(text for candidates in profiles.item for text in candidates)
-    blocks = Blocks(folder(context, encoder), texts)
-    vector = encode(texts, encoder, blocks)
-    item = np.stack([np.stack([vector(text) for text in candidates]) for candidates in profiles.item])
-    replace(selection, item=select(item, selection.item_choice)).save(context.out)
+    blocks = Blocks(folder(context, encoder), (text for group in profiles.item for text in group))
+    written = np.concatenate(list(Encoding(encoder, blocks).vectors(islice(profiles.item, 1, None))))
+    vectors, item = selection.vector.copy(), selection.entities.item
+    vectors[item] = select(written, selection.choice[item])
+    replace(selection, vector=vectors).save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")
 
 

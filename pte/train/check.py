@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from pte.train.learning_rate import check as learning_rate
 __all__ = ["device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse", "trainer"]
 
 MOST = 2**31 - 1
-WHOLE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size")  # 1 or more
+WHOLE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size", "batch_targets", "epoch_steps")  # 1 or more
 RANGES = {"gradient_clip": (1e-9, 1e9), "scores_mib": (1, 2**20), "warmup": (0, 1)}  # gradient_clip may be null
 CHOICES = {
     "precision": ("32-true", "bf16-mixed", "16-mixed"),  # weights stay fp32: best weights are ranked as fp32
@@ -45,6 +46,8 @@ def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
         fine = (value is None and may_be_null) or _within(value, low, high, int | float)
         require(fine, name, value, f"give a number from {low} to {high}")
     learning_rate(knobs["warmup"], knobs["decay"])
+    betas = optimizer.get("betas") or ()
+    require(all(0 <= beta < 1 for beta in betas), "optimizer.betas", list(betas), "give numbers from 0, below 1")
     _together(knobs, optimizer)
 
 
@@ -109,8 +112,14 @@ def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
 
 
 def optimizer(make: Callable[..., torch.optim.Optimizer]) -> None:
-    """Refuse what torch refuses, in its words."""
-    make_optimizer(make, [nn.Parameter(torch.zeros(1))])
+    """Refuse what torch refuses, in its words. The decorator of add_param_group would import torch's compiler first."""
+    kind: Any = torch.optim.Optimizer
+    add = kind.add_param_group
+    kind.add_param_group = getattr(add, "__wrapped__", add)
+    try:
+        make_optimizer(make, [nn.Parameter(torch.zeros(1))])
+    finally:
+        kind.add_param_group = add
 
 
 def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) -> torch.optim.Optimizer:
@@ -118,7 +127,8 @@ def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) 
     try:
         return make(parameters)
     except (TypeError, ValueError, RuntimeError) as error:  # a knob that torch refuses
-        raise InputError(f"optimizer: {error}") from None
+        knob = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        raise InputError(f"optimizer.{knob[1]}: there is no such knob" if knob else f"optimizer: {error}") from None
 
 
 def sparse(knobs: Mapping[str, Any], optimizer: str) -> None:

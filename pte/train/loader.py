@@ -88,7 +88,13 @@ class EvaluationBatch:
 
 
 class TrainingLoader(Place):
-    """Packed training steps of one process. `batch_size` counts sequences a step, over all processes."""
+    """Packed training steps of one process.
+
+    A history longer than `row_length` inputs trains as several windows of it. A step holds `batch_size` of these over
+    all processes, or as many as have `batch_targets` targets on average, if that is fewer; an epoch has at least
+    `epoch_steps` steps, for which it begins again with the windows in another order. So a schedule tuned on one data
+    set means as many steps of as many targets on a smaller one.
+    """
 
     def __init__(
         self,
@@ -98,6 +104,8 @@ class TrainingLoader(Place):
         row_length: int,
         batch_size: int,
         seed: int,
+        batch_targets: int | None = None,
+        epoch_steps: int = 1,
         rank: int = 0,
         world: int = 1,
         device: torch.device | str = "cpu",
@@ -108,18 +116,23 @@ class TrainingLoader(Place):
         enough = count >= 2  # one item alone has no next item
         if not enough.any():
             raise InputError("no user has two training interactions, so there is nothing to learn from")
-        self.begin, self.length = rows[first[enough]], count[enough]
+        self.begin, self.length = windows(rows[first[enough]], count[enough], row_length)
         self.row_length = min(row_length, max(PLACES, int(count.max())))  # a longer row than any history is padding
         self.seed = seed
-        self.batch_size = min(batch_size, len(self.begin))  # one step: room for more would be empty
+        number = len(self.begin)
+        fitting = batch_size if batch_targets is None else round(batch_targets * number / (self.length - 1).sum())
+        self.batch_size = max(1, min(batch_size, number, fitting))  # of more than there are, most would be empty
+        self.epoch_steps = epoch_steps
         self.rank, self.world, self.device = rank, world, torch.device(device)
 
     def __len__(self) -> int:
-        return -(-len(self.begin) // self.batch_size)
+        return max(self.epoch_steps, -(-len(self.begin) // self.batch_size))
 
     def members(self) -> np.ndarray:
-        """(S, batch_size): the sequences of every step of this epoch, -1 where the last step has fewer."""
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(self.begin))
+        """(S, batch_size): the windows of every step of this epoch, -1 where the last step has fewer."""
+        random, number = np.random.default_rng([self.seed, self.epoch]), len(self.begin)
+        most = number if len(self) * self.batch_size - number < self.batch_size else len(self) * self.batch_size
+        order = np.concatenate([random.permutation(number) for _ in range(-(-most // number))])[:most]
         member = np.full(len(self) * self.batch_size, -1, np.int64)
         member[: len(order)] = order
         return member.reshape(len(self), self.batch_size)
@@ -142,6 +155,17 @@ class TrainingLoader(Place):
                 item[rows], position[rows], segment[rows], target[rows], float(total),
                 sequence[rows], float(sequences[step]),
             )  # fmt: skip
+
+
+def windows(begin: np.ndarray, length: np.ndarray, inputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences (S,) of at least two rows as windows of at most `inputs` + 1 rows, latest first, each of which begins
+    with the last row of the one before: every row but a sequence's first is a target once.
+    """
+    number = -(-(length - 1) // inputs)
+    sequence = np.repeat(np.arange(len(begin)), number)
+    later = (np.arange(len(sequence)) - np.repeat(np.cumsum(number) - number, number)) * inputs
+    size = np.minimum(length[sequence] - 1 - later, inputs) + 1
+    return (begin + length)[sequence] - later - size, size
 
 
 class EvaluationLoader:

@@ -12,39 +12,22 @@ import torch
 from torch import Tensor
 
 from pte.metric.collapse import effective_rank, pairwise_cosine
-from pte.reward.base import PartScore, RewardParts
+from pte.reward.base import RewardParts
 from pte.reward.data import RewardData
+from pte.schema import Entities, Selection
 from pte.selector.base import Candidates, Choice
 
 SAMPLE = 6  # entities of each side whose candidates are kept for people to read
 
 
-def both_sides(score: PartScore) -> Tensor:
-    """(E, K): users, then items without padding."""
-    return torch.cat([score.user, score.item[1:]])
-
-
-def both_known(score: PartScore) -> Tensor:
-    """(E,) bool, likewise."""
-    return torch.cat([score.user_known, score.item_known[1:]])
-
-
-def write(out: Path, num_users: int, choice: Choice, scores: RewardParts, curve: Sequence[Mapping[str, float]]) -> None:
+def write(
+    out: Path, entities: Entities, choice: Choice, scores: RewardParts, curve: Sequence[Mapping[str, float]]
+) -> None:
     """selection.npz (vectors and choices), reward.npz (every part of every candidate), curve.csv."""
-    vector, index = choice.vector.cpu().numpy(), choice.index.cpu().numpy().astype(np.int16)
-    probability = choice.probability.cpu().numpy().astype(np.float32)
-    np.savez(
-        out / "selection.npz",
-        user=vector[:num_users],
-        item=np.concatenate([np.zeros_like(vector[:1]), vector[num_users:]]),
-        user_choice=index[:num_users],
-        item_choice=np.concatenate([[-1], index[num_users:]]).astype(np.int16),
-    )
-    arrays: dict[str, Any] = {"user_probability": probability[:num_users]}
-    arrays["item_probability"] = np.concatenate([np.zeros_like(probability[:1]), probability[num_users:]])
+    Selection(entities, choice.vector.cpu().numpy(), choice.index.cpu().numpy().astype(np.int16)).save(out)
+    arrays: dict[str, Any] = {"probability": choice.probability.cpu().numpy().astype(np.float32)}
     for name, score in {**scores.part, "total": scores.total}.items():
-        arrays |= {f"{side}_{name}": getattr(score, side).cpu().numpy() for side in ("user", "item")}
-        arrays |= {f"{side}_{name}_known": getattr(score, f"{side}_known").cpu().numpy() for side in ("user", "item")}
+        arrays |= {name: score.value.cpu().numpy(), f"{name}_known": score.known.cpu().numpy()}
     np.savez(out / "reward.npz", **arrays)
     if curve:
         with (out / "curve.csv").open("w", encoding="utf-8", newline="") as file:
@@ -121,7 +104,7 @@ def samples(
     data: RewardData, forms: list[str], candidates: Candidates, choice: Choice, parts: Mapping[str, Tensor]
 ) -> list[dict[str, Any]]:
     """One row per candidate of a few users and items, those of known reward first, users and items in turn."""
-    num_users = len(data.user)
+    num_users = data.entities.num_users
     order = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(0))
     order = order[torch.argsort(~candidates.known.cpu()[order], stable=True)]
     users, items = order[order < num_users][:SAMPLE].tolist(), order[order >= num_users][:SAMPLE].tolist()
@@ -129,14 +112,13 @@ def samples(
     turns += users[len(items) :] + items[len(users) :]
     rows = []
     for x in turns:
-        side, entity = ("user", x) if x < num_users else ("item", x - num_users + 1)
-        texts = (data.user_texts if side == "user" else data.item_texts).text[entity]
-        for k, text in enumerate(texts):
+        side, entity = data.entities.at(x)
+        for k, text in enumerate(data.text[x]):
             rows.append(
                 {
                     "side": side,
                     "entity": entity,
-                    "title": data.title[entity] if side == "item" else "",
+                    "title": data.title[x],
                     "candidate": k,
                     "form": forms[int(candidates.form[x, k])],
                     "temperature": round(float(candidates.temperature[x, k]), 3),

@@ -62,7 +62,8 @@ def make_loaders(
             f"trainer.devices={trainer.world_size}: {len(split.valid.target)} validation cases are fewer than"
             " processes: give fewer devices, or more data"
         )
-    training = TrainingLoader(interactions, split, batch_size=knobs["batch_size"], seed=seed, **where)
+    steps = {name: knobs[name] for name in ("batch_size", "batch_targets", "epoch_steps")}
+    training = TrainingLoader(interactions, split, seed=seed, **steps, **where)
     return training, EvaluationLoader(interactions, split.valid, scores_mib=knobs["scores_mib"], **where)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from contextlib import suppress
+from decimal import Decimal
 
 import polars as pl
 import pytest
@@ -11,10 +13,11 @@ import pytest
 from pte.dataset.amazon import Amazon
 from pte.dataset.custom import Custom
 from pte.dataset.events import Choice
+from pte.dataset.grouplens import GroupLens
 from pte.dataset.reader.record import Records
 from pte.dataset.rules import Rules
 from pte.dataset.table.card import row_losses
-from pte.dataset.yelp import review
+from pte.dataset.yelp import Yelp, review
 from pte.schema import InputError
 
 ITEMS = "item_id,title,brand\n" + "".join(f"{n},Title {n},Maker\n" for n in range(1, 9))
@@ -123,6 +126,62 @@ def test_density_and_known_times(custom):
     assert card["density"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [(b"<!DOCTYPE html>\n", "a web page"), (b'{"user_id": "u"}\n', "JSON"), (b"version https://git-lfs/x\n", "Git LFS"),
+     (gzip.compress(gzip.compress(b"a")), "gzip inside gzip"),
+     (ROWS.replace("u3", "u\0").encode(), r"zero byte \(line 14\)")],
+)  # fmt: skip
+def test_what_is_no_table_of_text_is_named(custom, head, kind):
+    with pytest.raises(InputError, match=kind):
+        custom(head).read()
+
+
+@pytest.mark.parametrize("time", [" 1600000000 ", "2020-09-13 12:26:40 UTC", "2020-09-13t12:26:40z"])
+def test_ways_to_write_a_time(custom, time):
+    assert custom(f"user_id,item_id,timestamp\nu,1,{time}\n").read().time.tolist() == [1600000000]
+
+
+def test_a_stated_format_that_does_not_fit_is_named(custom):
+    with pytest.raises(InputError, match=r"under dataset\.time_format=%d/%m/%Y: '2020-01-01'") as told:
+        custom("user_id,item_id,timestamp\nu,1,2020-01-01\n", time_format="%d/%m/%Y").read()
+    assert "ISO dates" not in str(told.value)
+
+
+def test_ids_written_in_two_ways(custom):
+    rows = "user_id,item_id,timestamp\n\u00e9,1,1\ne\u0301,1,1\nu,1,1\n u,1,1\n7,1,1\n7.0,1,1\n07,1,1\nNaN,1,1\n"
+    made = custom(rows).read()
+    assert made.num_users == 8
+    counted = {name: count for name, count in made.card["counted"].items() if name.startswith("user ids")}
+    assert list(counted.values()) == [3, 1]
+    with pytest.raises(InputError, match=r"'1\.0' may be the items table's '1'"):
+        custom("user_id,item_id,timestamp\nu,1.0,1\n").read()
+    with pytest.raises(InputError, match=r"data row 1 \(line 2, no user_id\)"):
+        custom('user_id,item_id,timestamp\n" ",1,1\nu,1,2\nu,2,3\n').read()
+
+
+def test_a_column_of_another_spelling_is_offered(custom):
+    with pytest.raises(InputError, match=r"dataset\.user_id=UserID$"):
+        custom("UserID,item_id,timestamp\nu,1,1\n").read()
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [(pl.Series([Decimal("12345678901234567890"), Decimal("12345678901234567891")]), None),
+     (pl.Series([b"a", b"\xff"]), "holds Binary"), (pl.Series([{"a": 1}, {"a": 2}]), "holds Struct"),
+     (pl.Series([[1], [2]]), "a row for each id"), (pl.Series(["a", " "]), "no user_id")],
+)  # fmt: skip
+def test_ids_of_parquet(custom, tmp_path, column, told):
+    frame = pl.DataFrame({"user_id": column, "item_id": [1, 2], "timestamp": [5, 6]})
+    frame.write_parquet(tmp_path / "e.parquet")
+    data = custom(interactions=str(tmp_path / "e.parquet"))
+    if told is None:
+        assert data.read().user_id == ["12345678901234567890", "12345678901234567891"]
+    else:
+        with pytest.raises(InputError, match=told):
+            data.read()
+
+
 def mutated(text: str, draw: random.Random) -> bytes:
     raw = bytearray(text.encode())
     for _ in range(draw.randint(1, 4)):
@@ -169,16 +228,98 @@ def test_mutated_items_and_records(custom, tmp_path):
         assert good + records.malformed == sum(bool(part.strip()) for part in raw.split(b"\n"))
 
 
-def test_lone_surrogates(tmp_path):
-    (tmp_path / "r").write_text(
-        '{"reviewerID": "u", "asin": "a", "unixReviewTime": 5, "overall": 5}\n'
-        '{"reviewerID": "\\ud83d", "asin": "a", "unixReviewTime": 6, "overall": 5}\n'
+AMAZON = '{"reviewerID": "u", "asin": "a", "unixReviewTime": %s, "overall": 5}\n'
+YELP = '{"user_id": "u", "business_id": "b", "date": "%s", "stars": 4.0}\n'
+RATINGS = "userId,movieId,rating,timestamp\n" + "".join(
+    f"{u},{1 + (u + k) % 8},{k % 5}.5,{1600000000 + 100 * u + k}\n" for u in range(1, 7) for k in range(4)
+)
+FILMS = "movieId,title,genres\n" + "".join(f'{n},"Title, The {n} (1999)",Drama|War\n' for n in range(1, 9))
+
+
+@pytest.fixture
+def published(tmp_path):
+    """`published(kind, rows, items)`: a publisher's data set with these bytes for files."""
+
+    def make(kind: str, rows: str | bytes, items: str = ""):
+        usual = {"amazon": '{"asin": "a", "title": "T"}\n', "yelp": '{"business_id": "b", "name": "N"}\n', "ml": FILMS}
+        for name, content in (("ratings.csv", rows), ("movies.csv", items or usual[kind])):
+            (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        places, licence, plan = [str(tmp_path / name) for name in ("ratings.csv", "movies.csv")], "", Rules()
+        if kind == "ml":
+            return GroupLens(
+                name="x", layout="latest", data=None, source=str(tmp_path), sha256=None, licence=licence, expect=None,
+                max_tags=0, choice=Choice(), rules=Rules(unknown_item="drop"),
+            ).read()  # fmt: skip
+        shared = {"data": None, "reviews": places[0], "licence": licence, "expect": None, "max_malformed": 5}
+        shared |= {"choice": Choice(), "rules": plan}
+        if kind == "yelp":
+            return Yelp(businesses=places[1], first=None, last=None, **shared).read()
+        return Amazon(edition=2014, category="x", metadata=places[1], sha256={}, description_chars=50, **shared).read()
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    [("amazon", AMAZON % 5 + AMAZON % 1600000000000), ("amazon", AMAZON % 5 + AMAZON % "true"),
+     ("amazon", AMAZON % 5 + AMAZON % -1), ("yelp", YELP % "2019-01-02" + YELP % "1960-01-02"),
+     ("yelp", YELP % "2019-01-02" + YELP % "2019-01-02T10:00:00")],
+)  # fmt: skip
+def test_a_time_that_cannot_be_is_a_malformed_line(published, kind, rows):
+    card = published(kind, rows).card
+    assert (card["interactions"], card["counted"]["malformed review lines skipped"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "line", ["x,y,z,w", ",,,", RATINGS.split("\n")[0], "1,1,4.0,1600000000000", "1,1,4.0,-5", "1,1,nan,5"]
+)
+def test_a_ratings_line_that_cannot_be_read_is_refused(published, line):
+    assert len(published("ml", RATINGS + "\n\n").item) == 24  # blank lines are none
+    with pytest.raises(InputError, match=r"malformed line.*first is line 27"):
+        published("ml", f"{RATINGS}\n{line}\n")
+
+
+def test_films(published):
+    made = published("ml", RATINGS, FILMS + "1,Another (2000),War\n")
+    assert made.items.title[1] == "Title, The 1"
+    assert made.card["counted"]["repeated film lines left out (first kept)"] == 1
+    with pytest.raises(InputError, match=r"record 9 .* too many fields"):
+        published("ml", RATINGS, FILMS + "9,Matrix, The (1999),War\n")
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [(b'[{"a": 1}]\n', "one JSON text"), (b"[\n", "one JSON text"), (b'{\n "a": 1\n}\n', "one JSON text"),
+     ((AMAZON % 5).encode("utf-16"), "UTF-16"), (b"PK\x03\x04rest", "zip archive")],
+)  # fmt: skip
+def test_records_of_another_form_are_named(published, raw, kind):
+    with pytest.raises(InputError, match=kind):
+        published("amazon", raw)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("amazon", AMAZON % 5 * 6), ("yelp", YELP % "2019-01-02" * 6), ("ml", RATINGS)]
+)
+def test_mutated_publishers(published, kind, text):
+    draw = random.Random(kind)
+    read = 0
+    for _ in range(100):
+        raw = mutated(text, draw)
+        try:
+            card = published(kind, raw).card
+        except InputError:
+            continue
+        read += 1
+        rows = sum(bool(line.strip()) for line in raw.split(b"\n")) - (kind == "ml")
+        assert card["rows_in_file"] == rows
+        assert card["interactions"] + row_losses(card["counted"]) == rows
+    assert read > 2
+
+
+def test_lone_surrogates(published):
+    made = published(
+        "amazon", AMAZON % 5 + (AMAZON % 6).replace('"u"', '"\\ud83d"'), '{"asin": "a", "title": "Ki\\ud83dte"}\n'
     )
-    (tmp_path / "m").write_text('{"asin": "a", "title": "Ki\\ud83dte"}\n')
-    made = Amazon(
-        edition=2014, category="x", data=None, reviews=str(tmp_path / "r"), metadata=str(tmp_path / "m"), sha256={},
-        licence="", expect=None, max_malformed=5, description_chars=50, choice=Choice(), rules=Rules(),
-    ).read()  # fmt: skip
     assert made.items.title[1] == "Ki te"
     assert made.card["counted"]["malformed review lines skipped"] == 1
 

@@ -37,6 +37,7 @@ def test_rows_by_id_at_unit_length(tmp_path, form):
     encoder = imported(write(tmp_path, form, IDS[::-1], ROWS[::-1]))
     got = encoder.vectors(IDS)
     assert got.shape == (7, 2)
+    assert encoder.known_width(download=False) == 2
     assert not got[0].any()
     np.testing.assert_allclose(got[1:], ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True), rtol=1e-6)
     assert encoder.card()["matched"] == "6 of 6 items found, 0 ids of the file unknown"
@@ -89,8 +90,8 @@ def test_the_stage_reads_no_profile(tmp_path, twelve, caplog):
     config = {"encoder": {}, "encoded": ["item"]}
     embeddings.run(Context(config, folders, tmp_path / "out", tmp_path, lambda group: encoder, []))
     got = Embeddings.load(tmp_path / "out")
-    assert got.item.shape == (7, 1, 2)
-    assert got.user is got.metadata is None
+    assert got.vector.shape == (4 + 6, 1, 2)
+    assert (got.users_encoded, got.metadata) == (False, None)
     assert "cannot be proven" in caplog.messages[-1]
 
 

@@ -1,11 +1,13 @@
 """A tiny random encoder checks the rules; the real one, where it is at hand, checks what the vectors mean."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
 
 from pte.encoder.sentence import SentenceEncoder, _limits
 from pte.paths import CONF_DIR
@@ -189,3 +191,71 @@ def test_positions_bound_the_tokens_that_are_read(folder, tmp_path):
     roberta.add_module("position_embeddings", torch.nn.Embedding(32, 4, padding_idx=1))
     roberta.max_seq_length = None
     assert _limits(roberta) == [30]
+
+
+def damaged(folder, how, tmp_path):
+    """A copy of the folder with something of it gone, cut or of another shape."""
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    weights = copy / "model.safetensors"
+    tensors = load_file(weights)
+    name = next(name for name in tensors if "word_embeddings" in name)
+    match how:
+        case "cut":
+            weights.write_bytes(weights.read_bytes()[:500])
+        case "pooling":
+            (copy / "1_Pooling" / "config.json").unlink()
+        case "tensor":
+            save_file({key: value for key, value in tensors.items() if key != name}, weights, {"format": "pt"})
+        case "shape":
+            save_file({**tensors, name: torch.zeros(3, 16)}, weights, {"format": "pt"})
+        case "nan":
+            save_file({**tensors, name: tensors[name] * float("nan")}, weights, {"format": "pt"})
+        case "pooler":
+            save_file({key: value for key, value in tensors.items() if "pooler" not in key}, weights, {"format": "pt"})
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [("cut", "could be loaded"), ("pooling", "could be loaded"), ("shape", "could be loaded"),
+     ("tensor", r"1 of its weights are not in its files, such as .*word_embeddings"), ("nan", "weights are damaged")],
+)  # fmt: skip
+def test_a_broken_folder_is_one_sentence(folder, tmp_path, how, words):
+    model = damaged(folder, how, tmp_path)
+    with pytest.raises(InputError, match=words) as told:
+        SentenceEncoder(model=str(model), device="cpu").encode(["a film"])
+    assert "\n" not in str(told.value)
+
+
+def test_a_pooler_that_is_not_used_may_be_missing(folder, encoder, tmp_path):
+    model = SentenceEncoder(model=str(damaged(folder, "pooler", tmp_path)), max_tokens=16, device="cpu")
+    np.testing.assert_allclose(model.encode(["a film"]), encoder.encode(["a film"]), atol=1e-6)
+
+
+def test_half_a_character_is_read_as_a_question_mark(encoder):
+    assert np.array_equal(*encoder.encode(["a film \ud83d", "a film ?"]))
+
+
+def test_a_decoder_without_padding_and_a_model_with_limited_biases_read_long_texts(folder, tmp_path):
+    from transformers import AutoTokenizer, MptConfig, MptModel
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.pad_token, tokenizer.eos_token = None, "[SEP]"
+    tokenizer.save_pretrained(tmp_path)
+    MptModel(MptConfig(vocab_size=len(WORDS), d_model=16, n_layers=1, n_heads=2, max_seq_len=12)).save_pretrained(
+        tmp_path
+    )
+    model = SentenceEncoder(model=str(tmp_path), device="cpu")
+    assert model.encode(["a film " * 30, "crime"]).shape == (2, 16)
+    assert (model.card()["max_tokens"], model.card()["texts_cut"]) == (12, 1)
+
+
+def test_what_a_model_cannot_read_is_one_sentence(encoder, monkeypatch):
+    def fail(*arguments, **keywords):
+        raise RuntimeError("out of memory\nby far")
+
+    assert encoder.width == 16  # the model is loaded
+    monkeypatch.setattr(encoder._model, "encode", fail)
+    with pytest.raises(InputError, match=r"\(out of memory\): type a smaller encoder.max_tokens"):
+        encoder.encode(["a film"])

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
-from helper.command import write_eight
-
-from pte import run
+from helper.command import sentence
 
 PLAIN = ["representation=id"]
 ID = ["backbone=sasrec", *PLAIN]
@@ -61,29 +58,6 @@ MISTAKES = [  # the mistake, last, and what goes before it
     (ID, "paths.outputs=/dev/null/x"), (ID, "dataset.items=nowhere.csv"),
     (ID, "dataset.licence=https://token:pw-hidden@host/x"), (TEXT, "+profiler.headers.Authorization=pw-hidden-value"),
 ]  # fmt: skip
-
-
-@pytest.fixture
-def pte(tmp_path, monkeypatch, capfd):
-    """The command, in this process: `pte(*words)` gives exit status and both streams."""
-    own = [*write_eight(tmp_path), "logger=none"]
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words):
-        monkeypatch.setattr(sys, "argv", ["pte", *own, *words])
-        with pytest.raises(SystemExit) as left:
-            run.main()
-        return left.value.code, capfd.readouterr()
-
-    return command
-
-
-def sentence(err: str) -> str:
-    """What follows "ERROR: " in what was printed, which is nothing else."""
-    lines = [line for line in err.splitlines() if line.strip()]
-    assert len(lines) == 1, err
-    assert lines[0].startswith("ERROR: ")
-    return lines[0].removeprefix("ERROR: ")
 
 
 @pytest.mark.parametrize(("before", "mistake"), MISTAKES, ids=[mistake for _, mistake in MISTAKES])
@@ -162,6 +136,12 @@ def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
      ([*ID, "selector=grpo", "selector.objective.kl=0.1"], "selector.objective.kl=0.1 changes nothing: no text"),
      (["backbone=dreamrec", *TEXT[1:], "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes"),
      ([*TEXT, "representation.head=linear", "representation.hidden=9"], "representation.hidden=9 changes nothing"),
+     (["refit=false", *ID], "refit=false changes nothing: no selector reads a reward"),
+     (["prune=true", *ID], "prune=true changes nothing"),
+     (["dataset.rules.cut_seed=4", *ID], "cut_seed=4 changes nothing: it goes with dataset.rules.max_users"),
+     ([*ALPHAFUSE, "representation.null_space.dim=8", "representation.null_space.share=0.3"], "0.3 changes nothing"),
+     (["profiler=template", "backbone.profile.eps=0.1"], "eps=0.1 changes nothing: it is read by profile, not among"),
+     (["profiler=template", "backbone.experts=[likeness,memory]", "backbone.reader.layers=1"], "=1 changes nothing"),
      ([*TEXT, "profiler.num_candidates=1"], "profiler.num_candidates=1 leaves selector=grpo nothing to choose")],
 )  # fmt: skip
 def test_an_idle_knob_is_told(words, told, pte):

@@ -83,7 +83,8 @@ def test_no_shipped_option_is_refused(option):
 
 
 TRAINER = {
-    "max_epochs": 20, "patience": 5, "check_val_every_n_epoch": 1, "batch_size": 8, "warmup": 0.1, "decay": "cosine",
+    "max_epochs": 20, "patience": 5, "check_val_every_n_epoch": 1, "batch_size": 8, "batch_targets": 64,
+    "epoch_steps": 1, "warmup": 0.1, "decay": "cosine",
     "gradient_clip": None, "monitor": "masked/all/NDCG@10", "products": "bfloat16", "precision": "32-true",
     "strategy": "auto", "scores_mib": 64, "accelerator": "auto", "devices": 1, "oversubscribe": False, "compile": False,
 }  # fmt: skip

@@ -15,3 +15,11 @@ def write_eight(folder: Path) -> list[str]:
     for name, content in (("inter.csv", ROWS), ("items.csv", ITEMS)):
         (folder / name).write_text(content)
     return ["dataset=custom", "dataset.interactions=inter.csv", "dataset.items=items.csv"]
+
+
+def sentence(err: str) -> str:
+    """What follows "ERROR: " in what was printed, which is nothing else."""
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("ERROR: ")
+    return lines[0].removeprefix("ERROR: ")

@@ -1,14 +1,13 @@
-"""Shared by tests: Scripted, ScriptedProfiler, parents, save_parents."""
+"""Shared by tests: Scripted, ScriptedProfiler, save_parents."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
-
 from pte.profiler.base import Ask, Completion
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import Loop, Stored, play, workload
+from pte.profiler.loop import Loop, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.replay import Stored
 
 
 class Scripted:
@@ -40,8 +39,8 @@ class ScriptedProfiler:
         self.engine = Scripted()
         self.loop = Loop(2, 2, ["what", "who"], ["taste", "alone"], [0.7], Evidence())
 
-    def profile(self, view, *, log):
-        return play(self.loop, view, Recorded(self.engine, log, workload(self.loop, view), noun="scripted"))
+    def profile(self, view, *, log, out=None):
+        return play(self.loop, view, Recorded(self.engine, log, workload(self.loop, view), noun="scripted"), out=out)
 
     def rebuild(self, view, stored):
         return self.loop.run(view, Stored(stored))
@@ -54,8 +53,3 @@ def save_parents(folder: Path, interactions, split) -> dict[str, Path]:
     interactions.save(parents["interactions"])
     split.save(parents["split"])
     return parents
-
-
-@pytest.fixture
-def parents(tmp_path, twelve, twelve_split):
-    return save_parents(tmp_path, twelve, twelve_split)

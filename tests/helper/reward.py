@@ -1,12 +1,14 @@
-"""Shared by tests: D, K, N, U, rng, unit, world."""
+"""Shared by tests: D, K, N, U, USER, ITEM, rng, unit, world. Item i stands in row U + i - 1."""
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from pte.reward.data import RewardData, Texts
+from pte.reward.data import RewardData
+from pte.schema import Entities
 
 U, N, K, D = 40, 30, 3, 16
+USER, ITEM = slice(0, U), slice(U, U + N)
 
 
 def unit(*shape, seed=0):
@@ -21,12 +23,18 @@ def world(seed=0) -> RewardData:
     withheld = np.tile([False] * 5 + [True], (U, 1))
     withheld[0] = False
     visible = ~torch.from_numpy(withheld.ravel())
-    items, metadata = unit(N + 1, K, D, seed=5), unit(N + 1, D, seed=3)
-    items[0], metadata[0] = 0, 0
-    texts = [Texts([["a text"] * K] * n, torch.ones(n, K, dtype=torch.bool)) for n in (U, N + 1)]
-    title = [""] + [f"title number {i}" for i in range(1, N + 1)]
-    rows = torch.from_numpy(user), torch.from_numpy(item.ravel())
-    return RewardData(unit(U, K, D, seed=4), items, metadata, *texts, *rows, visible, ~visible, title)
+    return RewardData(
+        entities=Entities(U, N),
+        vector=torch.cat([unit(U, K, D, seed=4), unit(N + 1, K, D, seed=5)[1:]]),
+        metadata=unit(N + 1, D, seed=3)[1:],
+        text=[["a text"] * K] * (U + N),
+        parsed=torch.ones(U + N, K, dtype=torch.bool),
+        title=[""] * U + [f"title number {i}" for i in range(1, N + 1)],
+        row_user=torch.from_numpy(user),
+        row_item=torch.from_numpy(item.ravel()) + U - 1,
+        visible=visible,
+        withheld=~visible,
+    )
 
 
 def rng(seed=0):

@@ -1,9 +1,8 @@
-"""Shared by tests: CONFIG, ITEMS, KilledError, changed, context, parents, same_ends, walks."""
+"""Shared by tests: CONFIG, ITEMS, KilledError, changed, context, same_ends, walks."""
 
 import csv
 
 import numpy as np
-import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -20,12 +19,13 @@ CONFIG = {
     "seed": 0,
     "representation": {"_target_": "pte.representation.id.Id", "width": 16, "std": 0.05},
     "backbone": {
-        "_target_": "pte.backbone.sasrec.SASRec", "length": 8, "inner": 32, "layers": 1, "heads": 2,
+        "_target_": "pte.backbone.sasrec.SASRec", "length": 12, "inner": 32, "layers": 1, "heads": 2,
         "dropout": 0.2, "attention_dropout": 0.2, "fit": {"max_epochs": 3},
     },
     "optimizer": {"_target_": "torch.optim.Adam", "_partial_": True, "lr": 0.01, "fused": True},
     "trainer": {
-        "max_epochs": 4, "patience": 10, "check_val_every_n_epoch": 1, "batch_size": 16, "gradient_clip": None,
+        "max_epochs": 4, "patience": 10, "check_val_every_n_epoch": 1, "batch_size": 16, "batch_targets": 10**6,
+        "epoch_steps": 1, "gradient_clip": None,
         "warmup": 0.2, "decay": "cosine",
         "monitor": "masked/all/NDCG@10", "products": "float32", "precision": "32-true", "accelerator": "cpu",
         "devices": 1, "strategy": "auto", "compile": False, "scores_mib": 1,
@@ -55,15 +55,6 @@ def walks(users=90, seed=0):
     train = place < count[user] - 2
     valid, test = (Cases(ask, interactions.start[1:] - back, tied) for back in (2, 1))
     return interactions, Split(train, train, valid, test)
-
-
-@pytest.fixture(scope="module")
-def parents(tmp_path_factory):
-    interactions, split = walks()
-    folders = {name: tmp_path_factory.mktemp(name) for name in ("interactions", "split")}
-    interactions.save(folders["interactions"])
-    split.save(folders["split"])
-    return folders
 
 
 def context(tmp_path, parents, config=CONFIG, work="work", out="out"):

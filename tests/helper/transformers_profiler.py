@@ -1,6 +1,7 @@
-"""Shared by tests: CHAT, SENTENCE, WORDS, changed_decoding, folder, make_tokenizer, profiler."""
+"""Shared by tests: CHAT, SENTENCE, WORDS, changed_decoding, make_tokenizer, profiler, save_model."""
 
-import pytest
+from pathlib import Path
+
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -36,10 +37,8 @@ def make_tokenizer(*, chat: bool) -> PreTrainedTokenizerFast:
     return fast
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A model folder as `save_pretrained` writes it."""
-    path = tmp_path_factory.mktemp("tiny")
+def save_model(path: Path) -> None:
+    """Fill a model folder as `save_pretrained` does: a tiny random Llama, peaked."""
     tokenizer = make_tokenizer(chat=True)
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -51,7 +50,6 @@ def folder(tmp_path_factory):
     model.lm_head.weight.data[: len(tokenizer) - len(WORDS) - 2] = 0  # words win over bytes
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
-    return path
 
 
 def profiler(folder, **changes) -> TransformersProfiler:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pte.artifact import RecordLog
 from pte.profiler.base import Ask, Request
 from pte.profiler.batch import BatchProfiler
 from pte.profiler.engine import batch_file
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import Sampling
 from pte.profiler.prompt import Evidence, Prompt
+from pte.profiler.store.log import RecordLog
 from pte.schema import InputError, visible_view
 
 

@@ -6,8 +6,8 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from pte.artifact import RecordLog
 from pte.profiler.auto import Auto
+from pte.profiler.store.log import RecordLog
 from pte.schema import InputError, visible_view
 
 CONF = Path(__file__).resolve().parents[2] / "conf" / "profiler"
@@ -19,12 +19,15 @@ def values(option: str) -> dict:
     return found | {
         "openai": {"model": "served"},
         "batch": {"model": "m", "folder": "f"},
-        "imported": {"file": "profiles.csv"},
+        "ray": {"model": "served", "folder": "f", "base_url": "http://localhost:8000/v1"},
+        "imported": {"file": __file__},
     }.get(option, {})
 
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o != "auto"])
 def test_an_option_builds_a_profiler_without_touching_a_model(option):
+    if option == "ray":
+        pytest.importorskip("ray", reason="ray is not installed: pip install 'pte[ray]'")
     profiler = instantiate(values(option), _convert_="all")
     assert profiler.num_candidates == (1 if option in ("none", "imported") else 4)
 

@@ -5,8 +5,8 @@ import json
 import polars as pl
 import pytest
 
-from pte.artifact import RecordLog
 from pte.profiler.imported import ImportedProfiler
+from pte.profiler.store.log import RecordLog
 from pte.schema import InputError, Profiles, visible_view
 from pte.schema.context import Context
 from pte.stage import audit
@@ -98,7 +98,7 @@ def test_columns_and_files_that_are_not_there(read, tmp_path, twelve, twelve_spl
 def test_the_audit_says_that_nothing_can_be_proven_yet_finds_an_edit(read, twelve, twelve_split, tmp_path, caplog):
     got, _ = read({"id": ["ann", *ITEMS], "text": ["Loves Aliens", *ITEMS.values()], "side": ["user"] + ["item"] * 6},
                   missing_share=0.75)  # fmt: skip
-    folders = {name: tmp_path / name for name in audit.PARENTS}
+    folders = {name: tmp_path / name for name in ("interactions", "split", "profiles")}
 
     def run(profiles):
         for folder in (*folders.values(), tmp_path / "out", tmp_path / "work"):

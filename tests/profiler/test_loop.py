@@ -5,8 +5,9 @@ import pytest
 
 from pte.profiler.auto import resolve_auto
 from pte.profiler.base import Completion
-from pte.profiler.loop import NOBODY, Leg, Loop, Stored, central, count_generations, legs, play, workload
+from pte.profiler.loop import NOBODY, Leg, Loop, central, count_generations, legs, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.replay import Stored
 from pte.profiler.text.account import account, facts
 from pte.schema import InputError, Items, View, visible_view
 

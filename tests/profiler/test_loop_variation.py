@@ -5,8 +5,9 @@ import pytest
 
 from pte.profiler.base import Completion
 from pte.profiler.evidence.plain import RECENT
-from pte.profiler.loop import Loop, Stored, legs
+from pte.profiler.loop import Loop, legs
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.replay import Stored
 from pte.profiler.text.account import account, facts
 from pte.profiler.text.monitor import change, rounds
 from pte.profiler.text.style import HISTORY, load_style

@@ -7,12 +7,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pte.artifact import RecordLog
 from pte.profiler.engine import openai
 from pte.profiler.engine.chat import Sampling, read_answer
+from pte.profiler.engine.cost import Tariff
 from pte.profiler.engine.openai import Server
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.log import RecordLog
 from pte.profiler.text.account import facts
 from pte.schema import InputError, visible_view
 
@@ -72,6 +73,9 @@ def view(twelve, twelve_split):
     return visible_view(twelve, twelve_split)
 
 
+KNOBS = ("key_variable", "parallel", "budget_tokens", "budget_money")
+
+
 def profiler(server, **changes) -> OpenAIProfiler:
     values = {
         "model": "stub",
@@ -84,7 +88,7 @@ def profiler(server, **changes) -> OpenAIProfiler:
         "decoding": Sampling([0.7], top_p=0.9, max_new_tokens=30),
     }
     asked = {"key_variable": "PTE_TEST_KEY", "parallel": 3, "timeout_seconds": 5.0}
-    asked |= {name: changes.pop(name) for name in ("key_variable", "parallel", "budget_tokens") if name in changes}
+    asked |= {name: changes.pop(name) for name in KNOBS if name in changes}
     return OpenAIProfiler(**values | changes, server=Server(**asked))
 
 
@@ -115,7 +119,7 @@ def test_a_key_is_sent_and_never_stored(server, view, tmp_path, monkeypatch, cap
     monkeypatch.setenv("PTE_TEST_KEY", "sk-secret")
     profiler(server).profile(view, log=RecordLog(tmp_path))
     assert server.seen[0][1] == "Bearer sk-secret"
-    written = "".join(path.read_text() for path in tmp_path.glob("*"))
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()).decode(errors="replace")
     assert "sk-secret" not in written + "".join(caplog.messages)
 
 
@@ -195,6 +199,33 @@ def test_a_budget_stops_and_goes_on(server, view, tmp_path):
     assert len(server.seen) == len(RecordLog(tmp_path)) == 2
     profiler(server).profile(view, log=RecordLog(tmp_path))
     assert len(server.seen) == len(RecordLog(tmp_path))
+
+
+def test_a_budget_in_money_stops_at_the_stated_price_and_goes_on(server, view, tmp_path):
+    """Seven new tokens an answer at 1 a token: three are paid, and one more that was under way."""
+    price = Tariff(price=[0, 1e6])
+    with pytest.raises(InputError, match=r"budget_money=20 is spent \(21\): 3 of 6 answers are recorded"):
+        profiler(server, parallel=1, budget_money=20, tariff=price, rounds=1, num_candidates=1).profile(
+            view, log=RecordLog(tmp_path)
+        )
+    assert len(server.seen) == len(RecordLog(tmp_path)) == 3
+    with pytest.raises(InputError, match=r"budget_money needs a price: type profiler\.tariff\.price"):
+        profiler(server, budget_money=20)
+    with pytest.raises(InputError, match=r"budget_money=0 must be above 0"):
+        profiler(server, budget_money=0)
+
+
+def test_what_answers_is_told_once_and_can_be_pinned(server, view, tmp_path, caplog):
+    message = {"content": "This is a slow film."}
+    server.answer = {"choices": [{"message": message}], "model": "stub-2026", "system_fingerprint": "fp_1"}
+    profiler(server, rounds=1).profile(view, log=RecordLog(tmp_path))
+    told = "stub: answered by model=stub-2026, system_fingerprint=fp_1"
+    assert [message for message in caplog.messages if "answered by" in message] == [told]
+    asked = len(server.seen)
+    profiler(server, rounds=1, fingerprint="fp_1").profile(view, log=RecordLog(tmp_path))
+    assert len(server.seen) == 2 * asked, "what is pinned is part of the key"
+    with pytest.raises(InputError, match=r"answers with system_fingerprint=fp_1, not profiler\.fingerprint=fp_2"):
+        profiler(server, rounds=1, fingerprint="fp_2").profile(view, log=RecordLog(tmp_path))
 
 
 def test_a_key_with_a_line_break_is_sent_without_it(server, view, tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from pte.profiler.engine import openai
 from pte.profiler.engine.chat import Sampling, retry_after
 from pte.profiler.engine.openai import OpenAIEngine
 from pte.profiler.prompt import Prompt
+from pte.profiler.text.parse import read
 from pte.schema import InputError
 
 REAL_SLEEP = asyncio.sleep
@@ -115,6 +116,51 @@ def test_what_breaks_once_is_asked_again(server, fault):
     found = list(engine(server, timeout=0.3).generate(requests(3)))
     assert [r.completion.text for r in found] == ["This is a film."] * 3
     assert server.count == 4
+
+
+def busy(handler, body):
+    handler.send_response(429)
+    handler.send_header("Retry-After", "1")
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+def broken(handler, body):
+    handler.answer(500, b"<html>Internal Server Error</html>")
+
+
+def says(message, reason="stop"):
+    answer = {"choices": [{"message": message, "finish_reason": reason}]}
+    return lambda handler, body: handler.answer(200, json.dumps(answer).encode())
+
+
+def test_a_faulty_proxy_costs_no_answer_but_those_without_text(server):
+    """Every kind of fault among good answers, four requests at a time: the right results in the end."""
+    thoughts = "<think>\nIs it a film?\n</think>\n\nThis is a film."
+    faults = {
+        0: busy, 2: broken, 4: hangs, 6: half_a_json, 8: half_a_body, 10: hangs_up, 12: refuses_one,
+        14: says({"content": None, "reasoning_content": "hm"}), 16: says({"content": thoughts}),
+        18: says({"content": None, "refusal": "no"}), 20: says({"content": "This is a film that"}, "length"),
+    }  # fmt: skip
+    order = iter(range(99))
+    server.faulty, server.seconds = set(range(0, 22, 2)), 0.01
+
+    def fault(handler, body):
+        with server.lock:
+            kind = list(faults.values())[next(order)]
+        kind(handler, body)
+
+    server.fault = fault
+    results = {r.key: r.completion for r in engine(server, parallel=4, timeout=0.5).generate(requests(40))}
+    assert results.keys() == {r.key for r in requests(40)}
+    finish = [c.finish for c in results.values()]
+    assert {name: finish.count(name) for name in set(finish)} == {
+        "stop": 36, "error": 1, "empty": 1, "refusal": 1, "length": 1,
+    }  # fmt: skip
+    texts = [read("This is", c.text) for c in results.values() if c.finish == "stop"]
+    assert texts == ["This is a film."] * 36
+    assert server.count == 40 + 6, "six faults pass with time"
+    assert server.most <= 4 + 1, "one that hangs is given up here before it ends there"
 
 
 @pytest.mark.parametrize("fault", [half_a_json, hangs_up])

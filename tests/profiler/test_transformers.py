@@ -3,12 +3,12 @@
 import json
 
 import pytest
-from helper.transformers_profiler import changed_decoding, folder, make_tokenizer, profiler
+from helper.transformers_profiler import changed_decoding, make_tokenizer, profiler
 
-from pte.artifact import RecordLog
 from pte.profiler.base import Ask
 from pte.profiler.engine.transformers import uniforms
 from pte.profiler.prompt import Prompt
+from pte.profiler.store.log import RecordLog
 from pte.schema import InputError, visible_view
 
 
@@ -19,13 +19,20 @@ class Interrupted(RecordLog):
         super().__init__(path)
         self.batches = batches
 
-    def extend(self, records):
-        self.batches -= 1
-        if self.batches < 0:
-            with next(self.folder.glob("*.jsonl")).open("a") as file:
-                file.write('{"key": "abc", "compl')
-            raise KeyboardInterrupt
-        super().extend(records)
+    def of(self, identity):
+        records = super().of(identity)
+        extend = records.extend
+
+        def interrupted(rows):
+            self.batches -= 1
+            extend(rows)
+            if self.batches < 0:
+                with next(records.folder.glob("*.jsonl")).open("r+b") as file:
+                    file.truncate(file.seek(0, 2) - 20)
+                raise KeyboardInterrupt
+
+        records.extend = interrupted
+        return records
 
 
 @pytest.fixture
@@ -83,7 +90,7 @@ def test_more_candidates_reuse_what_was_generated(folder, view, tmp_path, caplog
     caplog.clear()
     two = profiler(folder, decoding=long, num_candidates=2).profile(view, log=RecordLog(tmp_path))
     assert [texts[0] for texts in two.user] == [texts[0] for texts in one.user]
-    assert "26 generations from 22 prompts (10 are recorded already, 3 to do in this round)" in caplog.messages[0]
+    assert "26 generations from 22 prompts (10 are recorded already, 3 to do at first)" in caplog.messages[0]
 
 
 def test_another_seed_is_another_draw(folder, view, tmp_path):
@@ -117,7 +124,7 @@ def test_keys_tell_models_and_decoding_apart(folder, view, tmp_path, change, cap
     profiler(folder).profile(view, log=RecordLog(tmp_path))
     caplog.clear()
     profiler(folder, **change).profile(view, log=RecordLog(tmp_path))
-    assert "(0 are recorded already, 6 to do in this round)" in caplog.messages[0]
+    assert "(0 are recorded already, 6 to do at first)" in caplog.messages[0]
 
 
 def test_too_long_a_prompt_loses_data_from_its_end(folder):
@@ -174,8 +181,8 @@ def test_forecast_is_said_before_work(folder, view, tmp_path, caplog):
         ({"model": "no such thing"}, "neither a folder or GGUF file"),
         ({"item_forms": ["wat"]}, "there is no form 'wat'"),
         ({"user_forms": []}, "user_forms is empty"),
-        ({"num_candidates": 0}, "must be at least 1"),
-        ({"rounds": 0}, "must be at least 1"),
+        ({"num_candidates": 0}, "give 1 to 1000"),
+        ({"rounds": 0}, "give 1 or more"),
         ({"batch_size": 0}, "must be at least 1"),
         ({"dtype": "float99"}, "profiler.dtype"),
     ],

@@ -114,3 +114,42 @@ def test_eleven_interactions_rebuild_alphafuse(folder, rows):
     used = used_rows(interactions, split)
     distinct = len(np.unique(interactions.item[used]))
     assert distinct == {"Toys": 11_921, "Sports": 18_357}[folder]  # counted independently when the tables were made
+
+
+def file_of(folder, rows, name="users.csv"):
+    (folder / name).write_text("user_id,part\n" + "".join(f"{user},{part}\n" for user, part in rows), encoding="utf-8")
+    return str(folder / name)
+
+
+def test_a_file_names_each_users_part(tmp_path):
+    file = file_of(tmp_path, [("2", "train"), ("0", "test"), ("1", "valid"), ("3", "train")])
+    split = ColdStart(scoring="last", file=file, withhold=0)(interactions_of([4, 4, 4, 4]))
+    assert (split.test.user.tolist(), split.test.target.tolist()) == ([0], [3])
+    assert (split.valid.user.tolist(), split.valid.target.tolist()) == ([1], [7])
+    assert np.flatnonzero(split.train).tolist() == list(range(8, 16))
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([("0", "train"), ("1", "valid")], "1 of 3 users of the data are missing from it, such as '2'"),
+        ([("0", "train"), ("1", "valid"), ("2", "test"), ("9", "test")], "1 of 4 ids in it are no users, such as '9'"),
+        ([("0", "train"), ("1", "valid"), ("2", "test"), ("2", "train")], "user '2' has more than one row"),
+        ([("0", "train"), ("1", "dev"), ("2", "test")], "part 'dev' is none of train, valid, test"),
+        ([("0", "train"), ("1", "train"), ("2", "test")], "no user of the data is of part valid"),
+        ([("0", ""), ("1", "valid"), ("2", "test")], "part None is none of train"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_refused(tmp_path, rows, words):
+    with pytest.raises(InputError, match=words):
+        ColdStart(file=file_of(tmp_path, rows))(interactions_of([4, 4, 4]))
+
+
+def test_a_file_made_for_more_users_is_taken_where_asked(tmp_path):
+    file = file_of(tmp_path, [("0", "train"), ("1", "valid"), ("2", "test"), ("9", "test")])
+    assert len(ColdStart(scoring="last", file=file, unknown_share=0.25)(interactions_of([4, 4, 4])).test.user) == 1
+
+
+def test_a_file_that_is_not_there_is_told_before_any_work():
+    with pytest.raises(InputError, match=r"protocol.file=nowhere.csv: there is no such file"):
+        ColdStart(file="nowhere.csv")

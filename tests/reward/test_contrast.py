@@ -69,7 +69,8 @@ def test_relation():
 def test_nearest_is_brute_force_when_all_are_sampled():
     table = unit(30, 6)
     table[4] = 0
-    found = nearest(table, 5, sample=99, generator=torch.Generator().manual_seed(0), chunk=7)
+    generator = torch.Generator().manual_seed(0)
+    found = nearest(table, 5, rows=slice(0, 30), sample=99, generator=generator, chunk=7)
     similarity = table @ table.T
     similarity.fill_diagonal_(-9)
     similarity[:, 4] = -9
@@ -79,17 +80,25 @@ def test_nearest_is_brute_force_when_all_are_sampled():
 
 
 def test_nearest_of_few_pads_with_nobody():
-    found = nearest(unit(3, 4), 5, sample=99, generator=torch.Generator().manual_seed(0))
+    found = nearest(unit(3, 4), 5, rows=slice(0, 3), sample=99, generator=torch.Generator().manual_seed(0))
     assert (found != NONE).sum(1).tolist() == [2, 2, 2]
-    assert (nearest(torch.zeros(2, 4), 5, sample=9, generator=torch.Generator()) == NONE).all()
+    assert (nearest(torch.zeros(2, 4), 5, rows=slice(0, 2), sample=9, generator=torch.Generator()) == NONE).all()
+
+
+def test_nearest_among_some_rows_are_of_these_rows():
+    table = unit(30, 6)
+    some = nearest(table, 5, rows=slice(10, 30), sample=99, generator=torch.Generator().manual_seed(0))
+    alone = nearest(table[10:], 5, rows=slice(0, 20), sample=99, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(some, alone + 10)
 
 
 def test_cooccurrence_by_hand():
     user = torch.tensor([0, 0, 0, 1, 1, 2, 2])
-    item = torch.tensor([1, 2, 3, 1, 2, 1, 4])
-    found = cooccurring(user, item, 5, 3, window=1)
-    # item 1: with 2 twice, counts 3 and 2 -> 2/sqrt 6 = .82; with 4 once -> 1/sqrt 3 = .58; with 3 never side by side
-    assert found[1].tolist() == [2, 4, NONE]
-    assert found[2].tolist() == [1, 3, NONE]  # .82 and 1/sqrt 2 = .71
-    assert found[5].tolist() == [NONE] * 3
-    assert cooccurring(user, item, 5, 3, window=2)[3].tolist() == [2, 1, NONE]
+    item = torch.tensor([11, 12, 13, 11, 12, 11, 14])
+    rows = slice(11, 16)
+    found = cooccurring(user, item, rows, 3, window=1)
+    # 11: with 12 twice, counts 3 and 2 -> 2/sqrt 6 = .82; with 14 once -> 1/sqrt 3 = .58; with 13 never side by side
+    assert found[0].tolist() == [12, 14, NONE]
+    assert found[1].tolist() == [11, 13, NONE]  # .82 and 1/sqrt 2 = .71
+    assert found[4].tolist() == [NONE] * 3
+    assert cooccurring(user, item, rows, 3, window=2)[2].tolist() == [12, 11, NONE]

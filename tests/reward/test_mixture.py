@@ -15,11 +15,11 @@ from pte.schema import InputError
 
 
 class Fixed:
-    def __init__(self, user, known=True):
-        self.user, self.known = torch.tensor(user), known
+    def __init__(self, value, known=True):
+        self.value, self.known = torch.tensor(value), known
 
     def score(self, data, space, generator):
-        return PartScore(self.user, self.user, torch.tensor([self.known]), torch.tensor([True]))
+        return PartScore(self.value, torch.tensor([self.known]))
 
 
 def test_by_hand():
@@ -30,9 +30,8 @@ def test_by_hand():
     }
     got = Mixture(parts=parts, weights={"a": 1.0, "b": 0.5, "c": 0.0}, raw=["b"], eps=0.0).score(world())
     z = math.sqrt(1.5)  # (20 - 10) / sqrt(200 / 3)
-    assert got.total.user[0].tolist() == pytest.approx([-z, 0, z - 0.5])
-    assert got.total.user_known.tolist() == [False]  # part a counts and is unknown
-    assert got.total.item_known.tolist() == [True]
+    assert got.total.value[0].tolist() == pytest.approx([-z, 0, z - 0.5])
+    assert got.total.known.tolist() == [False]  # part a counts and is unknown
     assert set(got.part) == {"a", "b", "c"}  # c is scored although it does not count
 
 

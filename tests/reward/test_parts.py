@@ -5,61 +5,60 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helper.reward import N, U, rng, unit, world
+from helper.reward import ITEM, USER, N, U, rng, unit, world
 from torch.nn import functional as F
 
+from pte.reward import collaborative
 from pte.reward.collaborative import Collaborative, _Draw
 from pte.reward.contrast import NONE
 from pte.reward.data import reward_data
 from pte.reward.distinct import Distinct
 from pte.reward.format import Format, withheld_titles
 from pte.reward.space import Space
-from pte.schema import Embeddings, InputError, Interactions, Items, Profiles, Split
+from pte.schema import Embeddings, Entities, InputError, Interactions, Items, Profiles, Split
 
 
 def test_a_user_profile_that_points_at_withheld_items_wins():
     data = world()
     space = Space.of(data, None)
-    user = space.user.clone()
-    user[data.row_user[data.withheld], 1] = space.item_centroid[data.row_item[data.withheld]]
-    got = Collaborative().score(data, replace(space, user=user), rng())
-    assert got.user_known.tolist() == [False] + [True] * (U - 1)
-    assert not got.user[0].any()
-    assert (got.user[1:].argmax(1) == 1).all()
+    vector = space.vector.clone()
+    vector[data.row_user[data.withheld], 1] = space.centroid[data.row_item[data.withheld]]
+    got = Collaborative().score(data, replace(space, vector=vector), rng())
+    assert got.known[USER].tolist() == [False] + [True] * (U - 1)
+    assert not got.value[0].any()
+    assert (got.value[1:U].argmax(1) == 1).all()
 
 
 def test_an_item_profile_that_points_at_its_withheld_holders_wins():
     data = world()
     space = Space.of(data, None)
-    item = space.item.clone()
+    vector = space.vector.clone()
     for u, i in zip(data.row_user[data.withheld].tolist(), data.row_item[data.withheld].tolist(), strict=True):
-        item[i, 2] += 3 * space.user_centroid[u]
-    got = Collaborative().score(data, replace(space, item=F.normalize(item, dim=-1)), rng())
+        vector[i, 2] += 3 * space.centroid[u]
+    got = Collaborative().score(data, replace(space, vector=F.normalize(vector, dim=-1)), rng())
     held = torch.unique(data.row_item[data.withheld])
-    assert (got.item[held].argmax(1) == 2).float().mean() > 0.9  # neighbours in the sequence pull elsewhere
-    assert not got.item_known[0]
-    assert not got.item[0].any()
+    assert (got.value[held].argmax(1) == 2).float().mean() > 0.9  # neighbours in the sequence pull elsewhere
 
 
 def test_an_item_profile_that_points_at_withheld_neighbours_wins():
     data = world()
     space = Space.of(data, None)
-    item = space.item.clone()
+    vector = space.vector.clone()
     last = torch.nonzero(data.withheld).squeeze(1)
     before = torch.unique(data.row_item[last - 1])
     for row in last.tolist():
-        item[data.row_item[row - 1], 0] += 3 * space.item_centroid[data.row_item[row]]
-    got = Collaborative().score(data, replace(space, item=F.normalize(item, dim=-1)), rng())
-    assert got.item_known[before].all()
+        vector[data.row_item[row - 1], 0] += 3 * space.centroid[data.row_item[row]]
+    got = Collaborative().score(data, replace(space, vector=F.normalize(vector, dim=-1)), rng())
+    assert got.known[before].all()
     alone = before[~torch.isin(before, data.row_item[last])]  # others have withheld holders, who pull elsewhere
     assert len(alone) >= 5
-    assert (got.item[alone].argmax(1) == 0).all()
+    assert (got.value[alone].argmax(1) == 0).all()
 
 
 def test_what_one_relates_to_in_training_is_never_a_negative():
     data = world()
     trained = set(zip(data.row_user.tolist(), data.row_item.tolist(), strict=True))
-    beside = {(i, i) for i in range(N + 1)}
+    beside = {(i, i) for i in range(U, U + N)}
     for row in range(1, U * 6):
         if data.row_user[row] == data.row_user[row - 1]:
             a, b = int(data.row_item[row - 1]), int(data.row_item[row])
@@ -81,14 +80,24 @@ def test_what_one_relates_to_in_training_is_never_a_negative():
         assert found > 64 * len(contrast.entity)  # most of 128 remain
 
 
+def test_the_hard_half_of_negatives_are_look_alikes_of_the_positive(monkeypatch):
+    monkeypatch.setattr(collaborative, "LOOK_ALIKES", 2)
+    monkeypatch.setattr(collaborative, "TOGETHER", 0)
+    data = world()
+    space = Space.of(data, None)
+    similarity = space.centroid[ITEM] @ space.centroid[ITEM].T
+    near = similarity.fill_diagonal_(-9).topk(2, dim=1).indices + U
+    negative = _Draw(data, space, 64, 4096, rng())._items(torch.tensor([U, U + 7, U + N - 1]))
+    for row, item in enumerate((0, 7, N - 1)):
+        assert set(negative[row, 32:].tolist()) == set(near[item].tolist())
+
+
 def test_nothing_withheld_means_nothing_known():
     data = world()
     bare = replace(data, withheld=torch.zeros_like(data.withheld))
     got = Collaborative().score(bare, Space.of(bare, None), rng())
-    assert not got.user_known.any()
-    assert not got.item_known.any()
-    assert not got.user.any()
-    assert not got.item.any()
+    assert not got.known.any()
+    assert not got.value.any()
 
 
 def test_halves_of_the_withheld_rows_are_disjoint_and_whole():
@@ -109,35 +118,44 @@ def test_halves_of_the_withheld_rows_are_disjoint_and_whole():
 def test_a_profile_like_its_own_anchor_is_recognised_and_a_collapsed_one_is_not():
     data = world()
     space = Space.of(data, None)
-    own, user = space.user_centroid, space.user.clone()
-    user[:, 0] = own
-    user[:, 1] = own.roll(1, 0)  # somebody else
-    user[:, 2] = F.normalize(own.mean(0), dim=0)  # everybody
-    got = Distinct().score(data, replace(space, user=user), rng())
-    assert (got.user.argmax(1) == 0).all()
-    assert got.user[:, 2].mean() > got.user[:, 1].mean()
+    own, vector = space.centroid[USER], space.vector.clone()
+    vector[USER, 0] = own
+    vector[USER, 1] = own.roll(1, 0)  # somebody else
+    vector[USER, 2] = F.normalize(own.mean(0), dim=0)  # everybody
+    got = Distinct().score(data, replace(space, vector=vector), rng())
+    score = got.value[USER]
+    assert (score.argmax(1) == 0).all()
+    assert score[:, 2].mean() > score[:, 1].mean()
     # log p(x|y) of the collapsed vector is on average no better than guessing among x and the others
-    assert got.user[:, 2].mean() < -np.log(60)
-    assert got.user_known.all()
-    assert not got.item_known[0]
+    assert score[:, 2].mean() < -np.log(60)
+    assert got.known.all()
+
+
+def test_who_has_no_centroid_is_not_judged_and_is_nobodys_negative():
+    data = world()
+    data.vector[U + 4], data.metadata[4] = 0, 0
+    data = replace(data, visible=data.visible & (data.row_user != 2))
+    got = Distinct().score(data, Space.of(data, None), rng())
+    assert torch.nonzero(~got.known).flatten().tolist() == [2, U + 4]
+    assert not got.value[[2, U + 4]].any()
 
 
 def test_an_item_is_judged_by_its_leave_one_out_centroid():
     """A text that has nothing to do with the metadata does not bring an anchor of its own along."""
     data = world()
-    data = replace(data, user=data.user[:, :1], item=data.item[:, :1])
-    stranger = Distinct().score(data, Space.of(data, None), rng()).item[1:]
+    data = replace(data, vector=data.vector[:, :1])
+    stranger = Distinct().score(data, Space.of(data, None), rng()).value[ITEM]
     assert stranger.mean() < -np.log(60)
-    same = replace(data, item=data.metadata[:, None])
-    assert (Distinct().score(same, Space.of(same, None), rng()).item[1:] > -1).all()
+    same = replace(data, vector=torch.cat([data.vector[USER], data.metadata[:, None]]))
+    assert (Distinct().score(same, Space.of(same, None), rng()).value[ITEM] > -1).all()
 
 
 def test_negatives_are_a_matter_of_the_generator():
     data = world()
     space = Space.of(data, None)
     one, same, other = (Collaborative().score(data, space, rng(seed)) for seed in (0, 0, 1))
-    assert torch.equal(one.user, same.user)
-    assert not torch.equal(one.user, other.user)
+    assert torch.equal(one.value, same.value)
+    assert not torch.equal(one.value[USER], other.value[USER])
 
 
 def test_held_out_rows_are_never_read(twelve, twelve_split):
@@ -145,15 +163,12 @@ def test_held_out_rows_are_never_read(twelve, twelve_split):
 
     def rewards(interactions):
         profiles = Profiles([["a b"] * 2] * 4, [["a b"] * 2] * 7, [])
-        vectors = [unit(*shape, seed=i).numpy() for i, shape in enumerate([(4, 2, 8), (7, 2, 8), (7, 8)])]
-        vectors[1][0], vectors[2][0] = 0, 0
-        parsed = torch.ones(4, 2, dtype=torch.bool), torch.ones(7, 2, dtype=torch.bool)
-        data = reward_data(
-            interactions, twelve_split, profiles, Embeddings(*vectors), parsed=parsed, device=torch.device("cpu")
-        )
+        vectors = Embeddings(Entities(4, 6), unit(10, 2, 8).numpy(), True, unit(6, 8, seed=1).numpy())
+        parsed = torch.ones(10, 2, dtype=torch.bool)
+        data = reward_data(interactions, twelve_split, profiles, vectors, parsed=parsed, device=torch.device("cpu"))
         space = Space.of(data, 4)
         scores = [part.score(data, space, rng()) for part in (Collaborative(), Distinct(), Format())]
-        return [torch.cat([score.user, score.item]) for score in scores]
+        return [score.value for score in scores]
 
     held_out = ~twelve_split.train
     item = twelve.item.copy()
@@ -189,23 +204,22 @@ def test_withheld_titles(twelve, twelve_split):
     data = replace(
         world(),
         row_user=torch.from_numpy(twelve.user[train]).long(),
-        row_item=torch.from_numpy(twelve.item[train]).long(),
+        row_item=torch.from_numpy(twelve.item[train]).long() + 3,
         visible=torch.from_numpy(twelve_split.visible[train]),
         withheld=~torch.from_numpy(twelve_split.visible[train]),
-        title=["", "Toy Story", "Golden Eye", "Dead  Heat", "Alien", "Aliens", "Fargo"],
+        title=["", "", "", "", "Toy Story", "Golden Eye", "Dead  Heat", "Alien", "Aliens", "Fargo"],
     )
-    users, items = withheld_titles(data)
-    assert users == {0: {"dead heat"}}  # ann's third row is withheld
-    assert items == {2: {"dead heat"}, 3: {"golden eye"}}
+    # ann's third row is withheld, item 3 in row 6 of the tables
+    assert withheld_titles(data) == {0: {"dead heat"}, 5: {"dead heat"}, 6: {"golden eye"}}
+    data.title[6] = "Golden Eye"  # a title of its own is no one else's
+    assert withheld_titles(data) == {0: {"golden eye"}, 5: set(), 6: set()}
 
 
 def test_a_fallback_counts_as_unusable():
     data = world()
-    parsed = data.user_texts.parsed.clone()
-    parsed[3, 1] = False
-    data = replace(data, user_texts=replace(data.user_texts, parsed=parsed))
+    data.parsed[3, 1] = False
     got = Format(min_words=1, max_words=9).score(data, Space.of(data, None), rng())
-    assert got.user[3].tolist() == [0, -1, 0]
+    assert got.value[3].tolist() == [0, -1, 0]
 
 
 @pytest.mark.parametrize(
@@ -227,12 +241,11 @@ def test_reward_data_has_only_training_rows():
         np.array([0, 0, 1], np.int32), np.array([1, 2, 2], np.int32), np.arange(3), ["u", "v"], items, {}
     )
     split = Split(np.array([True, False, True]), np.array([True, False, True]), None, None)
-    vectors = Embeddings(
-        np.zeros((2, 1, 4), np.float32), np.zeros((3, 1, 4), np.float32), np.eye(3, 4, dtype=np.float32)
-    )
-    flags = torch.ones(2, 1, dtype=torch.bool), torch.ones(3, 1, dtype=torch.bool)
+    metadata = np.eye(3, 4, dtype=np.float32)[1:]
+    vectors = Embeddings(Entities(2, 2), np.zeros((4, 1, 4), np.float32), True, metadata)
+    flags = torch.ones(4, 1, dtype=torch.bool)
     data = reward_data(
         interactions, split, Profiles([["x"]] * 2, [["x"]] * 3, []), vectors, parsed=flags, device=torch.device("cpu")
     )
-    assert data.row_item.tolist() == [1, 2]
-    assert Space.of(data, None).user_centroid.tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
+    assert data.row_item.tolist() == [2, 3]
+    assert Space.of(data, None).centroid[:2].tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]

@@ -12,12 +12,15 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from pte.artifact import RecordLog
 from pte.paths import CONF_DIR
+from pte.profiler.evidence import witness
+from pte.profiler.evidence.neighbor import user_neighbors
+from pte.profiler.evidence.plain import NOBODY
 from pte.profiler.none import MetadataProfiler
+from pte.profiler.store.log import RecordLog
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
 from pte.protocol.leave_one_out import LeaveOneOut
-from pte.schema import Generation, InputError, Profiles, View, visible_view
+from pte.schema import Cases, Generation, InputError, Profiles, Split, View, view_of, visible_view
 from pte.schema.context import Context
 from pte.stage import audit as audit_stage
 from pte.stage.audit import audit, clean_rows, own_titles, read_back
@@ -43,7 +46,7 @@ def edit(profiles: Profiles, place: tuple, **changes) -> Profiles:
         replace(g, **changes) if (g.side, g.entity, g.round, g.candidate) == place else g for g in profiles.generations
     ]
     assert found != profiles.generations
-    return Profiles(profiles.user, profiles.item, found)
+    return Profiles.of(found)
 
 
 @pytest.fixture(params=PROFILERS)
@@ -109,6 +112,12 @@ def test_an_edited_item_text_is_caught(kind, clean, twelve, twelve_split):
     assert kinds(twelve, twelve_split, edited, kind) == {"text differs"}
 
 
+def test_candidates_that_are_not_those_of_the_generations_are_caught(kind, clean, twelve, twelve_split):
+    other = Profiles(clean.user, [*clean.item[:-1], ["Fargo.", *clean.item[-1][1:]]], clean.generations)
+    found = audit(twelve, twelve_split, other, PROFILERS[kind]())
+    assert [(f.kind, f.side, f.entity) for f in found] == [("text differs", "item", 6)]
+
+
 def test_missing_and_additional_generations_are_caught(kind, clean, twelve, twelve_split):
     fewer = Profiles(clean.user, clean.item, clean.generations[:-1])
     assert "missing" in kinds(twelve, twelve_split, fewer, kind)
@@ -155,14 +164,18 @@ def test_clean_rows_end_before_the_first_question(twelve, twelve_split):
     assert clean_rows(twelve, split).tolist() == [1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 1]
     split = replace(split, train=np.arange(12) != 11)  # dee is set aside
     assert clean_rows(twelve, split).tolist() == [1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0]
+    split = replace(split, holdout=np.arange(12) == 1)
+    assert clean_rows(twelve, split).tolist() == [1, 0, 1, 0, 0, 1, 1, 0, 0, 1, 1, 0]
 
 
-def run_stage(folder, twelve, split, profiles, profiler) -> None:
-    parents = save_parents(folder, twelve, split) | {"profiles": folder / "profiles"}
+def run_stage(folder, twelve, split, profiles, profiler, refit=None) -> None:
+    texts = {"profiles": profiles} | ({"refit": refit} if refit else {})
+    parents = save_parents(folder, twelve, split) | {stage: folder / stage for stage in texts}
     out, work = folder / "out", folder / "work"
-    for path in (parents["profiles"], out, work):
+    for path in (*(parents[stage] for stage in texts), out, work):
         path.mkdir()
-    profiles.save(parents["profiles"])
+    for stage, kept in texts.items():
+        kept.save(parents[stage])
     audit_stage.run(Context({"profiler": {}}, parents, out, work, lambda group: profiler, []))
 
 
@@ -193,6 +206,100 @@ def test_other_peoples_choices_are_counted_not_blamed(twelve, twelve_split, tmp_
     report = audit_stage.summary(twelve, twelve_split, profiles, [])
     assert any("Similar people also chose: Toy Story" in text for text in profiles.user[1])
     assert report["held_out_titles_named_elsewhere"] >= 1
+
+
+@pytest.fixture
+def cold_split() -> Split:
+    """ann and cy train; bob is a test user asked for each row but the first, dee a single row that is never asked."""
+    train = np.isin(np.arange(12), [0, 1, 2, 3, 4, 9, 10])
+    nobody = Cases(np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, bool))
+    test = Cases(np.full(3, 1, np.int32), np.arange(6, 9, dtype=np.int64), np.zeros(3, bool))
+    return Split(train=train, visible=train & (np.arange(12) != 2), valid=nobody, test=test)
+
+
+def test_a_person_who_trains_nothing_is_told_by_what_the_first_case_asks_from(kind, twelve, cold_split, tmp_path):
+    """bob's GoldenEye alone; it is in nobody else's text, though ann and cy chose it too."""
+    view = visible_view(twelve, cold_split)
+    profiles = written(kind, view, tmp_path / "log")
+    assert audit(twelve, cold_split, profiles, PROFILERS[kind]()) == []
+    bob = [g.prompt or g.text for g in profiles.generations if (g.side, g.entity) == ("user", 1)]
+    assert {title for text in bob for title in own_titles(text)} == {"GoldenEye"}
+    assert set(profiles.user[3]) == {NOBODY}
+    without = written(kind, replace(view, prefix=None), tmp_path / "other")
+    assert set(without.user[1]) == {NOBODY}
+    assert (without.item, without.user[0], without.user[2]) == (profiles.item, profiles.user[0], profiles.user[2])
+
+
+def test_a_later_row_of_a_person_who_trains_nothing_is_a_leak(kind, twelve, cold_split, tmp_path):
+    """The planted leak: the second row, which the first case asks for."""
+    view = view_of(twelve, cold_split.visible, np.isin(np.arange(12), [5, 6]))
+    found = audit(twelve, cold_split, written(kind, view, tmp_path / "log"), PROFILERS[kind]())
+    assert {f.entity for f in found} == {1}
+    assert {f.kind for f in found} == {"test", "text differs" if kind != "loop" else "prompt differs"}
+
+
+def test_such_a_row_in_the_texts_of_others_is_a_leak(twelve, cold_split, tmp_path):
+    """The planted leak: bob's first row as evidence on items and people, where his neighbours would cite it."""
+    view = view_of(twelve, cold_split.visible | (np.arange(12) == 5), np.zeros(12, bool))
+    found = audit(twelve, cold_split, written("loop", view, tmp_path / "log"), PROFILERS["loop"]())
+    assert {("item", 2), ("user", 2)} <= {(f.side, f.entity) for f in found}
+
+
+def test_neighbours_by_held_out_rows_are_caught(twelve, twelve_split, tmp_path, monkeypatch):
+    """The planted leak: who is alike is counted with everybody's test rows; nobody's own lines say so."""
+    everything = View(twelve.user, twelve.item, 4, twelve.items)
+    with monkeypatch.context() as patch:
+        patch.setattr(witness, "user_neighbors", lambda view, k: user_neighbors(everything, k))
+        profiles = written("loop", visible_view(twelve, twelve_split), tmp_path / "log")
+    assert {f.kind for f in audit(twelve, twelve_split, profiles, PROFILERS["loop"]())} == {"prompt differs"}
+    assert read_back(twelve, twelve_split, profiles) == []
+
+
+def test_another_entitys_profile_from_held_out_rows_is_caught(twelve, twelve_split, tmp_path):
+    """The planted leak: Fargo's prompt cites bob, who chose it in the test; Fargo's profile then stands in others'."""
+    rows = twelve_split.visible | (np.arange(12) == 8)
+    leaky = written("loop", View(twelve.user[rows], twelve.item[rows], 4, twelve.items), tmp_path / "log")
+    clean = written("loop", visible_view(twelve, twelve_split), tmp_path / "log")
+    place = ("item", 6, 1, 0)
+    (fargo,) = [g for g in leaky.generations if (g.side, g.entity, g.round, g.candidate) == place]
+    assert "chose 'Fargo'" in fargo.prompt or "People who chose it" in fargo.prompt
+    edited = edit(clean, place, prompt=fargo.prompt, completion=fargo.completion)
+    found = audit(twelve, twelve_split, edited, PROFILERS["loop"]())
+    assert [(f.kind, f.side, f.entity) for f in found] == [("prompt differs", "item", 6)]
+
+
+def test_what_a_profile_says_is_followed_into_the_prompts_that_cite_it(twelve, twelve_split, tmp_path):
+    """The planted leak: the text of an item of round 0 names bob's test film; prompts of round 1 cite another text."""
+    profiles = written("loop", visible_view(twelve, twelve_split), tmp_path / "log")
+    cited = [g for g in profiles.generations if g.round == 1 and "what 2 quotes 0 tell" in g.prompt]
+    assert cited
+    leaky = [
+        replace(g, prompt=g.prompt.replace("what 2 quotes 0 tell", "bob takes Fargo next"))
+        for g in profiles.generations
+    ]
+    found = audit(twelve, twelve_split, Profiles(profiles.user, profiles.item, leaky), PROFILERS["loop"]())
+    assert {(f.side, f.entity, f.candidate) for f in found} == {(g.side, g.entity, g.candidate) for g in cited}
+
+
+@pytest.mark.parametrize(("row", "told"), [(None, None), (2, None), (8, "test"), (11, "held out")])
+def test_texts_written_anew_are_read_too(row, told, kind, twelve, twelve_split, tmp_path):
+    """refit may state ann's withheld row, not bob's test row, nor dee's, which is held out for gates."""
+    holdout = np.arange(12) == 11
+    split = replace(twelve_split, visible=twelve_split.visible & ~holdout, holdout=holdout)
+    clean = written(kind, visible_view(twelve, split), tmp_path / "log")
+    rows = split.rest if row is None else split.rest | (np.arange(12) == row)
+    final = written(kind, View(twelve.user[rows], twelve.item[rows], 4, twelve.items), tmp_path / "log")
+    folder = tmp_path / "run"
+    if told is None:
+        run_stage(folder, twelve, split, clean, PROFILERS[kind](), refit=final)
+        report = json.loads((folder / "out" / "audit.json").read_text())
+        assert (report["verdict"], report["refit"]["verdict"]) == ("clean", "clean")
+        return
+    with pytest.raises(InputError, match="LEAK"):
+        run_stage(folder, twelve, split, clean, PROFILERS[kind](), refit=final)
+    report = json.loads((folder / "work" / "audit.json").read_text())
+    assert (report["verdict"], report["refit"]["verdict"]) == ("clean", "leak or tampering")
+    assert told in report["refit"]["findings_by_kind"]
 
 
 @pytest.mark.slow

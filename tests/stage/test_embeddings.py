@@ -8,7 +8,7 @@ import pytest
 
 from pte.dataset.table.text import metadata_text
 from pte.encoder import blocks
-from pte.schema import Embeddings, Generation, Profiles
+from pte.schema import Embeddings, Entities, Generation, Profiles
 from pte.schema.context import Context
 from pte.stage import embeddings
 
@@ -50,7 +50,7 @@ def world(tmp_path, twelve):
     for folder in folders.values():
         folder.mkdir()
     twelve.save(folders["interactions"])
-    Profiles([], [], generations).save(folders["profiles"])
+    Profiles.of(generations).save(folders["profiles"])
 
     def context(encoder, name="out", sides=("item", "metadata", "user"), **knobs):
         (tmp_path / name).mkdir()
@@ -66,17 +66,16 @@ def test_layout_and_no_text_twice(world, twelve):
     made = world(encoder)
     embeddings.run(made)
     got = Embeddings.load(made.out)
-    assert (got.user.shape, got.item.shape, got.metadata.shape) == ((4, 2, 8), (7, 2, 8), (7, 8))
-    assert got.user.dtype == np.float32
-    assert not got.item[0].any()
-    assert not got.metadata[0].any()
-    assert not got.item[6, 1].any()  # a blank text
+    assert (got.entities, got.vector.shape, got.metadata.shape) == (Entities(4, 6), (10, 2, 8), (6, 8))
+    assert got.vector.dtype == np.float32
+    assert not got.vector[9, 1].any()  # a blank text of item 6
     one = Hashed()
-    assert np.array_equal(got.user[2], one.encode(["user 2", "shared"]))
-    assert np.array_equal(got.item[5], one.encode(["item 5", "shared"]))
-    assert np.array_equal(got.metadata[1:], one.encode(metadata_text(twelve.items)[1:]))
+    assert np.array_equal(got.vector[2], one.encode(["user 2", "shared"]))
+    assert np.array_equal(got.vector[8], one.encode(["item 5", "shared"]))
+    assert np.array_equal(got.metadata, one.encode(metadata_text(twelve.items)[1:]))
     assert len(encoder.asked) == len(set(encoder.asked)) == 4 + 6 + 1 + 6
-    assert [len(t) for t in encoder.asked] == sorted((len(t) for t in encoder.asked), reverse=True)
+    lengths = [len(t) for t in encoder.asked[-6:]]
+    assert lengths == sorted(lengths, reverse=True), "of one side the longest first"
     facts = json.loads((made.out / "facts.json").read_text())
     assert facts["encoder"] == {"model": "hashed"}
     assert facts["item"]["blank"] == 1
@@ -90,13 +89,12 @@ def test_a_killed_run_loses_only_the_block_in_flight(world, monkeypatch):
     after = Hashed()
     made = world(after, "resumed")
     embeddings.run(made)
-    assert len(after.asked) == 17 - 9
+    assert len(after.asked) == 17 - (3 + 2) - 3, "blocks of three: five of people, then items"
     whole = world(Hashed(), "whole")
     embeddings.run(whole)  # all found
-    for one, two in zip(
-        vars(Embeddings.load(made.out)).values(), vars(Embeddings.load(whole.out)).values(), strict=True
-    ):
-        assert np.array_equal(one, two)
+    one, two = Embeddings.load(made.out), Embeddings.load(whole.out)
+    assert np.array_equal(one.vector, two.vector)
+    assert np.array_equal(one.metadata, two.metadata)
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"nonsense"])
@@ -110,21 +108,24 @@ def test_a_damaged_block_is_encoded_again(world, monkeypatch, damage):
     again = world(after, "again")
     embeddings.run(again)
     assert 2 <= len(after.asked) <= 3
-    assert np.array_equal(Embeddings.load(again.out).user, Embeddings.load(made.out).user)
+    assert np.array_equal(Embeddings.load(again.out).vector, Embeddings.load(made.out).vector)
 
 
 def test_sides_that_nothing_reads_are_left_out_and_later_cost_themselves_alone(world):
     first = Hashed()
     items = world(first, "items", sides=["item"])
     embeddings.run(items)
-    assert Embeddings.load(items.out).user is Embeddings.load(items.out).metadata is None
+    got = Embeddings.load(items.out)
+    assert (got.users_encoded, got.metadata) == (False, None)
+    assert not got.vector[:4].any()
+    assert len(np.load(items.out / "vector.npy")) == 6  # of users nothing is stored
     assert json.loads((items.out / "facts.json").read_text())["encoded"] == ["item"]
     assert sorted(first.asked) == [*(f"item {i}" for i in range(1, 7)), "shared"]
     second = Hashed()
     both = world(second, "both", sides=["item", "user"])
     embeddings.run(both)
     assert sorted(second.asked) == [f"user {u}" for u in range(4)]
-    assert np.array_equal(Embeddings.load(both.out).item, Embeddings.load(items.out).item)
+    assert np.array_equal(Embeddings.load(both.out).vector[4:], got.vector[4:])
 
 
 def test_another_encoder_finds_no_vectors_and_other_speed_does(world):

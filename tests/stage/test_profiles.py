@@ -3,12 +3,17 @@
 from pathlib import Path
 
 import pytest
-from helper.profiles import ScriptedProfiler, parents
+from helper.profiles import ScriptedProfiler, save_parents
 
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
 from pte.schema import InputError, Profiles, visible_view
 from pte.schema.context import Context
 from pte.stage import profiles as profiles_stage
+
+
+@pytest.fixture
+def parents(tmp_path, twelve, twelve_split):
+    return save_parents(tmp_path, twelve, twelve_split)
 
 
 def make_context(folder: Path, parents, profiler, key: str = "aaaa") -> Context:
@@ -35,7 +40,7 @@ def test_runs_share_what_was_generated(tmp_path, parents):
     profiles_stage.run(make_context(tmp_path, parents, second, key="bbbb"))
     assert first.engine.asked > 0
     assert second.engine.asked == 0
-    assert list((tmp_path / "store" / "work" / "generation").glob("*.jsonl"))
+    assert list((tmp_path / "store" / "work" / "generation").glob("*/*.parquet"))
 
 
 def test_a_person_watching_sees_samples(tmp_path, parents, caplog):
@@ -48,10 +53,9 @@ def test_a_person_watching_sees_samples(tmp_path, parents, caplog):
 def test_a_missing_candidate_is_noticed(tmp_path, parents):
     context = make_context(tmp_path, parents, ScriptedProfiler())
     profiles_stage.run(context)
-    profiles = Profiles.load(context.out)
-    Profiles(profiles.user, profiles.item, profiles.generations[:-1]).save(context.out)
+    fewer = Profiles.of(Profiles.load(context.out).generations[:-1])
     with pytest.raises(InputError, match="different numbers of candidates"):
-        Profiles.load(context.out)
+        fewer.save(tmp_path)
 
 
 def test_what_does_not_change_texts_is_not_in_the_key():

@@ -45,18 +45,18 @@ def test_final_texts_state_the_rows_that_were_withheld(stored):
 
 def test_choice_stays_and_vectors_follow_the_texts(stored):
     chosen, final = (Selection.load(stored.path(stage)) for stage in ("selection", "refit"))
-    assert (chosen.item_choice == final.item_choice).all()
-    assert (chosen.user == final.user).all()
+    assert (chosen.choice == final.choice).all()
+    assert (chosen.side("user") == final.side("user")).all()
     texts = Profiles.load(stored.path("profiles")).item, Profiles.load(stored.path("refit")).item
-    for item in range(1, len(final.item)):
-        choice = int(final.item_choice[item])
-        same = texts[0][item][choice] == texts[1][item][choice]
-        assert np.allclose(chosen.item[item], final.item[item], atol=1e-6) == same
+    for item in range(1, len(texts[1])):
+        row = final.entities.row("item", item)
+        same = texts[0][item][final.choice[row]] == texts[1][item][final.choice[row]]
+        assert np.allclose(chosen.vector[row], final.vector[row], atol=1e-6) == same
 
 
 def test_later_readers_take_the_final_texts(stored, result):
     final = Selection.load(stored.path("refit"))
-    assert (Finished.read(result.folder).selection.item == final.item).all()
+    assert (Finished.read(result.folder).selection.vector == final.vector).all()
 
 
 def test_what_is_shown_of_an_item_has_its_final_text(stored):

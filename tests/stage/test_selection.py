@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from pte.engine.build import builder
 from pte.paths import CONF_DIR
-from pte.schema import Embeddings, Generation, Profiles, Selection
+from pte.schema import Embeddings, Entities, Generation, Profiles, Selection
 from pte.schema.context import Context
 from pte.stage import selection
 
@@ -44,11 +44,10 @@ def make(tmp_path, twelve, twelve_split, caplog):
             for r in (0, 1)
             for k in range(K)
         ]
-        Profiles([], [], generations).save(folders["profiles"])
-        tables = {"user": unit(4, K, D, seed=0), "item": unit(7, K, D, seed=1), "metadata": unit(7, D, seed=2)}
-        tables["item"][0] = tables["metadata"][0] = 0
-        for n in sides:
-            np.save(folders["embeddings"] / f"{n}.npy", tables[n])
+        Profiles.of(generations).save(folders["profiles"])
+        vectors = np.concatenate([unit(4, K, D, seed=0) * ("user" in sides), unit(6, K, D, seed=1)])
+        metadata = unit(6, D, seed=2) if "metadata" in sides else None
+        Embeddings(Entities(4, 6), vectors, "user" in sides, metadata).save(folders["embeddings"])
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             config = OmegaConf.to_container(compose(overrides=["+reward=pte", f"+selector={selector}"]))
         caplog.clear()
@@ -62,19 +61,13 @@ def make(tmp_path, twelve, twelve_split, caplog):
 def test_what_is_chosen_is_a_candidate(make, selector):
     out, lines, tables = make(selector)
     got = Selection.load(out)
-    assert (got.user.shape, got.item.shape) == ((4, D), (7, D))
-    assert not got.item[0].any()
-    assert got.item_choice[0] == -1
-    assert got.user_choice.dtype == got.item_choice.dtype == np.int16
-    for vectors, choice, table in (
-        (got.user, got.user_choice, tables.user),
-        (got.item[1:], got.item_choice[1:], tables.item[1:]),
-    ):
-        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
-        for x, k in enumerate(choice):
-            assert (k == -1) == (selector == "mean")
-            if k >= 0:
-                assert np.array_equal(vectors[x], table[x, k])
+    assert (got.entities, got.vector.shape) == (Entities(4, 6), (10, D))
+    assert got.choice.dtype == np.int16
+    np.testing.assert_allclose(np.linalg.norm(got.vector, axis=1), 1, atol=1e-6)
+    for x, k in enumerate(got.choice):
+        assert (k == -1) == (selector == "mean")
+        if k >= 0:
+            assert np.array_equal(got.vector[x], tables.vector[x, k])
     assert len(lines) >= 2
 
 
@@ -82,16 +75,13 @@ def test_rewards_of_all_candidates_are_kept(make):
     out, _, _ = make("best_of_k")
     with np.load(out / "reward.npz") as file:
         arrays = dict(file)
-    for side, n in (("user", 4), ("item", 7)):
-        for part in ("collaborative", "distinct", "format", "total"):
-            assert arrays[f"{side}_{part}"].shape == (n, 3)
-            assert np.isfinite(arrays[f"{side}_{part}"]).all()
+    for part in ("collaborative", "distinct", "format", "total"):
+        assert arrays[part].shape == (10, 3)
+        assert np.isfinite(arrays[part]).all()
     # the first is unparsed; the others have 7 of at least 15 words
-    assert arrays["user_format"][1].tolist() == pytest.approx([-1, -8 / 15, -8 / 15])
-    assert arrays["user_collaborative_known"].tolist() == [True, False, False, False]  # ann's third row is withheld
-    assert arrays["item_collaborative_known"].tolist() == [False, False, True, True, False, False, False]
-    chosen = Selection.load(out).user_choice
-    assert chosen.tolist() == arrays["user_total"].argmax(1).tolist()
+    assert arrays["format"][1].tolist() == pytest.approx([-1, -8 / 15, -8 / 15])
+    assert np.flatnonzero(arrays["collaborative_known"]).tolist() == [0, 5, 6]  # ann's third row, item 3, is withheld
+    assert Selection.load(out).choice.tolist() == arrays["total"].argmax(1).tolist()
 
 
 def test_samples_are_rows_to_read(make):
@@ -132,8 +122,8 @@ def test_the_same_knobs_give_the_same_artefact(make):
 def test_one_candidate_is_no_choice(make, selector):
     out, _, tables = make(selector, choices=1)
     got = Selection.load(out)
-    np.testing.assert_allclose(got.user, tables.user[:, 0], atol=1e-6)
-    assert got.user_choice.tolist() == [0] * 4
+    np.testing.assert_allclose(got.vector, tables.vector[:, 0], atol=1e-6)
+    assert got.choice.tolist() == [0] * 10
 
 
 def test_half_of_the_withheld_rows_judge_the_choice(make):
@@ -146,12 +136,13 @@ def test_half_of_the_withheld_rows_judge_the_choice(make):
 def test_items_are_chosen_alike_without_users_texts(make, selector):
     """Vectors, choices, rewards and facts of items: bit for bit."""
     (whole, _, _), (part, said, tables) = make(selector), make(selector, name="items", sides=("item", "metadata"))
-    assert tables.user is None
-    assert np.array_equal(Selection.load(whole).item, Selection.load(part).item)
-    assert not Selection.load(part).user.any()
+    assert not tables.users_encoded
+    assert np.array_equal(Selection.load(whole).side("item"), Selection.load(part).side("item"))
+    assert not Selection.load(part).side("user").any()
     with np.load(whole / "reward.npz") as one, np.load(part / "reward.npz") as two:
-        assert all(np.array_equal(one[name], two[name]) for name in one.files if name.startswith("item"))
-        assert not two["user_total_known"].any()
+        assert all(np.array_equal(one[name][4:], two[name][4:]) for name in one.files)
+        assert not two["total_known"][:4].any()
+        assert not two["total"][:4].any()
     one, two = (json.loads((out / "facts.json").read_text()) for out in (whole, part))
     assert one["item"] == two["item"]
     assert (one["users_encoded"], two["users_encoded"]) == (True, False)
@@ -161,7 +152,7 @@ def test_items_are_chosen_alike_without_users_texts(make, selector):
 @pytest.mark.parametrize("selector", ["first", "random", "mean", "best_of_k_half", "grpo"])
 def test_one_candidate_is_taken_unjudged(make, selector):
     (whole, _, _), (part, said, _) = make(selector, 1), make(selector, 1, name="items", sides=("item",))
-    assert np.array_equal(Selection.load(whole).item, Selection.load(part).item)
-    assert Selection.load(part).item.any()
+    assert np.array_equal(Selection.load(whole).side("item"), Selection.load(part).side("item"))
+    assert Selection.load(part).side("item").any()
     assert json.loads((part / "facts.json").read_text())["item"]["known"] == 0
     assert len(said) >= 1

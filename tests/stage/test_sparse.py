@@ -6,14 +6,13 @@ import json
 import numpy as np
 import pytest
 import torch
-from helper.training import ITEMS, KilledError, changed, context, parents, same_ends
+from helper.training import ITEMS, KilledError, changed, context, same_ends
 
 from pte.schema import InputError
 from pte.stage import training
 from pte.train import check
 from pte.train.state.restore import load_weights
 
-__all__ = ["parents"]  # a fixture
 LAZY = {"_target_": "pte.nn.kernel.lazy_adam.LazyAdam"}
 SAMPLED = {"loss": {"_target_": "pte.nn.loss.sampled_softmax.SampledSoftmax"}}
 SPARSE = changed(representation={"sparse": True}, backbone=SAMPLED, optimizer=LAZY)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helper.training import CONFIG, ITEMS, KilledError, changed, context, parents, same_ends
+from helper.training import CONFIG, ITEMS, KilledError, changed, context, same_ends
 from safetensors.torch import load_file
 
 from pte.schema import InputError, Interactions, Split
@@ -60,7 +60,7 @@ def test_the_best_weights_give_the_best_figure(tmp_path, parents):
     from pte.metric.ranking import RankingMetric
 
     metric = RankingMetric()
-    for question in EvaluationLoader(interactions, split.valid, row_length=8):
+    for question in EvaluationLoader(interactions, split.valid, row_length=12):
         metric.update(ranks(backbone.score(question.history), question.target, question.exclusion).masked)
     facts = json.loads((made.out / "facts.json").read_text())
     assert metric.compute()["NDCG@10"].item() == pytest.approx(facts["best"], abs=1e-7)

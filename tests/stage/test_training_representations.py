@@ -10,7 +10,7 @@ from helper.representation import SMALL
 from helper.training import ITEMS, changed, context, walks
 
 from pte.paths import CONF_DIR
-from pte.schema import Interactions, Selection, Split
+from pte.schema import Entities, Interactions, Selection, Split
 from pte.stage import training
 from pte.train.loader import EvaluationLoader
 from pte.train.state.restore import restore
@@ -24,9 +24,8 @@ def material():
     angle = np.arange(ITEMS + 1)[:, None] * 2 * np.pi / ITEMS * np.arange(1, 6)
     vectors = np.concatenate([np.sin(angle), np.cos(angle)], axis=1) + 0.5
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors[0] = 0
-    none = np.zeros(0, np.int16)
-    return *walks(), Selection(np.zeros((90, 10), np.float32), vectors.astype(np.float32), none, none)
+    rows = np.concatenate([np.zeros((90, 10)), vectors[1:]]).astype(np.float32)
+    return *walks(), Selection(Entities(90, ITEMS), rows, np.zeros(90 + ITEMS, np.int16))
 
 
 @pytest.mark.parametrize("name", TEXT)

@@ -17,7 +17,7 @@ from pte.backbone.markov import Markov
 from pte.nn.batch import History
 from pte.nn.contract import Backbone
 from pte.protocol.leave_one_out import LeaveOneOut
-from pte.schema import InputError, Interactions, Items, Selection
+from pte.schema import Entities, InputError, Interactions, Items, Selection
 from pte.schema.context import Context
 from pte.stage import training
 from pte.train import counting, fusion
@@ -69,7 +69,8 @@ def run(data, tmp_path):
         (tmp_path / name).mkdir()
     context = Context({"seed": 0}, {}, tmp_path / "out", tmp_path / "work", build, [])
     vectors = torch.randn(N + 1, 4, generator=torch.Generator().manual_seed(1)).numpy()
-    selection = Selection(np.zeros((U, 4)), vectors, np.zeros(U, np.int16), np.zeros(N + 1, np.int16))
+    rows = np.concatenate([np.zeros((U, 4), np.float32), vectors[1:]])
+    selection = Selection(Entities(U, N), rows, np.zeros(U + N, np.int16))
     backbone = training.assemble(build, data[0], selection)
     read, counted = [], []
     count = backbone.fit

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pte.schema import Cases, InputError, Interactions, Items, Split
-from pte.train.loader import EvaluationLoader, TrainingLoader
+from pte.train.loader import EvaluationLoader, TrainingLoader, windows
 
 
 def many(users=101, seed=0):
@@ -89,11 +89,54 @@ def test_the_order_is_a_function_of_seed_and_epoch(data):
 
 
 def test_the_last_partial_step_is_kept(data):
-    loader = TrainingLoader(*data, row_length=20, batch_size=10, seed=0)
+    loader = TrainingLoader(*data, row_length=50, batch_size=10, seed=0)
     usable = int((np.bincount(data[0].user[data[1].train], minlength=101) >= 2).sum())
     assert usable % 10
     assert len(loader) == len(list(loader)) == -(-usable // 10)
     assert np.unique(loader.members()).tolist() == [-1, *range(usable)]
+
+
+def test_windows_by_hand():
+    # ten rows from row 0 on, two from row 10, seven from row 30; windows of three inputs and the target of the last
+    begin, length = windows(np.array([0, 10, 30]), np.array([10, 2, 7]), 3)
+    assert list(zip(begin.tolist(), length.tolist(), strict=True)) == [
+        (6, 4), (3, 4), (0, 4), (10, 2), (33, 4), (30, 4)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("inputs", [1, 2, 3, 50])
+def test_every_row_but_the_first_is_a_target_once_however_short_the_windows(data, inputs):
+    interactions, split = data
+    targets = sorted(
+        target
+        for batch in TrainingLoader(*data, row_length=inputs, batch_size=7, seed=0)
+        for _, target, _ in pairs(batch)
+    )
+    train = np.flatnonzero(split.train)
+    first = train[np.unique(interactions.user[train], return_index=True)[1]]
+    assert targets == sorted(interactions.item[np.setdiff1d(train, first)].tolist())
+
+
+def test_a_step_holds_as_many_as_have_the_targets_asked_for(data):
+    plain = TrainingLoader(*data, row_length=20, batch_size=10, seed=0)
+    mean = sum(batch.total for batch in plain) / len(plain.begin)
+    bounded = TrainingLoader(*data, row_length=20, batch_size=10, seed=0, batch_targets=round(4 * mean))
+    assert bounded.batch_size == 4
+    assert len(bounded) == -(-len(plain.begin) // 4)
+    assert TrainingLoader(*data, row_length=20, batch_size=10, seed=0, batch_targets=10**6).batch_size == 10
+    assert TrainingLoader(*data, row_length=20, batch_size=10, seed=0, batch_targets=1).batch_size == 1
+
+
+def test_an_epoch_of_more_steps_begins_again_in_another_order(data):
+    loader = TrainingLoader(*data, row_length=50, batch_size=10, seed=0, epoch_steps=25)
+    usable, order = len(loader.begin), loader.members().ravel()
+    assert len(loader) == len(list(loader)) == 25
+    assert len(order) == 250
+    assert order.min() == 0  # every step is full
+    assert sorted(order[:usable]) == sorted(order[usable : 2 * usable]) == list(range(usable))
+    assert order[:usable].tolist() != order[usable : 2 * usable].tolist()
+    one = TrainingLoader(*data, row_length=20, batch_size=10, seed=0, epoch_steps=2)
+    assert one.members().tolist() == TrainingLoader(*data, row_length=20, batch_size=10, seed=0).members().tolist()
 
 
 def test_nothing_to_learn_is_said(twelve, twelve_split):

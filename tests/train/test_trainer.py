@@ -25,4 +25,11 @@ def test_slurm_variables_of_several_tasks_do_not_make_a_group(monkeypatch, tmp_p
 def test_fewer_cases_than_processes_are_refused(twelve, twelve_split):
     trainer = SimpleNamespace(global_rank=0, world_size=3, strategy=SimpleNamespace(root_device="cpu"))
     with pytest.raises(InputError, match="2 validation cases are fewer than processes"):
-        make_loaders(twelve, twelve_split, SimpleNamespace(length=5), {"batch_size": 4, "scores_mib": 1}, 0, trainer)
+        make_loaders(
+            twelve,
+            twelve_split,
+            SimpleNamespace(length=5),
+            {"batch_size": 4, "batch_targets": 64, "epoch_steps": 1, "scores_mib": 1},
+            0,
+            trainer,
+        )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pte.profiler.base import Ask, Completion, Log, Rate
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import Loop, Stored, play, workload
+from pte.profiler.loop import Loop, play, workload
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.replay import Stored
 from pte.schema import Generation, Profiles, View
 
 
@@ -21,9 +23,9 @@ class RuleProfiler:
         self.loop = Loop(num_candidates, rounds, *forms, [0.7], Evidence())
         self.engine = RuleEngine(words)
 
-    def profile(self, view: View, *, log: Log) -> Profiles:
+    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
         answer = Recorded(self.engine, log, workload(self.loop, view), noun="rule")
-        return play(self.loop, view, answer)
+        return play(self.loop, view, answer, out=out)
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """From stored completions, without the engine."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from pte.reward.base import PartScore
 from pte.reward.data import RewardData
@@ -17,10 +16,7 @@ class Length:
         self.words = words
 
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
-        user, item = (self._side(side.text).to(data.user.device) for side in (data.user_texts, data.item_texts))
-        known = (torch.ones(len(score), dtype=torch.bool, device=score.device) for score in (user, item))
-        return PartScore(user, item, *known)
-
-    def _side(self, texts: list[list[str]]) -> Tensor:
-        """(n, K) from the K candidate texts of every user or item."""
-        return torch.tensor([[min(1.0, len(text.split()) / self.words) for text in row] for row in texts])
+        """(E, K) from the K candidate texts of every user and item; all are known."""
+        value = [[min(1.0, len(text.split()) / self.words) for text in texts] for texts in data.text]
+        known = torch.ones(len(value), dtype=torch.bool, device=data.vector.device)
+        return PartScore(torch.tensor(value, device=data.vector.device), known)

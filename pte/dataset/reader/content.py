@@ -26,6 +26,13 @@ FORMATS = {
     b"\x89HDF": "an HDF5 file: export the table as CSV or Parquet",
     b"ARROW1": "an Arrow file: write it as Parquet",
     b"\x89PNG": "a picture: a table is needed",
+    b"\x1f\x8b": "gzip inside gzip: unpack it once",
+}
+NO_TABLE = {  # of text, which a table's first line does not begin with
+    b"<": "a web page or XML, as a failed download leaves it: fetch the table again",
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself (git lfs pull)",
+    b'{"': "JSON: write it as CSV or Parquet",
+    b'[{"': "JSON: write it as CSV or Parquet",
 }
 MARKS = {  # byte order marks; UTF-32's first, since UTF-16's is how it begins
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
@@ -54,7 +61,7 @@ def file_bytes(path: Path) -> bytes:
 def text_bytes(path: Path) -> bytes:
     """UTF-8 without a byte order mark, every record on lines that end in b"\\n", the last one too."""
     raw = file_bytes(path)
-    for magic, kind in FORMATS.items():
+    for magic, kind in {**FORMATS, **NO_TABLE}.items():
         if raw.startswith(magic):
             raise InputError(f"{path} is no text but {kind}")
     raw = _utf8(path, raw)
@@ -74,6 +81,10 @@ def _utf8(path: Path, raw: bytes) -> bytes:
         raise InputError(
             f"{path} is no {coding.removesuffix('-sig').upper()} (line {line:,}); save it as UTF-8"
         ) from None
-    if coding == "utf-8" and b"\0" in raw[:1000]:
-        raise InputError(f"{path} holds zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8")
+    if coding == "utf-8" and (place := raw.find(b"\0")) >= 0:
+        line = raw.count(b"\n", 0, place) + 1
+        raise InputError(
+            f"{path} holds a zero byte (line {line:,}), as UTF-16 without a byte order mark and damaged files do; save"
+            " it as UTF-8, without zero bytes"
+        )
     return raw if coding == "utf-8" or text is None else text.encode("utf-8", "replace")

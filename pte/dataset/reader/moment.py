@@ -16,7 +16,7 @@ UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanosecond
 GAP = 30  # dates from 1973 to 2040 lie within a factor 22 of one another; neighbouring units are a factor 1000 apart
 TELLING = 1e8  # seconds until March 1973: what is smaller may be milliseconds or a plain count
 FORMS = "Unix seconds (or milli-, micro-, nanoseconds), or ISO dates such as 2001-09-09 or 2001-09-09T01:46:40Z"
-_STAMP = r"^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,](\d+))?)?\s*(Z|[+-]\d{2}:?\d{2})?$"
+_STAMP = r"(?i)^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,](\d+))?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?$"
 
 
 def seconds(values: pl.Series, form: str | None = None) -> pl.Series:
@@ -63,9 +63,9 @@ def time_format(form: str | None) -> str | None:
 def _readable(values: pl.Series) -> pl.Series:
     """The column as numbers, text or moments; InputError where its type is none of them."""
     kind = values.dtype
-    if kind in (pl.Categorical, pl.Enum):
-        return values.cast(pl.String)
-    if kind.is_numeric() or kind in (pl.String, pl.Null, pl.Date, pl.Datetime):
+    if kind in (pl.Categorical, pl.Enum, pl.String):
+        return values.cast(pl.String).str.strip_chars()
+    if kind.is_numeric() or kind in (pl.Null, pl.Date, pl.Datetime):
         return values
     raise InputError(
         f"column {values.name!r} holds {kind}, which is no moment in time: give one with {FORMS}"
@@ -77,7 +77,7 @@ def _formatted(values: pl.Series, form: str) -> pl.Series:
     """Text by a strptime format; whole numbers (20010909) as their digits."""
     text = values.cast(pl.Int64, strict=False) if values.dtype.is_float() else values
     try:
-        moment = text.cast(pl.String).str.strip_chars().str.to_datetime(form, strict=False, time_unit="us")
+        moment = text.cast(pl.String).str.to_datetime(form, strict=False, time_unit="us")
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"dataset.time_format={form} is no format of dates and times ({reason})") from None
@@ -125,11 +125,11 @@ def _scaled(numbers: pl.Series, unit: int) -> pl.Series:
 
 
 def _iso(values: pl.Series) -> pl.Series:
-    part = pl.col("stamp").str.strip_chars()
+    part = pl.col("stamp")
     group = {i: part.str.extract(_STAMP, i) for i in (1, 2, 3, 4, 5)}
     stamp = pl.concat_str(group[1], pl.lit(" "), group[2].fill_null("00:00"), group[3].fill_null(":00"))
     fraction = group[4].fill_null("").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64)
-    zone = group[5].str.replace("Z", "+00:00").str.replace(":", "").fill_null("+0000")
+    zone = group[5].str.replace("(?i)z|utc|gmt", "+00:00").str.replace(":", "").fill_null("+0000")
     offset = zone.str.slice(1, 2).cast(pl.Int64) * 3600 + zone.str.slice(3, 2).cast(pl.Int64) * 60
     sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
     local = stamp.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False).dt.epoch("us") + fraction

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pte import asset
+from pte.dataset.reader.content import FORMATS, MARKS
 from pte.schema import InputError
 
 Record = TypeVar("Record")
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, SyntaxError, RecursionError, MemoryError)
-MAX_TIME = 2**53  # no unit of time gives more; a larger one is not a time
+LAST_SECOND = 4_102_444_800  # 2100-01-01: a later time is written in another unit
 
 
 def locate(
@@ -71,6 +72,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
         with path.open("rb") as raw:
             zipped = raw.peek(2)[:2] == b"\x1f\x8b"
             with gzip.GzipFile(fileobj=raw) if zipped else raw as file:
+                _is_text(path, file.peek(16))
                 for number, line in enumerate(file, 1):
                     yield number, line
     except EOFError:
@@ -79,6 +81,17 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
         ) from None
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path} is damaged after line {number:,} ({error}). Fetch it again") from None
+
+
+def _is_text(path: Path, head: bytes) -> None:
+    """Refuse what the first bytes tell is no text in UTF-8, one record a line."""
+    kind = next((kind for magic, kind in FORMATS.items() if head.startswith(magic)), None)
+    if kind is None and any(head.startswith(mark) for mark, name in MARKS.items() if name != "utf-8-sig"):
+        kind = "UTF-16 or UTF-32: save it as UTF-8"
+    if kind is not None:
+        raise InputError(f"{path} holds no records but is {kind}")
+    if head.strip()[:1] == b"[" or re.match(rb"\s*\{\s*\n", head):
+        raise InputError(f"{path} is one JSON text over all its lines: write a record a line, as jq -c '.[]' does")
 
 
 class Records(Generic[Record]):
@@ -152,6 +165,14 @@ def text_of(record: Any, key: str) -> str:
     if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
         raise ValueError(f"{key} holds half a character (a lone surrogate)")
     return name
+
+
+def time_of(record: Any, key: str, unit: int) -> int:
+    """A required time, of which `unit` make a second."""
+    time = int(record[key])
+    if isinstance(record[key], bool) or not 0 <= time < LAST_SECOND * unit:
+        raise ValueError(f"{key} is {record[key]}")
+    return time
 
 
 def rating_of(record: Any, key: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -58,13 +59,20 @@ def require(table: Table, required: Mapping[str, str], path: Path, *, configurab
             raise InputError(f"{path} names the column {column!r} more than once: rename or remove all but one")
         if column in columns:
             continue
-        other = f"[{','.join(name for name in columns if name)[:60]}]" if knob == "text" else "COLUMN"
+        near = [name for name in columns if _letters(name) == _letters(column) and re.fullmatch(r"[\w.]+", name)]
+        other = near[0] if near else "COLUMN"
+        if knob == "text":
+            other = f"[{','.join(name for name in columns if name)[:60]}]"
         advice = f" Name the right one: dataset.{knob}={other}" if configurable else ""
         if configurable and knob == "timestamp":
             advice += ", or dataset.timestamp=null dataset.position=COLUMN"
         raise InputError(
             f"{path} has no column {column!r}. It has: {_first_names(columns)}.{advice}{_hint(columns, configurable)}"
         )
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def _first_names(columns: Sequence[str]) -> str:
@@ -83,12 +91,28 @@ def _hint(columns: Sequence[str], configurable: bool) -> str:
     return ""
 
 
+def ids(frame: pl.DataFrame, column: str) -> pl.Series:
+    """A column of ids as text, null where empty or blank. InputError: lists, as of a basket."""
+    if isinstance(frame[column].dtype, pl.List | pl.Array):
+        raise InputError(f"column {column!r} holds {frame[column].dtype}: write a row for each id, not a list of them")
+    values = text(frame, column)
+    return values.set((values.str.strip_chars() == "").fill_null(False), None)
+
+
+def alike(values: pl.Series) -> pl.Series:
+    """Ids without what people do not see: blanks around, zero-width characters, Unicode's two forms, the .0 of 1.0."""
+    visible = values.str.replace_all("[\u200b\u200c\u200d\u2060\ufeff\0]", "").str.strip_chars().str.normalize("NFC")
+    return visible.str.replace(r"^(\d+)\.0$", "$1")
+
+
 def text(frame: pl.DataFrame, column: str) -> pl.Series:
     """A column as text, null where empty; a list as its parts with commas; of numbers, infinity and NaN are empty."""
     values = frame[column]
-    if values.dtype.is_decimal():
-        values = values.cast(pl.Float64)
     try:
+        if isinstance(values.dtype, pl.Struct):
+            raise pl.exceptions.InvalidOperationError
+        if values.dtype.is_decimal():  # digit by digit: a float would make ids of 17 digits one
+            return values.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.strip_chars_end(".")
         if values.dtype.is_float():
             return _number_text(values)
         if isinstance(values.dtype, pl.List | pl.Array):
@@ -96,8 +120,8 @@ def text(frame: pl.DataFrame, column: str) -> pl.Series:
         return values.cast(pl.String).replace("", None)
     except pl.exceptions.PolarsError:
         raise InputError(
-            f"column {column!r} holds {values.dtype}, which is no text: leave it out (dataset.text=[COLUMN,...]) or"
-            " write it as text"
+            f"column {column!r} holds {values.dtype}, which is no text: write it as text, or leave it out where it is"
+            " text of items (dataset.text=[COLUMN,...])"
         ) from None
 
 
@@ -121,12 +145,12 @@ def interaction_rows(
 
     Without a column of positions the time is the place in the order, to the microsecond.
     """
-    user, item = text(frame, user_id), text(frame, item_id)
+    user, item = ids(frame, user_id), ids(frame, item_id)
     place = _places(text(frame, position)) if position else None
-    present = text(frame, timestamp).is_not_null() if timestamp else None
     moment = (
         microseconds(frame[timestamp], time_format) if timestamp else pl.Series([None] * len(frame), dtype=pl.Int64)
     )
+    present = text(frame, timestamp).is_not_null() if timestamp else None
     time = moment // 1_000_000
     faults: list[tuple[pl.Series, str, pl.Series | None]]
     faults = [(user.is_null(), f"no {user_id}", None), (item.is_null(), f"no {item_id}", None)]
@@ -134,7 +158,8 @@ def interaction_rows(
         faults.append((place.is_null(), f"no whole number in {position}", text(frame, position)))
     if timestamp and present is not None:
         unread = time.is_null() & (present if position else True)
-        faults.append((unread, f"no readable time in {timestamp}", text(frame, timestamp)))
+        under = f" under dataset.time_format={time_format}" if time_format else ""
+        faults.append((unread, f"no readable time in {timestamp}{under}", text(frame, timestamp)))
     columns = {"user_id": user, "item_id": item, "position": place if place is not None else moment, "time": time}
     why = _why(faults)
     return pl.DataFrame({**columns, "bad": why.is_not_null(), "why": why}).with_row_index("row", offset=1)
@@ -180,4 +205,4 @@ def item_rows(frame: pl.DataFrame, *, item_id: str, title: str, columns: Sequenc
         text(frame, column).fill_null("").str.replace_all(blanks, " ").str.strip_chars().alias(name)
         for name, column in (("title", title), *((names[c], c) for c in columns))
     ]
-    return pl.DataFrame([text(frame, item_id).alias("item_id"), *texts]).with_row_index("row", offset=1)
+    return pl.DataFrame([ids(frame, item_id).alias("item_id"), *texts]).with_row_index("row", offset=1)

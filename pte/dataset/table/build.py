@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from pte.dataset.reader.moment import FORMS
-from pte.dataset.reader.source import OWN_COLUMNS
+from pte.dataset.reader.source import OWN_COLUMNS, alike
 from pte.dataset.rules import Rules
 from pte.dataset.table.card import card
 from pte.dataset.table.filter import row_mask
@@ -46,6 +46,7 @@ def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Sour
     rows = _well_formed(rows, rules, source, counts)
     rows = _rated(rows, source, counts)
     rows = _without_duplicates(rows, counts)
+    _suspicious(rows, counts)
     items = _items(items, rules, source, counts)
     rows, items = _known(rows, items, rules, counts)
     _expected(rows, source)
@@ -55,10 +56,10 @@ def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Sour
     catalogue = _shorter_first(items, "item_id").with_row_index("item", offset=1)
     rows = rows.join(users, on="user_id").join(catalogue.select("item_id", "item"), on="item_id")
     rows = rows.sort("user", "position", "time", "row")  # row: ties keep the order of the file
-    _some(rows, source, counts)
+    _some(rows, rules, source, counts)
     keep, cut = row_mask(rows["user"].to_numpy(), rows["item"].to_numpy(), rules, counts)
     rows = rows.filter(keep)
-    _some(rows, source, counts)
+    _some(rows, rules, source, counts)
     if rules.unseen_items == "drop":
         before, catalogue = len(catalogue), catalogue.join(rows, on="item", how="semi", maintain_order="left")
         counts["items without interactions left out"] = before - len(catalogue)
@@ -118,7 +119,7 @@ def _places(bad: pl.DataFrame, ragged: tuple[tuple[int, int], ...]) -> list[str]
 def _advice(places: str, bad: int, rows: int) -> str:
     """What to do about malformed rows; to drop them is no advice where hardly any would be left."""
     forms = ""
-    if "no readable time" in places:
+    if "no readable time" in places and "under dataset.time_format=" not in places:
         forms = f" Times are read as {FORMS}; other forms: dataset.time_format='%d/%m/%Y' (of dataset=custom)."
     return forms + (" Mend them, or drop them: dataset.rules.malformed=drop" if bad <= rows / 2 else " Mend them")
 
@@ -154,16 +155,39 @@ def _items(items: pl.DataFrame, rules: Rules, source: Source, counts: dict[str, 
     return unique
 
 
+def _same(unknown: pl.Series, known: pl.Series) -> str:
+    """A sentence where an unknown id is a known one written in another way, "" where none is."""
+    forms = pl.DataFrame({"known": known, "form": alike(known)})
+    pairs = pl.DataFrame({"id": unknown, "form": alike(unknown)}).join(forms, on="form")
+    if pairs.is_empty():
+        return ""
+    name, written = pairs.select("id", "known").row(0)
+    return f" {name!r} may be the items table's {written!r}: write ids alike in both."
+
+
+def _suspicious(rows: pl.DataFrame, counts: dict[str, int]) -> None:
+    """Count ids that are likely others written in another way, or stand for none; they are kept as they are."""
+    for noun in ("user", "item"):
+        names = rows[f"{noun}_id"].unique()
+        counts[f"{noun} ids that differ from another's in blanks, Unicode form or a .0 alone, kept apart"] = (
+            len(names) - alike(names).n_unique()
+        )
+        counts[f"{noun} ids that read nan, null or none, kept as ids"] = int(
+            names.str.to_lowercase().is_in(["nan", "null", "none", "<na>"]).sum()
+        )
+
+
 def _known(
     rows: pl.DataFrame, items: pl.DataFrame, rules: Rules, counts: dict[str, int]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     unknown = rows.join(items, on="item_id", how="anti", maintain_order="left")
     ids = unknown["item_id"].unique(maintain_order=True)
     if len(ids) and rules.unknown_item == "error":
+        alike_one = _same(ids, items["item_id"])
         raise InputError(
             f"{len(unknown):,} interaction(s) with {len(ids):,} item(s) that the items table lacks, such as"
-            f" {', '.join(ids[:3].to_list())} (data row {unknown['row'][0]}). Add them, or type"
-            " dataset.rules.unknown_item=drop (or =placeholder to keep them without text)"
+            f" {', '.join(ids[:3].to_list())} (data row {unknown['row'][0]}).{alike_one} Add them, or"
+            " type dataset.rules.unknown_item=drop (or =placeholder to keep them without text)"
         )
     if rules.unknown_item == "placeholder":
         counts["items absent from the items table, kept without text"] = len(ids)
@@ -212,10 +236,15 @@ def _titled(
     return rows, items.with_columns(title=stand_in, placeholder=pl.Series(empty))
 
 
-def _some(rows: pl.DataFrame, source: Source, counts: dict[str, int]) -> None:
+def _some(rows: pl.DataFrame, rules: Rules, source: Source, counts: dict[str, int]) -> None:
     if rows.is_empty():
+        usual = vars(Rules())
+        strict = [f"dataset.rules.{name}={value}" for name, value in vars(rules).items() if value != usual[name]]
         why = "; ".join(f"{noun}: {count:,}" for noun, count in counts.items() if count) or "the table has no row"
-        raise InputError(f"{source.name}: no interaction is left ({why}). Loosen dataset.rules or give another file")
+        raise InputError(
+            f"{source.name}: no interaction is left ({why}). Loosen {', '.join(strict) or 'dataset.rules'} or give"
+            " another file"
+        )
 
 
 def _shorter_first(frame: pl.DataFrame, column: str) -> pl.DataFrame:

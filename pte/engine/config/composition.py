@@ -49,18 +49,22 @@ def check(words: list[str]) -> None:
             secret.refuse_tree(tree)
             renamed.refuse(tree)
             if not arguments.cfg:
-                _writable(config)
+                _writable("paths.outputs", config.paths.outputs)
+                _writable("paths.store", config.paths.store)
+                for override in overrides:
+                    if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir"):
+                        _writable(override.key_or_group, str(override.value()).partition("${")[0])
 
 
-def _writable(config: Any) -> None:
-    """The folder of all outputs, made if it is not there."""
-    outputs = Path(str(config.paths.outputs)).expanduser()
+def _writable(knob: str, place: Any) -> None:
+    """A folder that is to be, by writing into what there is of it."""
+    folder = Path(str(place)).expanduser().absolute()
     try:
-        outputs.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=outputs):
+        there = next(path for path in (folder, *folder.parents) if path.exists())
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise InputError(f"paths.outputs={outputs}: nothing can be written there ({error.strerror})") from None
+        raise InputError(f"{knob}={place}: nothing can be written there ({error.strerror})") from None
 
 
 def check_folder(folder: Path) -> None:

@@ -14,6 +14,8 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pte.engine.config.secret import leaves
+
 TEXT = ("profiler", "encoder", "reward", "selector")  # read by stages that only text needs
 UNTRAINED_READS = ("trainer.accelerator", "trainer.scores_mib", "trainer.monitor")
 # A knob, the knob that decides whether it is read, and the values under which it is.
@@ -25,16 +27,28 @@ READ_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
     "representation.sample": ("representation.form", ("cosine", "infonce")),
     "representation.temperature": ("representation.form", ("infonce", "masked")),
 }
+# A knob, and those of which one must be given for it to be read.
+READ_BESIDE = {
+    "dataset.rules.cut_seed": ("dataset.rules.max_users",),
+    "dataset.rules.cut_length": ("dataset.rules.max_users", "dataset.rules.max_items"),
+}
+READ_BY = {  # a part of backbone=fused, and the experts that read it
+    "reader": ("reader",), "likeness": ("likeness", "carried"), "memory": ("memory", "carried"),
+    "neighbors": ("carried",), "profile": ("profile",),
+}  # fmt: skip
 
 
 def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[str]:
     """A sentence for every idle word of those typed. text: whether representation or backbone reads any."""
     backbone: Any = get_class(config["backbone"]["_target_"])
+    selector: Any = get_class(config["selector"]["_target_"])
     untrained = backbone.trained is False
     sentences = []
     for word in typed:
         name = word.lstrip("+~").partition("=")[0]
         group, knob, _ = name.partition(".")
+        if name == "refit" and not (text and selector.reads_reward):
+            sentences.append(f"{word} changes nothing: no selector reads a reward, so texts are final at once")
         if not knob or word.startswith("--"):  # an option, which a sweep chooses for all its jobs
             continue
         if group in TEXT and not text:
@@ -53,9 +67,27 @@ def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[s
                 sentences.append(
                     f"{word} changes nothing under {other}={str(config[own][last]).lower()}: it is for {usual}"
                 )
+        elif reason := _alone(config, name):
+            sentences.append(f"{word} changes nothing: {reason}")
     if text and config["profiler"].get("num_candidates") == 1 and config["selector"]["_target_"].endswith(".GRPO"):
         sentences.append("profiler.num_candidates=1 leaves selector=grpo nothing to choose: it gives what first gives")
     return sentences
+
+
+def _alone(config: Mapping[str, Any], name: str) -> str:
+    """Why a knob is not read, of those that others decide on by being given or not; "" where it is read."""
+    given = {key for key, value in leaves(config) if value is not None}
+    group, part, *_ = name.split(".")
+    experts = config["backbone"].get("experts")
+    if name in READ_BESIDE and not given.intersection(READ_BESIDE[name]):
+        return f"it goes with {' or '.join(READ_BESIDE[name])}"
+    if name == "representation.null_space.share" and (
+        others := given & {"representation.null_space.dim", "representation.null_space.threshold"}
+    ):
+        return f"{min(others)} is given, and stands in its place"
+    if group == "backbone" and isinstance(experts, list) and not set(READ_BY.get(part, experts)) & set(experts):
+        return f"it is read by {' and '.join(READ_BY[part])}, not among backbone.experts=[{','.join(experts)}]"
+    return ""
 
 
 def _same_without(config: Mapping[str, Any], word: str, typed: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,13 @@ def main(arguments: Sequence[str]) -> None:
     stored = Stored(options.run)
     data = Interactions.load(stored.path("interactions"))
     user = None if options.user is None else number_of(data, options.user)
-    history = typed(data, options.history) if user is None else of_user(data, user)
+    try:
+        history = typed(data, options.history) if user is None else of_user(data, user)
+    except InputError as error:
+        raise InputError(f"--history {options.history}: {error}") from None
     free = data.num_items - len(set(history))
+    if not free:
+        raise InputError(f"the history holds all {data.num_items} items: none is left to recommend")
     if not 1 <= options.count <= free:
         raise InputError(f"--count {options.count}: type a number from 1 to {free}, the items outside the history")
     print(f"after {len(history)} items, the last of them {data.items.title[history[-1]]}")
@@ -84,10 +90,10 @@ def of_user(data: Interactions, user: int) -> list[int]:
 
 
 def typed(data: Interactions, words: str) -> list[int]:
-    """Items by title or id, parted by semicolons; the one title that contains the words will do."""
-    parts = [part.strip() for part in words.split(";") if part.strip()]
+    """Items by title or id, parted by semicolons or lines; the one title that contains the words will do."""
+    parts = [part.strip() for part in re.split(r"[;\n]", words) if part.strip()]
     if not parts:
-        raise InputError('--history: type titles or ids, parted by semicolons: --history "Heat (1995); Fargo (1996)"')
+        raise InputError('type titles or ids, parted by semicolons: "Heat (1995); Fargo (1996)"')
     return [_item(data, part) for part in parts]
 
 
@@ -101,6 +107,6 @@ def _item(data: Interactions, words: str) -> int:
         return matches[0]
     if matches:
         some = "; ".join(f"{data.items.title[i]} (id {data.items.item_id[i]})" for i in matches[:5])
-        raise InputError(f"--history: {len(matches)} items are called {words}: type an id, of such as {some}")
+        raise InputError(f"{len(matches)} items are called {words}: type an id, of such as {some}")
     near = difflib.get_close_matches(words, data.items.title[1:], 3, 0.3)
-    raise InputError(f"--history: no item is called {words}." + (f" Near: {'; '.join(near)}" if near else ""))
+    raise InputError(f"no item is called {words}." + (f" Near: {'; '.join(near)}" if near else ""))

@@ -51,8 +51,10 @@ def main(arguments: Sequence[str]) -> None:
 def answer(model: RunModel, data: Interactions, words: str, count: int) -> tuple[list[list[Any]], str]:
     """Rows of COLUMNS, best first, and what the history was taken to be; or no rows and what is wrong with it."""
     try:
-        history = typed(data, words.replace("\n", ";"))
-        count = min(int(count), data.num_items - len(set(history)))
+        history = typed(data, words)
+        if not (free := data.num_items - len(set(history))):
+            raise InputError("The history holds every item: none is left to recommend")
+        count = min(int(count), free)
         items = model.best(history, count)
     except InputError as error:
         return [], str(error)

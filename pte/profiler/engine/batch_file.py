@@ -17,7 +17,7 @@ from typing import Any
 from pte.artifact import digest
 from pte.profiler.base import Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals
-from pte.profiler.engine.chat import FILTERED, body, read_answer, refused_field
+from pte.profiler.engine.chat import FILTERED, body, read_answer, reduced, refused_field
 from pte.schema import InputError
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000  # of one file: OpenAI, Batch API guide, "Rate limits"
@@ -75,7 +75,7 @@ class BatchEngine(Arrivals):
         return [*files, self._file(lines)]
 
     def _line(self, request: Request) -> dict[str, Any]:
-        fields = body(self.model, request.ask, request.key, self.decoding, self.without)
+        fields = reduced(body(self.model, request.ask, request.key, self.decoding), self.without)
         return {"custom_id": request.key, "method": "POST", "url": URL, "body": fields}
 
     def _file(self, lines: list[bytes]) -> Path:

@@ -15,6 +15,7 @@ import torch
 from pte.artifact import digest, file_sha256
 from pte.asset import cached, derive, fetch
 from pte.asset.progress import no_progress_bar
+from pte.nn.device import fast_dtype, named_device
 from pte.schema import InputError
 
 URI = re.compile(r"(pypi|https?|file|hf):")
@@ -32,7 +33,7 @@ class Causal:
         if dtype not in DTYPES:
             raise InputError(f"profiler.dtype={dtype}: choose one of {', '.join(DTYPES)}")
         self.model_name, self.sha256, self.revision = model, sha256, revision
-        self.device = torch.device(best_device() if device == "auto" else device)
+        self.device = named_device(device, "profiler.device")
         self.dtype = fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
 
     @property
@@ -235,22 +236,6 @@ def _content(source: Path) -> str:
             edges = digest([head.hex(), file.read().hex()])
         edges_by_name[path.relative_to(source).as_posix()] = [path.stat().st_size, edges]
     return digest(edges_by_name)
-
-
-def best_device() -> str:
-    """cuda, mps or cpu: the first there is."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type == "cpu":
-        return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
-    return torch.float32
 
 
 def _closing(mark: str) -> str:

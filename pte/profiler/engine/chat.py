@@ -14,7 +14,7 @@ import httpx
 from pte.profiler.base import Ask, Completion
 from pte.profiler.prompt import Prompt
 from pte.profiler.text.style import JSON_LEAD
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 SCHEMA = {
     "type": "object",
@@ -46,11 +46,8 @@ class Sampling:
     def __post_init__(self) -> None:
         if not self.temperatures or min(self.temperatures) < 0:
             raise InputError(f"profiler.decoding.temperatures={list(self.temperatures)}: at least one, none below 0")
-        if not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
-            raise InputError(
-                f"profiler.decoding: top_p={self.top_p} must be in (0, 1],"
-                f" max_new_tokens={self.max_new_tokens} at least 1"
-            )
+        require(0 < self.top_p <= 1, "profiler.decoding.top_p", self.top_p, "give a number above 0, 1 at most")
+        require(self.max_new_tokens >= 1, "profiler.decoding.max_new_tokens", self.max_new_tokens, "give 1 or more")
 
     def holding(self, tokens: int) -> Sampling:
         """The same with room for answers of so many tokens."""
@@ -67,8 +64,8 @@ def message_text(prompt: Prompt) -> str:
     return f"{prompt.stem()}{rule}"
 
 
-def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any], without: frozenset[str]) -> dict[str, Any]:
-    """One request; `without` names fields that the server has refused."""
+def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any]) -> dict[str, Any]:
+    """One request, all optional fields in it."""
     fields: dict[str, Any] = {
         "model": model,
         "messages": [{"role": "user", "content": message_text(ask.prompt)}],
@@ -79,9 +76,14 @@ def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any], without: f
     if ask.prompt.lead == JSON_LEAD:
         schema = {"name": "profile", "strict": True, "schema": SCHEMA}
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
-    if "max_tokens" in without and "max_tokens" in fields:
-        fields["max_completion_tokens"] = fields["max_tokens"]
-    return {name: value for name, value in fields.items() if name not in without}
+    return fields
+
+
+def reduced(fields: Mapping[str, Any], without: frozenset[str]) -> dict[str, Any]:
+    """A request less the fields that the server has refused; `max_tokens` goes on as `max_completion_tokens`."""
+    left = {name: value for name, value in fields.items() if name not in without}
+    renamed = "max_tokens" in without and "max_tokens" in fields
+    return {**left, "max_completion_tokens": fields["max_tokens"]} if renamed else left
 
 
 def refused_field(answer: Any, request: Mapping[str, Any]) -> str | None:
@@ -105,6 +107,7 @@ class Answer:
     """A completion, and what is known beside it."""
 
     completion: Completion
+    model: str  # as the server names what answered; "" where it does not
     fingerprint: str
 
 
@@ -126,7 +129,7 @@ def read_answer(answer: Any) -> Answer | None:
         finish = "refusal" if message.get("refusal") else "empty"  # empty: reasoning alone, or nothing
     tokens = int(usage.get("completion_tokens") or len(text.split()))
     done = Completion(text, tokens, finish, int(usage.get("prompt_tokens") or 0))
-    return Answer(done, str(answer.get("system_fingerprint") or ""))
+    return Answer(done, str(answer.get("model") or ""), str(answer.get("system_fingerprint") or ""))
 
 
 def _text(content: Any) -> str:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 class Decoding:
@@ -33,11 +33,11 @@ class Decoding:
     ) -> None:
         if not temperatures or min(temperatures) < 0:
             raise InputError(f"profiler.decoding.temperatures={list(temperatures)}: give at least one, none below 0")
-        if top_k < 1 or not 0 < top_p <= 1 or repetition_penalty <= 0 or max_new_tokens < 1:
-            raise InputError(
-                f"profiler.decoding: top_k={top_k} and max_new_tokens={max_new_tokens} must be at least 1,"
-                f" top_p={top_p} in (0, 1], repetition_penalty={repetition_penalty} above 0"
-            )
+        require(top_k >= 1, "profiler.decoding.top_k", top_k, "give 1 or more")
+        require(max_new_tokens >= 1, "profiler.decoding.max_new_tokens", max_new_tokens, "give 1 or more")
+        require(0 < top_p <= 1, "profiler.decoding.top_p", top_p, "give a number above 0, 1 at most")
+        above = "give a number above 0; 1 is no penalty"
+        require(repetition_penalty > 0, "profiler.decoding.repetition_penalty", repetition_penalty, above)
         self.temperatures = [float(t) for t in temperatures]
         self.top_k, self.top_p = top_k, top_p
         self.repetition_penalty, self.max_new_tokens = repetition_penalty, max_new_tokens

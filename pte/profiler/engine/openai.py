@@ -18,7 +18,16 @@ import httpx
 
 from pte.profiler.base import Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals
-from pte.profiler.engine.chat import FILTERED, Sampling, body, outcome, read_answer, refused_field, retry_after
+from pte.profiler.engine.chat import (
+    FILTERED,
+    Sampling,
+    body,
+    outcome,
+    read_answer,
+    reduced,
+    refused_field,
+    retry_after,
+)
 from pte.profiler.engine.secret import LOCAL, check_url, check_variable, mask, read_key
 from pte.schema import InputError
 
@@ -27,6 +36,7 @@ TRIES = 6
 LONGEST_WAIT = 600.0  # seconds; a server that asks for more has no place in a run
 FEW = 20  # results before a share of failures means anything
 
+logger = logging.getLogger(__name__)
 logging.getLogger("httpx").setLevel(logging.WARNING)  # else one line a request
 
 
@@ -38,12 +48,16 @@ class Server:
     parallel: int = 16  # requests at a time
     timeout_seconds: float = 120.0
     budget_tokens: int | None = None  # prompt and new tokens of a run
+    budget_money: float | None = None  # of a run, at profiler.tariff.price
     failure_share: float = 0.1  # of the results; more ends the run
 
     def __post_init__(self) -> None:
         check_variable(self.key_variable)
         if self.parallel < 1:
             raise InputError(f"profiler.server.parallel={self.parallel} must be at least 1")
+        for name in ("timeout_seconds", "budget_tokens", "budget_money"):
+            if (value := getattr(self, name)) is not None and value <= 0:
+                raise InputError(f"profiler.server.{name}={value} must be above 0")
         if not 0 <= self.failure_share <= 1:
             raise InputError(f"profiler.server.failure_share={self.failure_share}: give a share, 0 to 1")
 
@@ -51,28 +65,41 @@ class Server:
 class OpenAIEngine(Arrivals):
     """One request a completion."""
 
-    def __init__(self, model: str, base_url: str, decoding: Sampling, server: Server, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        decoding: Sampling,
+        server: Server,
+        *,
+        seed: int = 0,
+        fingerprint: str | None = None,
+        price: Sequence[float] | None = None,
+    ) -> None:
+        """fingerprint: the system_fingerprint that answers must carry; price: of a million prompt and new tokens."""
+        if server.budget_money is not None and price is None:
+            raise InputError("profiler.server.budget_money needs a price: type profiler.tariff.price=[IN,OUT]")
         parts = check_url(base_url)
         self.model, self.url, self.host = model, base_url.rstrip("/") + "/chat/completions", parts.netloc
         self.decoding, self.server = decoding.identity(), server
         self.seed = seed  # of all draws
-        self.tokens, self.without = 0, frozenset[str]()  # tokens used; fields the server refuses
+        self.fingerprint, self.price = fingerprint, price
+        self.usage = {"prompt": 0, "new": 0}  # tokens
+        self.without = frozenset[str]()  # fields the server refuses
+        self.origins: set[tuple[str, str]] = set()  # model and system_fingerprint of what answered
         self._local = parts.hostname in LOCAL
         self._open = parts.scheme == "http" and not self._local
 
     def identity(self) -> Mapping[str, Any]:
-        return {"model": {"served": self.model, "host": self.host}, "decoding": self.decoding, "seed": self.seed}
+        pin = {"fingerprint": self.fingerprint} if self.fingerprint else {}
+        return {"model": {"served": self.model, "host": self.host, **pin}, "decoding": self.decoding, "seed": self.seed}
 
     def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
         """Every result as it arrives; InputError once the server cannot help, too many fail or the budget is spent."""
-        key = read_key(self.server.key_variable)
-        if key and self._open:
-            raise InputError(
-                f"{self.url} is plain http: ${self.server.key_variable} would travel in the open. Use https"
-            )
+        key = self.key()
         waiting, running, done, failures = iter(requests), set[asyncio.Task[Result]](), 0, 0
         with asyncio.Runner() as runner:
-            client = self._client(key)
+            client = self.client(key)
             try:
                 while True:
                     while (
@@ -86,7 +113,8 @@ class OpenAIEngine(Arrivals):
                     finished, running = runner.run(_first_of(running))
                     results, fault = _sort(finished)
                     for result in results:
-                        self.tokens += result.completion.tokens + result.completion.prompt_tokens
+                        self.usage["prompt"] += result.completion.prompt_tokens
+                        self.usage["new"] += result.completion.tokens
                         done, failures = done + 1, failures + (result.completion.finish == "error")
                         yield result
                     if fault:
@@ -95,24 +123,51 @@ class OpenAIEngine(Arrivals):
                         raise InputError(self._too_many(failures, done, results))
                 if done < len(requests):
                     raise InputError(
-                        f"profiler.server.budget_tokens={self.server.budget_tokens:,} is spent ({self.tokens:,}"
-                        f" tokens): {done:,} of {len(requests):,} answers are recorded and are not paid for again;"
-                        " type a larger budget to go on"
+                        f"{self._exhausted()}: {done:,} of {len(requests):,} answers are recorded and are not paid for"
+                        " again; type a larger budget to go on"
                     )
             finally:
                 for task in running:
                     task.cancel()
                 runner.run(client.aclose())
 
-    def _client(self, key: str) -> httpx.AsyncClient:
+    def key(self) -> str:
+        """The key of the environment, "" where there is none; InputError where it would travel in the open."""
+        key = read_key(self.server.key_variable)
+        if key and self._open:
+            raise InputError(
+                f"{self.url} is plain http: ${self.server.key_variable} would travel in the open. Use https"
+            )
+        return key
+
+    def client(self, key: str) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=self.server.parallel, max_keepalive_connections=self.server.parallel)
         return httpx.AsyncClient(
             headers=headers, timeout=self.server.timeout_seconds, limits=limits, trust_env=not self._local
         )
 
-    def _exhausted(self) -> bool:
-        return self.server.budget_tokens is not None and self.tokens >= self.server.budget_tokens
+    def _exhausted(self) -> str:
+        """Which budget is spent, in words; "" where none is."""
+        tokens, limit = sum(self.usage.values()), self.server
+        if limit.budget_tokens is not None and tokens >= limit.budget_tokens:
+            return f"profiler.server.budget_tokens={limit.budget_tokens:,} is spent ({tokens:,} tokens)"
+        if limit.budget_money is None or self.price is None:
+            return ""
+        money = (self.usage["prompt"] * self.price[0] + self.usage["new"] * self.price[1]) / 1e6
+        over = money >= limit.budget_money
+        return f"profiler.server.budget_money={limit.budget_money:g} is spent ({money:.4g})" if over else ""
+
+    def _origin(self, model: str, fingerprint: str) -> None:
+        """Tell once what answers; InputError where it is not what the key says."""
+        if self.fingerprint and fingerprint != self.fingerprint:
+            raise InputError(
+                f"{self.url} answers with system_fingerprint={fingerprint or None}, not profiler.fingerprint="
+                f"{self.fingerprint}: type the new one (or null), and its texts are kept apart"
+            )
+        if (model, fingerprint) not in self.origins and (fingerprint or model not in ("", self.model)):
+            logger.info(f"{self.model}: answered by model={model or None}, system_fingerprint={fingerprint or None}")
+        self.origins.add((model, fingerprint))
 
     def _too_many(self, failures: int, done: int, results: Sequence[Result]) -> str:
         detail = next((r.completion.detail for r in results if r.completion.finish == "error"), "see the log")
@@ -122,10 +177,14 @@ class OpenAIEngine(Arrivals):
         )
 
     async def _one(self, client: httpx.AsyncClient, request: Request, key: str) -> Result:
-        """One answer; what passes with time is tried again, a little later each time."""
+        fields = body(self.model, request.ask, request.key, self.decoding)
+        return Result(request.key, await self.completion(client, fields, key))
+
+    async def completion(self, client: httpx.AsyncClient, request: Mapping[str, Any], key: str) -> Completion:
+        """The answer to a request's body; what passes with time is tried again, a little later each time."""
         reason, attempt = "", 0
         while attempt < TRIES:
-            fields = body(self.model, request.ask, request.key, self.decoding, self.without)
+            fields = reduced(request, self.without)
             wait = min(2.0**attempt / 2, 30.0) * random.uniform(0.5, 1.0)
             attempt += 1
             try:
@@ -137,14 +196,15 @@ class OpenAIEngine(Arrivals):
                 parsed = read_answer(value)
                 if parsed is None:
                     raise InputError(f"{self.url} answered without choices[0].message: is it a chat server?")
-                return Result(request.key, parsed.completion)
+                self._origin(parsed.model, parsed.fingerprint)
+                return parsed.completion
             reason = mask(f"HTTP {code}: {words}" if answer is not None else words, key)[:300]
             if code in (400, 422) and (field := refused_field(value, fields)):
                 self.without |= {field}
                 attempt -= 1
                 continue
             if code not in LATER:
-                return self._failure(request, code, words, reason)
+                return self._failure(code, words, reason)
             if answer is not None and (delay := retry_after(answer)) is not None:
                 if delay > LONGEST_WAIT:
                     break
@@ -156,11 +216,11 @@ class OpenAIEngine(Arrivals):
             " start the server or wait, then type the same command again"
         )
 
-    def _failure(self, request: Request, code: int, words: str, reason: str) -> Result:
+    def _failure(self, code: int, words: str, reason: str) -> Completion:
         """A failure of this prompt alone; InputError where no prompt can succeed."""
         if code in (400, 413, 422):
             finish = "content_filter" if FILTERED.search(words) else "error"
-            return Result(request.key, Completion("", 0, finish, 0, reason))
+            return Completion("", 0, finish, 0, reason)
         hint = {
             401: f"The key was not accepted: set the environment variable {self.server.key_variable}",
             402: "The account has no credit left",

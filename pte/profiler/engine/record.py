@@ -10,15 +10,17 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pte.artifact import digest
 from pte.asset.code import sources
-from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Request
+from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Records, Request
 
 logger = logging.getLogger(__name__)
 
@@ -42,77 +44,87 @@ class Recorded:
         self.together = 1  # results to a write; more than one where a killed run could not lose them
         self.engine, self.log, self.workload, self.noun = engine, log, workload, noun
         self.done = 0
-        self._announced = False
-        self._meter: _Meter | None = None
+        self._meter: _Meter | None = None  # from the first missing answer on
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What the keys of all generations of this engine share."""
+        kind = type(self.engine)
+        return {**self.engine.identity(), **sources({"_target_": f"{kind.__module__}.{kind.__qualname__}"})}
+
+    @cached_property
+    def records(self) -> Records:
+        return self.log.of(self.identity)
 
     def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
-        kind = type(self.engine)
-        identity = {**self.engine.identity(), **sources({"_target_": f"{kind.__module__}.{kind.__qualname__}"})}
         keys = [
-            digest({**identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
+            digest({**self.identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
             for a in asks
         ]
-        if any(self.log.get(key) is None for key in keys):
-            with self.log.alone(digest(identity)[:16]):  # two runs of one model take turns, so that none pays twice
-                missing = {key for key in keys if self.log.get(key) is None}
-                self.done += len(keys) - sum(key in missing for key in keys)
-                if missing:
-                    self._generate(asks, keys, missing)
+        known = {key: _completion(row) for key, row in self.records.find(keys).items()}
+        if len(known) < len(set(keys)):
+            with self.records.alone():  # two runs of one model take turns, so that none pays twice
+                late = self.records.find(key for key in keys if key not in known)
+                known |= {key: _completion(row) for key, row in late.items()}
+                self.done += sum(key in known for key in keys)
+                if missing := {key for key in keys if key not in known}:
+                    self._generate(asks, keys, missing, known)
         else:
             self.done += len(keys)
-        records = [self.log.get(key) for key in keys]
-        return [
-            Completion(
-                str(record["completion"]),
-                int(record["tokens"]),
-                str(record.get("finish", "")),
-                int(record.get("prompt_tokens", 0)),
-            )
-            for record in records
-            if record is not None
-        ]
+        return [known[key] for key in keys]
 
-    def _generate(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> None:
-        if not self._announced:
-            self._announced = True
-            self._announce(len(missing))
-        multiplicity = Counter(keys)
-        with _Meter(self.workload.completions, self.done) as meter:
-            if self.generator is not None:
-                self._arrivals(self.generator, dict(zip(keys, asks, strict=True)), missing, multiplicity, meter)
-                return
-            for batch in self.engine.batches(asks):
-                todo = list({keys[i]: i for i in batch if keys[i] in missing}.values())
-                if not todo:
-                    continue
-                completions = self.engine.complete([asks[i] for i in todo], [keys[i] for i in todo])
-                self._keep([keys[i] for i in todo], completions)
-                missing -= {keys[i] for i in todo}
-                answered = sum(multiplicity[keys[i]] for i in todo)  # equal questions are asked once
-                self.done += answered
-                meter.advance(answered, sum(c.tokens for c in completions))
-
-    def _arrivals(
-        self, generator: Generator, asks: dict[str, Ask], missing: set[str], multiplicity: Counter[str], meter: _Meter
+    def _generate(
+        self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str], known: dict[str, Completion]
     ) -> None:
-        """Log every result as it arrives; failures of single requests are results too."""
+        """Ask for what is missing; every result goes to the log as it arrives, and into `known`."""
+        if self._meter is None:
+            self._announce(len(missing))
+            self._meter = _Meter(self.workload.completions, self.done)
+        multiplicity = Counter(keys)
+        arrived = self._arrivals if self.generator is not None else self._batches
+        self._meter.resume(self.done)
+        with self._meter as meter:
+            for part in arrived(asks, keys, missing):
+                known |= part
+                self.done += sum(multiplicity[key] for key in part)  # equal questions are asked once
+                meter.advance(self.done, sum(completion.tokens for completion in part.values()))
+
+    def _batches(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> Iterator[dict[str, Completion]]:
+        """Batch by batch."""
+        left = set(missing)
+        for batch in self.engine.batches(asks):
+            todo = {keys[i]: asks[i] for i in batch if keys[i] in left}
+            if not todo:
+                continue
+            left -= todo.keys()
+            completions = self.engine.complete(list(todo.values()), list(todo))
+            part = dict(zip(todo, completions, strict=True))
+            self._keep(todo, part)
+            yield part
+
+    def _arrivals(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> Iterator[dict[str, Completion]]:
+        """Result by result; failures of single requests are results too."""
+        assert self.generator is not None
+        todo = {key: ask for key, ask in zip(keys, asks, strict=True) if key in missing}
         waiting: dict[str, Completion] = {}
         try:
-            for result in generator.generate([Request(key, ask) for key, ask in asks.items() if key in missing]):
+            for result in self.generator.generate([Request(key, ask) for key, ask in todo.items()]):
                 waiting[result.key] = result.completion
                 if len(waiting) >= self.together:
-                    self._keep(list(waiting), list(waiting.values()))
+                    self._keep(todo, waiting)
+                    yield waiting
                     waiting = {}
-                self.done += multiplicity[result.key]
-                meter.advance(multiplicity[result.key], result.completion.tokens)
         finally:
-            self._keep(list(waiting), list(waiting.values()))
+            self._keep(todo, waiting)
+        yield waiting
 
-    def _keep(self, keys: Sequence[str], completions: Sequence[Completion]) -> None:
-        self.log.extend(
-            {"key": key, "model": self.noun, "completion": c.text, "tokens": c.tokens,
-             "finish": c.finish, "prompt_tokens": c.prompt_tokens, "detail": c.detail}
-            for key, c in zip(keys, completions, strict=True)
+    def _keep(self, asks: Mapping[str, Ask], completions: Mapping[str, Completion]) -> None:
+        self.records.extend(
+            {
+                "key": key, **_place(asks[key]), "prompt": digest(asks[key].prompt.text), "completion": c.text,
+                "finish": c.finish, "tokens": c.tokens, "prompt_tokens": c.prompt_tokens, "detail": c.detail,
+            }
+            for key, c in completions.items()
         )  # fmt: skip
 
     def _announce(self, missing: int) -> None:
@@ -120,7 +132,7 @@ class Recorded:
         work = self.workload
         logger.info(
             f"{self.noun}: {work.completions:,} generations from {work.prompts:,} prompts"
-            f" ({self.done:,} are recorded already, {missing:,} to do in this round)"
+            f" ({self.done:,} are recorded already, {missing:,} to do at first)"
         )
         rate = self.engine.rate(work.sample())
         if rate is None:
@@ -128,6 +140,21 @@ class Recorded:
             return
         share = 1 - self.done / max(work.completions, 1)
         logger.info(f"{self.noun}: {forecast(work, rate, share)}")
+
+
+def _completion(row: Mapping[str, Any]) -> Completion:
+    """What a row of the log says; rows of versions before say less."""
+    texts = {name: str(row.get(name) or "") for name in ("finish", "detail")}
+    return Completion(
+        str(row["completion"]), int(row["tokens"]), prompt_tokens=int(row.get("prompt_tokens") or 0), **texts
+    )
+
+
+def _place(ask: Ask) -> dict[str, Any]:
+    """Who asked first, and how."""
+    side, entity, round_ = ask.place or (None, None, None)
+    draw = {"candidate": ask.candidate, "temperature": ask.temperature}
+    return {"side": side, "entity": entity, "round": round_, **draw}
 
 
 def forecast(work: Workload, rate: Rate, share: float) -> str:
@@ -147,35 +174,46 @@ class _Meter:
     def __init__(self, total: int, done: int) -> None:
         self.total, self.done, self.start = max(total, done), done, done  # more is done where some was asked again
         self.tokens, self.began = 0, time.monotonic()
-        self.log_time, self.logged = self.began, done
+        self.log_time, self.logged = float("-inf"), done
         console = Console(stderr=True)
         columns = (
             TextColumn("profiles"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
             TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False),
         )  # fmt: skip
         self.bar = Progress(*columns, console=console, speed_estimate_period=120) if console.is_terminal else None
+        if self.bar:
+            self.task = self.bar.add_task("profiles", total=self.total, completed=self.done, speed="")
 
     def __enter__(self) -> _Meter:
         if self.bar:
             self.bar.start()
-            self.task = self.bar.add_task("profiles", total=self.total, completed=self.done, speed="")
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self.bar:
             self.bar.stop()
-        elif self.done > self.logged:
-            logger.info(f"  {self._line()}")
+        elif self.done > self.logged and (self.done >= self.total or self._due(self.log_time)):
+            self._log()
 
-    def advance(self, completions: int, tokens: int) -> None:
-        """Some more are done and kept."""
-        self.done, self.tokens = self.done + completions, self.tokens + tokens
+    def resume(self, done: int) -> None:
+        """Go on where so many are done: what is recorded already took no time."""
+        self.start, self.done = self.start + done - self.done, done
+
+    def advance(self, done: int, tokens: int) -> None:
+        """So many are done and kept now."""
+        self.done, self.tokens = done, self.tokens + tokens
         self.total = max(self.total, self.done)
         if self.bar:
             self.bar.update(self.task, completed=self.done, speed=f"{self._speed():,.0f} tokens/s")
-        elif time.monotonic() - self.log_time > PLAIN_SECONDS:
-            self.log_time, self.logged = time.monotonic(), self.done
-            logger.info(f"  {self._line()}")
+        elif self._due(max(self.log_time, self.began)):
+            self._log()
+
+    def _due(self, last: float) -> bool:
+        return time.monotonic() - last > PLAIN_SECONDS
+
+    def _log(self) -> None:
+        self.log_time, self.logged = time.monotonic(), self.done
+        logger.info(f"  {self._line()}")
 
     def _speed(self) -> float:
         return self.tokens / max(time.monotonic() - self.began, 1e-9)

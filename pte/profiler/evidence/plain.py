@@ -20,6 +20,5 @@ class Plain:
         """Of an item 1..N or a user 0..U-1."""
         if side == "item":
             return self.catalogue.sentence(entity)
-        start = self.view.start
-        latest = self.view.item[start[entity] : start[entity + 1]][::-1][: self.titles].tolist()
+        latest = self.view.history(entity)[::-1][: self.titles].tolist()
         return f"{RECENT} {'; '.join(self.title[i] for i in latest)}" if latest else NOBODY

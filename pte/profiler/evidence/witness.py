@@ -43,19 +43,18 @@ class Witness:
         return user_neighbors(self.view, max(10, self.evidence.similar_users * self.evidence.pool))
 
     @cached_property
-    def _rows_by_item(self) -> tuple[Sequence[int], Sequence[int]]:
+    def _rows_by_item(self) -> tuple[np.ndarray, np.ndarray]:
         start, user, _ = rows_by_item(self.view)
-        return start.tolist(), user.tolist()
+        return start, user
 
     def history(self, user: int) -> list[int]:
-        """All visible items of a user, latest first."""
-        start = self.view.start
-        return self.view.item[start[user] : start[user + 1]][::-1].tolist()
+        """All items of a user that prompts may show, latest first."""
+        return self.view.history(user)[::-1].tolist()
 
     def choosers(self, item: int, limit: int) -> list[int]:
         """Users who chose an item: one half those for whom it is most recent, the other spread over the rest."""
         start, user = self._rows_by_item
-        users = list(dict.fromkeys(user[start[item] : start[item + 1]]))
+        users = list(dict.fromkeys(user[start[item] : start[item + 1]].tolist()))
         if len(users) <= limit:
             return users
         recent, rest = users[: (limit + 1) // 2], users[(limit + 1) // 2 :]
@@ -123,7 +122,8 @@ class Witness:
         if wording.form[form].others:
             others = self.sample(self.user_neighbors.of(user), evidence.similar_users, draw)
             profiles = section(wording.label["alike"], (brief(user_profiles[u], evidence.brief) for u in others))
-            titles = [f'"{self.catalogue.name[i]}"' for i in self.also(user, evidence.companions)]
+            also = [] if profiles else self.also(user, evidence.companions)
+            titles = [f'"{self.catalogue.name[i]}"' for i in also]
             lines += profiles or ([f"{wording.label['also']} " + "; ".join(titles)] if titles else [])
         return self._prompt("user", form, lines)
 

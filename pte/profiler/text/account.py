@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, islice
 
 from pte.profiler.base import CUT
 from pte.profiler.prompt import lead_of
@@ -20,23 +22,32 @@ def facts(profiles: Profiles) -> dict[str, float]:
     unusable; refused (declined or filtered); cut at the token limit, usable or not. Of the candidates that were asked
     for: fallback, those an earlier text or plain facts stand in for.
     """
-    generations = [g for g in profiles.generations if g.prompt]
-    last = {side: max((g.round for g in generations if g.side == side), default=0) for side in ("user", "item")}
-    drafts = [g for g in generations if g.round == last[g.side]]
-    counts = {
-        "unusable": (sum(not g.parsed for g in generations), generations),
-        "refused": (sum(_refused(g) for g in generations if not g.parsed), generations),
-        "cut": (sum(g.finish == CUT for g in generations), generations),
-        "fallback": (sum(not g.parsed for g in drafts), drafts),
+    names = ("completions", "retried", *(f"fault_{name}" for name in FAULTS), "unusable", "refused", "cut")
+    counts = Counter(dict.fromkeys(names, 0))
+    drafts: Counter[tuple[str, int]] = Counter()  # by side and round
+    fallback: Counter[tuple[str, int]] = Counter()
+    for g in _completions(profiles):
+        counts["completions"] += 1
+        counts["retried"] += bool(g.retried)
+        counts["unusable"] += not g.parsed
+        counts["refused"] += not g.parsed and _refused(g)
+        counts["cut"] += g.finish == CUT
+        if g.fault:
+            counts[f"fault_{g.fault}"] += 1
+        drafts[g.side, g.round] += 1
+        fallback[g.side, g.round] += not g.parsed
+    last = [max((leg for leg in drafts if leg[0] == side), default=(side, 0)) for side in ("user", "item")]
+    counts["fallback"] = sum(fallback[leg] for leg in last)
+    of = {"fallback": sum(drafts[leg] for leg in last)}
+    shares = {
+        f"{name}_share": counts[name] / max(of.get(name, counts["completions"]), 1)
+        for name in ("unusable", "refused", "cut", "fallback")
     }
-    wrong = Counter(g.fault for g in generations if g.fault)
-    return {
-        "completions": len(generations),
-        "retried": sum(bool(g.retried) for g in generations),
-        **{f"fault_{name}": wrong[name] for name in FAULTS},
-        **{name: count for name, (count, _) in counts.items()},
-        **{f"{name}_share": count / max(len(of), 1) for name, (count, of) in counts.items()},
-    }
+    return {**counts, **shares}
+
+
+def _completions(profiles: Profiles) -> Iterator[Generation]:
+    return (g for g in profiles.generations if g.prompt)
 
 
 def _refused(g: Generation) -> bool:
@@ -45,37 +56,36 @@ def _refused(g: Generation) -> bool:
 
 def refuse_unusable(profiles: Profiles) -> None:
     """InputError where not one completion could be used."""
-    generations = [g for g in profiles.generations if g.prompt]
-    if generations and not any(g.parsed for g in generations):
+    first = next(_completions(profiles), None)
+    if first is not None and not any(g.parsed for g in _completions(profiles)):
         raise InputError(
-            f"profiles: none of {len(generations):,} completions was usable; the first:"
-            f" {generations[0].completion[:200]!r}. Try another profiler.model or more new"
-            " tokens, or type profiler=template"
+            f"profiles: none of {sum(1 for _ in _completions(profiles)):,} completions was usable; the first:"
+            f" {first.completion[:200]!r}. Try another profiler.model or more new tokens, or type profiler=template"
         )
 
 
 def account(profiles: Profiles) -> list[str]:
     """Lines on what came out: unusable completions, and candidates that repeat another of the same entity."""
-    generations = [g for g in profiles.generations if g.prompt]
-    failed = sum(not g.parsed for g in generations)
-    groups = [*profiles.user, *profiles.item[1:]]
-    total = sum(map(len, groups))
-    repeated = total - sum(len(set(group)) for group in groups)
-    cut = sum(g.finish == CUT for g in generations)
+    counts: Counter[str] = Counter()
+    first: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    for g in _completions(profiles):
+        counts.update(completions=1, failed=not g.parsed, cut=g.finish == CUT)
+        first.update([g.retried] if g.retried else [])
+        left.update([g.fault] if g.fault else [])
+    for group in chain(profiles.user, islice(profiles.item, 1, None)):
+        counts.update(total=len(group), repeated=len(group) - len(set(group)))
     lines = [
-        f"profiles: {failed:,} of {len(generations):,} completions were unusable (an earlier text or plain facts stand"
-        f" in); {cut:,} were cut at the token limit and end at their last whole sentence"
+        f"profiles: {counts['failed']:,} of {counts['completions']:,} completions were unusable (an earlier text or"
+        f" plain facts stand in); {counts['cut']:,} were cut at the token limit and end at their last whole sentence"
     ]
-    first, left = (
-        Counter(g.retried for g in generations if g.retried),
-        Counter(g.fault for g in generations if g.fault),
-    )
     if first:
         lines.append(
             f"profiles: {sum(first.values()):,} faulty answers were asked for once more ({_counts(first)}); what is"
             f" left: {_counts(left)}. Of these {', '.join(GRAVE)} are not used, the others are"
         )
-    return [*lines, f"profiles: {repeated:,} of {total:,} candidates repeat another one of the same entity"]
+    repeated = f"{counts['repeated']:,} of {counts['total']:,}"
+    return [*lines, f"profiles: {repeated} candidates repeat another one of the same entity"]
 
 
 def _counts(counts: Counter[str]) -> str:

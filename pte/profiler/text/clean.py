@@ -30,7 +30,8 @@ _SPECIAL = re.compile(
 def clean(text: str, limit: int) -> str:
     """One line of plain text, at most `limit` characters, without special tokens or double quotes."""
     text = text[: 20 * limit]  # a title of megabytes is not worth reading to its end
-    text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+    if not (text.isascii() and text.isprintable()):  # else the same, letter by letter
+        text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     before = None
     while text != before:  # taking one token out may put another together
         before, text = text, _SPECIAL.sub(" ", text)

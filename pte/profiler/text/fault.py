@@ -74,6 +74,8 @@ def foreign(tokens: Sequence[str], common: frozenset[str]) -> bool:
 
 def script(text: str) -> str:
     """The script most letters are of, by the first word of their Unicode names: LATIN, CYRILLIC, CJK ..."""
+    if text.isascii():  # the same without a look at every letter
+        return "LATIN" if any(map(str.isalpha, text)) else ""
     scripts = Counter(unicodedata.name(c, "?").split()[0] for c in text if c.isalpha())
     return scripts.most_common(1)[0][0] if scripts else ""
 
@@ -81,3 +83,10 @@ def script(text: str) -> str:
 def jaccard(one: set[str], other: set[str]) -> float:
     """|A & B| / |A | B|; 0 where both are empty."""
     return len(one & other) / max(len(one | other), 1)
+
+
+def central(texts: Sequence[str]) -> int:
+    """The place of the text that shares most words with the others (mean Jaccard index), the first of equals."""
+    bags = [set(words(text)) for text in texts]
+    likeness = [sum(jaccard(a, b) for b in bags) for a in bags]
+    return likeness.index(max(likeness))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -28,12 +28,16 @@ def hashed(texts: Sequence[str]) -> np.ndarray:
     return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
 
 
+def spread(size: int) -> list[int]:
+    """At most MOST places of so many, evenly."""
+    return np.linspace(0, size - 1, min(MOST, size), dtype=int).tolist() if size else []
+
+
 def change(before: Sequence[str], after: Sequence[str]) -> float | None:
     """Mean of 1 - cos over the entities that have a text both times; None where none has."""
-    pairs = [(a, b) for a, b in zip(before, after, strict=True) if a and b]
+    pairs = [pair for i in spread(len(before)) if all(pair := (before[i], after[i]))]
     if not pairs:
         return None
-    pairs = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(MOST, len(pairs)), dtype=int)]
     a, b = (hashed([pair[side] for pair in pairs]) for side in (0, 1))
     return float(1 - np.einsum("nd,nd->n", a, b).mean())
 
@@ -42,30 +46,40 @@ def rounds(profiles: Profiles) -> list[dict[str, float | str | None]]:
     """One row for each side of each round that was asked for, first candidates alone: how many texts, what share of
     them could be used, how long they are, how alike different entities are, and how far they moved since the round
     before."""
-    first: dict[tuple[int, str], dict[int, Generation]] = {}
-    for g in profiles.generations:
-        if g.prompt and g.candidate == 0:
-            first.setdefault((g.round, g.side), {})[g.entity] = g
+    count: Counter[tuple[int, str]] = Counter()
+    parsed: Counter[tuple[int, str]] = Counter()
+    for g in _first(profiles):
+        count[g.round, g.side] += 1
+        parsed[g.round, g.side] += g.parsed
+    sample = {leg: set(spread(size)) for leg, size in count.items()}
+    some: dict[tuple[int, str], dict[int, str]] = {leg: {} for leg in count}
+    place: Counter[tuple[int, str]] = Counter()
+    for g in _first(profiles):
+        leg = g.round, g.side
+        if place[leg] in sample[leg]:
+            some[leg][g.entity] = g.text
+        place[leg] += 1
     rows: list[dict[str, float | str | None]] = []
-    last: dict[str, dict[int, Generation]] = {}
-    for (number, side), generations in sorted(first.items()):
-        some = list(generations.values())
-        some = [some[i] for i in np.linspace(0, len(some) - 1, min(MOST, len(some)), dtype=int)]
-        vectors = hashed([g.text for g in some])
+    last: dict[str, dict[int, str]] = {}
+    for (number, side), texts in sorted(some.items()):
+        vectors = hashed(list(texts.values()))
         vectors = vectors[vectors.any(axis=1)]
-        before = last.get(side, {})
-        both = [g for g in some if g.entity in before]
+        both = sorted(texts.keys() & last.get(side, {}).keys())
         rows.append(
             {
                 "round": number,
                 "side": side,
-                "texts": len(generations),
-                "usable_share": float(np.mean([g.parsed for g in generations.values()])),
-                "words": float(np.mean([len(words(g.text)) for g in some])),
+                "texts": count[number, side],
+                "usable_share": parsed[number, side] / count[number, side],
+                "words": float(np.mean([len(words(text)) for text in texts.values()])),
                 "pairwise_cosine": pairwise_cosine(vectors) if len(vectors) > 1 else None,
                 "effective_rank": effective_rank(vectors) if len(vectors) else None,
-                "change": change([before[g.entity].text for g in both], [g.text for g in both]),
+                "change": change([last[side][e] for e in both], [texts[e] for e in both]) if both else None,
             }
         )
-        last[side] = generations
+        last[side] = texts
     return rows
+
+
+def _first(profiles: Profiles) -> Iterator[Generation]:
+    return (g for g in profiles.generations if g.prompt and g.candidate == 0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from matplotlib.ticker import ScalarFormatter
 from pte.report.compare.comparison import Column, Comparison
 from pte.report.compare.grid import RANKED, makeup, subject
 from pte.report.compare.methods import Method, is_count_model
+from pte.report.runs import Run
 
 INK = "#010203"  # stands for the page's text colour and is replaced by it
 TEXT, NO_TEXT = "#3b82c4", "#d9822b"  # mid tones, readable on white and on near-black
@@ -207,12 +208,12 @@ def curves(comparison: Comparison) -> Drawing | None:
     return Drawing("Learning curves", "curves", figure, caption)
 
 
-def _labelled(method: Method) -> list[tuple]:
+def _labelled(method: Method) -> list[tuple[Run, str]]:
     """The runs of a method, the first with its label for the legend."""
     return [(run, method.label if place == 0 else "_") for place, run in enumerate(method.runs)]
 
 
-def _curve(ax: Axes, curve: dict, metric: str, color: str, label: str) -> bool:
+def _curve(ax: Axes, curve: Mapping[str, np.ndarray], metric: str, color: str, label: str) -> bool:
     names = [name for name in curve if name.endswith(metric) and "train" not in name]
     names.sort(key=lambda name: "unmasked" in name)  # masked first
     if not names:

@@ -20,7 +20,8 @@ import polars as pl
 
 from pte.artifact import Stored
 from pte.report.projection import principal_axes
-from pte.schema import InputError, Interactions, Profiles, Selection, Split
+from pte.schema import FIRST, InputError, Interactions, Profiles, Selection, Split
+from pte.schema.embeddings import metadata_vectors
 
 SUFFIX = {"parquet": ".parquet", "jsonl": ".jsonl", "npy": ".npy"}
 
@@ -83,13 +84,12 @@ def selected(stored: Stored) -> Selection:
 def profile_rows(interactions: Interactions, profiles: Profiles, selection: Selection | None) -> pl.DataFrame:
     """Every candidate of every user and item; `selected` is null where no selection was made or several are mixed."""
     rows = []
-    for side, ids, texts, first in (
-        ("item", interactions.items.item_id, profiles.item, 1),
-        ("user", interactions.user_id, profiles.user, 0),
+    for side, ids, texts in (
+        ("item", interactions.items.item_id, profiles.item),
+        ("user", interactions.user_id, profiles.user),
     ):
-        choices = None if selection is None else getattr(selection, f"{side}_choice")
-        for entity in range(first, len(ids)):
-            choice = -1 if choices is None else int(choices[entity])
+        for entity in range(FIRST[side], len(ids)):
+            choice = -1 if selection is None else int(selection.choice[selection.entities.row(side, entity)])
             for k, text in enumerate(texts[entity]):
                 rows.append((side, ids[entity], k, text, None if choice < 0 else choice == k))
     schema = {"side": pl.String, "id": pl.String, "candidate": pl.Int64, "text": pl.String, "selected": pl.Boolean}
@@ -98,9 +98,9 @@ def profile_rows(interactions: Interactions, profiles: Profiles, selection: Sele
 
 def vectors(interactions: Interactions, selection: Selection) -> dict[str, tuple[list[str], np.ndarray]]:
     """Ids and unit vectors by side; a side whose texts were not encoded is left out."""
-    sides = {"item": (interactions.items.item_id[1:], selection.item[1:])}
-    if selection.user.any():
-        sides["user"] = (interactions.user_id, selection.user)
+    sides = {"item": (interactions.items.item_id[1:], selection.side("item"))}
+    if (user := selection.side("user")).any():
+        sides["user"] = (interactions.user_id, user)
     return sides
 
 
@@ -116,18 +116,19 @@ def atlas_rows(stored: Stored, interactions: Interactions) -> pl.DataFrame:
     before_y (null where plain metadata was not encoded).
     """
     items, selection = interactions.items, selected(stored)
-    written, choice = texts(stored).item, np.maximum(selection.item_choice, 0)
+    written, choice = texts(stored).item, np.maximum(selection.choice[selection.entities.item], 0)
     train = Split.load(stored.path("split")).train
-    mean, axes, _ = principal_axes(selection.item[1:].astype(np.float64))
-    place = (selection.item[1:] - mean) @ axes
+    vectors = selection.side("item")
+    mean, axes, _ = principal_axes(vectors.astype(np.float64))
+    place = (vectors - mean) @ axes
     before = np.full_like(place, np.nan)
-    if stored.has("embeddings") and (file := stored.path("embeddings") / "metadata.npy").is_file():
-        before = (np.load(file, allow_pickle=False)[1:] - mean) @ axes
+    if stored.has("embeddings") and (plain := metadata_vectors(stored.path("embeddings"))) is not None:
+        before = (plain - mean) @ axes
     columns: dict[str, Any] = {"id": items.item_id[1:], "title": items.title[1:]}
     columns |= {name: column[1:] for name, column in items.text.items()}
     columns |= {
         "count": np.bincount(interactions.item[train], minlength=len(items.title))[1:],
-        "text": [written[item][choice[item]] for item in range(1, len(items.title))],
+        "text": [candidates[k] for candidates, k in zip(written[1:], choice, strict=True)],
         "x": place[:, 0], "y": place[:, 1], "before_x": before[:, 0], "before_y": before[:, 1],
     }  # fmt: skip
     return pl.DataFrame(columns).with_columns(pl.col("before_x", "before_y").fill_nan(None))

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pte.artifact import Stored
-from pte.schema import InputError, Interactions, Profiles, Selection, Split
+from pte.schema import FIRST, InputError, Interactions, Profiles, Selection, Split
 
 LISTED = 10
 
@@ -50,15 +50,15 @@ def lines(stored: Stored, side: str, name: str, *, prompts: bool = False) -> Ite
     rewards: Mapping[str, np.ndarray] = {}
     if selection is not None:
         with np.load(stored.path("selection") / "reward.npz", allow_pickle=False) as file:
-            rewards = {n.removeprefix(f"{side}_"): file[n][entity] for n in file.files if n.startswith(f"{side}_")}
-    choice = None if selection is None else int(getattr(selection, f"{side}_choice")[entity])
+            rewards = {name: file[name][selection.entities.row(side, entity)] for name in file.files}
+    choice = None if selection is None else int(selection.choice[selection.entities.row(side, entity)])
     yield from texts(profiles, side, entity, rewards, choice, prompts)
     if side == "item" and stored.has("refit"):
         yield "\nfinal texts, written anew from all training rows after the choice:"
         yield from (f"  {text}" for text in Profiles.load(stored.path("refit")).item[entity])
     if selection is not None:
         final = Selection.load(stored.path("refit")) if stored.has("refit") else selection
-        yield from facts.nearest(side, entity, getattr(final, side))
+        yield from facts.nearest(side, entity, final.side(side))
 
 
 def texts(
@@ -150,13 +150,12 @@ class Facts:
 
     def nearest(self, side: str, entity: int, vector: np.ndarray) -> Iterator[str]:
         """The entities of the same side whose selected vectors have the highest cosine."""
-        if not vector[entity].any():
+        place = entity - FIRST[side]
+        if not vector[place].any():
             yield f"\nno nearest {side}s by text: this {side}'s text was not encoded, or it is blank"
             return
-        cosine = vector @ vector[entity]
-        cosine[entity] = -np.inf
-        if side == "item":
-            cosine[0] = -np.inf
+        cosine = vector @ vector[place]
+        cosine[place] = -np.inf
         yield f"\nnearest {side}s by text"
         best = np.argsort(-cosine, kind="stable")[:LISTED].tolist()
-        yield from (f"  {cosine[x]:.3f}  {self.name(side, x)}" for x in best if np.isfinite(cosine[x]))
+        yield from (f"  {cosine[x]:.3f}  {self.name(side, x + FIRST[side])}" for x in best if np.isfinite(cosine[x]))

@@ -21,6 +21,7 @@ from pte.report.compare.comparison import per_user
 from pte.report.projection import principal_axes
 from pte.report.run.finished import Finished
 from pte.report.shell import packed
+from pte.schema.embeddings import metadata_vectors
 
 LINES = ("#3b82c4", "#d9822b", "#3a9d6e", "#cf5656", "#9368b7", "#2a9fb0", "#c9679e", "#8f9a2f")
 COUNTS = (0, 1, 5, 10, 20, 50, 100, 200, 500)  # lower edges of groups by popularity
@@ -93,13 +94,12 @@ def span(edges: Sequence[int], place: int) -> str:
 def item_maps(done: Finished) -> list[str]:
     """Items on the first two principal axes of the chosen texts' vectors, and plain metadata on the same axes."""
     assert done.selection is not None
-    vectors = done.selection.item[1:].astype(np.float64)
+    vectors = done.selection.side("item").astype(np.float64)
     mean, axes, share = principal_axes(vectors)
     caption = f"Vectors of the chosen texts. The two axes hold {share:.0%} of the variance."
     maps = [_map(done, (vectors - mean) @ axes, "map-chosen", caption)]
-    file = done.artefact["embeddings"] / "metadata.npy"
-    if file.is_file():
-        plain = np.load(file, allow_pickle=False)[1:]
+    plain = metadata_vectors(done.artefact["embeddings"])
+    if plain is not None:
         caption = "Vectors of title and metadata, before profiling, on the same two axes."
         maps.insert(0, _map(done, (plain - mean) @ axes, "map-metadata", caption))
     return maps

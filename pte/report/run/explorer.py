@@ -99,12 +99,13 @@ class Explorer:
 
     def _texts(self, side: str, number: int) -> dict[str, Any]:
         assert self.done.selection is not None
-        choice = int((self.done.selection.user_choice if side == "user" else self.done.selection.item_choice)[number])
+        row = self.done.selection.entities.row(side, number)
+        choice = int(self.done.selection.choice[row])
         texts = (self.profiles.user if side == "user" else self.profiles.item)[number]
         reward = {
-            name.removeprefix(f"{side}_"): [None if np.isnan(x) else round(float(x), 3) for x in table[number]]
+            name: [None if np.isnan(x) else round(float(x), 3) for x in table[row]]
             for name, table in self.reward.items()
-            if name.startswith(f"{side}_") and table.ndim == 2
+            if table.ndim == 2
         }
         earlier = [text for text in self.earlier[side, number, max(choice, 0)] if text]
         return {"chosen": choice, "candidates": texts, "reward": reward, "earlier": earlier}
@@ -139,10 +140,9 @@ class Explorer:
     def nearest(self) -> dict[str, list[list[int]]]:
         """By side, the entities whose vectors have the highest cosine, best first; sides without vectors left out."""
         assert self.done.selection is not None
-        lists = {"item": nearest(self.done.selection.item)}
-        if self.done.selection.user.any():
-            lists["user"] = nearest(self.done.selection.user)
-        return lists
+        item, user = (self.done.selection.side(side) for side in ("item", "user"))
+        lists = {"item": [[], *([1 + place for place in row] for row in nearest(item))]}
+        return lists | ({"user": nearest(user)} if user.any() else {})
 
 
 def nearest(vectors: np.ndarray, k: int = NEAREST) -> list[list[int]]:

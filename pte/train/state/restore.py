@@ -28,7 +28,8 @@ def assemble(build: Callable[..., Any], interactions: Interactions, selection: S
     """Representation and backbone as the config describes them, untrained."""
     if selection is None:
         return network(build, interactions.num_items, None, None)
-    return network(build, interactions.num_items, torch.from_numpy(selection.item), torch.from_numpy(selection.user))
+    item, user = torch.from_numpy(selection.item_table), torch.from_numpy(selection.side("user"))
+    return network(build, interactions.num_items, item, user)
 
 
 def network(build: Callable[..., Any], num_items: int, item: Tensor | None, user: Tensor | None) -> Any:

@@ -20,11 +20,15 @@ def test_a_history_typed_by_title_is_answered(twelve):
     assert len(serve.answer(Count(), twelve, "Heat", 50)[0]) == 5  # no more than there are
 
 
-@pytest.mark.parametrize(("words", "wrong"), [("", "type titles or ids"), ("zzz", "no item is called zzz")])
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [("", "type titles or ids"), ("zzz", "no item is called zzz"), ("m1;m2;m3;m4\nm5;m6", "none is left to recommend")],
+)
 def test_mistakes_are_answered_in_words(twelve, words, wrong):
     rows, said = serve.answer(Count(), twelve, words, 3)
     assert rows == []
     assert wrong in said
+    assert "--history" not in said
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch):

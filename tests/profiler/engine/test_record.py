@@ -7,11 +7,11 @@ from threading import Barrier, Thread
 import pytest
 from rich.console import Console
 
-from pte.artifact import RecordLog
 from pte.profiler.base import Ask, Completion, Rate
 from pte.profiler.engine import record
 from pte.profiler.engine.record import Recorded, Workload, forecast
 from pte.profiler.prompt import Prompt
+from pte.profiler.store.log import RecordLog
 
 
 class Counting:
@@ -86,7 +86,7 @@ def test_forecast_by_hand():
 )
 def test_the_cost_is_said_before_work(tmp_path, rate, told, caplog):
     Recorded(Counting(rate), RecordLog(tmp_path), WORK, noun="model")([ask("a")])
-    assert caplog.messages[0] == "model: 8 generations from 4 prompts (0 are recorded already, 1 to do in this round)"
+    assert caplog.messages[0] == "model: 8 generations from 4 prompts (0 are recorded already, 1 to do at first)"
     assert told in caplog.messages[1]
 
 
@@ -116,19 +116,3 @@ def test_two_runs_of_one_model_pay_once(tmp_path):
         thread.join()
     assert sorted(engines[0].answered + engines[1].answered) == list("abcdefgh")
     assert [a.text for a in answers[0]] == [a.text for a in answers[1]]
-
-
-def test_a_log_learns_what_others_wrote_and_not_half_a_line(tmp_path):
-    mine, other = RecordLog(tmp_path), RecordLog(tmp_path)
-    other.extend([{"key": "a", "completion": "one"}])
-    assert mine.get("a") is None
-    (shard,) = tmp_path.glob("*.jsonl")
-    with shard.open("a") as file:
-        file.write('{"key": "b", "compl')
-    with mine.alone("model"):
-        assert mine.get("a") == {"key": "a", "completion": "one"}
-        assert mine.get("b") is None
-    with shard.open("a") as file:
-        file.write('etion": "two"}\n')
-    with mine.alone("model"):
-        assert mine.get("b") == {"key": "b", "completion": "two"}

@@ -7,10 +7,12 @@ import pytest
 from scipy import sparse
 
 from pte.profiler.evidence.neighbor import (
+    blocks,
     incidence,
     item_neighbors,
     next_items,
     pair_counts,
+    pair_sums,
     rows_by_item,
     shifted_ppmi,
     top,
@@ -66,7 +68,7 @@ def test_smoothing_raises_rare_contexts_less():
 def test_user_neighbors_equal_the_plain_loop(seed):
     view = random_view(seed)
     sets = [set(view.item[view.start[u] : view.start[u + 1]].tolist()) for u in range(view.num_users)]
-    found = user_neighbors(view, 4, chunk=7)
+    found = user_neighbors(view, 4, products=50)
     for u, mine in enumerate(sets):
         cosine = {v: round(len(mine & s) / math.sqrt(len(mine) * len(s)), 6) for v, s in enumerate(sets) if mine & s}
         cosine.pop(u, None)
@@ -93,6 +95,32 @@ def test_neighbors_do_not_change_when_users_are_renumbered():
     histories = [view.item[view.start[u] : view.start[u + 1]].tolist() for u in range(view.num_users)]
     again = make_view(histories[::-1], view.num_items)
     assert np.array_equal(item_neighbors(view, 5).index, item_neighbors(again, 5).index)
+
+
+@pytest.mark.parametrize("direction", ["", "ahead", "behind"])
+@pytest.mark.parametrize("seed", range(2))
+def test_blocks_of_items_give_what_the_whole_matrix_gives(seed, direction):
+    view = random_view(seed)
+    counts = pair_counts(view, window=3, ahead=direction == "ahead", behind=direction == "behind")
+    whole = top(shifted_ppmi(counts, negatives=1.0, smoothing=0.75, shrink=2.0), 4, none=0)
+    found = item_neighbors(view, 4, window=3, direction=direction, most=40)
+    assert np.array_equal(found.index, whole.index)
+    assert np.allclose(found.weight, whole.weight)
+    assert np.array_equal(item_neighbors(view, 4, window=3, direction=direction).index, whole.index), "one block"
+
+
+def test_sums_are_those_of_the_matrix():
+    view = random_view(3)
+    for ahead in (False, True):
+        counts = pair_counts(view, window=2, ahead=ahead)
+        row, column = pair_sums(view, window=2, ahead=ahead)
+        assert np.array_equal(row, np.asarray(counts.sum(1)).ravel())
+        assert np.array_equal(column, np.asarray(counts.sum(0)).ravel())
+
+
+def test_blocks_hold_about_so_much_work_and_every_row():
+    assert blocks(np.array([3, 3, 9, 0, 1, 1]), 5) == [range(0, 2), range(2, 3), range(3, 6)]
+    assert blocks(np.zeros(0), 5) == []
 
 
 def test_before_and_after():

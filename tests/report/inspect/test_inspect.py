@@ -12,7 +12,7 @@ from pte.encoder.imported import ImportedVectors
 from pte.engine.run_folder import save_keys
 from pte.profiler.imported import ImportedProfiler
 from pte.report.inspect import export, show
-from pte.schema import Generation, InputError, Profiles, Selection, visible_view
+from pte.schema import Entities, Generation, InputError, Profiles, Selection, visible_view
 
 ENTITIES = [("user", u) for u in range(4)] + [("item", i) for i in range(1, 7)]
 
@@ -30,26 +30,20 @@ def run(tmp_path, twelve, twelve_split):
         for k in range(r + 1)
     ]  # fmt: skip
     rows = np.eye(7, 4, dtype=np.float32)[[6, 0, 0, 1, 2, 3, 3]]  # items 1 and 2 alike, 5 and 6 too
-    selection = Selection(
-        np.zeros((4, 4), np.float32),
-        rows,
-        np.array([0, 1, -1, 0], np.int16),
-        np.array([-1, 1, 0, 1, 0, 1, 0], np.int16),
-    )
+    vectors = np.concatenate([np.zeros((4, 4), np.float32), rows[1:]])
+    selection = Selection(Entities(4, 6), vectors, np.array([0, 1, -1, 0, 1, 0, 1, 0, 1, 0], np.int16))
     store, keys = Store(tmp_path / "store"), {}
     for stage, value in (
-        ("interactions", twelve), ("split", twelve_split), ("profiles", Profiles([], [], generations)),
+        ("interactions", twelve), ("split", twelve_split), ("profiles", Profiles.of(generations)),
         ("selection", selection),
     ):  # fmt: skip
         keys[stage] = f"{len(keys)}" * 20
         with store.publish(stage, keys[stage], {}) as out:
             value.save(out)
             if stage == "selection":
-                reward = {
-                    f"{side}_total": np.arange(2 * n).reshape(n, 2) / 10 for side, n in (("user", 4), ("item", 7))
-                }
-                known = {f"{side}_total_known": np.arange(n) > 1 for side, n in (("user", 4), ("item", 7))}
-                np.savez(out / "reward.npz", **reward, **known)
+                total = np.concatenate([np.arange(2 * n).reshape(n, 2)[first:] for first, n in ((0, 4), (1, 7))]) / 10
+                known = np.concatenate([np.arange(first, n) > 1 for first, n in ((0, 4), (1, 7))])
+                np.savez(out / "reward.npz", total=total, total_known=known)
     folder = tmp_path / "run"
     save_keys(store.root, keys, folder)
     return folder
@@ -104,7 +98,7 @@ def test_prompts_where_asked_and_no_control_characters(run, capsys):
     assert "  | prompt of item 1" in capsys.readouterr().out
     before = Profiles.load(Stored(run).path("profiles")).generations
     with Store(run.parent / "store").publish("profiles", "9" * 20, {}) as out:
-        Profiles([], [], [replace(g, text=f"{g.text} \x1b[2J \u202e") for g in before]).save(out)
+        Profiles.of([replace(g, text=f"{g.text} \x1b[2J \u202e") for g in before]).save(out)
     keys = json.loads((run / "keys.json").read_text())
     save_keys(run.parent / "store", {**keys["keys"], "profiles": "9" * 20}, run)
     show.main([str(run), "item", "m1"])
@@ -137,7 +131,7 @@ def test_vectors_go_out_and_come_in_again(run, form, tmp_path, capsys):
         assert pl.read_ndjson(written[0])["vector"].to_list()[2] == [0, 1, 0, 0]
         return
     got = ImportedVectors(file=written[0], missing_share=0, unknown_share=0).vectors([f"m{i}" for i in range(1, 7)])
-    assert np.array_equal(got, Selection.load(Stored(run).path("selection")).item)
+    assert np.array_equal(got, Selection.load(Stored(run).path("selection")).item_table)
 
 
 def test_what_is_not_there_is_said(run, tmp_path):

@@ -17,7 +17,7 @@ from pte.paths import RUN_KEYS
 from pte.report.run import explorer
 from pte.report.run import page as run_page
 from pte.report.run.finished import Finished
-from pte.schema import Generation, InputError, Profiles, Selection
+from pte.schema import Entities, Generation, InputError, Profiles, Selection
 
 EVIL = "Aliens </script><img src=x onerror=alert(1)>"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -40,16 +40,16 @@ def folder(tmp_path, twelve, twelve_split):
         Generation(side, n, r, k, "f", 0.0, "", "", f"{text} r{r} k{k}", True)
         for side, n, text in texts for r in range(2) for k in range(2)
     ]  # fmt: skip
-    profiles = Profiles([[f"{t} r1 k{k}" for k in range(2)] for _, _, t in texts[:4]], [["", ""]], written)
+    profiles = Profiles.of(written)
     angle = np.radians([0, 0, 10, 80, 85, 170, 20])
     vectors = np.stack([np.cos(angle), np.sin(angle)], 1) * (np.arange(7) > 0)[:, None]
-    selection = Selection(np.zeros((4, 2)), vectors, np.zeros(4, np.int16), np.array([-1, 1, 0, 0, 0, 0, 0], np.int16))
+    choice = np.array([0, 0, 0, 0, 1, 0, 0, 0, 0, 0], np.int16)
+    selection = Selection(Entities(4, 6), np.concatenate([np.zeros((4, 2)), vectors[1:]]), choice)
 
     def choose(out):
         selection.save(out)
-        item, known = np.arange(14.0).reshape(7, 2), np.arange(7) != 3
-        user = np.zeros((4, 2))
-        np.savez(out / "reward.npz", item_total=item, item_total_known=known, user_total=user, item_probability=item)
+        total = np.concatenate([np.zeros((4, 2)), np.arange(14.0).reshape(7, 2)[1:]])
+        np.savez(out / "reward.npz", total=total, total_known=np.arange(10) != 6, probability=total)
         (out / "curve.csv").write_text("epoch,step,reward_total,entropy,kl\n0,1,.1,1.3,0\n1,2,.2,1.1,.1\n")
 
     def measure(out):
@@ -60,7 +60,7 @@ def folder(tmp_path, twelve, twelve_split):
 
     stages = {
         "interactions": data.save, "split": twelve_split.save, "profiles": profiles.save,
-        "embeddings": lambda out: np.save(out / "metadata.npy", vectors), "selection": choose, "training": train,
+        "embeddings": lambda out: np.save(out / "metadata.npy", vectors[1:]), "selection": choose, "training": train,
         "metrics": measure,
     }  # fmt: skip
     for stage, write in stages.items():

@@ -4,6 +4,7 @@ import io
 import json
 
 import numpy as np
+import pytest
 from helper.report import part_of, write_run
 from rich.console import Console
 
@@ -34,6 +35,15 @@ def test_the_row_to_quote_is_marked_and_the_rows_explained(tmp_path):
 def test_the_way_to_own_data_stands_under_the_sample(tmp_path):
     assert "dataset=custom" in shown(tmp_path / "a", dataset="MovieLensMini")[0]
     assert "dataset=custom" not in shown(tmp_path / "b", dataset="Toys")[0]
+
+
+@pytest.mark.parametrize("dataset", ["MovieLensMini", "custom"])
+def test_a_run_says_first_what_it_takes_and_which_figure_to_read(dataset):
+    text = single.outlook(dataset)
+    for word in ("NDCG@10 of the row marked >", "masked: items", "unmasked: every", "untied: without"):
+        assert word in text
+    assert "profiler=template backbone=markov" in text
+    assert ("minutes on two cores, and fetches 179 MB" in text) == (dataset == "MovieLensMini")
 
 
 def test_without_ties_nothing_is_said_of_them():

@@ -1,0 +1,300 @@
+"""A language model on a Ray cluster, by Ray Data: requests are read from Parquet, results written to Parquet.
+
+Either servers that speak the OpenAI chat protocol are asked by a pool of workers (`HttpRequestProcessorConfig`), each
+worker under the policy of `profiler=openai`; or every worker holds a vLLM engine (`vLLMEngineProcessorConfig`). What
+was written is known to Ray's own checkpoint by content key, so a killed run goes on where it was; a killed worker is
+replaced by Ray, and its batch is asked again. FOLDER holds requests/, results/ and checkpoint/, and must be a place
+that all nodes see. Read in ray 2.60: `ray.data.llm`, `ray.data.checkpoint`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import polars as pl
+
+from pte.artifact import digest
+from pte.profiler.base import CUT, Completion, Request, Result
+from pte.profiler.engine.arrival import Arrivals
+from pte.profiler.engine.chat import Sampling, body
+from pte.profiler.engine.openai import FEW, OpenAIEngine
+from pte.schema import InputError
+
+PART = 4096  # requests in a file
+CPUS = 0.25  # of a worker that waits for a server
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where and how many; none of it decides what an answer says."""
+
+    address: str | None = None  # null: a cluster of this machine, for this run; auto, ray://HOST:PORT: one that runs
+    workers: Sequence[int] = (1, 2)  # the pool grows from and to; equal: a fixed pool
+    batch_size: int = 64  # requests that a worker takes at a time, and that are lost with it
+    replicas: Sequence[str] = ()  # further base_urls of the same model, asked in turn
+    engine_kwargs: Mapping[str, Any] = field(default_factory=dict)  # of vLLM, for speed alone: tensor_parallel_size ...
+
+    def __post_init__(self) -> None:
+        if len(self.workers) != 2 or not 1 <= self.workers[0] <= self.workers[1]:
+            raise InputError(f"profiler.cluster.workers={list(self.workers)}: give two numbers, [from,to], from 1 on")
+        if self.batch_size < 1:
+            raise InputError(f"profiler.cluster.batch_size={self.batch_size} must be at least 1")
+
+
+class RayEngine(Arrivals):
+    """A model that a cluster asks, or holds where `servers` are none."""
+
+    def __init__(
+        self,
+        model: str,
+        servers: Sequence[OpenAIEngine],
+        folder: Path,
+        decoding: Sampling,
+        cluster: Cluster,
+        *,
+        model_kwargs: Mapping[str, Any] | None = None,
+        failure_share: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.servers, self.folder, self.cluster = model, list(servers), folder, cluster
+        self.decoding, self.model_kwargs = decoding.identity(), dict(model_kwargs or {})
+        self.failure_share, self.seed = failure_share, seed
+
+    def identity(self) -> Mapping[str, Any]:
+        """Of servers that of the first one, as `profiler=openai` has it: what that one wrote is known here too."""
+        if self.servers:
+            return self.servers[0].identity()
+        model = {"served": self.model, "host": "vllm", "kwargs": self.model_kwargs}
+        return {"model": model, "decoding": self.decoding, "seed": self.seed}
+
+    def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
+        """Results by the cluster, those of an earlier run first; InputError where too many fail or some are missing."""
+        keys = {request.key for request in requests}
+        if keys.difference(*(pl.read_parquet(file, columns=["key"])["key"].to_list() for file in self._files())):
+            self._run(requests)
+        self._refuse(keys)
+        known: set[str] = set()
+        for key, completion in self._results(keys):
+            if key not in known:
+                known.add(key)
+                yield Result(key, completion)
+        if missing := len(keys - known):
+            raise InputError(
+                f"profiles: {missing:,} of {len(keys):,} answers are in {self.folder / 'checkpoint'} and not in"
+                f" {self.folder / 'results'}: remove {self.folder} and type the same command again"
+            )
+
+    def rows(self, requests: Sequence[Request]) -> Iterator[dict[str, str]]:
+        """One row a request: its key, and its body as JSON."""
+        for request in requests:
+            yield {"key": request.key, "body": json.dumps(body(self.model, request.ask, request.key, self.decoding))}
+
+    def config(self, llm: Any) -> Any:
+        """The processor's configuration; `llm`: ray.data.llm."""
+        pool = (int(self.cluster.workers[0]), int(self.cluster.workers[1]))
+        if not self.servers:
+            return llm.vLLMEngineProcessorConfig(
+                model_source=self.model,
+                engine_kwargs={**self.model_kwargs, **self.cluster.engine_kwargs},
+                concurrency=pool,
+                batch_size=self.cluster.batch_size,
+                should_continue_on_error=True,
+            )
+        return llm.HttpRequestProcessorConfig(
+            url=self.servers[0].url,
+            concurrency=pool,
+            batch_size=self.cluster.batch_size,
+            session_factory=Fleet(self.servers),
+            http_request_stage={"num_cpus": CPUS},
+        )
+
+    def _run(self, requests: Sequence[Request]) -> None:
+        """One pass of the cluster over the requests; what its checkpoint knows is left out by Ray."""
+        import ray
+        from ray.data import DataContext, llm
+        from ray.data.checkpoint import CheckpointConfig
+
+        for server in self.servers:
+            server.key()
+        source = self._write(requests)
+        (low, high), where = self.cluster.workers, self.cluster.address or "this machine"
+        logger.info(f"{self.model}: {len(requests):,} requests to {low} to {high} workers of Ray on {where}")
+        own = not ray.is_initialized()
+        context = DataContext.get_current()
+        before = context.checkpoint_config, context.enable_progress_bars
+        context.enable_progress_bars = False
+        context.checkpoint_config = CheckpointConfig(
+            id_column="key", checkpoint_path=str(self.folder / "checkpoint"), delete_checkpoint_on_success=False
+        )
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        try:
+            if own:
+                here = {"include_dashboard": False} if self.cluster.address is None else {}
+                ray.init(self.cluster.address, logging_level=logging.ERROR, log_to_driver=False, **here)
+            data = ray.data.read_parquet(str(source)).repartition(target_num_rows_per_block=self.cluster.batch_size)
+            processor = llm.build_processor(self.config(llm), preprocess=payload if self.servers else messages)
+            processor(data).map(result_row).write_parquet(str(self.folder / "results"), mode="append")
+        except Exception as error:
+            raise InputError(
+                f"profiler=ray: {words(error)}. What was answered is recorded; type the same command again"
+            ) from error
+        finally:
+            context.checkpoint_config, context.enable_progress_bars = before
+            if own:
+                ray.shutdown()
+
+    def _write(self, requests: Sequence[Request]) -> Path:
+        """requests/HASH/part-*.parquet; the same questions give the same files."""
+        place = self.folder / "requests" / digest([request.key for request in requests])[:16]
+        place.mkdir(parents=True, exist_ok=True)
+        rows = self.rows(requests)
+        for part, block in enumerate(iter(lambda: list(islice(rows, PART)), [])):
+            scratch = place / f".part-{part:05d}"
+            pl.DataFrame(block).write_parquet(scratch)
+            scratch.replace(place / f"part-{part:05d}.parquet")
+        return place
+
+    def _files(self) -> list[Path]:
+        return sorted((self.folder / "results").glob("**/*.parquet"))
+
+    def _results(self, keys: set[str]) -> Iterator[tuple[str, Completion]]:
+        """Rows of all result files that answer these keys, file by file."""
+        for file in self._files():
+            for row in pl.read_parquet(file).iter_rows(named=True):
+                if row["key"] in keys:
+                    yield row["key"], Completion(**{name: row[name] for name in ANSWER})
+
+    def _refuse(self, keys: set[str]) -> None:
+        """InputError where more fail than is tolerated; nothing is recorded then."""
+        failures = {key: done.detail for key, done in self._results(keys) if done.finish == "error"}
+        if len(keys) >= FEW and len(failures) > self.failure_share * len(keys):
+            raise InputError(
+                f"{len(failures):,} of {len(keys):,} requests failed, more than profiler.server.failure_share="
+                f"{self.failure_share}; one says: {next(iter(failures.values()))}. Repair it, remove {self.folder},"
+                " and type the same command again"
+            )
+
+
+ANSWER = ("text", "tokens", "finish", "prompt_tokens", "detail")  # of a Completion, and the columns of results/
+
+
+def payload(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the HTTP stage posts."""
+    return {"payload": json.loads(row["body"])}
+
+
+def messages(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the vLLM stages read of a chat body."""
+    fields = json.loads(row["body"])
+    sampling = {name: fields[name] for name in ("temperature", "top_p", "max_tokens", "seed") if name in fields}
+    if "response_format" in fields:
+        sampling["structured_outputs"] = {"json": fields["response_format"]["json_schema"]["schema"]}
+    return {"messages": fields["messages"], "sampling_params": sampling}
+
+
+def result_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """key and ANSWER of what either kind of processor leaves; a failed row has no text, and its words as detail."""
+    if failure := row.get("__inference_error__"):
+        done = Completion("", 0, "error", 0, str(failure)[:300])
+    elif "http_response" in row:
+        done = Completion(**row["http_response"])
+    else:
+        tokens = int(row["num_generated_tokens"])
+        finish = CUT if tokens >= json.loads(row["body"])["max_tokens"] else "stop"  # vLLM's own is not handed on
+        done = Completion(str(row["generated_text"]), tokens, finish, int(row["num_input_tokens"]))
+    return {"key": row["key"], **asdict(done)}
+
+
+def words(error: BaseException) -> str:
+    """What our own code says in a worker, else the last line that Ray says."""
+    chain: BaseException | None = error
+    while chain is not None:
+        if isinstance(chain, InputError):
+            return str(chain)
+        chain = getattr(chain, "cause", None) or chain.__cause__
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    sentences = [line.partition("InputError: ")[2] for line in lines if "InputError: " in line]
+    return (sentences or lines)[-1][:500].rstrip(".")
+
+
+class Fleet:
+    """The HTTP stage's session factory: a worker's requests at a time, bounded, spread over servers of one model."""
+
+    def __init__(self, servers: Sequence[OpenAIEngine]) -> None:
+        self.servers, self.count = list(servers), 0
+        self.room = asyncio.Semaphore(servers[0].server.parallel)
+
+    def __call__(self) -> Session:
+        return Session(self)
+
+    async def completion(self, fields: Mapping[str, Any], clients: Sequence[Any], key: str) -> Completion:
+        """Of the server whose turn it is, or the next that answers."""
+        async with self.room:
+            first, fault = self.count, InputError("there is no server")
+            self.count += 1
+            for step in range(len(self.servers)):
+                place = (first + step) % len(self.servers)
+                try:
+                    return await self.servers[place].completion(clients[place], fields, key)
+                except InputError as error:
+                    fault = error
+            raise fault
+
+
+class Session:
+    """What the HTTP stage asks of an aiohttp.ClientSession: it posts a batch and awaits the answers one by one.
+
+    A request is under way once posted (aiohttp's begins when it is awaited, one after the other); what comes back is a
+    Completion, after retries, in place of the server's own JSON.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.tasks: list[asyncio.Task[Response]] = []
+
+    async def __aenter__(self) -> Session:
+        self.key = self.fleet.servers[0].key()
+        self.clients = [server.client(self.key) for server in self.fleet.servers]
+        return self
+
+    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for client in self.clients:
+            await client.aclose()
+
+    def post(self, url: str, *, headers: Mapping[str, str], data: str) -> asyncio.Task[Response]:
+        """The request of a body; address and headers are the fleet's own."""
+        self.tasks.append(asyncio.ensure_future(self._answer(json.loads(data))))
+        return self.tasks[-1]
+
+    async def _answer(self, fields: Mapping[str, Any]) -> Response:
+        return Response(asdict(await self.fleet.completion(fields, self.clients, self.key)))
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the HTTP stage asks of an aiohttp.ClientResponse."""
+
+    value: Mapping[str, Any]
+    status: int = 200
+    reason: str = "OK"
+
+    async def __aenter__(self) -> Response:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        return None
+
+    async def json(self) -> Mapping[str, Any]:
+        return self.value

@@ -1,0 +1,69 @@
+"""`profiler=ray`: the closed loop on a Ray cluster, for more than one machine can write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Unpack
+
+from pte.profiler.engine.chat import Sampling
+from pte.profiler.engine.cost import UNKNOWN, Tariff, served
+from pte.profiler.engine.openai import OpenAIEngine, Server
+from pte.profiler.engine.ray import Cluster, RayEngine
+from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
+from pte.profiler.loop import workload
+from pte.schema import InputError, View
+
+TOGETHER = 1024  # results logged at a time: they lie in files, so that none is lost
+
+
+class RayProfiler(LanguageModelProfiler):
+    """K candidates from servers that a cluster's workers ask, or from vLLM in each of them."""
+
+    portion = 32_768  # a pass of the cluster over a portion's prompts starts its workers anew
+
+    def __init__(
+        self,
+        *,
+        model: str | None,
+        folder: str | None,
+        base_url: str | None,
+        decoding: Sampling,
+        cluster: Cluster,
+        server: Server,
+        model_kwargs: Mapping[str, Any] | None = None,
+        tariff: Tariff = UNKNOWN,
+        seed: int = 0,
+        **loop: Unpack[LoopKnobs],
+    ) -> None:
+        if not model or not folder:
+            raise InputError("profiler=ray needs profiler.model=NAME and profiler.folder=PATH, which all its nodes see")
+        needed = ["ray", "pyarrow", "aiohttp"] if base_url else ["ray", "pyarrow", "vllm"]
+        if absent := [name for name in needed if find_spec(name) is None]:
+            raise InputError(
+                f"profiler=ray needs what is not installed here ({', '.join(absent)}): pip install 'pte[ray]'"
+                + ("" if base_url else " vllm, in an environment of its own, or give profiler.base_url=URL of a server")
+            )
+        if server.budget_tokens is not None or server.budget_money is not None:
+            raise InputError("profiler.server.budget_*: workers of profiler=ray share no count; see plan=true")
+        played = loop_of(decoding.temperatures, seed=seed, **loop)
+        sampling = decoding.holding(played.style.tokens)
+        urls = [base_url, *cluster.replicas] if base_url else []
+        servers = [OpenAIEngine(model, url, sampling, server, seed=seed) for url in urls]
+        engine = RayEngine(
+            model,
+            servers,
+            Path(folder).expanduser().absolute(),
+            sampling,
+            cluster,
+            model_kwargs=model_kwargs,
+            failure_share=server.failure_share,
+            seed=seed,
+        )
+        super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER)
+        self.new_tokens, self.tariff = engine.decoding["max_tokens"], tariff
+
+    def forecast(self, view: View) -> list[str]:
+        """Prompts, tokens, and what the tariff makes of them."""
+        return served(workload(self.loop, view), self.new_tokens, self.tariff, self.loop.retries)

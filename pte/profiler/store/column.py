@@ -1,0 +1,70 @@
+"""One text per entity, read at random: in a list, in files, or made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import overload
+
+from pte.schema.texts import Texts, TextWriter
+
+
+class _Strings(Sequence[str]):
+    """A sequence by `_one` and its length."""
+
+    def _one(self, place: int) -> str:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [self._one(i) for i in range(*place.indices(len(self)))]
+        return self._one(range(len(self))[place])
+
+
+class Lazy(_Strings):
+    """Texts that follow from an entity's number."""
+
+    def __init__(self, text: Callable[[int], str], size: int) -> None:
+        self.text, self.size = text, size
+
+    def _one(self, place: int) -> str:
+        return self.text(place)
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class OnDisk(_Strings):
+    """Texts in files, one per entity."""
+
+    def __init__(self, texts: Texts) -> None:
+        self.texts = texts
+
+    def _one(self, place: int) -> str:
+        return self.texts[place][0]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+class Column:
+    """Appends one text after another: to a list, or to files in `folder`."""
+
+    def __init__(self, folder: Path | None, name: str) -> None:
+        self.to: list[str] | TextWriter = [] if folder is None else TextWriter(folder, name, 1)
+
+    def append(self, text: str) -> None:
+        if isinstance(self.to, list):
+            self.to.append(text)
+        else:
+            self.to.append([text])
+
+    def close(self) -> Sequence[str]:
+        """Everything that was appended."""
+        return self.to if isinstance(self.to, list) else OnDisk(self.to.close())

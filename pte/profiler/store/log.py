@@ -1,0 +1,187 @@
+"""Generations by content key, kept as they arrive: a killed writer loses at most the batch in flight.
+
+    FOLDER/<model>/model.json    what the generations of this folder have in common: model, revision, decoding
+    FOLDER/<model>/*.jsonl       journals: what is at work appends to one of its own, and pushes it to the disk
+    FOLDER/<model>/*.parquet     shards: journals closed in one step, one row per generation, never changed
+    FOLDER/*.jsonl               journals of versions before, in which models are mixed: read when a key is not found
+
+Only the files of the model at hand are opened. Who writes holds the model's lock, and so nothing is made twice; who
+holds it also closes the journals of killed writers, and merges small shards into a large one. Readers need no lock: a
+file that has gone lies merged in another one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pte.artifact import digest, write_atomic
+from pte.profiler.store.shard import Journal, Row, Shard, prefix, table, write
+
+logger = logging.getLogger(__name__)
+
+CLOSED = 8192  # rows at which a journal becomes a shard
+MERGED = 65_536  # rows from which a shard is left as it is
+FEW = 16  # smaller shards that may lie beside one another
+TRIES = 3  # at files that are merged while they are read
+
+
+class RecordLog:
+    """The generations of all models in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def of(self, identity: Mapping[str, Any]) -> Records:
+        """Those of one model, which is opened at the first question."""
+        return Records(self.folder / digest(identity)[:16], identity, self.older)
+
+    @cached_property
+    def older(self) -> list[Journal]:
+        """What versions before wrote."""
+        return [Journal(path) for path in sorted(self.folder.glob("*.jsonl"))]
+
+    def __len__(self) -> int:
+        folders = {path.parent for kind in ("parquet", "jsonl") for path in self.folder.glob(f"*/*.{kind}")}
+        return sum(len(Records(folder, {}, [])) for folder in folders)
+
+
+class Records:
+    """The generations of one model."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], older: Sequence[Journal]) -> None:
+        self.folder, self.identity, self.older = folder, identity, older
+        self._files: dict[Path, Shard | Journal] | None = None
+        self._journal = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+
+    @property
+    def files(self) -> dict[Path, Shard | Journal]:
+        """Shards first, then journals, as they were when last looked at."""
+        if self._files is None:
+            self._look()
+        assert self._files is not None
+        return self._files
+
+    def _look(self) -> None:
+        """Learn what others wrote, and forget what was merged."""
+        before, self._files = self._files or {}, {}
+        for path in sorted(self.folder.glob("*.parquet")) + sorted(self.folder.glob("*.jsonl")):
+            file = before.get(path)
+            try:
+                if file is None:
+                    file = Shard(path) if path.suffix == ".parquet" else Journal(path)
+                elif isinstance(file, Journal):
+                    file.read()
+            except FileNotFoundError:  # closed or merged this very moment: its rows are in a newer file
+                continue
+            except pl.exceptions.PolarsError:
+                logger.warning(f"{path} cannot be read: its generations will be asked for again")
+                continue
+            self._files[path] = file
+
+    def __len__(self) -> int:
+        return len(set().union(*(file.prefixes() for file in self.files.values())))
+
+    def find(self, keys: Iterable[str]) -> dict[str, Row]:
+        """The rows of those of these keys that are known; of equal ones the first."""
+        left = list(dict.fromkeys(keys))
+        for _ in range(TRIES):
+            try:
+                return self._find(left)
+            except FileNotFoundError:  # merged meanwhile
+                self._look()
+        return self._find(left)
+
+    def _find(self, left: list[str]) -> dict[str, Row]:
+        rows: dict[str, Row] = {}
+        for file in self._sources():
+            if not left:
+                break
+            holds = file.holds(np.array([prefix(key) for key in left], np.uint64))
+            if holds.any():
+                for row in file.rows(key for key, here in zip(left, holds, strict=True) if here):
+                    rows.setdefault(row["key"], row)
+                left = [key for key in left if key not in rows]
+        return rows
+
+    def _sources(self) -> Iterator[Shard | Journal]:
+        yield from self.files.values()
+        yield from self.older
+
+    def extend(self, rows: Iterable[Row]) -> None:
+        """Append rows of new keys to the journal, and push them to the disk before returning."""
+        journal = self.files.get(self._journal)
+        lines = [json.dumps(row, ensure_ascii=True) + "\n" for row in rows]
+        if not lines:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._journal.open("a", encoding="utf-8") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        if journal is None:
+            journal = self.files[self._journal] = Journal(self._journal)
+        else:
+            journal.read()  # type: ignore[union-attr]
+        if len(journal) >= CLOSED:
+            self._close()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While nobody else writes generations of this model; then theirs are known. A lock ends with its process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("waiting: another run is asking the same model, and its answers serve this one too")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if not (self.folder / "model.json").is_file():
+                write_atomic(self.folder / "model.json", json.dumps(self.identity, indent=1, default=str))
+            self._look()
+            yield
+            self._close()
+            self._merge()
+        finally:
+            os.close(descriptor)
+
+    def _close(self) -> None:
+        """Journals become a shard; under the lock alone, so that no line is lost."""
+        journals = [file for file in self.files.values() if isinstance(file, Journal)]
+        frame = pl.concat([table([]), *(journal.frame() for journal in journals)])
+        common = {name: json.dumps(self.identity.get(name), default=str) for name in ("model", "decoding")}
+        self._replace(journals, frame.with_columns(**{name: pl.lit(text) for name, text in common.items()}))
+
+    def _merge(self) -> None:
+        """Small shards become a large one, where there are many."""
+        small = [file for file in self.files.values() if isinstance(file, Shard) and len(file) < MERGED]
+        if len(small) > FEW:
+            size = np.cumsum([len(shard) for shard in small])
+            some = small[: max(2, int((size <= 2 * MERGED).sum()))]
+            self._replace(some, pl.concat([shard.frame() for shard in some]))
+
+    def _replace(self, old: Sequence[Shard | Journal], frame: pl.DataFrame) -> None:
+        """One shard for these files: for a moment the rows are there twice, and at no time missing."""
+        for file in old:
+            del self.files[file.path]
+        frame = frame.unique("key", keep="first", maintain_order=True)
+        prefixes = np.array([prefix(key) for key in frame["key"]], np.uint64)
+        twice = [file.holds(prefixes) for file in self.files.values()]  # of a writer killed right here
+        frame = frame.filter(~np.any([np.zeros(len(frame), bool), *twice], axis=0))
+        if len(frame):
+            shard = write(frame, self.folder)
+            self.files[shard.path] = shard
+        for file in old:
+            file.path.unlink(missing_ok=True)

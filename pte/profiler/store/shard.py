@@ -1,0 +1,130 @@
+"""The two kinds of files a generation lies in: a journal that grows, and a Parquet shard that is written once.
+
+Of either only the first 64 bits of every key are held in memory; rows are read when they are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+SCHEMA = {
+    "key": pl.String, "side": pl.String, "entity": pl.Int64, "round": pl.Int64, "candidate": pl.Int64,
+    "prompt": pl.String, "model": pl.String, "decoding": pl.String, "temperature": pl.Float64,
+    "completion": pl.String, "finish": pl.String, "tokens": pl.Int64, "prompt_tokens": pl.Int64, "detail": pl.String,
+}  # fmt: skip
+Row = dict[str, Any]  # of these columns; "key" is there always
+PREFIX = 16  # hex digits of a key that are held in memory
+
+
+def prefix(key: str) -> int:
+    return int(key[:PREFIX], 16)
+
+
+class Shard:
+    """A Parquet file of rows; unreadable ones raise polars' own error when they are opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        keys = pl.read_parquet(path, columns=["key"])["key"]
+        self.prefix = np.sort(np.array([prefix(key) for key in keys], np.uint64))
+
+    def __len__(self) -> int:
+        return len(self.prefix)
+
+    def prefixes(self) -> list[int]:
+        return self.prefix.tolist()
+
+    def holds(self, prefixes: np.ndarray) -> np.ndarray:
+        """(n,) bool: whether a row's key begins so; prefixes (n,) uint64."""
+        place = np.minimum(np.searchsorted(self.prefix, prefixes), len(self.prefix) - 1)
+        return self.prefix[place] == prefixes if len(self.prefix) else np.zeros(len(prefixes), bool)
+
+    def rows(self, keys: Iterable[str]) -> Iterator[Row]:
+        """The rows of these keys; FileNotFoundError where the file was merged into another one."""
+        some = pl.Series(list(keys), dtype=pl.String).implode()
+        yield from pl.scan_parquet(self.path).filter(pl.col("key").is_in(some)).collect().iter_rows(named=True)
+
+    def frame(self) -> pl.DataFrame:
+        return pl.read_parquet(self.path)
+
+
+class Journal:
+    """JSON lines that a writer appends; what does not parse (a writer was killed) is no row."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.places: dict[int, int] = {}  # where the line of a key begins, by the key's prefix
+        self.size = 0  # bytes read so far
+        self.read()
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def prefixes(self) -> list[int]:
+        return list(self.places)
+
+    def read(self) -> None:
+        """Take in what was appended since; a last line without its end may still grow."""
+        with self.path.open("rb") as file:
+            file.seek(self.size)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                if (row := parsed(line)) is not None:
+                    self.places.setdefault(prefix(row["key"]), self.size)
+                self.size += len(line)
+
+    def holds(self, prefixes: np.ndarray) -> np.ndarray:
+        """(n,) bool, as `Shard.holds`."""
+        return np.fromiter((int(p) in self.places for p in prefixes), bool, len(prefixes))
+
+    def rows(self, keys: Iterable[str]) -> Iterator[Row]:
+        """The rows of these keys."""
+        with self.path.open("rb") as file:
+            for key in keys:
+                if (place := self.places.get(prefix(key))) is not None:
+                    file.seek(place)
+                    row = parsed(file.readline())
+                    if row is not None and row["key"] == key:
+                        yield row
+
+    def frame(self) -> pl.DataFrame:
+        """All rows in the columns of a shard."""
+        with self.path.open("rb") as file:
+            return table(row for line in file if (row := parsed(line)) is not None)
+
+
+def parsed(line: bytes) -> Row | None:
+    """A row of the journal, None where the line is none."""
+    try:
+        row = json.loads(line)
+        int(row["key"][:PREFIX], 16)
+    except (ValueError, KeyError, TypeError):
+        return None
+    return row
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Rows as a frame; what a row does not say is null."""
+    return pl.DataFrame([{name: row.get(name) for name in SCHEMA} for row in rows], schema=SCHEMA, orient="row")
+
+
+def write(frame: pl.DataFrame, folder: Path) -> Shard:
+    """A new shard, there as a whole or not at all."""
+    name = uuid.uuid4().hex[:12]
+    scratch = folder / f".{name}.part"
+    try:
+        frame.write_parquet(scratch)
+        with scratch.open("rb") as file:
+            os.fsync(file.fileno())
+        return Shard(scratch.replace(folder / f"{name}.parquet"))
+    finally:
+        scratch.unlink(missing_ok=True)

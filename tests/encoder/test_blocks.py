@@ -1,0 +1,67 @@
+"""Vectors by text: windows, and what is found of earlier ones."""
+
+import numpy as np
+import pytest
+
+from pte.encoder import blocks
+from pte.encoder.blocks import Blocks, Encoding, windows
+
+
+class Lengths:
+    """A text's vector is its length and its first letter."""
+
+    width = 2
+
+    def __init__(self):
+        self.asked = []
+
+    def encode(self, texts):
+        self.asked.append(texts)
+        return np.array([[len(text), ord(text[0])] for text in texts], np.float32)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK", 2)
+    monkeypatch.setattr(blocks, "WINDOW", 4)
+
+
+def vectors(folder, encoder, groups):
+    found = Blocks(folder, (text for group in groups for text in group))
+    return np.concatenate(list(Encoding(encoder, found).vectors(groups)))
+
+
+def test_windows_hold_about_so_many_texts_and_every_group(small):
+    groups = [["a", "b", "c"], ["d", "e", "f"], ["g", "h", "i"]]
+    assert list(windows(groups)) == [groups[:2], groups[2:]]
+    assert list(windows([])) == []
+
+
+def test_a_text_of_an_earlier_window_is_found_on_the_disk(tmp_path, small):
+    encoder = Lengths()
+    groups = [["a", "bb"], ["ccc", "a"], ["a", " "], ["dddd", "bb"]]
+    found = vectors(tmp_path, encoder, groups)
+    assert found.tolist() == [
+        [[len(text), ord(text[0])] if text.strip() else [0, 0] for text in group] for group in groups
+    ]
+    assert encoder.asked == [["ccc", "bb"], ["a"], ["dddd"]]
+
+
+def test_vectors_of_a_file_that_is_damaged_meanwhile_are_made_again(tmp_path, small):
+    groups = [["a", "bb"], ["ccc", "dddd"]]
+    whole = vectors(tmp_path, Lengths(), groups)
+    found = Blocks(tmp_path, (text for group in groups for text in group))
+    assert found.num_known == 4
+    broken = sorted(tmp_path.glob("block-*.npz"))[0]
+    broken.write_bytes(broken.read_bytes()[:100])
+    encoder = Lengths()
+    assert np.array_equal(np.concatenate(list(Encoding(encoder, found).vectors(groups))), whole)
+    assert sum(map(len, encoder.asked)) == 2
+
+
+def test_a_text_whose_hash_begins_alike_is_not_taken_for_another(tmp_path, monkeypatch):
+    """Of a hash 64 bits are in memory; the rest is compared where the vector lies."""
+    encoder = Lengths()
+    vectors(tmp_path, encoder, [["a", "bb"]])
+    monkeypatch.setattr(blocks, "prefix", lambda hash: int.from_bytes(blocks.text_hash("bb")[:8]))
+    assert vectors(tmp_path, encoder, [["x", "x"]]).tolist() == [[[1, ord("x")]] * 2]

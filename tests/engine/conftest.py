@@ -1,0 +1,25 @@
+"""The command on a small catalogue."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from helper.command import write_eight
+
+from pte import run
+
+
+@pytest.fixture
+def pte(tmp_path, monkeypatch, capfd):
+    """The command, in this process: `pte(*words)` gives exit status and both streams."""
+    own = [*write_eight(tmp_path), "logger=none"]
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words):
+        monkeypatch.setattr(sys, "argv", ["pte", *own, *words])
+        with pytest.raises(SystemExit) as left:
+            run.main()
+        return left.value.code, capfd.readouterr()
+
+    return command

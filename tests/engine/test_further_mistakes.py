@@ -1,0 +1,126 @@
+"""More of what people mistype, of every group and command: exit status 2 and one sentence with the knob's full name."""
+
+from __future__ import annotations
+
+import pytest
+from helper.command import sentence
+
+from pte import run
+
+PLAIN = ["representation=id"]
+ID = ["backbone=sasrec", *PLAIN]
+TEXT = ["backbone=sasrec", "profiler=template", "representation=llm_only"]
+GRPO = [*TEXT, "selector=grpo"]
+SERVED = [*TEXT, "profiler=openai", "profiler.model=m"]
+CAUSAL = [*TEXT, "profiler=transformers"]
+FUSED = ["profiler=template"]
+VECTORS = [*TEXT, "profiler=none", "encoder=imported"]
+COLD, TEMPORAL = (["protocol=" + name, *ID] for name in ("cold_start", "global_temporal"))
+MOREC, UNISREC, GEN, CON, ESR, ALPHAFUSE, WHITENREC, CONCAT = (
+    ["backbone=sasrec", "profiler=template", f"representation={name}"]
+    for name in ("morec", "unisrec", "rlmrec_gen", "rlmrec_con", "llm_esr", "alphafuse", "whitenrec", "concat")
+)
+BERT4REC, GRU4REC, ITEM_KNN, BSAREC, DREAMREC = (
+    [f"backbone={name}", *PLAIN] for name in ("bert4rec", "gru4rec", "item_knn", "bsarec", "dreamrec")
+)
+PLANNED = [  # the mistake, last, and what goes before it
+    # data and protocol
+    (ID, "dataset.timestamp=null"), (ID, "dataset.time_format=epoch"), (ID, "dataset.quoting=backtick"),
+    (ID, "dataset.separator=''"), (ID, "dataset.min_rating=4"), ([*ID, "dataset.rating=n"], "dataset.min_rating=five"),
+    (ID, "dataset.rules.malformed=skip"), (ID, "dataset.rules.max_items=-3"), (ID, "dataset/rules=six_core"),
+    (ID, "dataset.interactions=dir"), (COLD, "protocol.shares=[8,0,1]"), (COLD, "protocol.scoring=first"),
+    (COLD, "protocol.file=nowhere.csv"), (COLD, "protocol.unknown_share=2"),
+    (TEMPORAL, "protocol.valid_from=2014-01-01"),
+    (TEMPORAL, "protocol.shares=[1,1,1,1]"), (ID, "protocol.min_visible=-2"), (ID, "protocol.seed=-1"),
+    # profiles
+    (TEXT, "profiler.num_candidates=1000000"), (TEXT, "profiler.titles=0"),
+    (SERVED, "profiler.base_url=localhost:8000"),
+    (SERVED, "profiler.decoding.temperatures=[-1]"), (SERVED, "profiler.decoding.top_p=1.5"),
+    (SERVED, "profiler.server.timeout_seconds=-5"), (SERVED, "profiler.server.failure_share=2"),
+    (SERVED, "profiler.item_forms=[what,nope]"), (SERVED, "profiler.style=poetic"), (SERVED, "profiler.sides=[items]"),
+    (SERVED, "profiler.evidence.keep=0"), (SERVED, "profiler.evidence.history=-1"), (SERVED, "profiler.rounds=0"),
+    (CAUSAL, "profiler.device=tpu"), (CAUSAL, "profiler.decoding.top_k=-1"), (CAUSAL, "profiler.dtype=int8"),
+    ([*TEXT, "profiler=imported"], "profiler.file=nowhere.csv"), ([*TEXT, "profiler=batch", "profiler.model=m"],
+     "profiler.folder=null"),
+    # vectors and selection
+    (TEXT, "encoder.device=cuda:99"), (TEXT, "encoder.max_tokens=1"), ([*TEXT, "encoder=hf"], "encoder.model=dir"),
+    (VECTORS, "encoder.file=v.npy"), (TEXT, "encoded=[users]"), (GRPO, "reward.raw=[nope]"),
+    (GRPO, "reward.weights.nope=1"), (GRPO, "reward.parts.distinct.negatives=0"), (GRPO, "selector.epochs=0"),
+    (GRPO, "selector.objective.entropy=nan"), (GRPO, "selector.withheld_share=2"),
+    # models
+    (UNISREC, "representation.experts=0"), (GEN, "representation.mask=1.5"), (CON, "representation.sample=-1"),
+    (ESR, "representation.pool=0"), (ALPHAFUSE, "representation.null_space.placement=middle"),
+    (WHITENREC, "representation.activation=swish"), (CONCAT, "representation.components=0"),
+    (MOREC, "representation.width=0"), (BERT4REC, "backbone.mask=0"), (GRU4REC, "backbone.layers=0"),
+    (ITEM_KNN, "backbone.fallback=-1"), (BSAREC, "backbone.cutoff=0"), (DREAMREC, "backbone.diffusion.steps=1.5"),
+    (FUSED, "backbone.experts=[reader,oracle]"), (FUSED, "backbone.candidates=0"), (FUSED, "backbone.reader.heads=3"),
+    ([*ID, "backbone/loss=infonce"], "backbone.loss.temperature=0"),
+    # more than any machine holds or any run ends with
+    ([*ID, "backbone/loss=sampled_softmax"], "backbone.loss.negatives=1000000000"),
+    (SERVED, "profiler.rounds=1000000000"), (TEXT, "representation.hidden=1000000000"),
+    (GRPO, "selector.group_size=1000000000"), (DREAMREC, "backbone.diffusion.steps=1000000000"),
+    (ID, "representation.width=100000000"), (TEXT, "encoder.max_tokens=1000000000"),
+    # training, places, names
+    (ID, "trainer.max_epochs=2.5"), (ID, "trainer.monitor=loss"), (ID, "trainer.compile=1"),
+    (ID, "trainer.precision=64"),
+    (ID, "optimizer.betas=[1.5,0.9]"), (ID, "+optimizer.momentum=0.9"), (ID, "optimizer._target_=torch.optim.Nope"),
+    (ID, "logger=wandbb"), (ID, "paths.store=/dev/null/x"), (ID, "hydra.run.dir=/dev/null/y"), (ID, "until=profile"),
+    (ID, "plan=yes please"), (ID, "seed=1.5"), (ID, "trust=mypackage"), (ID, "llm_esr_groups.users=0"),
+]  # fmt: skip
+RUN = [  # told by the first stages
+    (ID, "dataset.user_id=uid"), (ID, "dataset.text=[colour]"), (ID, "dataset.rules.k_core=99"),
+    (ID, "dataset.interactions=bad.parquet"), (ID, "dataset.items=inter.csv"), (ID, "dataset.position=rank"),
+    (COLD, "protocol.file=part.csv"), (ID, "protocol.min_length=99"), ([*TEXT, "profiler=imported"],
+     "profiler.file=texts.csv"),
+]  # fmt: skip
+COMMANDS = [
+    (["compare"], "run"), (["compare", "nowhere"], "nowhere"), (["compare", "dir"], "dir"),
+    (["show", "dir", "item", "x"], "dir"), (["show", "dir", "film", "x"], "film"),
+    (["export", "profiles", "dir"], "dir"),
+    (["export", "texts", "dir"], "texts"), (["recommend", "dir", "--user", "u1"], "dir"),
+    (["recommend", "dir"], "--user"),
+    (["serve", "dir", "--port", "x"], "port"), (["leaderboard", "nowhere"], "nowhere"),
+    (["list", "nowhere"], "nowhere"), (["clean", "nowhere"], "nowhere"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Files that are not what they are said to be."""
+    (tmp_path / "dir").mkdir()
+    for name, content in {
+        "bad.parquet": "PAR1xxxx", "texts.csv": "id,text\n1,hello\n", "v.npy": "nope", "v.ids.json": "[]",
+        "part.csv": "user_id,part\nnobody,train\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).write_text(content)
+    return set(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(("before", "mistake"), PLANNED, ids=[mistake for _, mistake in PLANNED])
+def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, files, tmp_path):
+    code, streams = pte(*before, mistake, *([] if mistake.startswith("plan=") else ["plan=true"]))
+    assert mistake.lstrip("+").partition("=")[0] in sentence(streams.err)
+    assert code == 2
+    new = {path.relative_to(tmp_path).parts[:2] for path in {*tmp_path.rglob("*")} - files if path.is_file()}
+    assert new <= {("inter.csv",), ("items.csv",), ("outputs", "run")}
+
+
+@pytest.mark.parametrize(("before", "mistake"), RUN, ids=[mistake for _, mistake in RUN])
+def test_what_the_data_decide_is_told_by_the_first_stages(before, mistake, pte, files, tmp_path):
+    code, streams = pte(*before, mistake)
+    assert mistake.partition("=")[0] in sentence(streams.err)
+    assert code == 2
+    assert not list(tmp_path.glob("outputs/store/[!is]*/*/manifest.json"))  # neither profiles nor what follows
+
+
+@pytest.mark.parametrize(("words", "told"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
+def test_a_command_tells_what_it_cannot_use(words, told, files, monkeypatch, capfd, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pte", *words])
+    with pytest.raises(SystemExit) as left:
+        run.main()
+    err = capfd.readouterr().err
+    assert left.value.code == 2
+    assert told in err
+    assert "Traceback" not in err
+    assert {*tmp_path.rglob("*")} == files

@@ -1,0 +1,157 @@
+"""What a log of generations keeps through kills, two writers, merges and the format of versions before."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from pte.artifact import digest
+from pte.profiler.store import log as log_module
+from pte.profiler.store.log import RecordLog
+from pte.profiler.store.shard import SCHEMA, Shard
+
+ONE, OTHER = {"model": "one", "decoding": {"top_k": 5}}, {"model": "other"}
+
+
+def row(word: str, completion: str = "") -> dict:
+    return {"key": digest(word), "completion": completion or f"about {word}", "tokens": 3}
+
+
+def keep(log, identity, *rows):
+    records = log.of(identity)
+    with records.alone():
+        records.extend(rows)
+    return records
+
+
+def texts(log, identity, *words):
+    found = log.of(identity).find(digest(word) for word in words)
+    return [found[digest(word)]["completion"] if digest(word) in found else None for word in words]
+
+
+def test_what_is_kept_is_found_by_the_same_model_alone(tmp_path):
+    log = RecordLog(tmp_path)
+    keep(log, ONE, row("a", "one\ntwo"), row("b", "ü"))
+    assert texts(RecordLog(tmp_path), ONE, "a", "b", "c") == ["one\ntwo", "ü", None]
+    assert texts(RecordLog(tmp_path), OTHER, "a") == [None]
+    assert len(log) == 2
+
+
+def test_a_shard_says_what_its_generations_are(tmp_path):
+    keep(RecordLog(tmp_path), ONE, row("a") | {"side": "item", "entity": 7, "round": 1, "temperature": 0.7})
+    (path,) = tmp_path.glob("*/*.parquet")
+    frame = pl.read_parquet(path)
+    assert frame.schema == SCHEMA
+    known = frame.select("side", "entity", "round", "temperature", "model", "decoding", "tokens").row(0)
+    assert known == ("item", 7, 1, 0.7, '"one"', '{"top_k": 5}', 3)
+    assert json.loads((path.parent / "model.json").read_text()) == ONE
+    assert {p.name for p in path.parent.iterdir()} == {path.name, "model.json", "lock"}
+
+
+def test_only_files_of_the_model_at_hand_are_opened(tmp_path, monkeypatch):
+    log = RecordLog(tmp_path)
+    keep(log, ONE, row("a"))
+    keep(log, OTHER, row("b"))
+    opened = []
+    monkeypatch.setattr(log_module, "Shard", lambda path: opened.append(path.parent.name) or Shard(path))
+    fresh = RecordLog(tmp_path)
+    assert opened == [], "a log opens nothing before it is asked"
+    assert texts(fresh, ONE, "a") == ["about a"]
+    assert opened == [digest(ONE)[:16]]
+
+
+def test_the_first_of_equal_keys_is_kept(tmp_path):
+    log = RecordLog(tmp_path)
+    keep(log, ONE, row("a", "first"), row("a", "second"))
+    keep(log, ONE, row("a", "third"), row("b"))
+    assert texts(log, ONE, "a", "b") == ["first", "about b"]
+    assert sum(len(pl.read_parquet(path)) for path in tmp_path.glob("*/*.parquet")) == 2
+
+
+def test_a_writer_that_is_killed_loses_the_torn_line_alone(tmp_path):
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from pte.artifact import digest
+        from pte.profiler.store.log import RecordLog
+        records = RecordLog(Path({str(tmp_path)!r})).of({ONE!r})
+        with records.alone():
+            for word in "abcde":
+                records.extend([{{"key": digest(word), "completion": word, "tokens": 1}}])
+            with next(records.folder.glob("*.jsonl")).open("a") as file:
+                file.write('{{"key": "0123456789abcdef", "compl')
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, env=os.environ)
+    assert done.returncode == -signal.SIGKILL
+    assert list(tmp_path.glob("*/*.parquet")) == []
+    assert texts(RecordLog(tmp_path), ONE, *"abcde") == list("abcde"), "found before anything is written"
+    keep(RecordLog(tmp_path), ONE, row("f"))
+    assert list(tmp_path.glob("*/*.jsonl")) == [], "journals are closed by the next writer"
+    assert texts(RecordLog(tmp_path), ONE, *"abcdef") == [*"abcde", "about f"]
+
+
+@pytest.mark.parametrize("moment", ["shard", "journal"])
+def test_a_kill_while_a_journal_is_closed_loses_nothing_and_doubles_nothing(tmp_path, monkeypatch, moment):
+    """Between writing the shard and removing the journal, or before the shard is there."""
+
+    def kill(path, *_, **__):
+        if not isinstance(path, Path) or path.suffix == ".jsonl":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((log_module, "write") if moment == "shard" else (Path, "unlink")), kill)
+        with pytest.raises(KeyboardInterrupt):
+            keep(RecordLog(tmp_path), ONE, row("a"), row("b"))
+    assert len(list(tmp_path.glob("*/*.jsonl"))) == 1
+    assert texts(RecordLog(tmp_path), ONE, "a", "b") == ["about a", "about b"]
+    keep(RecordLog(tmp_path), ONE, row("c"))
+    frames = [pl.read_parquet(path) for path in tmp_path.glob("*/*.parquet")]
+    assert sorted(pl.concat(frames)["key"]) == sorted(map(digest, "abc"))
+
+
+def test_small_shards_are_merged_under_a_reader(tmp_path):
+    """A reader that knows the files of before finds their rows where they went."""
+    log, words = RecordLog(tmp_path), [f"word {i}" for i in range(log_module.FEW + 1)]
+    for word in words[:-1]:
+        keep(log, ONE, row(word))
+    reader = RecordLog(tmp_path).of(ONE)
+    assert len(reader.files) == log_module.FEW
+    keep(log, ONE, row(words[-1]))
+    assert len(list(tmp_path.glob("*/*.parquet"))) == 1
+    assert len(reader.find(map(digest, words))) == len(words)
+
+
+def test_a_long_journal_is_closed_on_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_module, "CLOSED", 3)
+    records = RecordLog(tmp_path).of(ONE)
+    with records.alone():
+        for word in "abcd":
+            records.extend([row(word)])
+        assert [len(list(tmp_path.glob(f"*/*.{kind}"))) for kind in ("parquet", "jsonl")] == [1, 1]
+        assert len(records.find(map(digest, "abcd"))) == 4
+
+
+def test_the_log_of_versions_before_is_used(tmp_path):
+    """JSON lines beside the folders, models mixed; a torn line and a line of something else are no rows."""
+    (tmp_path / "1-old.jsonl").write_text(
+        json.dumps({"key": digest("a"), "model": "one", "completion": "paid", "tokens": 2}) + '\n{"ke\n[1]\n'
+        + json.dumps({"key": digest("b"), "model": "one", "completion": "too", "tokens": 2, "finish": "stop"}) + "\n"
+    )  # fmt: skip
+    assert texts(RecordLog(tmp_path), ONE, "a", "b", "c") == ["paid", "too", None]
+
+
+def test_a_damaged_shard_is_said_and_its_rows_are_asked_for_again(tmp_path, caplog):
+    keep(RecordLog(tmp_path), ONE, row("a"))
+    (path,) = tmp_path.glob("*/*.parquet")
+    path.write_bytes(path.read_bytes()[:100])
+    assert texts(RecordLog(tmp_path), ONE, "a") == [None]
+    assert "cannot be read" in caplog.messages[0]
+    keep(RecordLog(tmp_path), ONE, row("a", "again"))
+    assert texts(RecordLog(tmp_path), ONE, "a") == ["again"]
