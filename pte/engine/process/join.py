@@ -27,15 +27,17 @@ class Joined:
     """This process among the others. environ: RANK, WORLD_SIZE ... as torchrun sets them."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        from torch.distributed import PrefixStore, TCPStore
+        from torch import distributed
+
+        stores: Any = distributed  # which does not export them to a type checker
 
         self.environ = dict(environ)
         self.rank, self.world = int(environ["RANK"]), int(environ["WORLD_SIZE"])
-        store = TCPStore(
+        store = stores.TCPStore(
             environ["MASTER_ADDR"], int(environ["MASTER_PORT"]), self.world,
             self.rank == 0 and environ.get(AGENT) != "True", timedelta(seconds=600), wait_for_workers=False,
         )  # fmt: skip
-        self.store, self.orders = PrefixStore(f"pte/{environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store), 0
+        self.store, self.orders = stores.PrefixStore(f"pte/{environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store), 0
 
     def order(self, file: str) -> int:
         """The first one's: tell the others to start their process of a group. Returns the number of the order."""
