@@ -7,6 +7,7 @@ Imports neither torch nor Lightning, so that composing, `--help` and mistakes an
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import signal
@@ -141,6 +142,10 @@ def main() -> None:
             command.main(sys.argv[2:], provenance.commit())
         elif sys.argv[1:2] and sys.argv[1] in READERS:
             importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
+        elif (word := (sys.argv[1:2] or ["-"])[0]).isalpha():
+            near = difflib.get_close_matches(word, ["compare", *READERS], 1, 0.5)
+            meant = f"did you mean pte {near[0]}?" if near else "pte --help lists them, and what a run takes"
+            raise InputError(f"{word}: there is no such command; {meant}")
         else:
             if {"-h", "--help"} & set(sys.argv[1:]):
                 print(usage.text())

@@ -80,6 +80,7 @@ COMMANDS = [
     (["export", "texts", "dir"], "texts"), (["recommend", "dir", "--user", "u1"], "dir"),
     (["recommend", "dir"], "--user"),
     (["serve", "dir", "--port", "x"], "port"), (["leaderboard", "nowhere"], "nowhere"),
+    (["comprae", "x"], "did you mean pte compare?"), (["qqq"], "pte --help"),
     (["list", "nowhere"], "nowhere"), (["clean", "nowhere"], "nowhere"),
 ]  # fmt: skip
 

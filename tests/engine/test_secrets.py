@@ -15,6 +15,8 @@ SHAPES = [
     "note=hf_pw-hidden0123456789abc", "profiler.server.key_variable=sk-pw-hidden0123456789",
     "logger.wandb.password=pw-hidden",
     "url=https://host/x?a=1&sig=pw-hidden", "session.cookie=pw-hidden",
+    "dataset.name=npm_hidden0123456789", "dataset.name=ya29.hidden01234567",
+    'dataset.licence="-----BEGIN RSA PRIVATE KEY-----hidden"',
 ]  # fmt: skip
 COMMANDS = [
     [], ["plan=true"], ["stage=report"], ["-m", "seed=0,1"], ["compare", "outputs"], ["leaderboard", "outputs"],

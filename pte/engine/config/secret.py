@@ -27,8 +27,9 @@ PARAMETER = re.compile(rf"([?&#][\w-]*(?:{_WORD}|key|sig|signature)=)[^&#\s]+", 
 USER = re.compile(r"(\w+://)[^/@\s]+@")
 VALUE = re.compile(
     r"\bbearer\s+[\w.~+/-]{8,}|\bbasic\s+(?=\S*(?-i:[0-9A-Z]))[\w.~+/-]{8,}"
-    r"|\b(?:sk|pk|rk|hf|gsk|xai|ghp|gho|ghs|github_pat|glpat|nvapi|pypi|xox[abp])[-_](?=[\w-]*\d)[\w-]{12,}"
-    r"|\bAKIA[A-Z0-9]{16}\b|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w-]{10,}",
+    r"|\b(?:sk|pk|rk|hf|r8|gsk|xai|gh[oprsu]|github_pat|glpat|nvapi|npm|pypi|dckr_pat|xox[abprs])[-_](?=[\w-]*\d)[\w-]{12,}"
+    r"|\bA[KS]IA[A-Z0-9]{16}\b|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w-]{10,}|\bya29\.[\w-]{10,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*",
     re.IGNORECASE,
 )
 ENVIRONMENT = "${oc.env:"

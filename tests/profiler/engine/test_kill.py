@@ -16,12 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from pte.artifact import RecordLog
 from pte.profiler.batch import BatchProfiler
 from pte.profiler.engine.chat import Sampling
 from pte.profiler.engine.openai import Server
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
+from pte.profiler.store.log import RecordLog
 from pte.schema import InputError, Items, View
 
 PARALLEL = 3
