@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from pte.engine.process.environment import of_torchrun, without_rank
 
@@ -30,7 +31,6 @@ class Joined:
         from torch import distributed
 
         stores: Any = distributed  # which does not export them to a type checker
-
         self.environ = dict(environ)
         self.rank, self.world = int(environ["RANK"]), int(environ["WORLD_SIZE"])
         store = stores.TCPStore(
