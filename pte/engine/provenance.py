@@ -68,12 +68,12 @@ def energy_joules(began: Mapping[Path, int]) -> float | None:
 
 def energy() -> dict[Path, int]:
     """Microjoules of every processor package that says so to this user: Linux powercap, Intel's and AMD's RAPL."""
-    found = {}
+    counter = {}
     for zone in RAPL.glob("intel-rapl:*"):
         with contextlib.suppress(OSError, ValueError):
             if zone.name.count(":") == 1:  # a package; further ones are parts of it
-                found[zone] = int((zone / "energy_uj").read_text())
-    return found
+                counter[zone] = int((zone / "energy_uj").read_text())
+    return counter
 
 
 def peak_memory_mib() -> int:
