@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
 from pte.engine import dry_run, plan, provenance, run_folder, tracking
-from pte.engine.build import builder
+from pte.engine.build import asks_model, builder
 from pte.engine.config import idle, secret
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
 from pte.engine.process import launch
@@ -172,7 +172,7 @@ class Run:
     def tell_cost(self, steps: list[Step]) -> None:
         """What a language model would be asked, where one would be; reads the data, and keeps nothing."""
         artefact = {step.name: step.path for step in steps}
-        if artefact.get("profiles", True) is not None or "style" not in self.config["profiler"]:
+        if artefact.get("profiles", True) is not None or not asks_model(self.config):
             return
         build, (data, split) = builder(self.config), (artefact["interactions"], artefact["split"])
         rows = Interactions.load(data) if data else build("dataset").read()

@@ -27,10 +27,6 @@ logger = logging.getLogger(__name__)
 NAME = "training"
 VERSION = 7  # 7: all noise by place; 6: windows of long histories, steps by targets; 5: fused weighs repeats
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
-IDLE = (
-    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
-    "trainer.oversubscribe",
-)  # fmt: skip
 PARENTS = ("interactions", "split", "selection", "refit")
 
 

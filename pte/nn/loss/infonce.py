@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from pte.nn.loss.alignment import unit
-from pte.nn.loss.base import inner, logits, require_negatives, rows, softmax_loss
+from pte.nn.loss.base import logits, require_negatives, rows, softmax_loss
 from pte.nn.loss.negative import Draws, Exclusion, draw
 from pte.schema import require
 
@@ -43,10 +43,6 @@ class InfoNCE:
         positive, negative = logits(unit(hidden), *map(unit, rows(table, target, negatives.item, sparse=sparse)))
         negative = (negative / self.temperature).masked_fill(negatives.void, -math.inf)
         return softmax_loss(positive / self.temperature, negative).sum() / total
-
-    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
-        """(B, N): cosines."""
-        return inner(*self.vectors(hidden, table))
 
     def vectors(self, hidden: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
         """States and items at unit length; a zero row stays zero."""

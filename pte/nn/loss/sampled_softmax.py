@@ -28,7 +28,6 @@ class SampledSoftmax(InnerProduct):
     negatives: int = 256
     uniform: float | None = 0.5
     exclude_history: bool = False
-    log_q: bool = True
 
     samples: ClassVar[bool] = True
 
@@ -44,6 +43,5 @@ class SampledSoftmax(InnerProduct):
         exclusion = exclusion or Exclusion.targets(target)
         negatives = draw(exclusion, target, self.negatives, len(table) - 1, self.uniform, generator)
         positive, negative = logits(hidden, *rows(table, target, negatives.item, sparse=sparse))
-        if self.log_q:
-            negative = negative - (self.negatives * negatives.q).log()
+        negative = negative - (self.negatives * negatives.q).log()
         return softmax_loss(positive, negative.masked_fill(negatives.void, -math.inf)).sum() / total

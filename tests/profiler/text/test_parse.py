@@ -3,7 +3,7 @@
 import pytest
 
 from pte.profiler.text.parse import read, refuses
-from pte.profiler.text.style import JSON_LEAD
+from pte.profiler.text.style import JSON_LEAD, Answer
 
 LEAD = "It suits people who"
 
@@ -157,3 +157,8 @@ def test_a_list_as_summary_is_joined_and_other_types_are_unusable():
     assert read(JSON_LEAD, '{"summary": {"a": 1}}') is None
     assert read(JSON_LEAD, '{"summary": [1, 2]}') is None
     assert read(JSON_LEAD, '{"summary": null, "tags": ["a"]}') is None
+
+
+@pytest.mark.parametrize(("least", "profile"), [(1, "It suits everyone."), (2, None), (12, None)])
+def test_a_style_may_ask_for_fewer_words_than_two(least, profile):
+    assert read("It suits", "everyone.", limits=Answer(words=(least, 90))) == profile
