@@ -226,6 +226,8 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     if this.config["plan"]:
         for step in steps:
             logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
+    logger.info(plan.expectation(this.store, steps))
+    if this.config["plan"]:
         this.tell_cost(steps)
         return None
     if this.config["stage"]:
