@@ -1,8 +1,8 @@
 """The order of the stages and their keys: what a run would make, and what is there already.
 
-A stage's key is a hash of its name and VERSION, the knobs of the config groups it READS (minus its IDLE ones), and
-its parents' keys; the chain is rooted in the sha256 of the raw files, and of models that lie in local folders. So a
-changed knob rebuilds what depends on it, no more.
+A stage's key is a hash of its name and VERSION, the knobs of the config groups it READS (but those that are marked,
+pte/schema/knob), and its parents' keys; the chain is rooted in the sha256 of the raw files, and of models that lie in
+local folders. So a changed knob rebuilds what depends on it, no more.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 
 from pte.artifact import Store, digest
 from pte.asset import knob_content
-from pte.engine.build import builder, flag, reads_users
-from pte.profiler.text.style import load_style
+from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users
+from pte.profiler.language import LanguageModelProfiler
 from pte.schema import InputError
+from pte.schema.knob import MARKS
 
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table
@@ -63,14 +64,8 @@ def refits(config: Mapping[str, Any]) -> bool:
 
 
 def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the config goes into a stage's key: the groups it reads minus its idle knobs."""
-    knobs: dict[str, Any] = {}
-    for name in module.READS:
-        value = config[name]
-        if isinstance(value, Mapping):
-            value = {k: v for k, v in value.items() if f"{name}.{k}" not in module.IDLE}
-        knobs[name] = value
-    return knobs
+    """What of the config goes into a stage's key: the groups it reads, less the knobs that are marked."""
+    return apart(own_knobs({name: config[name] for name in module.READS}), config, *MARKS)[0]
 
 
 def encoded(config: Mapping[str, Any]) -> list[str]:
@@ -103,8 +98,8 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
         if name == "interactions":
             facts["roots"] = module.roots(builder(config)("dataset"))
-        if "style" in knobs.get("profiler", {}):
-            facts["style"] = load_style(config["profiler"]["style"], config["profiler"].get("templates")).identity()
+        if "profiler" in knobs and asks_model(config):
+            facts["style"] = LanguageModelProfiler.wording(**config["profiler"])
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
         if models := knob_content({group: config[group] for group in module.READS}):

@@ -20,11 +20,6 @@ logger = logging.getLogger(__name__)
 NAME = "profiles"
 VERSION = 7  # 7: more refusals and wrappings known; 6: in columns
 READS = ("profiler",)
-IDLE = (  # a file is known by its content
-    "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
-    "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff", "profiler.cluster",
-)  # fmt: skip
 PARENTS = ("interactions", "split")
 
 

@@ -196,7 +196,7 @@ def test_the_stage_fails_on_a_leak_and_leaves_its_report(kind, clean, twelve, tw
     with pytest.raises(InputError, match="LEAK"):
         run_stage(tmp_path, twelve, twelve_split, edited, PROFILERS[kind]())
     report = json.loads((tmp_path / "work" / "audit.json").read_text())
-    assert report["findings_by_kind"]["text differs"] == 1
+    assert report["findings_by_kind"]["text differs"] >= 1
     assert report["findings"][0]["entity"] == 1
 
 

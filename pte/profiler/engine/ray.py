@@ -9,14 +9,13 @@ that all nodes see. Read in ray 2.60: `ray.data.llm`, `ray.data.checkpoint`.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import polars as pl
@@ -25,11 +24,12 @@ from pte.artifact import digest
 from pte.profiler.base import CUT, Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals
 from pte.profiler.engine.chat import Sampling, body
+from pte.profiler.engine.fleet import Fleet
 from pte.profiler.engine.openai import FEW, OpenAIEngine
 from pte.schema import InputError
 
 PART = 4096  # requests in a file
-CPUS = 0.25  # of a worker that waits for a server
+CPUS = 2  # at least, of a cluster of our own: Ray's checkpoint filter holds one, what reads and writes needs another
 logger = logging.getLogger(__name__)
 
 
@@ -114,7 +114,7 @@ class RayEngine(Arrivals):
             concurrency=pool,
             batch_size=self.cluster.batch_size,
             session_factory=Fleet(self.servers),
-            http_request_stage={"num_cpus": CPUS},
+            http_request_stage={"num_cpus": 0},  # it waits for a server
         )
 
     def _run(self, requests: Sequence[Request]) -> None:
@@ -138,11 +138,12 @@ class RayEngine(Arrivals):
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         try:
             if own:
-                here = {"include_dashboard": False} if self.cluster.address is None else {}
+                here = {"include_dashboard": False, "num_cpus": max(CPUS, os.cpu_count() or 1)}
+                here = here if self.cluster.address is None else {}
                 ray.init(self.cluster.address, logging_level=logging.ERROR, log_to_driver=False, **here)
             data = ray.data.read_parquet(str(source)).repartition(target_num_rows_per_block=self.cluster.batch_size)
-            processor = llm.build_processor(self.config(llm), preprocess=payload if self.servers else messages)
-            processor(data).map(result_row).write_parquet(str(self.folder / "results"), mode="append")
+            process = llm.build_processor(self.config(llm), preprocess=payload if self.servers else messages)
+            process(data).map(result_row).write_parquet(str(self.folder / "results"), mode="append")
         except Exception as error:
             raise InputError(
                 f"profiler=ray: {words(error)}. What was answered is recorded; type the same command again"
@@ -224,77 +225,3 @@ def words(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     sentences = [line.partition("InputError: ")[2] for line in lines if "InputError: " in line]
     return (sentences or lines)[-1][:500].rstrip(".")
-
-
-class Fleet:
-    """The HTTP stage's session factory: a worker's requests at a time, bounded, spread over servers of one model."""
-
-    def __init__(self, servers: Sequence[OpenAIEngine]) -> None:
-        self.servers, self.count = list(servers), 0
-        self.room = asyncio.Semaphore(servers[0].server.parallel)
-
-    def __call__(self) -> Session:
-        return Session(self)
-
-    async def completion(self, fields: Mapping[str, Any], clients: Sequence[Any], key: str) -> Completion:
-        """Of the server whose turn it is, or the next that answers."""
-        async with self.room:
-            first, fault = self.count, InputError("there is no server")
-            self.count += 1
-            for step in range(len(self.servers)):
-                place = (first + step) % len(self.servers)
-                try:
-                    return await self.servers[place].completion(clients[place], fields, key)
-                except InputError as error:
-                    fault = error
-            raise fault
-
-
-class Session:
-    """What the HTTP stage asks of an aiohttp.ClientSession: it posts a batch and awaits the answers one by one.
-
-    A request is under way once posted (aiohttp's begins when it is awaited, one after the other); what comes back is a
-    Completion, after retries, in place of the server's own JSON.
-    """
-
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self.tasks: list[asyncio.Task[Response]] = []
-
-    async def __aenter__(self) -> Session:
-        self.key = self.fleet.servers[0].key()
-        self.clients = [server.client(self.key) for server in self.fleet.servers]
-        return self
-
-    async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
-        for client in self.clients:
-            await client.aclose()
-
-    def post(self, url: str, *, headers: Mapping[str, str], data: str) -> asyncio.Task[Response]:
-        """The request of a body; address and headers are the fleet's own."""
-        self.tasks.append(asyncio.ensure_future(self._answer(json.loads(data))))
-        return self.tasks[-1]
-
-    async def _answer(self, fields: Mapping[str, Any]) -> Response:
-        return Response(asdict(await self.fleet.completion(fields, self.clients, self.key)))
-
-
-@dataclass(frozen=True)
-class Response:
-    """What the HTTP stage asks of an aiohttp.ClientResponse."""
-
-    value: Mapping[str, Any]
-    status: int = 200
-    reason: str = "OK"
-
-    async def __aenter__(self) -> Response:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        return None
-
-    async def json(self) -> Mapping[str, Any]:
-        return self.value

@@ -15,7 +15,7 @@ from pte.profiler.text.clean import SPECIAL, clean
 from pte.profiler.text.style import JSON_LEAD, Answer
 
 SHORT = Answer()  # one to three sentences
-MIN_WORDS = 2  # beyond the lead
+LEAST = 2  # words beyond the lead, where a style asks for no fewer
 
 _END = re.compile(r"(?<=[.!?])['’)]?\s+(?=[A-Z0-9'(])")
 _SHORT = re.compile(r"(?:^|[\s(.'])(?:[A-Z]|Dr|Mr|Mrs|Ms|St|Jr|Sr|Prof|Lt|Sgt|Capt|Col|Gen|Rev|Vol|No|vs|feat)\.$")
@@ -169,7 +169,7 @@ def _sentences(text: str, limits: Answer, given: int, cut: bool) -> str | None:
     if cut and whole and whole[-1] == parts[-1] and _SHORT.search(whole[-1]):
         whole = whole[:-1]
     sentences = whole[: limits.sentences] or [f"{part}." for part in parts[:1] if not cut]
-    if not sentences or len(" ".join(sentences).split()) < given + MIN_WORDS:
+    if not sentences or len(" ".join(sentences).split()) < given + min(LEAST, limits.words[0]):
         return None
     return " ".join(sentences)
 

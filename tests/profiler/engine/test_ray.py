@@ -17,8 +17,9 @@ import pytest
 from pte.profiler.base import Ask, Request
 from pte.profiler.engine import openai
 from pte.profiler.engine.chat import SCHEMA, Sampling
+from pte.profiler.engine.fleet import Fleet
 from pte.profiler.engine.openai import OpenAIEngine, Server
-from pte.profiler.engine.ray import Cluster, Fleet, RayEngine, messages, payload, result_row, words
+from pte.profiler.engine.ray import Cluster, RayEngine, messages, payload, result_row, words
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence, Prompt
 from pte.profiler.ray import RayProfiler
@@ -293,12 +294,19 @@ def test_a_cluster_writes_the_store_of_the_process_itself(two_workers, stubs, tm
     assert len(stubs[0].seen) == 2 * asked, "what the cluster wrote is known to the process"
 
 
+def descends(process):
+    """Whether it descends from this one."""
+    while process.name not in ("0", "1", str(os.getpid())):
+        process = process.parent / (process / "stat").read_text().rsplit(")", 1)[1].split()[1]
+    return process.name == str(os.getpid())
+
+
 def kill_a_worker():
     """SIGKILL to one of the processes that hold the HTTP stage."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             name = (process / "cmdline").read_text()
-            if name.startswith("ray::") and "HttpRequest" in name:
+            if name.startswith("ray::") and "HttpRequest" in name and descends(process):
                 os.kill(int(process.name), signal.SIGKILL)
                 return True
     return False

@@ -3,7 +3,7 @@
 import pytest
 
 from pte.profiler.text.parse import read, refuses
-from pte.profiler.text.style import JSON_LEAD
+from pte.profiler.text.style import JSON_LEAD, Answer
 
 LEAD = "It suits people who"
 
@@ -181,3 +181,8 @@ def test_what_is_wrapped_around_an_answer_goes(completion):
 def test_refusals_in_other_words_are_refusals(completion):
     assert read(LEAD, completion) is None
     assert refuses(LEAD, completion)
+
+
+@pytest.mark.parametrize(("least", "profile"), [(1, "It suits everyone."), (2, None), (12, None)])
+def test_a_style_may_ask_for_fewer_words_than_two(least, profile):
+    assert read("It suits", "everyone.", limits=Answer(words=(least, 90))) == profile
