@@ -166,11 +166,20 @@ def main() -> None:
     elif options.step:
         play(Path(options.folder), options.step)
     else:
-        results = [result for entities in options.entities for result in measure(entities, options.folder)]
-        text = f"Two CPU cores, shared with other work; one thread. K = {CANDIDATES}.\n\n{table(results)}\n"
-        write_atomic(HERE / "result" / "profiles.json", json.dumps(results, indent=1))
-        write_atomic(HERE / "result" / "profiles.md", text)
-        print(text)
+        for entities in options.entities:
+            record(measure(entities, options.folder))
+
+
+def record(measured: list[dict[str, Any]]) -> None:
+    """Into the results, in place of what they had of this size."""
+    file = HERE / "result" / "profiles.json"
+    others = json.loads(file.read_text()) if file.is_file() else []
+    others = [r for r in others if r["entities"] != measured[0]["entities"]]
+    results = sorted([*others, *measured], key=lambda r: r["entities"])
+    text = f"Two CPU cores, shared with other work; one thread. K = {CANDIDATES}.\n\n{table(results)}\n"
+    write_atomic(file, json.dumps(results, indent=1))
+    write_atomic(HERE / "result" / "profiles.md", text)
+    print(text, flush=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from pte.dataset.reader.plaintext import category_path, category_paths, plain, p
 from pte.dataset.reader.record import Records, about, locate, rating_of, text_of, time_of
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, Resolved
 
 TEXTS = ("brand", "categories", "price", "features", "description")
 Review = tuple[str, str, int, float]  # user, item, time, rating
@@ -82,10 +82,10 @@ class Amazon:
         *,
         edition: int,
         category: str,
-        data: str | None,
-        reviews: str,
-        metadata: str,
-        sha256: Mapping[str, str | None],
+        data: Resolved[str | None],
+        reviews: Resolved[str],
+        metadata: Resolved[str],
+        sha256: Resolved[Mapping[str, str | None]],
         licence: str,
         expect: Mapping[str, int] | None,
         max_malformed: int,

@@ -20,11 +20,11 @@ from pte.asset import fetch
 from pte.asset.cache import checksum
 from pte.dataset.reader.delimited import Form, Table
 from pte.dataset.reader.moment import time_format, units_mixed
-from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, suffix, text, with_places
+from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, suffix, text
 from pte.dataset.rules import Rules
-from pte.dataset.table.build import Source, build
+from pte.dataset.table.build import build_read
 from pte.dataset.table.column import text_columns
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, Resolved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,14 @@ class Custom:
     """Two tables: interactions (user, item, time or position) and items (item, title, any further text)."""
 
     def __init__(
-        self, *, name: str, licence: str, interactions: str | None, items: str | None, rules: Rules, **columns: Any
+        self,
+        *,
+        name: str,
+        licence: str,
+        interactions: Resolved[str | None],
+        items: Resolved[str | None],
+        rules: Rules,
+        **columns: Any,
     ) -> None:
         for knob, value in (("interactions", interactions), ("items", items)):
             if not value:
@@ -117,20 +124,18 @@ class Custom:
         texts = [{"text": name} for name in columns.texts or ()]
         items = self._table("items", [{"item_key": columns.item_key, "title": columns.title}, *texts])
         names, omitted = text_columns(items, item_key=columns.item_key, title=columns.title, names=columns.texts)
-        return build(
+        return build_read(
+            events,
             self._rows(events),
-            with_places(item_rows(items.frame, item_id=columns.item_key, title=columns.title, columns=names), items),
+            items,
+            item_rows(items.frame, item_id=columns.item_key, title=columns.title, columns=names),
             rules=self.rules,
-            source=Source(
-                name=self.name,
-                licence=self.licence,
-                sha256=self.fingerprint(),
-                ragged=events.ragged,
-                ragged_items=items.ragged,
-                min_rating=columns.min_rating,
-                omitted=omitted,
-                notes=self._notes(events, items),
-            ),
+            name=self.name,
+            licence=self.licence,
+            sha256=self.fingerprint(),
+            min_rating=columns.min_rating,
+            omitted=omitted,
+            notes=self._notes(events, items),
         )
 
     def _table(self, role: str, required: Sequence[Mapping[str, str]]) -> Table:
@@ -162,7 +167,7 @@ class Custom:
             words = f"no number in {columns.rating}: '" + written.fill_null("").str.slice(0, 40) + "'"
             rows = rows.with_columns(why.otherwise(words).alias("why"), rating=rating)
             rows = rows.with_columns(bad=pl.col("why").is_not_null())
-        return with_places(rows, events)
+        return rows
 
     def _notes(self, events: Table, items: Table) -> dict[str, int]:
         """What was mended while the files were read; no row is lost by it."""

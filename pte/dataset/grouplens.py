@@ -30,7 +30,7 @@ from pte.dataset.reader.plaintext import plain
 from pte.dataset.reader.record import LAST_SECOND, locate
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, Resolved
 
 NAMES = {
     "100k": ("u.data", "u.item", "u.genre"),
@@ -50,9 +50,9 @@ class GroupLens:
         *,
         name: str,
         layout: str,
-        data: str | None,
-        source: str,
-        sha256: str | None,
+        data: Resolved[str | None],
+        source: Resolved[str],
+        sha256: Resolved[str | None],
         licence: str,
         expect: Mapping[str, int] | None,
         max_tags: int,

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pte.artifact import file_sha256
-from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, with_places
+from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require
 from pte.dataset.rules import Rules
-from pte.dataset.table.build import Source, build
+from pte.dataset.table.build import build_read
 from pte.dataset.table.column import is_index
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, Resolved
 
 FILES = {"interactions": "interactions.csv.gz", "items": "items.csv.gz"}
 NOT_TEXT = ("item_id", "title", "asin")
@@ -25,7 +25,14 @@ class Prepared:
     """A published data set from prepared tables under `data`/`folder`."""
 
     def __init__(
-        self, *, name: str, data: str | None, folder: str, licence: str, expect: Mapping[str, int] | None, rules: Rules
+        self,
+        *,
+        name: str,
+        data: Resolved[str | None],
+        folder: str,
+        licence: str,
+        expect: Mapping[str, int] | None,
+        rules: Rules,
     ) -> None:
         self.name, self.data, self.folder = name, data, folder
         self.licence, self.expect, self.rules = licence, expect, rules
@@ -59,16 +66,14 @@ class Prepared:
         require(items, {c: c for c in ("item_id", "title")}, paths["items"])
         texts = [c for c in items.frame.columns if c not in NOT_TEXT and not is_index(c)]
         names = {c: c for c in ("user_id", "item_id", "position", "timestamp")}
-        return build(
-            with_places(interaction_rows(events.frame, **names), events),
-            with_places(item_rows(items.frame, item_id="item_id", title="title", columns=texts), items),
+        return build_read(
+            events,
+            interaction_rows(events.frame, **names),
+            items,
+            item_rows(items.frame, item_id="item_id", title="title", columns=texts),
             rules=self.rules,
-            source=Source(
-                name=self.name,
-                licence=self.licence,
-                sha256=self.fingerprint(),
-                expect=self.expect,
-                ragged=events.ragged,
-                ragged_items=items.ragged,
-            ),
+            name=self.name,
+            licence=self.licence,
+            sha256=self.fingerprint(),
+            expect=self.expect,
         )

@@ -15,26 +15,26 @@ import polars as pl
 from pte.asset import fetch
 from pte.asset.cache import checksum
 from pte.dataset.reader.delimited import Form
-from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require, with_places
+from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, require
 from pte.dataset.rules import Rules
-from pte.dataset.table.build import Source, build
-from pte.schema import InputError, Interactions
+from pte.dataset.table.build import build_read
+from pte.schema import InputError, Interactions, Resolved
 
 FILES = ("ml-100k.inter", "ml-100k.item")
 TEXTS = ("movie_title:token_seq", "release_year:token", "class:token_seq")
 ARTICLE = r"^(.+), (The|A|An|La|Le|Les|L'|Il|El|Los|Las|Das|Der|Die)$"
 
 
-class AtomicFiles:
+class RecBoleMovieLens:
     """MovieLens 100K as RecBole packs it: small enough to fetch inside a released package, the embedded default."""
 
     def __init__(
         self,
         *,
         name: str,
-        source: str,
-        source_sha256: str | None,
-        sha256: Mapping[str, str] | None,
+        source: Resolved[str],
+        source_sha256: Resolved[str | None],
+        sha256: Resolved[Mapping[str, str] | None],
         licence: str,
         expect: Mapping[str, int] | None,
         rules: Rules,
@@ -64,33 +64,19 @@ class AtomicFiles:
         """The data set as Interactions."""
         ratings, films = self.paths().values()
         events, items = (read_frame(path, Form(quoting="none")) for path in (ratings, films))
-        columns = {"user": "user_id:token", "item": "item_id:token", "time": "timestamp:float"}
-        require(events, columns, ratings)
+        names = {"user_id": "user_id:token", "item_id": "item_id:token", "timestamp": "timestamp:float"}
+        require(events, names, ratings)
         require(items, {"item": "item_id:token", **{c: c for c in TEXTS}}, films)
-        return build(
-            with_places(
-                interaction_rows(
-                    events.frame,
-                    user_id=columns["user"],
-                    item_id=columns["item"],
-                    position=None,
-                    timestamp=columns["time"],
-                ),
-                events,
-            ),
-            with_places(
-                item_rows(film_texts(items.frame), item_id="item_id", title="title", columns=["year", "genres"]),
-                items,
-            ),
+        return build_read(
+            events,
+            interaction_rows(events.frame, position=None, **names),
+            items,
+            item_rows(film_texts(items.frame), item_id="item_id", title="title", columns=["year", "genres"]),
             rules=self.rules,
-            source=Source(
-                name=self.name,
-                licence=self.licence,
-                sha256=self.fingerprint(),
-                expect=self.expect,
-                ragged=events.ragged,
-                ragged_items=items.ragged,
-            ),
+            name=self.name,
+            licence=self.licence,
+            sha256=self.fingerprint(),
+            expect=self.expect,
         )
 
 

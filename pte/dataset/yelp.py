@@ -23,7 +23,7 @@ from pte.dataset.reader.plaintext import plain
 from pte.dataset.reader.record import Records, about, locate, rating_of, text_of
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, Resolved
 
 FILES = {
     "reviews": ("yelp_academic_dataset_review.json", "review.json"),
@@ -44,9 +44,9 @@ class Yelp:
     def __init__(
         self,
         *,
-        data: str | None,
-        reviews: str | None,
-        businesses: str | None,
+        data: Resolved[str | None],
+        reviews: Resolved[str | None],
+        businesses: Resolved[str | None],
         first: str | None,
         last: str | None,
         licence: str,

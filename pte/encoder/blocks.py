@@ -23,6 +23,7 @@ from pte.artifact import digest
 from pte.asset import knob_content
 from pte.encoder.base import Encoder
 from pte.schema.context import Context
+from pte.schema.knob import MARKS, divided
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +32,11 @@ WINDOW = 16 * BLOCK  # texts whose vectors are in memory
 OPEN = 32  # blocks that are held open: a window's known texts lie in few
 DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file that cannot be read
 TELL_SECONDS = 20.0
-MACHINE = ("batch_size", "device", "dtype", "file")  # what they resolve to counts: identity(), a file's content
 
 
 def folder(context: Context, encoder: Encoder) -> Path:
     """Where the vectors of this very encoder are kept, whatever run they were made in."""
-    knobs = {k: v for k, v in context.config["encoder"].items() if k not in MACHINE}
+    knobs, _ = divided(context.config["encoder"], lambda _: type(encoder), *MARKS)
     identity = {"knobs": knobs, "encoder": encoder.identity(), "models": knob_content({"encoder": knobs})}
     return context.work.parent.parent / "vector" / digest(identity)[:16]
 

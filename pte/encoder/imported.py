@@ -19,7 +19,7 @@ import polars as pl
 from pte.artifact import file_sha256
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
-from pte.schema import InputError
+from pte.schema import InputError, Resolved
 
 
 class ImportedVectors:
@@ -27,7 +27,7 @@ class ImportedVectors:
 
     reads_ids = True
 
-    def __init__(self, *, file: str | None, missing_share: float, unknown_share: float) -> None:
+    def __init__(self, *, file: Resolved[str | None], missing_share: float, unknown_share: float) -> None:
         if not file:
             raise InputError("encoder.file is missing: type encoder.file=PATH, a .parquet of id and vector, or a .npy")
         self.file, self.path = file, Path(file.removeprefix("file:")).expanduser()

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from pte.asset import cached
 from pte.asset.progress import no_progress_bar
 from pte.nn.device import fast_dtype, named_device
-from pte.schema import InputError
+from pte.schema import InputError, Resolved, Runtime
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -50,9 +50,9 @@ class SentenceEncoder:
         prompt: str | None = None,
         prompt_name: str | None = None,
         max_tokens: int = 128,
-        batch_size: int = 64,
-        dtype: str = "float32",
-        device: str = "auto",
+        batch_size: Runtime[int] = 64,
+        dtype: Resolved[str] = "float32",
+        device: Runtime[str] = "auto",
     ) -> None:
         if not model:
             raise InputError("encoder.model is missing: type encoder.model=owner/name, or a folder")

@@ -13,7 +13,9 @@ from pte.asset.code import targets
 from pte.engine.config import signature
 from pte.engine.config.secret import leaves
 from pte.engine.trust import locate, trusted
+from pte.profiler.language import LanguageModelProfiler
 from pte.schema import InputError
+from pte.schema.knob import divided
 
 CANNOT = (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)  # of a value a class cannot use
 
@@ -45,18 +47,48 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
 
 
 def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:
-    """A sentence on a knob by the name it is typed by: of a part, where the part lies (backbone.reader.heads)."""
-    match = re.match(rf"{re.escape(group)}\.([\w.]+)=", sentence)
-    if not match:
-        return sentence
-    names = [name for name, _ in leaves(values)]
-    places = [] if match[1] in names else [name for name in names if name.endswith(f".{match[1]}")]
-    return sentence.replace(f"{group}.{match[1]}=", f"{group}.{places[0]}=") if places else sentence
+    """A sentence on knobs and options by the names they are typed by: of a part, where the part lies
+    (backbone.reader.heads=3, backbone/loss@backbone.reader.loss=bce). Of several parts with such a knob it is the one
+    that has the value; what follows in the sentence is of the same part.
+    """
+    known, part = dict(leaves(values)), ""
+
+    def typed(match: re.Match[str]) -> str:
+        nonlocal part
+        joint, name, value = match.groups()
+        leaf = name if joint == "." else f"{name}._target_"
+        places = [place for place in known if f".{place}".endswith(f".{leaf}")]
+        holder = [place for place in places if _written(known[place]) == value]
+        usual = [place for place in (f"{part}{leaf}" * bool(part), *holder, leaf, *places) if place in places]
+        if not usual:
+            return match[0]
+        part = usual[0].removesuffix(leaf)
+        if joint == "." or not part:
+            return f"{group}{joint}{part}{name}={value}"
+        return f"{group}/{name}@{group}.{part}{name}={value}"
+
+    return re.sub(rf"\b{re.escape(group)}([./])(\w[\w.]*)=([^\s:;,]*)", typed, sentence)
+
+
+def _written(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def apart(values: Mapping[str, Any], config: Mapping[str, Any], *marks: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Groups of a config without the knobs of these marks (pte/schema/knob), and those knobs alone."""
+    modules = trusted(config)
+    return divided(values, lambda name: locate(name, "conf", modules), *marks)
 
 
 def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
     """What the class of a group says of itself, such as `uses_text`, before it is built."""
     return bool(_attribute(config, group, name))
+
+
+def asks_model(config: Mapping[str, Any]) -> bool:
+    """Whether the profiler writes by a language model."""
+    kind = locate(config["profiler"]["_target_"], "conf/profiler", trusted(config))
+    return isinstance(kind, type) and issubclass(kind, LanguageModelProfiler)
 
 
 def reads_users(config: Mapping[str, Any]) -> bool:
@@ -76,9 +108,9 @@ def _attribute(config: Mapping[str, Any], group: str, name: str) -> Any:
         ) from None
 
 
-def _knobs(values: Mapping[str, Any]) -> dict[str, Any]:
+def own_knobs(values: Mapping[str, Any]) -> dict[str, Any]:
     """A config without what it passes to other groups (`fit`), however deep a part with a `fit` of its own may lie."""
-    return {k: _knobs(v) if isinstance(v, Mapping) else v for k, v in values.items() if k != "fit"}
+    return {k: own_knobs(v) if isinstance(v, Mapping) else v for k, v in values.items() if k != "fit"}
 
 
 def builder(config: Mapping[str, Any]) -> Any:
@@ -87,6 +119,6 @@ def builder(config: Mapping[str, Any]) -> Any:
     modules = trusted(config)
 
     def build(group: str, **facts: Any) -> Any:
-        return construct(_knobs(config[group]), f"conf/{group}", modules, **facts)
+        return construct(own_knobs(config[group]), f"conf/{group}", modules, **facts)
 
     return build

@@ -56,7 +56,7 @@ class Known:
 def run(config: Mapping[str, Any], stages: list[str], known: Known, *, download: bool) -> None:
     """Raise InputError for what a stage would refuse. download: the encoder may be fetched for its width."""
     build = builder(config)
-    check.trainer(config["trainer"], config["optimizer"])
+    check.trainer(build("trainer"), config["optimizer"])
     if "split" in stages:
         build("protocol")
     if "profiles" in stages:
@@ -121,10 +121,8 @@ def _model(build: Callable[..., Any], num_items: int, width: int | None) -> Any:
 def _memory(model: nn.Module, config: Mapping[str, Any], known: Known) -> None:
     """Refuse a model that training cannot hold in this machine's memory."""
     need = BYTES * sum(p.numel() for p in model.parameters()) + sum(b.nbytes for b in model.buffers())
-    backbone = {**config["backbone"], **config["backbone"].get("encoder", {})}
-    if known.longest is not None and "heads" in backbone:
-        longest = min(backbone["length"], known.longest)  # a row at least; weights, their dropout and their gradients
-        need += 3 * 4 * backbone["layers"] * backbone["heads"] * longest**2
+    if known.longest is not None:
+        need += _attention(config["backbone"], known.longest)
     have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if need > have:
         largest = max((*model.named_parameters(), *model.named_buffers()), key=lambda named: named[1].numel())
@@ -133,6 +131,13 @@ def _memory(model: nn.Module, config: Mapping[str, Any], known: Known) -> None:
             f"training this model takes about {need / GIB:,.0f} GiB of memory, and this machine has {have / GIB:,.0f}:"
             f" most of it is {largest[0]} {tuple(largest[1].shape)}; type smaller sizes ({sizes})"
         )
+
+
+def _attention(knobs: Mapping[str, Any], longest: int) -> int:
+    """Bytes of attention weights, their dropout and their gradients, of a row at least and of all parts."""
+    longest = min(longest, knobs.get("length", longest))
+    own = 3 * 4 * knobs["layers"] * knobs["heads"] * longest**2 if "heads" in knobs else 0
+    return own + sum(_attention(part, longest) for part in knobs.values() if isinstance(part, Mapping))
 
 
 def _sizes(knobs: Mapping[str, Any], name: str) -> list[str]:

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store
 from pte.engine import dry_run, plan, provenance, run_folder, tracking
-from pte.engine.build import builder
+from pte.engine.build import asks_model, builder
 from pte.engine.config import idle, secret
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
 from pte.engine.process import launch
@@ -39,7 +39,7 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
     """Run one stage and publish what it made; training on several devices goes to a process group of its own."""
     processes = process_count(config["trainer"]) if step.name == "training" else 1
     facts: dict[str, Any] = {"parents": step.parents, "knobs": secret.redacted(step.knobs), **provenance.facts()}
-    began = time.perf_counter()
+    began, energy = time.perf_counter(), provenance.energy()
     with store.publish(step.name, step.key, facts) as out:
         context = replace(context, out=out)
         if processes > 1:
@@ -50,6 +50,7 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             facts["facts"] = json.loads(file.read_text(encoding="utf-8"))
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
+            "energy_joules": provenance.energy_joules(energy),
             "peak_memory_mib": provenance.peak_memory_mib(),
             "gpu": provenance.gpu(elsewhere=processes > 1 and config["trainer"]["accelerator"] != "cpu"),
         }
@@ -171,7 +172,7 @@ class Run:
     def tell_cost(self, steps: list[Step]) -> None:
         """What a language model would be asked, where one would be; reads the data, and keeps nothing."""
         artefact = {step.name: step.path for step in steps}
-        if artefact.get("profiles", True) is not None or "style" not in self.config["profiler"]:
+        if artefact.get("profiles", True) is not None or not asks_model(self.config):
             return
         build, (data, split) = builder(self.config), (artefact["interactions"], artefact["split"])
         rows = Interactions.load(data) if data else build("dataset").read()
@@ -225,6 +226,8 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     if this.config["plan"]:
         for step in steps:
             logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
+    logger.info(plan.expectation(this.store, steps))
+    if this.config["plan"]:
         this.tell_cost(steps)
         return None
     if this.config["stage"]:

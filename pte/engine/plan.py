@@ -1,25 +1,26 @@
 """The order of the stages and their keys: what a run would make, and what is there already.
 
-A stage's key is a hash of its name and VERSION, the knobs of the config groups it READS (minus its IDLE ones), and
-its parents' keys; the chain is rooted in the sha256 of the raw files, and of models that lie in local folders. So a
-changed knob rebuilds what depends on it, no more.
+A stage's key is a hash of its name and VERSION, the knobs of the config groups it READS (but those that are marked,
+pte/schema/knob), and its parents' keys; the chain is rooted in the sha256 of the raw files, and of models that lie in
+local folders. So a changed knob rebuilds what depends on it, no more.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pte.artifact import Store, digest
+from pte.artifact import Store, digest, read_manifest
 from pte.asset import knob_content
-from pte.engine.build import builder, flag, reads_users
-from pte.profiler.text.style import load_style
+from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users
+from pte.profiler.language import LanguageModelProfiler
 from pte.schema import InputError
+from pte.schema.knob import MARKS
 
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table
@@ -63,14 +64,8 @@ def refits(config: Mapping[str, Any]) -> bool:
 
 
 def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the config goes into a stage's key: the groups it reads minus its idle knobs."""
-    knobs: dict[str, Any] = {}
-    for name in module.READS:
-        value = config[name]
-        if isinstance(value, Mapping):
-            value = {k: v for k, v in value.items() if f"{name}.{k}" not in module.IDLE}
-        knobs[name] = value
-    return knobs
+    """What of the config goes into a stage's key: the groups it reads, less the knobs that are marked."""
+    return apart(own_knobs({name: config[name] for name in module.READS}), config, *MARKS)[0]
 
 
 def encoded(config: Mapping[str, Any]) -> list[str]:
@@ -103,8 +98,8 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
         if name == "interactions":
             facts["roots"] = module.roots(builder(config)("dataset"))
-        if "style" in knobs.get("profiler", {}):
-            facts["style"] = load_style(config["profiler"]["style"], config["profiler"].get("templates")).identity()
+        if "profiler" in knobs and asks_model(config):
+            facts["style"] = LanguageModelProfiler.wording(**config["profiler"])
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
         if models := knob_content({group: config[group] for group in module.READS}):
@@ -112,6 +107,24 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         key = digest(facts)
         plan[name] = Step(name, key, parents, knobs, store.find(name, key))
     return list(plan.values())
+
+
+def expectation(store: Store, steps: Sequence[Step]) -> str:
+    """Minutes of the stages to be made, each as it took last for the same interactions; - where it never was."""
+    words = []
+    for step in steps:
+        if step.path is None:
+            seconds = last_seconds(store, step.name, steps[0].key)
+            words.append(f"{step.name} {'-' if seconds is None else f'{seconds / 60:.1f}'}")
+    return f"minutes, as last for these data: {', '.join(words)}" if words else "nothing is to be made"
+
+
+def last_seconds(store: Store, stage: str, interactions: str) -> float | None:
+    """Wall seconds of the newest artefact of a stage that was made from the same interactions."""
+    folders = sorted((store.root / stage).glob("[0-9a-f]*"), key=lambda folder: -folder.stat().st_mtime_ns)
+    manifests = (read_manifest(folder) or {} for folder in folders)
+    seconds = (m.get("wall_seconds") for m in manifests if m.get("parents", {}).get("interactions") == interactions)
+    return next((float(value) for value in seconds if value is not None), None)
 
 
 def names_to(target: str, config: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ import yaml
 from pte.artifact import Store, read_manifest, write_atomic
 from pte.asset import knob_content
 from pte.engine import provenance
+from pte.engine.build import apart
 from pte.engine.config.secret import redacted
 from pte.paths import RUN_KEYS
 
@@ -78,14 +79,16 @@ def deliver(
         shutil.copyfile(curve, run_dir / "curve.csv")
     metrics: dict[str, float] = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     manifests = {name: read_manifest(path) or {} for name, path in done.items()}
+    decisive, runtime = apart(config, config, "Runtime")
     report = {
         "command": command_line(words),
         "options": dict(options),
-        "config": portable(config),
+        "config": portable(decisive),
+        "runtime": portable(runtime),
         "content": content(config),
         "card": json.loads((done["interactions"] / "card.json").read_text(encoding="utf-8")),
         "stages": {
-            name: {k: m.get(k) for k in ("key", "wall_seconds", "peak_memory_mib", "gpu", "commit")}
+            name: {k: m.get(k) for k in ("key", "wall_seconds", "energy_joules", "peak_memory_mib", "gpu", "commit")}
             for name, m in manifests.items()
         },
         **provenance.facts(),

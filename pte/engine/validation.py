@@ -41,10 +41,9 @@ def _kind(name: str, value: Any, expected: Any) -> None:
     if isinstance(expected, bool):
         if not isinstance(value, bool):
             raise InputError(f"{name}={value}: give true or false")
-    elif isinstance(expected, int | float) or (expected is None and name == "trainer.gradient_clip"):
+    elif isinstance(expected, int | float):
         if not _number(value):
-            usual = "null, which" if expected is None else f"{expected}, which"
-            raise InputError(f"{name}={value}: give a number, as {usual} it is by default")
+            raise InputError(f"{name}={value}: give a number, as {expected}, which it is by default")
     elif isinstance(expected, str) and isinstance(value, list | bool):
         raise InputError(f"{name}={value}: give one word, as {expected}, which it is by default")
     elif isinstance(expected, list):

@@ -31,22 +31,19 @@ class Auto:
     def choose(self, num_users: int, num_items: int, accelerator: bool) -> Choice:
         """transformers if there is an accelerator or its generations are within the limit, else template."""
         num_generations = count_generations(num_users, num_items, self.num_candidates, self.rounds)
-        return resolve_auto(num_generations, accelerator, self.limit)
-
-
-def resolve_auto(num_generations: int, accelerator: bool, limit: int) -> Choice:
-    """transformers if there is an accelerator or num_generations <= limit, else template."""
-    size = f"profiler=auto: {num_generations:,} generations"
-    if accelerator:
+        size = f"profiler=auto: {num_generations:,} generations"
+        if accelerator:
+            return Choice(
+                "transformers", f"{size} on an accelerator -> profiler=transformers: a language model writes them"
+            )
+        if num_generations <= self.limit:
+            why = f"at most {self.limit:,}, which a CPU can do"
+            return Choice(
+                "transformers", f"{size}, {why} -> profiler=transformers: a language model writes the profiles"
+            )
+        why = f"more than the {self.limit:,} that a CPU does in about ten minutes, and there is no accelerator"
         return Choice(
-            "transformers", f"{size} on an accelerator -> profiler=transformers: a language model writes them"
+            "template",
+            f"{size}, {why} -> profiler=template: NO LANGUAGE MODEL, texts are filled-in forms."
+            " Type profiler=transformers to have a language model write them anyway",
         )
-    if num_generations <= limit:
-        why = f"at most {limit:,}, which a CPU can do"
-        return Choice("transformers", f"{size}, {why} -> profiler=transformers: a language model writes the profiles")
-    why = f"more than the {limit:,} that a CPU does in about ten minutes, and there is no accelerator"
-    return Choice(
-        "template",
-        f"{size}, {why} -> profiler=template: NO LANGUAGE MODEL, texts are filled-in forms."
-        " Type profiler=transformers to have a language model write them anyway",
-    )

@@ -12,15 +12,14 @@ from typing import Unpack
 
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import OPTIONAL, Sampling
-from pte.profiler.engine.cost import UNKNOWN, Tariff, served
-from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
-from pte.profiler.loop import workload
-from pte.schema import InputError, View
+from pte.profiler.engine.cost import UNKNOWN, Tariff
+from pte.profiler.language import LoopKnobs, ServedProfiler, loop_of
+from pte.schema import InputError, Runtime
 
 TOGETHER = 1024  # answers logged at a time: they lie in files, so that none is lost
 
 
-class BatchProfiler(LanguageModelProfiler):
+class BatchProfiler(ServedProfiler):
     """K candidates from a model asked by files; InputError names the files of what is missing."""
 
     portion = None  # a whole leg is one round trip
@@ -29,11 +28,11 @@ class BatchProfiler(LanguageModelProfiler):
         self,
         *,
         model: str | None,
-        folder: str | None,
+        folder: Runtime[str | None],
         decoding: Sampling,
-        tariff: Tariff = UNKNOWN,
-        without: Sequence[str] = (),
-        failure_share: float = 0.1,
+        tariff: Runtime[Tariff] = UNKNOWN,
+        without: Runtime[Sequence[str]] = (),
+        failure_share: Runtime[float] = 0.1,
         seed: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:
@@ -45,11 +44,6 @@ class BatchProfiler(LanguageModelProfiler):
             raise InputError(f"profiler.failure_share={failure_share}: give a share, 0 to 1")
         played = loop_of(decoding.temperatures, seed=seed, **loop)
         settings = decoding.holding(played.style.tokens).identity()
-        engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share)
-        engine.seed = seed
+        engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share, seed=seed)
         super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER)
         self.new_tokens, self.tariff = settings["max_tokens"], tariff
-
-    def forecast(self, view: View) -> list[str]:
-        """Prompts, tokens, and what the tariff makes of them."""
-        return served(workload(self.loop, view), self.new_tokens, self.tariff, self.loop.retries)

@@ -18,7 +18,7 @@ from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
 from pte.profiler.base import Log, check_candidates
 from pte.profiler.evidence.plain import Plain
-from pte.schema import IMPORTED, Generation, InputError, Profiles, ProfileWriter, View
+from pte.schema import IMPORTED, Generation, InputError, Profiles, ProfileWriter, Resolved, View
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,13 @@ class ImportedProfiler:
     """K texts per entity out of a file."""
 
     def __init__(
-        self, *, file: str | None, num_candidates: int, missing_share: float, unknown_share: float, titles: int
+        self,
+        *,
+        file: Resolved[str | None],
+        num_candidates: int,
+        missing_share: float,
+        unknown_share: float,
+        titles: int,
     ) -> None:
         if not file:
             raise InputError(

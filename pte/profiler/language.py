@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from pte.profiler.base import Engine, Generator, Log
+from pte.profiler.engine.cost import Tariff, served
 from pte.profiler.engine.record import Recorded
 from pte.profiler.loop import PORTION, Loop, play, workload
 from pte.profiler.prompt import Evidence
 from pte.profiler.store.replay import Stored
 from pte.profiler.text.style import load_style
-from pte.schema import Generation, Profiles, View
+from pte.schema import Generation, Profiles, Resolved, View
 
 
 class LoopKnobs(TypedDict):
@@ -24,7 +25,7 @@ class LoopKnobs(TypedDict):
     user_forms: Sequence[str]
     evidence: Evidence
     style: NotRequired[str]
-    templates: NotRequired[str | None]
+    templates: NotRequired[Resolved[str | None]]
     sides: NotRequired[Sequence[str]]
     stop: NotRequired[float]
     retries: NotRequired[int]
@@ -51,6 +52,11 @@ class LanguageModelProfiler:
         self.generator, self.together = generator, together
         self.num_candidates = loop.num_candidates
 
+    @staticmethod
+    def wording(*, style: str = "brief", templates: str | None = None, **_: Any) -> Mapping[str, Any]:
+        """What of the prompts' words goes into keys, from the knobs."""
+        return load_style(style, templates).identity()
+
     def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
         """Play the loop; every generation goes to the log as it arrives."""
         answer = Recorded(self.engine, log, workload(self.loop, view), noun=self.noun)
@@ -64,3 +70,14 @@ class LanguageModelProfiler:
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """Play the loop on stored completions."""
         return self.loop.run(view, Stored(stored))
+
+
+class ServedProfiler(LanguageModelProfiler):
+    """One whose completions are requests to a service."""
+
+    new_tokens: int  # of a completion, at most
+    tariff: Tariff
+
+    def forecast(self, view: View) -> list[str]:
+        """Prompts, tokens, and what the tariff makes of them."""
+        return served(workload(self.loop, view), self.new_tokens, self.tariff, self.loop.retries)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Unpack
 
 from pte.profiler.engine.chat import Sampling
-from pte.profiler.engine.cost import UNKNOWN, Tariff, served
+from pte.profiler.engine.cost import UNKNOWN, Tariff
 from pte.profiler.engine.openai import OpenAIEngine, Server
-from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
-from pte.profiler.loop import workload
-from pte.schema import InputError, View
+from pte.profiler.language import LoopKnobs, ServedProfiler, loop_of
+from pte.schema import InputError, Runtime
 
 
-class OpenAIProfiler(LanguageModelProfiler):
+class OpenAIProfiler(ServedProfiler):
     """K candidates from a served model."""
 
     def __init__(
@@ -21,8 +20,8 @@ class OpenAIProfiler(LanguageModelProfiler):
         model: str | None,
         base_url: str,
         decoding: Sampling,
-        server: Server,
-        tariff: Tariff = UNKNOWN,
+        server: Runtime[Server],
+        tariff: Runtime[Tariff] = UNKNOWN,
         fingerprint: str | None = None,
         seed: int = 0,
         **loop: Unpack[LoopKnobs],
@@ -34,7 +33,3 @@ class OpenAIProfiler(LanguageModelProfiler):
         engine = OpenAIEngine(model, base_url, sampling, server, seed=seed, fingerprint=fingerprint, price=tariff.price)
         super().__init__(engine, played, noun=model, generator=engine)
         self.new_tokens, self.tariff = engine.decoding["max_tokens"], tariff
-
-    def forecast(self, view: View) -> list[str]:
-        """Prompts, tokens, and what the tariff makes of them."""
-        return served(workload(self.loop, view), self.new_tokens, self.tariff, self.loop.retries)

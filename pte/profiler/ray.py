@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from pte.profiler.engine.chat import Sampling
-from pte.profiler.engine.cost import UNKNOWN, Tariff, served
+from pte.profiler.engine.cost import UNKNOWN, Tariff
 from pte.profiler.engine.openai import OpenAIEngine, Server
 from pte.profiler.engine.ray import Cluster, RayEngine
-from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
-from pte.profiler.loop import workload
-from pte.schema import InputError, View
+from pte.profiler.language import LoopKnobs, ServedProfiler, loop_of
+from pte.schema import InputError, Runtime
 
 TOGETHER = 1024  # results logged at a time: they lie in files, so that none is lost
 
 
-class RayProfiler(LanguageModelProfiler):
+class RayProfiler(ServedProfiler):
     """K candidates from servers that a cluster's workers ask, or from vLLM in each of them."""
 
     portion = 32_768  # a pass of the cluster over a portion's prompts starts its workers anew
@@ -27,13 +26,13 @@ class RayProfiler(LanguageModelProfiler):
         self,
         *,
         model: str | None,
-        folder: str | None,
+        folder: Runtime[str | None],
         base_url: str | None,
         decoding: Sampling,
-        cluster: Cluster,
-        server: Server,
+        cluster: Runtime[Cluster],
+        server: Runtime[Server],
         model_kwargs: Mapping[str, Any] | None = None,
-        tariff: Tariff = UNKNOWN,
+        tariff: Runtime[Tariff] = UNKNOWN,
         seed: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:
@@ -63,7 +62,3 @@ class RayProfiler(LanguageModelProfiler):
         )
         super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER)
         self.new_tokens, self.tariff = engine.decoding["max_tokens"], tariff
-
-    def forecast(self, view: View) -> list[str]:
-        """Prompts, tokens, and what the tariff makes of them."""
-        return served(workload(self.loop, view), self.new_tokens, self.tariff, self.loop.retries)

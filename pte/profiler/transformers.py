@@ -10,7 +10,7 @@ from pte.profiler.engine.decode import Decoding
 from pte.profiler.engine.transformers import TransformersEngine
 from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
 from pte.profiler.loop import workload
-from pte.schema import View
+from pte.schema import Runtime, View
 
 SAMPLE = 8  # completions to measure a plan on: a whole batch takes half a minute of a CPU
 
@@ -26,10 +26,10 @@ class TransformersProfiler(LanguageModelProfiler):
         model: str,
         sha256: str | None,
         revision: str | None,
-        device: str,
+        device: Runtime[str],
         dtype: str,
         decoding: Decoding,
-        batch_size: int,
+        batch_size: Runtime[int],
         seed: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:

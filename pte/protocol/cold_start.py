@@ -24,7 +24,7 @@ from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
 from pte.protocol.leave_one_out import cases
 from pte.protocol.withhold import Withheld
-from pte.schema import Cases, InputError, Interactions, Split
+from pte.schema import Cases, InputError, Interactions, Resolved, Split
 
 SCORING = ("every_prefix", "last")
 PARTS = ("train", "valid", "test")
@@ -43,7 +43,7 @@ class ColdStart:
         min_visible: int = 3,
         holdout: int = 3000,
         seed: int = 0,
-        file: str | None = None,
+        file: Resolved[str | None] = None,
         unknown_share: float = 0.0,
     ) -> None:
         if len(shares) != 3 or min(shares) < 1:

@@ -5,12 +5,13 @@ from pte.schema.entities import FIRST, Entities
 from pte.schema.error import InputError, require
 from pte.schema.generations import Generation
 from pte.schema.interactions import Interactions, Items
+from pte.schema.knob import Resolved, Runtime
 from pte.schema.profiles import IMPORTED, Profiles, ProfileWriter
 from pte.schema.selection import Selection
 from pte.schema.split import Cases, Split, View, training_view, view_of, visible_view
 
 __all__ = [
     "FIRST", "IMPORTED", "Cases", "Embeddings", "Entities", "Generation", "InputError", "Interactions", "Items",
-    "ProfileWriter", "Profiles", "Selection", "Split", "View", "require", "training_view", "view_of",
-    "visible_view",
+    "ProfileWriter", "Profiles", "Resolved", "Runtime", "Selection", "Split", "View", "require", "training_view",
+    "view_of", "visible_view",
 ]  # fmt: skip

@@ -27,6 +27,13 @@ class Items:
         """N, the number of items that may be recommended; ids 1..N."""
         return len(self.item_id) - 1
 
+    def titled(self, words: str) -> list[int]:
+        """The items of this title, whatever its case; where there is none, those whose title contains the words."""
+        query = words.casefold().strip()
+        titles = {item: title.casefold() for item, title in enumerate(self.title) if item and query}
+        whole = [item for item, title in titles.items() if title == query]
+        return whole or [item for item, title in titles.items() if query in title]
+
 
 @dataclass(frozen=True)
 class Interactions:

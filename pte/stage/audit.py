@@ -35,11 +35,6 @@ logger = logging.getLogger(__name__)
 NAME = "audit"
 VERSION = 4  # 4: of refit's texts too, and of people who train nothing. 3: held_out_titles_named_elsewhere
 READS = ("profiler",)
-IDLE = (
-    "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
-    "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff", "profiler.cluster",
-)  # fmt: skip
 PARENTS = ("interactions", "split", "profiles", "refit")
 LISTED = 100  # findings written out in full; all are counted
 

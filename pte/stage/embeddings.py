@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 NAME = "embeddings"
 VERSION = 3  # 3: users and items in one table. 2: only what is read
 READS = ("encoder", "encoded")
-IDLE = ("encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file")  # by identity(), content
 PARENTS = ("interactions", "profiles")
 MOST = 65_536  # entities that the figures are of
 PART = 4096  # entities in memory at a time

@@ -14,9 +14,6 @@ logger = logging.getLogger(__name__)
 NAME = "interactions"
 VERSION = 4  # 4: ids digit by digit, impossible times malformed; 3: quotes, times and texts by stricter rules
 READS = ("dataset",)
-# Where the raw files lie does not matter, only what is in them: their sha256 is in the key through `roots`.
-_PLACES = ("data", "source", "source_sha256", "sha256", "interactions", "items", "reviews", "metadata", "businesses")
-IDLE = tuple(f"dataset.{knob}" for knob in _PLACES)
 PARENTS = ()
 
 

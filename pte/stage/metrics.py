@@ -37,10 +37,6 @@ logger = logging.getLogger(__name__)
 NAME = "metrics"
 VERSION = 3  # 3: lists of the ten best. 2: a repeated target is a miss where seen items are masked; noise by case
 READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking", "llm_esr_groups")
-IDLE = (
-    "trainer.accelerator", "trainer.devices", "trainer.strategy", "trainer.compile", "trainer.scores_mib",
-    "trainer.oversubscribe",
-)  # fmt: skip
 PARENTS = ("interactions", "split", "selection", "refit", "training")
 
 RANKINGS = ("full", "sampled")

@@ -18,13 +18,8 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "profiles"
-VERSION = 6  # 6: in columns; 5: texts of people who train nothing
+VERSION = 7  # 7: more refusals and wrappings known; 6: in columns
 READS = ("profiler",)
-IDLE = (  # a file is known by its content
-    "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
-    "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff", "profiler.cluster",
-)  # fmt: skip
 PARENTS = ("interactions", "split")
 
 

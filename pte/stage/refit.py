@@ -21,14 +21,8 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 4  # 4: profiles in columns; 3: users and items in one table
+VERSION = 5  # 5: more refusals and wrappings known; 4: profiles in columns
 READS = ("profiler", "encoder")
-IDLE = (  # a file is known by its content
-    "profiler.batch_size", "profiler.device", "profiler.server", "profiler.failure_share", "profiler.file",
-    "profiler.folder", "profiler.without", "profiler.templates",
-    "profiler.tariff", "profiler.cluster",
-    "encoder.batch_size", "encoder.device", "encoder.dtype", "encoder.file",
-)  # fmt: skip
 PARENTS = ("interactions", "split", "selection")
 
 

@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 NAME = "selection"
 VERSION = 5  # 5: users and items in one table. 4: permuted deals out means; the reward judges by no row held out
 READS = ("reward", "selector")
-IDLE = ()
 PARENTS = ("interactions", "split", "profiles", "embeddings")
 
 

@@ -16,7 +16,6 @@ logger = logging.getLogger(__name__)
 NAME = "split"
 VERSION = 3  # 3: rows held out for gates
 READS = ("protocol",)
-IDLE = ("protocol.file",)  # by content
 PARENTS = ("interactions",)
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
 
 from pte.metric.summary import KS, NAMES
-from pte.schema import InputError, require
+from pte.schema import InputError, Runtime, require
 from pte.train.learning_rate import check as learning_rate
 
-__all__ = ["device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse", "trainer"]
+__all__ = ["Knobs", "device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse", "trainer"]
 
 MOST = 2**31 - 1
 WHOLE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size", "batch_targets", "epoch_steps")  # 1 or more
@@ -24,17 +24,41 @@ CHOICES = {
     "strategy": ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_static_graph", "fsdp"),
     "products": ("float32", "bfloat16"),  # float16 overflows where the loss takes its exponentials unshifted
 }
-OTHERS = ("decay", "monitor", "accelerator", "devices", "compile", "oversubscribe")
 OPTIMIZER = {"lr": (0, 10), "weight_decay": (0, 100)}  # beyond which training only overflows
 KINDS = {"auto": "", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "mps": "mps"}
 TAKE_SPARSE = ("pte.nn.kernel.lazy_adam.LazyAdam", "torch.optim.SGD")  # optimizers that take sparse gradients
 WHOLE_WEIGHTS = ("32-true", "bf16-mixed")  # precisions that keep fp32 weights and scale no gradients
 
 
+class Knobs(TypedDict):
+    """The group trainer: how long, and on what; what each is stands in conf/trainer/default.yaml."""
+
+    max_epochs: int
+    patience: int
+    check_val_every_n_epoch: int
+    batch_size: int
+    batch_targets: int
+    epoch_steps: int
+    warmup: float
+    decay: str
+    gradient_clip: float | None
+    monitor: str
+    products: str
+    precision: str
+    accelerator: Runtime[str]
+    devices: Runtime[int | str]
+    oversubscribe: Runtime[bool]
+    strategy: Runtime[str]
+    compile: Runtime[bool]
+    scores_mib: Runtime[int]
+
+
 def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
     """Refuse knobs of the trainer that cannot be, or not beside one another."""
-    if missing := [name for name in (*WHOLE, *RANGES, *CHOICES, *OTHERS) if name not in knobs]:
-        raise InputError(f"conf/trainer has no {missing[0]}: let it begin with defaults: [default]")
+    if missing := [name for name in Knobs.__annotations__ if name not in knobs]:
+        raise InputError(
+            f"conf/trainer has no {missing[0]}: let it begin with defaults: [default], and let the backbone have a fit"
+        )
     for name, choices in CHOICES.items():
         require(knobs[name] in choices, f"trainer.{name}", knobs[name], f"take one of {', '.join(choices)}")
     for name in WHOLE:

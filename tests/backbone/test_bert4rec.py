@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from pte.backbone import bert4rec
 from pte.backbone.bert4rec import BERT4Rec, cloze, whole
 from pte.nn.batch import History, PackedBatch
 from pte.representation.id import Id
@@ -82,3 +83,23 @@ def test_a_cycle_is_learnt():
         adam.step()
     best = model.eval().score(History(walks[:, :5], torch.full((ITEMS,), 5))).argmax(1) + 1
     assert best.tolist() == walks[:, 5].tolist()
+
+
+def test_the_loss_excludes_whole_histories_and_is_a_mean_over_what_is_masked(monkeypatch):
+    """All five places of 1 2 3 and 4 5 are masked, of three targets: a mean over five counts for three of `total`."""
+    model, given = make(), {}
+    monkeypatch.setattr(bert4rec, "cloze", lambda item, uniform, share: item > 0)
+
+    class Objective:
+        exclude_history = True
+
+        def __call__(self, hidden, table, target, **knobs):
+            given.update(knobs, target=target)
+            return hidden.sum() * 0
+
+    model.objective = Objective()
+    model.loss(packed())
+    assert given["target"].tolist() == [1, 2, 3, 4, 5]
+    assert float(given["total"]) == 3.0 * 5 / 3
+    mine, other = [True, True, True, False, False], [False, False, False, True, True]
+    assert given["exclusion"].contains(torch.arange(1, 6)).tolist() == [mine] * 3 + [other] * 2

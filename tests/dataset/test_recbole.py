@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pte.dataset.recbole import AtomicFiles
+from pte.dataset.recbole import RecBoleMovieLens
 from pte.dataset.rules import Rules
 from pte.schema import InputError
 
@@ -32,7 +32,7 @@ def folder(tmp_path):
 
 
 def movielens(source, *, sha256=None, source_sha256=None, expect=None, rules=None):
-    return AtomicFiles(
+    return RecBoleMovieLens(
         name="MovieLens",
         source=str(source),
         source_sha256=source_sha256,

@@ -16,23 +16,35 @@ from pte.engine import pipeline, plan, run_folder
 from pte.engine.build import construct
 from pte.engine.config import secret
 from pte.engine.process.device import process_count
-from pte.schema import InputError
+from pte.schema import InputError, Resolved, Runtime
 from pte.schema.context import Context
 
-CONFIG = {"dataset": {"path": "a", "k": 5}, "protocol": {"seed": 0, "workers": 2}, "trainer": {"devices": 1}}
+CONFIG = {
+    "dataset": {"_target_": f"{__name__}.Rows", "path": "a", "k": 5},
+    "protocol": {"_target_": f"{__name__}.Draw", "seed": 0, "workers": 2},
+    "trainer": {"devices": 1}, "trust": [__name__],
+}  # fmt: skip
 
 
-def stage(name, reads, parents=(), idle=(), version=1):
-    return SimpleNamespace(
-        NAME=name, VERSION=version, READS=reads, IDLE=idle, PARENTS=parents, roots=lambda _: {"sha": "1"}
-    )
+class Rows:
+    """A data set: the files are known by their content."""
+
+    def __init__(self, *, path: Resolved[str], k: int) -> None: ...
+
+
+class Draw:
+    def __init__(self, *, seed: int, workers: Runtime[int]) -> None: ...
+
+
+def stage(name, reads, parents=(), version=1):
+    return SimpleNamespace(NAME=name, VERSION=version, READS=reads, PARENTS=parents, roots=lambda _: {"sha": "1"})
 
 
 @pytest.fixture
 def modules(monkeypatch):
     made = {
-        "interactions": stage("interactions", ("dataset",), idle=("dataset.path",)),
-        "split": stage("split", ("protocol",), ("interactions",), idle=("protocol.workers",)),
+        "interactions": stage("interactions", ("dataset",)),
+        "split": stage("split", ("protocol",), ("interactions",)),
     }
     monkeypatch.setattr(plan, "stage_module", made.__getitem__)
     monkeypatch.setattr(plan, "builder", lambda config: lambda group, **facts: SimpleNamespace(identity=dict))
@@ -218,5 +230,20 @@ def test_users_texts_are_encoded_for_a_backbone_that_reads_them():
 
 def test_the_key_says_which_sides_were_encoded():
     module = plan.stage_module("embeddings")
-    knobs = plan.knobs_of(module, {"encoder": {"dtype": "x"}, "encoded": ["item"]})
-    assert knobs == {"encoder": {}, "encoded": ["item"]}
+    knobs = plan.knobs_of(module, {"encoder": {"dim": 3}, "encoded": ["item"]})
+    assert knobs == {"encoder": {"dim": 3}, "encoded": ["item"]}
+
+
+def test_minutes_are_those_of_the_newest_artefact_of_the_same_data(tmp_path):
+    store = Store(tmp_path)
+    for key, data, seconds in (("a" * 64, "d1", 60.0), ("b" * 64, "d2", 600.0), ("c" * 64, "d1", 90.0)):
+        with store.publish("split", key, {"parents": {"interactions": data}, "wall_seconds": seconds}):
+            pass
+        os.utime(store.path("split", key), (seconds, seconds))
+    steps = [
+        plan.Step("interactions", "d1", {}, {}, tmp_path),
+        plan.Step("split", "e" * 64, {"interactions": "d1"}, {}, None),
+        plan.Step("training", "f" * 64, {"interactions": "d1"}, {}, None),
+    ]
+    assert plan.expectation(store, steps) == "minutes, as last for these data: split 1.5, training -"
+    assert plan.expectation(store, steps[:1]) == "nothing is to be made"

@@ -7,6 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from pte.engine.dry_run import _attention
 from pte.engine.validation import check
 from pte.paths import CONF_DIR
 from pte.schema import InputError
@@ -56,7 +57,7 @@ def test_what_can_be_passes(name, value):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [("seed", "x", "seed=x: give a whole number"), ("seed", -1, "seed=-1: give a whole number, 0 to 4294967295"),
-     ("seed", True, "seed=True"), ("trainer.gradient_clip", "hard", "gradient_clip=hard: give a number, as null"),
+     ("seed", True, "seed=True"),
      ("optimizer.betas", [0.9], "give 2 numbers"),
      ("trainer.compile", "maybe", "compile=maybe: give true or false"), ("trainer.compile", 1, "true or false"),
      ("optimizer.lr", "fast", "optimizer.lr=fast: give a number, as 0.001"),
@@ -146,3 +147,15 @@ def test_every_way_of_cross_attention_can_be_typed(value):
             for more in ([f"representation.cross_attention={value}"], [])
         )
     check(given, usual)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "floats"),
+    [({"length": 50, "layers": 2, "heads": 2}, 3 * 4 * 50**2), ({"length": 50, "ridge": 1}, 0),
+     ({"length": 50, "encoder": {"layers": 1, "heads": 4}}, 3 * 4 * 50**2),
+     ({"length": 99, "reader": {"length": 40, "layers": 2, "heads": 2}, "memory": {"length": 50}}, 3 * 4 * 40**2)],
+)  # fmt: skip
+def test_attention_weights_are_those_of_the_part_that_attends(knobs, floats):
+    """4 bytes each of weights, dropout and gradients, layers times heads, of the shorter of row and history."""
+    assert _attention(knobs, 60) == 4 * floats
+    assert _attention(knobs, 10) == (4 * 3 * 4 * 10**2 if floats else 0)

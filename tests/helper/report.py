@@ -65,7 +65,7 @@ def write_run(
         group: {"_target_": f"pte.{group}.{name}", **(knobs or {}).get(group, {})} for group, name in targets.items()
     }
     options = {group: str(values["_target_"]).split(".")[2] for group, values in config.items()}
-    config |= {"seed": seed, "trainer": {"max_epochs": 9, "devices": 1, **(knobs or {}).get("trainer", {})}}
+    config |= {"seed": seed, "trainer": {"max_epochs": 9, **(knobs or {}).get("trainer", {})}}
     stages = {**SECONDS, **dict.fromkeys(WITH_TEXT if text else (), 10.0)}
     keys = {name: f"{abs(hash((name, str(config)))):064d}" for name in stages}
     keys |= {"interactions": f"{dataset:0<64}", "split": split_key}
@@ -73,6 +73,7 @@ def write_run(
         "options": options,
         "command": ["python", "-m", "pte.run", f"seed={seed}"],
         "config": config,
+        "runtime": (knobs or {}).get("runtime", {"trainer": {"devices": 1}}),
         "card": {"name": dataset, "users": len(test["user"]), "items": 100, "interactions": 1234},
         "stages": {
             n: {"key": keys[n], "wall_seconds": stages[n], "peak_memory_mib": 100, "gpu": gpu, "commit": commit}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 import torch
-import yaml
+from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from pte.paths import CONF_DIR
@@ -39,11 +41,23 @@ def vectors(seed: int = 0) -> Tensor:
     return rows
 
 
+@cache
+def _composed(name: str) -> Any:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = compose("config", [f"representation={name}", "backbone=sasrec"])
+    return OmegaConf.to_container(config.representation, resolve=True)
+
+
+def configured(name: str) -> dict[str, Any]:
+    """The knobs of an option as a run of sasrec composes them, to be changed at will."""
+    return deepcopy(_composed(name))
+
+
 def made(
     name: str, text: Tensor | str | None = "given", seed: int = 0, num_items: int = NUM_ITEMS, **knobs: Any
 ) -> Any:
     """A representation with the numbers of its config file, small widths, and what the caller changes."""
-    config = yaml.safe_load((Path(CONF_DIR) / "representation" / f"{name}.yaml").read_text(encoding="utf-8"))
+    config = configured(name)
     config.pop("fit", None)  # the backbone's
     kind = get_class(config.pop("_target_"))
     torch.manual_seed(seed)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pte.profiler.auto import resolve_auto
+from pte.profiler.auto import Auto
 from pte.profiler.base import Completion
 from pte.profiler.loop import NOBODY, Leg, Loop, central, count_generations, legs, play, workload
 from pte.profiler.prompt import Evidence
@@ -149,10 +149,11 @@ def test_settings_that_cannot_be_are_refused(wrong):
 
 
 def test_auto_follows_a_fixed_rule():
-    assert resolve_auto(100, accelerator=False, limit=100).option == "transformers"
-    assert resolve_auto(101, accelerator=False, limit=100).option == "template"
-    assert resolve_auto(10**9, accelerator=True, limit=100).option == "transformers"
-    assert "NO LANGUAGE MODEL" in resolve_auto(101, accelerator=False, limit=100).sentence
+    auto = Auto(limit=100, num_candidates=1, rounds=1)  # a generation for each user and each item
+    assert auto.choose(40, 60, accelerator=False).option == "transformers"
+    assert auto.choose(41, 60, accelerator=False).option == "template"
+    assert auto.choose(10**9, 60, accelerator=True).option == "transformers"
+    assert "NO LANGUAGE MODEL" in auto.choose(41, 60, accelerator=False).sentence
     assert count_generations(19_412, 11_924, 4, 2) == 11_924 + 4 * (19_412 + 11_924)
 
 

@@ -87,9 +87,19 @@ def ends(space):
     return words[0], words[-1]
 
 
-def searched(search):
-    """The experiment as Hydra reads it, without its sweeper: that is an extra."""
-    return yaml.safe_load((EXPERIMENTS / f"{search}.yaml").read_text())
+def searched(file):
+    """Options and ranges of a search with those of its bases, without its sweeper: that is an extra."""
+    search = yaml.safe_load(file.read_text())
+    if file.parent.name == "range":
+        return {}, search
+    options, ranges = {}, search.get("hydra", {}).get("sweeper", {}).get("params", {})
+    for entry in search["defaults"]:
+        if isinstance(entry, str):
+            inner = searched(file.parent / f"{entry}.yaml")
+            options, ranges = inner[0] | options, inner[1] | ranges
+        else:
+            options |= {k.removeprefix("override /"): v for k, v in entry.items()}
+    return options, ranges
 
 
 def test_every_representation_and_the_default_method_have_a_search():
@@ -100,10 +110,9 @@ def test_every_representation_and_the_default_method_have_a_search():
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_search_asks_for_knobs_that_exist(search):
     """Both ends of every range compose, and change what the knob is."""
-    asked = searched(search)
-    options = {k.removeprefix("override /"): v for entry in asked["defaults"][1:] for k, v in entry.items()}
-    chosen = [f"{group}={option}" for group, option in options.items()]
-    params = asked["hydra"]["sweeper"]["params"]
+    options, params = searched(EXPERIMENTS / f"{search}.yaml")
+    chosen = [f"{group}={option}" for group, option in options.items() if group != "hydra/sweeper"]
+    assert {"optimizer.lr"} < set(params)
     assert f"search_{options['representation']}" == search or options["backbone"] == "fused"
     for place in (0, 1):
         cfg = composed(*chosen, *(f"{knob}={ends(space)[place]}" for knob, space in params.items()))

@@ -56,7 +56,3 @@ def test_a_missing_candidate_is_noticed(tmp_path, parents):
     fewer = Profiles.of(Profiles.load(context.out).generations[:-1])
     with pytest.raises(InputError, match="different numbers of candidates"):
         fewer.save(tmp_path)
-
-
-def test_what_does_not_change_texts_is_not_in_the_key():
-    assert {"profiler.batch_size", "profiler.device"} <= set(profiles_stage.IDLE)

@@ -5,11 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-import yaml
-from helper.representation import SMALL
+from helper.representation import SMALL, configured
 from helper.training import ITEMS, changed, context, walks
 
-from pte.paths import CONF_DIR
 from pte.schema import Entities, Interactions, Selection, Split
 from pte.stage import training
 from pte.train.loader import EvaluationLoader
@@ -34,7 +32,7 @@ def test_it_learns_and_is_rebuilt(tmp_path, material, monkeypatch, name):
     monkeypatch.setattr(Interactions, "load", lambda path: interactions)
     monkeypatch.setattr(Split, "load", lambda path: split)
     monkeypatch.setattr(Selection, "load", lambda path: selection)
-    conf = yaml.safe_load((CONF_DIR / "representation" / f"{name}.yaml").read_text(encoding="utf-8"))
+    conf = configured(name)
     small = dict(SMALL[name])
     if "null_space" in conf:  # a part, here as configured
         small["null_space"] = {**conf["null_space"], "share": None, "dim": 3}

@@ -11,13 +11,13 @@ from pte.artifact import file_sha256
 from pte.dataset.reader.source import interaction_rows, item_rows
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import Source, build
-from pte.schema import Interactions
+from pte.schema import Interactions, Resolved
 
 
 class Plays:
     """{"who": "ann", "song": {"id": "s1", "name": "...", "artist": "..."}, "at": 12} on every line of `file`."""
 
-    def __init__(self, *, file: str, rules: Rules) -> None:
+    def __init__(self, *, file: Resolved[str], rules: Rules) -> None:
         self.file, self.rules = Path(file), rules
 
     def fingerprint(self) -> dict[str, str]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from pte.dataset.reader.delimited import Table
 from pte.dataset.reader.moment import FORMS
-from pte.dataset.reader.source import OWN_COLUMNS, alike
+from pte.dataset.reader.source import OWN_COLUMNS, alike, with_places
 from pte.dataset.rules import Rules
 from pte.dataset.table.card import card
 from pte.dataset.table.filter import row_mask
@@ -37,6 +39,17 @@ class Source:
     omitted: Mapping[str, str] = field(default_factory=dict)  # columns of the items table not taken as text, and why
     min_rating: float | None = None  # rows whose `rating` is lower are no interactions; None: all are
     notes: Mapping[str, int] = field(default_factory=dict)  # what the reader of the files counted; no row is lost by it
+
+
+def build_read(
+    events: Table, rows: pl.DataFrame, items: Table, described: pl.DataFrame, *, rules: Rules, **source: Any
+) -> Interactions:
+    """Of two files read whole: with the places of rows in them, and the lines that are no rows.
+
+    rows: `source.interaction_rows` of `events`; described: `source.item_rows` of `items`; source: fields of Source.
+    """
+    known = Source(ragged=events.ragged, ragged_items=items.ragged, **source)
+    return build(with_places(rows, events), with_places(described, items), rules=rules, source=known)
 
 
 def build(rows: pl.DataFrame, items: pl.DataFrame, *, rules: Rules, source: Source) -> Interactions:

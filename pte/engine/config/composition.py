@@ -156,15 +156,22 @@ def _elsewhere(knob: str) -> str:
     places: dict[str, list[str]] = {}
     for file in sorted((CONF_DIR / top).rglob("*.yaml")) if rest else []:
         group = file.parent.relative_to(CONF_DIR)
-        names = [
-            f"{'.'.join(group.parts)}.{leaf}" for leaf, _ in secret.leaves(yaml.safe_load(file.read_text("utf-8")))
-        ]
-        for name in names:
+        for name in [] if group.name == "base" else _knobs(file, ".".join(group.parts)):
             if name.rpartition(".")[2] == rest.rpartition(".")[2]:
                 places.setdefault(name, []).append(f"{group}={file.stem}")
     own = {knob: places[knob]} if knob in places else places
     hints = [f"{'' if name == knob else f'{name}, '}a knob of {' or '.join(where)}" for name, where in own.items()]
     return f"; it is {' or '.join(hints)}" if hints else ""
+
+
+def _knobs(file: Path, group: str) -> list[str]:
+    """The knobs of an option file, with those of the files that it stands on (base/NAME@_here_)."""
+    text = file.read_text("utf-8")
+    options = yaml.safe_load(text)
+    where = "" if text.startswith("# @package _global_") else f"{group}."
+    bases = [str(entry).removesuffix("@_here_") for entry in options.get("defaults", []) if "@_here_" in str(entry)]
+    inner = [name for base in bases for name in _knobs(file.parent / f"{base}.yaml", group)]
+    return [*(f"{where}{leaf}" for leaf, _ in secret.leaves(options) if leaf != "defaults"), *inner]
 
 
 def _names(name: str, words: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ NESTED = {path.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.glob("*/*")
 
 OPTIONS = {"backbone/loss": {"ce": "cross_entropy", "sampled": "sampled_softmax"}}  # old name -> name
 KNOBS = {"loss_knobs": "loss"}  # a part's old name -> its name
+SCHEDULE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size", "warmup", "decay")  # once of fit
 NAMES = {  # a knob's old name -> its name
     "representation.null_dim": "representation.null_space.dim",
     "representation.null_share": "representation.null_space.share",
@@ -28,6 +30,8 @@ def refuse(config: Mapping[str, Any]) -> None:
                 next(iter(value.items()), ("KNOB", "VALUE")) if isinstance(value, Mapping) else ("KNOB", value)
             )
             raise InputError(f"{name}: {moved(f'{name}.{knob}')}{given}")
+        if name in {f"backbone.fit.{knob}" for knob in SCHEDULE}:
+            raise InputError(f"{name}={value}: a fit says trainer.{last}, as conf/backbone/fit/sasrec.yaml does")
         group = f"{name.partition('.')[0]}/{last}"
         word = value is not None and not isinstance(value, Mapping) and not str(value).startswith("${")
         if head and word and group in NESTED:
@@ -49,6 +53,8 @@ def moved(name: str) -> str:
     if name in NAMES:
         return f"type {NAMES[name]}="
     parts = name.split(".")
+    if re.fullmatch(r"backbone\.(\w+\.)?fit\.\w+", name):
+        return f"type {'trainer' if parts[-1] in SCHEDULE else 'backbone.fit'}.{parts[-1]}="
     for old, new in KNOBS.items():
         if old in parts:
             at = parts.index(old)

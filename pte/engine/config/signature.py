@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pte.schema import InputError
+from pte.schema.knob import keywords, mark
 
 KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word", "None": "null"}
 
@@ -15,7 +15,7 @@ KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", 
 def check(values: Mapping[str, Any], name: str, locate: Callable[[str], Any]) -> None:
     """InputError for the first knob of `values`, or of a part in it, that its class does not take. name: as typed."""
     for at, target, knobs in parts(values, name):
-        annotation = {key: kinds_of(p.annotation) for key, p in parameters(locate(target)).items()}
+        annotation = {key: kinds_of(each) for key, each in keywords(locate(target)).items()}
         for key, value in knobs.items():
             kinds = annotation.get(key)
             if kinds and not any(fits(value, kind) for kind in kinds):
@@ -32,24 +32,9 @@ def parts(values: Any, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]
             yield from parts(part, f"{name}.{key}")
 
 
-def parameters(target: Any) -> Mapping[str, inspect.Parameter]:
-    """Keywords of a class, with those that it hands on to the class it inherits from (`**rest`)."""
-    keywords: dict[str, inspect.Parameter] = {}
-    for kind in getattr(target, "__mro__", (target,)):
-        try:
-            own = inspect.signature(kind).parameters
-        except (TypeError, ValueError):  # written in C
-            return keywords
-        keywords = {**own, **keywords}
-        if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in own.values()):
-            return keywords
-    return keywords
-
-
 def kinds_of(annotation: Any) -> list[str]:
     """The plain kinds that an annotation allows; none where it allows anything else."""
-    text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-    kinds = [kind.strip() for kind in text.split("|")]
+    kinds = [kind.strip() for kind in mark(annotation)[1].split("|")]
     return kinds if all(kind in KINDS for kind in kinds) else []
 
 

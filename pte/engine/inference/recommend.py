@@ -100,9 +100,7 @@ def typed(data: Interactions, words: str) -> list[int]:
 def _item(data: Interactions, words: str) -> int:
     if words in data.items.item_id[1:]:
         return data.items.item_id.index(words)
-    query, titles = words.casefold(), [title.casefold() for title in data.items.title]
-    matches = [i for i in range(1, len(titles)) if titles[i] == query]
-    matches = matches or [i for i in range(1, len(titles)) if query in titles[i]]
+    matches = data.items.titled(words)
     if len(matches) == 1:
         return matches[0]
     if matches:

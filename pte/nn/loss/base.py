@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.nn.loss.negative import Exclusion
+from pte.nn.loss.negative import Draws, Exclusion
 from pte.schema import require
 
 
 class Loss(Protocol):
-    """A loss and the score of the same geometry."""
+    """A loss and the vectors of the same geometry."""
 
     samples: ClassVar[bool]  # whether a step reads the rows of targets and negatives alone, not the whole table
 
@@ -39,7 +39,7 @@ class Loss(Protocol):
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
-        sparse: bool = False, generator: torch.Generator | None = None,
+        sparse: bool = False, generator: Draws = None,
     ) -> Tensor:  # fmt: skip
         """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; exclusion: never negatives of theirs.
 
@@ -48,21 +48,13 @@ class Loss(Protocol):
         """
         ...
 
-    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
-        """(B, N) from states (B, D) and table (N+1, D)."""
-        ...
-
     def vectors(self, hidden: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D) and (N, D), whose inner products are the scores."""
+        """(B, D) and (N, D), whose inner products are the scores, from states (B, D) and table (N+1, D)."""
         ...
 
 
 class InnerProduct:
     """The score s_j = h . e_j."""
-
-    def score(self, hidden: Tensor, table: Tensor) -> Tensor:
-        """(B, N)."""
-        return inner(*self.vectors(hidden, table))
 
     def vectors(self, hidden: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:
         """States as they are, items without padding."""

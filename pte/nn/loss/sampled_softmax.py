@@ -11,11 +11,10 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from pte.nn.loss.base import InnerProduct, logits, require_negatives, rows, softmax_loss
-from pte.nn.loss.negative import Exclusion, draw
+from pte.nn.loss.negative import Draws, Exclusion, draw
 from pte.schema import require
 
 
@@ -29,7 +28,6 @@ class SampledSoftmax(InnerProduct):
     negatives: int = 256
     uniform: float | None = 0.5
     exclude_history: bool = False
-    log_q: bool = True
 
     samples: ClassVar[bool] = True
 
@@ -40,11 +38,10 @@ class SampledSoftmax(InnerProduct):
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
-        sparse: bool = False, generator: torch.Generator | None = None,
+        sparse: bool = False, generator: Draws = None,
     ) -> Tensor:  # fmt: skip
         exclusion = exclusion or Exclusion.targets(target)
         negatives = draw(exclusion, target, self.negatives, len(table) - 1, self.uniform, generator)
         positive, negative = logits(hidden, *rows(table, target, negatives.item, sparse=sparse))
-        if self.log_q:
-            negative = negative - (self.negatives * negatives.q).log()
+        negative = negative - (self.negatives * negatives.q).log()
         return softmax_loss(positive, negative.masked_fill(negatives.void, -math.inf)).sum() / total

@@ -30,11 +30,18 @@ class BatchEngine(Arrivals):
     """A model that is asked by files."""
 
     def __init__(
-        self, model: str, folder: Path, decoding: Mapping[str, Any], without: frozenset[str], failure_share: float
+        self,
+        model: str,
+        folder: Path,
+        decoding: Mapping[str, Any],
+        without: frozenset[str],
+        failure_share: float,
+        *,
+        seed: int = 0,
     ) -> None:
         self.model, self.folder, self.decoding = model, folder, decoding
         self.without, self.failure_share = without, failure_share
-        self.seed = 0  # of all draws
+        self.seed = seed  # of all draws
 
     def identity(self) -> Mapping[str, Any]:
         known = {"model": {"served": self.model, "host": "batch"}, "decoding": dict(self.decoding)}

@@ -23,21 +23,6 @@ from pte.schema import InputError
 FIELDS = ("backbone", "representation", "profiler", "encoder", "reward", "selector")
 COUNTING = {"Popularity", "Markov", "ItemKNN", "EASE"}  # backbones that take no representation and no training
 COUNT_MODEL = "Markov"  # the one to beat: counts what follows what
-# Where and how fast a run ran, not what it computed: the knobs the stages call idle.
-TECHNICAL = {
-    "profiler": {
-        "batch_size",
-        "device",
-        "server",
-        "failure_share",
-        "folder",
-        "without",
-        "templates",
-        "tariff",
-    },
-    "encoder": {"batch_size", "device", "dtype"},
-    "trainer": {"accelerator", "devices", "strategy", "compile", "scores_mib", "oversubscribe"},
-}
 # Knobs of a protocol that ask no other question: what texts and fused experts may know of the training rows.
 KNOWN_ROWS = ("withhold", "min_visible", "holdout")
 
@@ -147,13 +132,12 @@ def _require_same_cases(a: Run, b: Run) -> None:
 
 
 def identity(run: Run) -> dict[str, Any]:
-    """Everything a replicate shares, flat: knobs by dotted name, without the seed and technical ones; 0.0 is 0."""
+    """Everything a replicate shares, flat: knobs by dotted name, without the seed; 0.0 is 0."""
     groups = ["backbone", *(TEXT_GROUPS if run.reads_text else ())]
     groups += ["representation", "optimizer", "trainer"] if not counts(run) else []
     flat: dict[str, Any] = {}
     for group in groups:
-        skip = TECHNICAL.get(group, set())
-        flat |= _flat({k: v for k, v in run.config.get(group, {}).items() if k not in skip}, group)
+        flat |= _flat(run.config.get(group, {}), group)
     if run.reads_text:
         flat |= {f"{name}.content": sha256 for name, sha256 in (run.report.get("content") or {}).items()}
         flat |= _flat({k: v for k, v in run.config["protocol"].items() if k in KNOWN_ROWS}, "protocol")

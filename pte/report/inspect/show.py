@@ -100,11 +100,7 @@ class Facts:
             return ids.index(name)
         if side == "user":
             raise InputError(f"no user has the id {name!r}; ids look like {', '.join(map(repr, ids[:3]))}")
-        low = name.casefold().strip()
-        title = [text.casefold() for text in self.data.items.title]
-        matches = [i for i in range(1, len(title)) if title[i] == low] or [
-            i for i in range(1, len(title)) if low and low in title[i]
-        ]
+        matches = self.data.items.titled(name)
         if len(matches) == 1:
             return matches[0]
         if not matches:

@@ -84,7 +84,7 @@ def _run(report: Mapping[str, Any]) -> list[str]:
         ]
         for name, s in report["stages"].items()
     ]
-    config = json.dumps(report["config"], indent=1, ensure_ascii=False)
+    config = json.dumps({**report["config"], "runtime": report.get("runtime")}, indent=1, ensure_ascii=False)
     facts = {name: report[name] for name in ("commit", "host", "python", "torch") if report.get(name)}
     sentence = ", ".join(f"{name} {value}" for name, value in facts.items())
     return [

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from pte.artifact import Store
 from pte.report.store import content
 from pte.report.store.content import Artefact, Content
 from pte.schema import InputError
@@ -29,9 +30,9 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> None:
     """Show or delete."""
     options = parser().parse_args(arguments)
-    outputs = content.scan(options.outputs, options.store)
-    with outputs.store.planning(alone=True):  # no run finds an artefact now and names it a moment later
-        outputs = content.scan(options.outputs, options.store)
+    store = content.store_of(options.outputs, options.store)
+    with Store(store.resolve()).planning(alone=True):  # no run finds an artefact now and names it a moment later
+        outputs = Content(store, options.outputs)
         kinds = {
             "half-made": outputs.incomplete(),
             "work left over": outputs.left_over() + (outputs.interrupted() if options.interrupted else []),

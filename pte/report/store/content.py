@@ -193,15 +193,15 @@ def format_age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def scan(outputs: Path, store: Path | None) -> Content:
-    """The content of the folders that a person named."""
+def store_of(outputs: Path, store: Path | None) -> Path:
+    """The store of the folders that a person named."""
     where = store or outputs / "store"
     if not where.is_dir():
         raise InputError(
             f"{where}: there is no store. Name the folder of outputs that runs were given (paths.outputs, outputs by"
             " default), or the store itself: --store FOLDER"
         )
-    return Content(where, outputs)
+    return where
 
 
 def total(artefacts: Sequence[Artefact]) -> str:

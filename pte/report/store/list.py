@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> None:
     """Print it."""
     options = parser().parse_args(arguments)
-    for line in lines(content.scan(options.outputs, options.store)):
+    for line in lines(Content(content.store_of(options.outputs, options.store), options.outputs)):
         print(line)
 
 

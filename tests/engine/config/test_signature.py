@@ -3,7 +3,7 @@
 import pytest
 
 from pte.engine.build import as_typed, construct
-from pte.engine.config.signature import fits, kinds_of, parameters
+from pte.engine.config.signature import fits, kinds_of
 from pte.schema import InputError
 
 ENCODER = {"_target_": "pte.nn.sequence.attention.Encoder", "_partial_": True, "inner": 8, "layers": 1, "heads": 1}
@@ -25,6 +25,9 @@ SASREC = {"_target_": "pte.backbone.sasrec.SASRec", "length": 4, "inner": 8, "la
          "backbone.loss.shared=1: give true or false"),
         ({"_target_": "pte.representation.alphafuse.NullSpace", "share": "half"},
          "backbone.share=half: give a number or null"),
+        ({"_target_": "pte.train.check.Knobs", "gradient_clip": "hard"},
+         "backbone.gradient_clip=hard: give a number or null"),
+        ({"_target_": "pte.train.check.Knobs", "compile": 1}, "backbone.compile=1: give true or false"),
     ],
 )  # fmt: skip
 def test_another_kind_is_refused_by_name(values, words):
@@ -35,7 +38,7 @@ def test_another_kind_is_refused_by_name(values, words):
 @pytest.mark.parametrize(
     ("annotation", "kinds"),
     [("int", ["int"]), ("float | None", ["float", "None"]), (bool, ["bool"]), ("Sequence[str]", []),
-     ("Loss", []), ("bool | str", ["bool", "str"]), ("Tensor | None", [])],
+     ("Loss", []), ("bool | str", ["bool", "str"]), ("Tensor | None", []), ("Runtime[int | str]", ["int", "str"])],
 )  # fmt: skip
 def test_plain_annotations_alone_are_read(annotation, kinds):
     assert kinds_of(annotation) == kinds
@@ -50,19 +53,21 @@ def test_what_fits_a_kind(value, kind, does):
     assert fits(value, kind) is does
 
 
-def test_keywords_handed_on_are_those_of_the_class_above():
-    from pte.backbone.bsarec import BSARec
-
-    assert {"alpha", "c", "length", "heads", "loss"} <= set(parameters(BSARec))
-
-
 @pytest.mark.parametrize(
     ("sentence", "typed"),
     [("backbone.heads=3 does not", "backbone.reader.heads=3 does not"),
      ("backbone.length=0: give", "backbone.length=0: give"),
      ("backbone.loss.negatives=0: give", "backbone.reader.loss.negatives=0: give"), ("no vectors", "no vectors"),
-     ("backbone.unheard=1: give", "backbone.unheard=1: give")],
+     ("backbone.unheard=1: give", "backbone.unheard=1: give"),
+     ("backbone.length=5: give", "backbone.reader.length=5: give"),
+     ("backbone.recency=2: type backbone.window=9", "backbone.memory.recency=2: type backbone.memory.window=9"),
+     ("backbone.recency=1: give", "backbone.likeness.recency=1: give"),
+     ("representation.sparse=true: type backbone/loss=bce (or gbce)",
+      "representation.sparse=true: type backbone/loss@backbone.reader.loss=bce (or gbce)")],
 )  # fmt: skip
 def test_a_knob_of_a_part_is_named_where_the_part_lies(sentence, typed):
-    values = {"length": 4, "reader": {"heads": 3, "length": 5, "loss": {"negatives": 0}}}
+    values = {
+        "length": 4, "reader": {"heads": 3, "length": 5, "loss": {"_target_": "Loss", "negatives": 0}},
+        "likeness": {"recency": 1}, "memory": {"recency": 2, "window": 3},
+    }  # fmt: skip
     assert as_typed(sentence, values, "backbone") == typed

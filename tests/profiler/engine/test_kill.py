@@ -1,13 +1,15 @@
 """Runs that are killed with SIGKILL at random moments end with the store of a run in one piece, and pay nothing twice.
 
 A child process plays the loop and kills itself at the n-th function call, n drawn from all calls of a run in one piece:
-in the midst of a request, of a write, of a rename.
+in the midst of a request, of a write, of a rename. Children are forks of a fresh process: polars' threads, which read
+and write the store, do not live on in a fork of one that has used them.
 """
 
 import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 from collections import Counter
@@ -32,8 +34,7 @@ LOOP = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def view():
+def make_view():
     """24 items and 12 people of five rows."""
     names = [f"title {i}" for i in range(24)]
     items = Items(["", *names], ["", *names], {"genre": ["", *(f"kind {i % 5}" for i in range(24))]})
@@ -71,14 +72,11 @@ class Counting(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server():
+def start_server():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
     server.count = Counter()
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    return server
 
 
 def child(play, calls=None):
@@ -119,7 +117,9 @@ def written(folder, profiler, view):
     return profiler.profile(view, log=RecordLog(folder))
 
 
-def test_a_killed_run_of_a_server_pays_what_was_in_flight_twice_at_most(server, tmp_path, view):
+def kill_runs_of_a_server(tmp_path, view):
+    """What was in flight is paid twice at most."""
+    server = start_server()
     url = f"http://127.0.0.1:{server.server_port}/v1"
 
     def make():
@@ -166,7 +166,9 @@ def serve(place, paid):
             (place / "results" / f"{file.stem}-{name}.jsonl").write_text("\n".join(part) + "\n")
 
 
-def test_a_killed_run_of_batch_files_writes_the_same_files_and_pays_nothing_twice(tmp_path, view):
+def kill_runs_of_batch_files(tmp_path, view):
+    """The same files are written, and nothing is paid twice."""
+
     def make(name):
         return BatchProfiler(folder=str(tmp_path / name), **LOOP)
 
@@ -188,3 +190,11 @@ def test_a_killed_run_of_batch_files_writes_the_same_files_and_pays_nothing_twic
     assert set(totals["killed"].values()) == {1}
     one, two = (written(tmp_path / f"{name}-log", make(name), view) for name in ("whole", "killed"))
     assert one == two
+
+
+@pytest.mark.parametrize("case", [kill_runs_of_a_server, kill_runs_of_batch_files])
+def test_a_killed_run_goes_on(case, tmp_path):
+    code = f"import runpy; from pathlib import Path; m = runpy.run_path({__file__!r}); " + (
+        f"m[{case.__name__!r}](Path({str(tmp_path)!r}), m['make_view']())"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=550)

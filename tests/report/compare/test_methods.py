@@ -1,8 +1,5 @@
 """Which runs are one method, and which may not meet in a table."""
 
-import ast
-from pathlib import Path
-
 import pytest
 from helper.report import part_of, write_run
 
@@ -23,7 +20,7 @@ def labels(found):
 
 
 def test_seeds_are_replicates(tmp_path):
-    knobs = {"trainer": {"devices": 2}}
+    knobs = {"runtime": {"trainer": {"devices": 2}}}
     found, notes = methods.group(read(tmp_path, {"seed": 2}, {"seed": 0}, {"seed": 1, "test": OTHER, "knobs": knobs}))
     assert [method.label for method in found] == ["sasrec · id"]
     assert found[0].seeds == [0, 1, 2]
@@ -107,19 +104,6 @@ def test_choosing_runs(tmp_path):
         methods.where(found, ["backbone=gru"])
     with pytest.raises(InputError, match="FIELD=NAME with FIELD one of"):
         methods.where(found, ["speed=1"])
-
-
-def test_technical_knobs_are_the_stages_idle_ones():
-    """Read from the source: importing the stages would import torch."""
-    idle = set()
-    for path in (Path(methods.__file__).parents[2] / "stage").glob("*.py"):
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.Assign) and node.targets[0].id == "IDLE":
-                idle |= set(ast.literal_eval(node.value)) if isinstance(node.value, ast.Tuple) else set()
-    # The data are told apart by their key, and two files of texts or vectors are two methods.
-    idle = {knob for knob in idle if not knob.startswith("dataset.") and not knob.endswith(".file")}
-    mine = {f"{group}.{knob}" for group, knobs in methods.TECHNICAL.items() for knob in knobs}
-    assert idle == mine, "copy the stages' IDLE knobs into pte/report/compare/methods.py"
 
 
 def test_what_texts_may_know_of_training_rows_tells_methods_apart_and_not_questions(tmp_path):
