@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine.config import composition, secret, usage
-from pte.engine.process import pool, requeue
+from pte.engine.process import join, pool, requeue
 from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
 from pte.schema import InputError
@@ -98,7 +98,6 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     if sweeping and not cfg.plan:
         pool.reserve(cfg.trainer)
     if sweeping and cfg.prune and not cfg.plan:
-        pruning.check(cfg)
         pruner = pruning.of_job(hydra_config.sweeper, hydra_config.overrides.task, cfg.trainer.monitor)
         watchers = [pruner] if pruner else []
     options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
@@ -153,6 +152,11 @@ def main() -> None:
                 sys.exit(0)
             sys.argv[1:] = composition.ordered(sys.argv[1:])
             composition.check(sys.argv[1:])
+            together = join.enter()
+            if together is not None and together.rank:  # the first one of those started together runs the job
+                from pte.engine.process import launch
+
+                sys.exit(together.serve(launch.follow))
             hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
     except InputError as error:
         code = 2
@@ -164,7 +168,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code = 130
         print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)
-        if requeue.noticed():
+        if requeue.noticed() and not ((joined := join.joined()) and joined.rank):
             requeue.requeue()
     if "pte.engine.sweep" in sys.modules:  # `--help` and mistakes answer without it
         from pte.engine import sweep
@@ -172,6 +176,8 @@ def main() -> None:
         if failed := sweep.failures():
             code = code or 1
             print(f"{len(failed)} job(s) of the sweep failed:", *failed, sep="\n  ", file=sys.stderr)
+    if (together := join.joined()) is not None:
+        together.leave(code if isinstance(code, int) else int(code is not None))
     sys.exit(code)
 
 

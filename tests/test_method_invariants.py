@@ -25,7 +25,7 @@ from pte.metric.summary import check_invariants, summarise, values
 from pte.nn.batch import History
 from pte.paths import CONF_DIR
 from pte.protocol.leave_one_out import LeaveOneOut
-from pte.representation import rlmrec_gen
+from pte.representation import rlmrec_gen, unisrec
 from pte.schema import Interactions, Items, Split
 from pte.selector.permuted import Permuted
 from pte.train import counting
@@ -194,12 +194,8 @@ ORDER = torch.randperm(NUM_ITEMS, generator=torch.Generator().manual_seed(5)) + 
 def draws_follow_items(monkeypatch):
     """What is drawn for an item, as unisrec's noise and rlmrec_gen's hidden items, goes with it to its new name."""
     place = (ORDER - 1).argsort()
-    noise, sample_rows = torch.randn_like, rlmrec_gen.sample_rows
-
-    def renamed_noise(x):
-        return noise(x)[ORDER - 1] if len(x) == NUM_ITEMS else noise(x)
-
-    monkeypatch.setattr(torch, "randn_like", renamed_noise)
+    noise, sample_rows = unisrec.standard_normal, rlmrec_gen.sample_rows
+    monkeypatch.setattr(unisrec, "standard_normal", lambda *given: noise(*given)[ORDER - 1])
     monkeypatch.setattr(rlmrec_gen, "sample_rows", lambda *given: place[sample_rows(*given)])
 
 

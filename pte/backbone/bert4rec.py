@@ -19,10 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.backbone.sasrec import SASRec
+from pte.nn.all_gather import summed
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Representation
 from pte.nn.kernel.chunked_scoring import encoded
+from pte.nn.kernel.place_noise import current, place_noise
 from pte.nn.loss.negative import Exclusion
+from pte.nn.noise import uniform
 from pte.nn.sequence.attention import normal_weights
 from pte.nn.sequence.encoder import rows_of
 from pte.schema import InputError
@@ -45,23 +48,29 @@ class BERT4Rec(SASRec):
         normal_weights(self.out, 0.02)
 
     def loss(self, batch: PackedBatch) -> dict[str, Tensor]:
-        """The mean over masked places counts for each of the batch's targets, so that processes add up."""
+        """The mean over the step's masked places counts for each of its targets, so that processes add up."""
         table = self.representation.table()
         item, row, place = whole(batch)
-        mask = cloze(item, torch.rand(item.shape, device=item.device), self.share)
-        hidden = self._states(self.representation.inputs(table), item, mask)
+        noise = None
+        if (step := current()) is not None:
+            sequence = step.sequence[(batch.segment > 0) & (batch.position == 0)]
+            noise = step.of(F.pad(sequence, (0, len(item) - len(sequence))), item.shape[1])  # no history: a row of none
+        mask = cloze(item, uniform((*item.shape, 1), noise, item.device)[..., 0], self.share)
+        with place_noise(noise):
+            hidden = self._states(self.representation.inputs(table), item, mask)
         target = item.where(mask, 0)
         exclusion = None
         if self.objective.exclude_history:  # the histories whose inputs are all their items
             exclusion = Exclusion.histories(item, (item > 0).long(), item)
             exclusion = replace(exclusion, owner=exclusion.owner[mask[item > 0]])
-        targets = (batch.target > 0).sum().clamp(min=1)
+        masked, targets = summed(torch.stack([mask.sum(), (batch.target > 0).sum()])).tolist()
         loss = self.objective(
             self._read_out(hidden[mask]),
             table,
             target[mask],
-            total=batch.total * float(mask.sum()) / float(targets),
+            total=batch.total * masked / max(targets, 1),
             exclusion=exclusion,
+            generator=noise and noise.at(mask),
         )
         state = hidden.new_zeros(*batch.item.shape, hidden.shape[-1])
         state[batch.segment > 0] = hidden[row, place]
@@ -80,7 +89,9 @@ class BERT4Rec(SASRec):
         behind = F.pad(item, (0, 1))
         mask = torch.zeros_like(behind, dtype=torch.bool)
         behind[row, length], mask[row, length] = 1, True  # any item: the mask stands for it
-        return self._states(table, behind, mask)[row, length]
+        noise = current()
+        with place_noise(noise and noise.padded(behind.shape[1])):
+            return self._states(table, behind, mask)[row, length]
 
     def _states(self, table: Tensor, item: Tensor, mask: Tensor) -> Tensor:
         """(S, L, D) states of right-padded items (S, L), those of `mask` places masked."""

@@ -36,8 +36,9 @@ from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Backbone, Representation
 from pte.nn.diffusion import Diffusion, Fold, fold, noised, sample, sinusoid
 from pte.nn.kernel.chunked_scoring import products
+from pte.nn.kernel.place_noise import PlaceNoise, current_at
 from pte.nn.loss.base import inner
-from pte.nn.noise import Source, standard_normal
+from pte.nn.noise import Source, standard_normal, uniform
 from pte.nn.sampler import Sampler
 from pte.nn.sequence.attention import Encoder
 from pte.schema import InputError, require
@@ -122,7 +123,7 @@ class DreamRec(nn.Module, Backbone):
         position = batch.target > 0
         aim = table if self.target_gradient else table.detach()
         x_0 = F.embedding(batch.target[position], aim, sparse=self.representation.sparse)
-        loss = self.squared_error(x_0, state[position]).sum() / (batch.total * x_0.shape[1])
+        loss = self.squared_error(x_0, state[position], current_at(position)).sum() / (batch.total * x_0.shape[1])
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, state)}
 
     def table(self) -> Tensor:
@@ -130,12 +131,15 @@ class DreamRec(nn.Module, Backbone):
         table = self.representation.table()
         return F.normalize(table, dim=1) * table.shape[1] ** 0.5 if self.sphere else table
 
-    def squared_error(self, x_0: Tensor, c: Tensor) -> Tensor:
+    def squared_error(self, x_0: Tensor, c: Tensor, noise: PlaceNoise | None = None) -> Tensor:
         """(f(x_t, c or null, t) - x_0)^2 at a random time for each of T targets; x_0, c (T, D) -> (T, D)."""
-        time = torch.randint(len(self.alpha_bar), x_0.shape[:1], device=x_0.device)
-        x_t = noised(x_0, torch.randn_like(x_0), self.alpha_bar[time, None])
-        free = torch.rand(len(x_0), 1, device=x_0.device) < self.uncondition
-        tau = self.denoiser.tau(len(self.alpha_bar), x_0.device)
+        steps = len(self.alpha_bar)
+        chance = uniform((len(x_0), 2), noise, x_0.device)
+        time = (chance[:, 0] * steps).long().clamp(max=steps - 1)
+        eps = standard_normal(x_0.shape, noise, x_0.device).to(x_0.dtype)
+        x_t = noised(x_0, eps, self.alpha_bar[time, None])
+        free = chance[:, 1:] < self.uncondition
+        tau = self.denoiser.tau(steps, x_0.device)
         return (self.denoiser(x_t, torch.where(free, self.null.to(c.dtype), c), tau[time]) - x_0).square()
 
     @torch.no_grad()

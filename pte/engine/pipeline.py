@@ -39,7 +39,7 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
     """Run one stage and publish what it made; training on several devices goes to a process group of its own."""
     processes = process_count(config["trainer"]) if step.name == "training" else 1
     facts: dict[str, Any] = {"parents": step.parents, "knobs": secret.redacted(step.knobs), **provenance.facts()}
-    began = time.perf_counter()
+    began, energy = time.perf_counter(), provenance.energy()
     with store.publish(step.name, step.key, facts) as out:
         context = replace(context, out=out)
         if processes > 1:
@@ -50,6 +50,7 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
             facts["facts"] = json.loads(file.read_text(encoding="utf-8"))
         facts |= {
             "wall_seconds": round(time.perf_counter() - began, 2),
+            "energy_joules": provenance.energy_joules(energy),
             "peak_memory_mib": provenance.peak_memory_mib(),
             "gpu": provenance.gpu(elsewhere=processes > 1 and config["trainer"]["accelerator"] != "cpu"),
         }
@@ -225,6 +226,8 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     if this.config["plan"]:
         for step in steps:
             logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
+    logger.info(plan.expectation(this.store, steps))
+    if this.config["plan"]:
         this.tell_cost(steps)
         return None
     if this.config["stage"]:

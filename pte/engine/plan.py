@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pte.artifact import Store, digest
+from pte.artifact import Store, digest, read_manifest
 from pte.asset import knob_content
 from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users
 from pte.profiler.language import LanguageModelProfiler
@@ -107,6 +107,24 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         key = digest(facts)
         plan[name] = Step(name, key, parents, knobs, store.find(name, key))
     return list(plan.values())
+
+
+def expectation(store: Store, steps: Sequence[Step]) -> str:
+    """Minutes of the stages to be made, each as it took last for the same interactions; - where it never was."""
+    words = []
+    for step in steps:
+        if step.path is None:
+            seconds = last_seconds(store, step.name, steps[0].key)
+            words.append(f"{step.name} {'-' if seconds is None else f'{seconds / 60:.1f}'}")
+    return f"minutes, as last for these data: {', '.join(words)}" if words else "nothing is to be made"
+
+
+def last_seconds(store: Store, stage: str, interactions: str) -> float | None:
+    """Wall seconds of the newest artefact of a stage that was made from the same interactions."""
+    folders = sorted((store.root / stage).glob("[0-9a-f]*"), key=lambda folder: -folder.stat().st_mtime_ns)
+    manifests = (read_manifest(folder) or {} for folder in folders)
+    seconds = (m.get("wall_seconds") for m in manifests if m.get("parents", {}).get("interactions") == interactions)
+    return next((float(value) for value in seconds if value is not None), None)
 
 
 def names_to(target: str, config: Mapping[str, Any]) -> list[str]:

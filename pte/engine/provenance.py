@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 from pte import __version__
 
+RAPL = Path("/sys/class/powercap")
 PACKAGES = ("torch", "lightning", "transformers", "sentence-transformers", "numpy", "polars", "hydra-core")
 
 
@@ -52,6 +55,25 @@ def gpu(elsewhere: bool = False) -> str | None:
     if torch is None or not torch.cuda.is_available() or not (elsewhere or torch.cuda.is_initialized()):
         return None
     return str(torch.cuda.get_device_name())
+
+
+def energy_joules(began: Mapping[Path, int]) -> float | None:
+    """What the processors have used since `energy` was read, everything that ran on them counted; None: no counter."""
+    used = 0
+    for zone, now in energy().items():
+        turn = int((zone / "max_energy_range_uj").read_text()) + 1  # the counter starts anew there
+        used += (now - began.get(zone, now)) % turn
+    return used / 1e6 if began else None
+
+
+def energy() -> dict[Path, int]:
+    """Microjoules of every processor package that says so to this user: Linux powercap, Intel's and AMD's RAPL."""
+    counter = {}
+    for zone in RAPL.glob("intel-rapl:*"):
+        with contextlib.suppress(OSError, ValueError):
+            if zone.name.count(":") == 1:  # a package; further ones are parts of it
+                counter[zone] = int((zone / "energy_uj").read_text())
+    return counter
 
 
 def peak_memory_mib() -> int:

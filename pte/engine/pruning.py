@@ -2,7 +2,8 @@
 
 Hydra's Optuna sweeper hands a job numbers only, neither its trial nor a pruner. The job therefore looks its trial up in
 the study, by number of the running trial with its parameters, and reports to it what its loggers are told after each
-validation. A pruned trial raises: it leaves no artefact, so a later run of that configuration goes on where it was.
+validation, which a group of processes relays to it. A pruned trial raises, which ends its group too: it leaves no
+artefact, so a later run of that configuration goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from pte.schema import InputError
 
 STARTUP_TRIALS, WARMUP = 5, 3  # finished trials, and validations of this one, before any is pruned. Optuna: 5, 0
 logger = logging.getLogger(__name__)
@@ -55,9 +54,3 @@ def of_job(sweeper: Mapping[str, Any], words: Sequence[str], monitor: str) -> Pr
             return Pruner(optuna.trial.Trial(study, candidate._trial_id), monitor)
     logger.info("note: this job's trial is not in the study, so it is not pruned")
     return None
-
-
-def check(config: Mapping[str, Any]) -> None:
-    """InputError where validation happens in other processes, which nothing here could end."""
-    if config["trainer"]["devices"] != 1:
-        raise InputError("prune=true watches training in this process: type prune=false with trainer.devices above 1")

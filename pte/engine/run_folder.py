@@ -88,7 +88,7 @@ def deliver(
         "content": content(config),
         "card": json.loads((done["interactions"] / "card.json").read_text(encoding="utf-8")),
         "stages": {
-            name: {k: m.get(k) for k in ("key", "wall_seconds", "peak_memory_mib", "gpu", "commit")}
+            name: {k: m.get(k) for k in ("key", "wall_seconds", "energy_joules", "peak_memory_mib", "gpu", "commit")}
             for name, m in manifests.items()
         },
         **provenance.facts(),

@@ -6,6 +6,14 @@ import torch
 from torch import Tensor, distributed
 
 
+def summed(value: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, each of which has to call it. No gradient passes."""
+    value = value.detach().clone()
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(value)
+    return value
+
+
 def others(value: Tensor) -> list[Tensor]:
     """The same tensor (n,) of every other process, in their order, n being each one's own; [] where there is no other.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pte.nn.kernel.dropout import Dropout
+from pte.nn.kernel.place_noise import common
 from pte.nn.sequence.attention import MOST_LAYERS, normal_weights
 from pte.schema import InputError, require
 
@@ -43,4 +44,6 @@ def sample_rows(count: int, sample: int, device: torch.device) -> Tensor:
     """(sample,) different rows of `count`, all of them in order where sample is 0 or not smaller."""
     if sample <= 0 or sample >= count:
         return torch.arange(count, device=device)
+    if (generator := common()) is not None:  # the same rows on every process
+        return torch.randperm(count, generator=generator).to(device)[:sample]
     return torch.randperm(count, device=device)[:sample]

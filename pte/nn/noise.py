@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pte.nn.kernel.place_noise import PlaceNoise
+
 
 class CaseNoise:
     """Source of noise for B rows, row b's drawn from (seed, case[b]); what was drawn before counts on. CPU draws."""
@@ -38,14 +40,19 @@ class CaseNoise:
         return out
 
 
-Source = torch.Generator | CaseNoise | None  # None: the global generator of the device
+Source = torch.Generator | CaseNoise | PlaceNoise | None  # None: the global generator of the device
 
 
 def standard_normal(shape: torch.Size | tuple[int, ...], source: Source, device: torch.device) -> Tensor:
     """N(0, 1) on a device, drawn where the source lives: the same numbers on every device from one on the CPU."""
-    if isinstance(source, CaseNoise):
+    if isinstance(source, CaseNoise | PlaceNoise):
         return source.normal(shape).to(device)
     return torch.randn(shape, generator=source, device=device if source is None else source.device).to(device)
+
+
+def uniform(shape: torch.Size | tuple[int, ...], source: PlaceNoise | None, device: torch.device) -> Tensor:
+    """[0, 1) on a device."""
+    return torch.rand(shape, device=device) if source is None else source.uniform(shape).to(device)
 
 
 def _mixed(seed: int, case: np.ndarray) -> np.ndarray:

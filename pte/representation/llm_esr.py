@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from pte.nn.batch import PackedBatch
 from pte.nn.item_table import ItemTable, Last, fitting, item_rows, padded
+from pte.nn.kernel.place_noise import current, place_noise
 from pte.nn.sequence.cross_attention import CrossAttention
 from pte.nn.statistic.neighbor import mean_by_sequence, nearest
 from pte.nn.statistic.whitening import axes
@@ -131,8 +132,14 @@ class LlmEsr(ItemTable):
     def _target_states(self, sequence: Tensor, longest: int, last: Last) -> Tensor:
         """(n, D) states after the training inputs; in groups of like length, since most histories are short."""
         order = self.length[sequence].argsort()
-        states = torch.cat([last(*self._inputs(group, longest)) for group in sequence[order].chunk(_GROUPS)])
+        states = torch.cat([self._teacher(group, longest, last) for group in sequence[order].chunk(_GROUPS)])
         return states[order.argsort()]
+
+    def _teacher(self, sequence: Tensor, longest: int, last: Last) -> Tensor:
+        item, size = self._inputs(sequence, longest)
+        step = current()
+        with place_noise(step and step.of(sequence + 1, item.shape[1])):
+            return last(item, size)
 
     def _inputs(self, sequence: Tensor, longest: int) -> tuple[Tensor, Tensor]:
         """All training items but the last, the newest `longest` of them, right-padded (n, l), and their number (n,)."""

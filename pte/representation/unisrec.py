@@ -19,6 +19,8 @@ from torch.nn import functional as F
 
 from pte.nn.item_table import ItemTable, item_rows, padded, positive
 from pte.nn.kernel.dropout import dropout, probability_of
+from pte.nn.kernel.place_noise import common
+from pte.nn.noise import standard_normal
 from pte.schema import InputError
 
 
@@ -64,5 +66,6 @@ class UniSRec(ItemTable):
         """g (N, K): rows sum to 1."""
         logits = self.text @ self.gate
         if self.training:
-            logits = logits + torch.randn_like(logits) * (F.softplus(self.text @ self.noise) + 0.01)
+            noise = standard_normal(logits.shape, common(), logits.device)
+            logits = logits + noise * (F.softplus(self.text @ self.noise) + 0.01)
         return logits.softmax(dim=1)

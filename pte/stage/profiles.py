@@ -18,7 +18,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "profiles"
-VERSION = 6  # 6: in columns; 5: texts of people who train nothing
+VERSION = 7  # 7: more refusals and wrappings known; 6: in columns
 READS = ("profiler",)
 PARENTS = ("interactions", "split")
 

@@ -21,7 +21,7 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 4  # 4: profiles in columns; 3: users and items in one table
+VERSION = 5  # 5: more refusals and wrappings known; 4: profiles in columns
 READS = ("profiler", "encoder")
 PARENTS = ("interactions", "split", "selection")
 

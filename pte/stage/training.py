@@ -25,7 +25,7 @@ from pte.train.state.restore import BestWeights, assemble
 logger = logging.getLogger(__name__)
 
 NAME = "training"
-VERSION = 6  # 6: windows of long histories, steps by targets; 5: fused weighs repeats; 4: dropout by place
+VERSION = 7  # 7: all noise by place; 6: windows of long histories, steps by targets; 5: fused weighs repeats
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
 PARENTS = ("interactions", "split", "selection", "refit")
 

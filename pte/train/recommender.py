@@ -62,8 +62,8 @@ class Recommender(LightningModule):
         self.loss_sum, self.target_sum = torch.zeros((), device=self.device), 0.0
 
     def training_step(self, batch: PackedBatch, batch_idx: int) -> Tensor:
-        # Noise and negatives depend on the seed, the step and the process only: a resumed run repeats them. Dropout on
-        # a CPU depends on the seed, the step and the place in a history: any number of processes repeat it.
+        # Draws depend on the seed, the step and the process only: a resumed run repeats them. On a CPU they depend on
+        # the seed, the step and the place in a history: any number of processes repeat them.
         torch.manual_seed(step_seed(self.seed, self.current_epoch, batch_idx, self.global_rank))
         world = self.trainer.world_size
         share = replace(batch, total=batch.total / world, sequences=batch.sequences / world)

@@ -41,9 +41,9 @@ def test_the_loss_is_the_mean_squared_error_over_targets_and_coordinates(monkeyp
     time = torch.tensor([0, 5, 10, 20, 30, 39])
     noise = torch.randn(6, WIDTH, generator=torch.Generator().manual_seed(1))
     dropped = torch.tensor([[0.05], [0.5], [0.5], [0.01], [0.5], [0.5]])
-    monkeypatch.setattr(torch, "randint", lambda *args, **more: time)
-    monkeypatch.setattr(torch, "randn_like", lambda x: noise)
-    monkeypatch.setattr(torch, "rand", lambda *args, **more: dropped)
+    chance = torch.cat([(time[:, None] + 0.5) / 40, dropped], dim=1)
+    monkeypatch.setattr(torch, "randn", lambda *args, **more: noise)
+    monkeypatch.setattr(torch, "rand", lambda *args, **more: chance)
     found = model.loss(asked)["loss"]
 
     table = model.representation.table()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pte.engine.process import launch
+from pte.engine.pruning import PrunedError
 from pte.schema import InputError
 from pte.schema.context import Context
 
@@ -109,6 +110,20 @@ def test_rows_of_the_first_process_arrive_and_all_hold_the_lock(work, capfd):
         found = facts(work, rank)
         assert found["world"] == "2"
         assert found["lock"], "another group could train in the same folder while this process lives"
+
+
+def test_a_logger_that_raises_ends_the_group(work):
+    """As a pruned trial's does: the run hears of it, whatever the processes were about to do."""
+
+    class Pruner:
+        def log_metrics(self, metrics, step):
+            raise PrunedError("below the median")
+
+    with pytest.raises(PrunedError, match="below the median"):
+        start(work, [Pruner()], sleep=600)
+    for rank in (0, 1):
+        if (work / f"rank{rank}.json").exists():  # it may have been ended before it wrote
+            assert gone(facts(work, rank)["pid"], 0.1)
 
 
 @pytest.mark.parametrize("rank", [0, 1])

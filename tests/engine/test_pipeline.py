@@ -232,3 +232,18 @@ def test_the_key_says_which_sides_were_encoded():
     module = plan.stage_module("embeddings")
     knobs = plan.knobs_of(module, {"encoder": {"dim": 3}, "encoded": ["item"]})
     assert knobs == {"encoder": {"dim": 3}, "encoded": ["item"]}
+
+
+def test_minutes_are_those_of_the_newest_artefact_of_the_same_data(tmp_path):
+    store = Store(tmp_path)
+    for key, data, seconds in (("a" * 64, "d1", 60.0), ("b" * 64, "d2", 600.0), ("c" * 64, "d1", 90.0)):
+        with store.publish("split", key, {"parents": {"interactions": data}, "wall_seconds": seconds}):
+            pass
+        os.utime(store.path("split", key), (seconds, seconds))
+    steps = [
+        plan.Step("interactions", "d1", {}, {}, tmp_path),
+        plan.Step("split", "e" * 64, {"interactions": "d1"}, {}, None),
+        plan.Step("training", "f" * 64, {"interactions": "d1"}, {}, None),
+    ]
+    assert plan.expectation(store, steps) == "minutes, as last for these data: split 1.5, training -"
+    assert plan.expectation(store, steps[:1]) == "nothing is to be made"

@@ -27,3 +27,18 @@ def test_a_stage_without_torch_does_not_import_it(monkeypatch):
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert provenance.gpu(True) is None
     assert "torch" not in sys.modules
+
+
+def test_energy_is_what_the_packages_counters_have_moved(monkeypatch, tmp_path):
+    def set_counters(*microjoules):
+        for name, value in zip(("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0"), microjoules, strict=True):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / "energy_uj").write_text(f"{value}\n")
+            (tmp_path / name / "max_energy_range_uj").write_text("9999999\n")
+
+    monkeypatch.setattr(provenance, "RAPL", tmp_path)
+    assert provenance.energy_joules(provenance.energy()) is None
+    set_counters(1_000_000, 9_000_000, 0)
+    began = provenance.energy()
+    set_counters(3_500_000, 1_000_000, 5)  # the second one began anew; the third is a part of the first
+    assert provenance.energy_joules(began) == 2.5 + 2.0

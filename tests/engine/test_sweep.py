@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 
 from pte.engine import pruning, sweep
-from pte.schema import InputError
 
 MONITOR = "masked/all/NDCG@10"
 
@@ -85,8 +84,3 @@ def test_a_job_of_no_trial_is_not_pruned(study):
     made.ask(space)
     assert pruning.of_job(sweeper, ["optimizer.lr=7"], MONITOR) is None
     assert pruning.of_job({}, [], MONITOR) is None
-
-
-def test_pruning_is_refused_where_other_processes_validate():
-    with pytest.raises(InputError, match="type prune=false"):
-        pruning.check({"trainer": {"devices": 2}})

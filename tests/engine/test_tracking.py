@@ -1,11 +1,19 @@
 """Tables that a run's loggers are given, and loggers whose library is missing."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from lightning.pytorch.loggers import Logger
+from omegaconf import OmegaConf
 
 from pte.engine import tracking
 from pte.metric.summary import MISS
+from pte.paths import CONF_DIR
 from pte.schema import InputError
+from pte.train.curve import log_row
+from pte.train.logger import log_figures
 
 
 @pytest.fixture
@@ -79,3 +87,48 @@ def test_tensorboard_reads_back_what_was_logged(tmp_path):
     found = event.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     (scalar,) = found.Scalars("valid/masked/all/NDCG@10")
     assert (scalar.step, scalar.value) == (7, 0.25)
+
+
+def test_mlflow_reads_back_what_was_logged(tmp_path):
+    pytest.importorskip("mlflow")
+    pytest.importorskip("sqlalchemy")
+    knobs = OmegaConf.load(CONF_DIR / "logger" / "mlflow.yaml").mlflow
+    knobs.tracking_uri = f"sqlite:///{tmp_path}/mlflow.db"
+    config = {"logger": {"mlflow": dict(knobs)}, "trust": [], "seed": 3}
+    (logger,) = loggers = tracking.open_loggers(config, tmp_path, tracking.Identity({"dataset": "Toys"}, [], None), {})
+    logger.log_metrics({"valid/masked/all/NDCG@10": 0.25}, step=7)
+    tracking.finish(loggers, succeeded=False)
+    run = logger.experiment.get_run(logger.run_id)
+    assert (run.data.params["dataset"], run.data.params["seed"], run.info.status) == ("Toys", "3", "FAILED")
+    assert run.data.metrics == {"valid/masked/all/NDCG10": 0.25}  # MLflow knows no @
+
+
+class Own(Logger):
+    """A logger as docs/own_classes.md tells to write one."""
+
+    name, version = "own", 0
+
+    def __init__(self, save_dir, greeting):
+        super().__init__()
+        self.told = [(save_dir, greeting)]
+
+    def log_hyperparams(self, params):
+        self.told.append(params["dataset"])
+
+    def log_metrics(self, metrics, step=None):
+        self.told.append((metrics, step))
+
+    def finalize(self, status):
+        self.told.append(status)
+
+
+def test_a_lightning_logger_of_ones_own_is_told_everything(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(Own=Own))
+    config = {"logger": {"own": {"_target_": "mine.Own", "greeting": "hello"}}, "trust": ["mine"]}
+    (logger,) = loggers = tracking.open_loggers(config, tmp_path, tracking.Identity({"dataset": "Toys"}, [], None), {})
+    log_row(loggers, "training", {"epoch": 0, "step": 4, "train/loss": 0.5})
+    log_figures(loggers, {"test/masked/all/NDCG@10": 0.25}, "masked/all/NDCG@10", step=4)
+    tracking.finish(loggers, succeeded=True)
+    row = {"training/epoch": 0, "training/step": 4, "train/loss": 0.5}
+    figures = {"test/masked/all/NDCG@10": 0.25}
+    assert logger.told == [(str(tmp_path), "hello"), "Toys", (row, 4), (figures, 4), "success"]

@@ -186,6 +186,24 @@ def test_a_model_the_server_does_not_know_is_named(server):
     assert server.count == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "of_the_prompt"),
+    [
+        ({"detail": "Server is pinned to '/a/model'; requested 'stub'."}, False),  # transformers serve 5.23
+        ({"error": {"message": "Unknown model: stub"}}, False),
+        ({"error": {"message": "The model `stub` does not exist"}}, False),
+        ({"error": {"message": "This model's maximum context length is 8192 tokens"}}, True),
+    ],
+)
+def test_a_400_for_another_model_is_no_fault_of_the_prompt(server, words, of_the_prompt):
+    server.fault, server.faulty = lambda h, body: h.answer(400, json.dumps(words).encode()), {0}
+    if of_the_prompt:
+        assert [r.completion.finish for r in engine(server).generate(requests(2))] == ["error", "stop"]
+        return
+    with pytest.raises(InputError, match=r"that the server knows profiler\.model=stub"):
+        list(engine(server).generate(requests(2)))
+
+
 def test_requests_in_flight_never_exceed_their_bound(server):
     server.seconds = 0.02
     assert len(list(engine(server, parallel=3).generate(requests(24)))) == 24

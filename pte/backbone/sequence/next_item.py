@@ -15,6 +15,7 @@ from pte.backbone.sequence import history as reading
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Backbone, Representation
 from pte.nn.kernel.chunked_scoring import products
+from pte.nn.kernel.place_noise import current_at
 from pte.nn.loss.base import Loss, inner
 from pte.nn.loss.cross_entropy import CrossEntropy
 from pte.nn.loss.negative import Exclusion
@@ -63,6 +64,7 @@ class NextItem(nn.Module, Backbone):
             total=batch.total,
             exclusion=exclusion,
             sparse=self.representation.sparse,
+            generator=current_at(position),
         )
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, hidden)}
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from pte.engine.process import join
 from pte.schema import InputError
 
 
@@ -16,6 +17,8 @@ def process_count(trainer: Mapping[str, Any]) -> int:
     More than there are places for is refused, since each would wait for the others all the time and their memory adds
     up; `trainer.oversubscribe=true` starts them all the same.
     """
+    if (together := join.joined()) is not None:
+        return together.world
     if (others := int(os.environ.get("WORLD_SIZE", "1"))) > 1:
         raise InputError(
             f"this is one of {others} processes of a group (WORLD_SIZE={others}), as torchrun starts them: start one,"

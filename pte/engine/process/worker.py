@@ -1,4 +1,4 @@
-"""One process of a group that runs a stage: `python -m pte.engine.process.worker ORDER`, started by `launch`."""
+"""One process of a group that runs a stage: `python -m pte.engine.process.worker ORDER PARENT`, started by `launch`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _terminate(signum: int, frame: Any) -> None:
 def main() -> None:
     """Exit status 0, or another with the reason in the work folder."""
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    end_with(order["parent"])
+    end_with(int(sys.argv[2]))
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # SLURM's notice is for the run, which ends this process
     from pte.engine.build import builder

@@ -37,6 +37,8 @@ def _bytes(shape: torch.Size, key: Tensor | None) -> Tensor:
         return attention_bytes(noise, shape, key)
     if noise is not None and key is None and noise.covers(shape):
         return noise.bytes(shape[:-2].numel() // len(noise.key), shape[-1]).reshape(shape)
+    if noise is not None and noise.common is None and len(shape) == 2:
+        return noise.bytes(shape[0] // len(noise.key), shape[1], rows=True)
     common = noise.common if noise is not None and len(shape) == 2 else None
     draws = torch.empty((shape.numel() + 7) // 8, dtype=torch.int64)
     draws.random_(-(2**63), None, generator=common)  # all 64 bits are random
@@ -46,10 +48,11 @@ def _bytes(shape: torch.Size, key: Tensor | None) -> Tensor:
 def attention_bytes(noise: PlaceNoise, shape: torch.Size, key: Tensor) -> Tensor:
     """(R, H, L, L) for the weights of queries over keys; key (R, L): each key's place in its own history.
 
-    A byte belongs to the query's place and the key's position, not to the columns where the two were packed.
+    A byte belongs to the query's place and the key's position, not to the columns where the two were packed nor to how
+    many there are.
     """
     rows, heads, length, _ = shape
-    byte = noise.bytes(rows // len(noise.key), heads * length).reshape(rows, length, heads, length).transpose(1, 2)
+    byte = noise.bytes(rows // len(noise.key), length * heads).reshape(rows, length, length, heads).permute(0, 3, 1, 2)
     return byte.gather(3, key.repeat(rows // len(key), 1)[:, None, None, :].expand(shape))
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pte.nn.loss.base import InnerProduct, logits, require_negatives, rows
-from pte.nn.loss.negative import Exclusion, draw
+from pte.nn.loss.negative import Draws, Exclusion, draw
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class BinaryCrossEntropy(InnerProduct):
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
-        sparse: bool = False, generator: torch.Generator | None = None,
+        sparse: bool = False, generator: Draws = None,
     ) -> Tensor:  # fmt: skip
         num_items = len(table) - 1
         exclusion = exclusion or Exclusion.targets(target)

@@ -14,6 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pte.nn.all_gather import others
+from pte.nn.kernel.place_noise import PlaceNoise
+
+Draws = torch.Generator | PlaceNoise | None  # None: the global generator of the device
+
 
 @dataclass(frozen=True)
 class Exclusion:
@@ -68,25 +73,31 @@ def draw(
     count: int,
     num_items: int,
     uniform: float | None,
-    generator: torch.Generator | None,
+    generator: Draws,
 ) -> Negatives:
-    """Negatives that all targets share, a share `uniform` of them from the whole catalogue; or, where that is None,
-    negatives of each target's own, drawn outside its set.
+    """Negatives that all targets of the step share, a share `uniform` of them from the whole catalogue; or, where that
+    is None, negatives of each target's own, drawn outside its set.
     """
     if uniform is not None:
-        item, q = batch_negatives(target, count, num_items, uniform, generator)
+        common = generator.common if isinstance(generator, PlaceNoise) else generator
+        pool = torch.cat([target, *others(target)]) if uniform < 1 else target
+        item, q = batch_negatives(pool.sort().values, count, num_items, uniform, common)
         return Negatives(item, q, exclusion.contains(item))
     item = negatives(exclusion, count, num_items, generator)
     left = num_items - exclusion.first.diff()[exclusion.owner, None]
     return Negatives(item, 1 / left.clamp(min=1).float(), item == 0)
 
 
-def negatives(exclusion: Exclusion, count: int, num_items: int, generator: torch.Generator | None) -> Tensor:
+def negatives(exclusion: Exclusion, count: int, num_items: int, generator: Draws) -> Tensor:
     """(T, K) items drawn uniformly, with replacement, outside each target's set; 0 where the set holds all items."""
     span = num_items + 1
     left = (num_items - exclusion.first.diff())[exclusion.owner, None]
     shape = (len(exclusion.owner), count)
-    u = torch.randint(2**62, shape, generator=generator, device=exclusion.owner.device) % left.clamp(min=1)
+    if isinstance(generator, PlaceNoise):
+        drawn = generator.words(count) & (2**62 - 1)
+    else:
+        drawn = torch.randint(2**62, shape, generator=generator, device=exclusion.owner.device)
+    u = drawn % left.clamp(min=1)
     rank = torch.arange(len(exclusion.item), device=exclusion.item.device) - exclusion.first[exclusion.of]
     below = exclusion.of * span + exclusion.item - 1 - rank  # items below s_k outside the set; sorted, set after set
     passed = (
@@ -105,7 +116,7 @@ def batch_negatives(
     """
     device = target.device
     everywhere = torch.randint(1, num_items + 1, (count,), generator=generator, device=device)
-    if not len(target):  # a process without targets in this step: its negatives serve no loss
+    if uniform == 1 or not len(target):  # none: a process without targets in this step, whose negatives serve no loss
         return everywhere, torch.full((count,), 1 / num_items, device=device)
     here = target[torch.randint(len(target), (count,), generator=generator, device=device)]
     sample = torch.where(torch.rand(count, generator=generator, device=device) < uniform, everywhere, here)

@@ -27,6 +27,11 @@ SCHEMA = {
     "additionalProperties": False,
 }
 FILTERED = re.compile(r"content_filter|content management policy|content_policy|safety system", re.IGNORECASE)
+OTHER_MODEL = re.compile(  # of a 400 for which no prompt is at fault: "Server is pinned to 'a'; requested 'b'"
+    r"model_not_found|is pinned to|(?:unknown|no such|invalid) model\b"
+    r"|model\b.{0,120}(?:does not exist|not found|not available|not loaded)",
+    re.IGNORECASE,
+)
 LONGEST_WORDS = 10_000  # of a server, masked as a whole and then cut: a key cut in two would not be known again
 _REFUSED = re.compile(
     r"unsupported|not supported|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|instead|only the default",

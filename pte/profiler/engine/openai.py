@@ -20,6 +20,7 @@ from pte.profiler.base import Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals
 from pte.profiler.engine.chat import (
     FILTERED,
+    OTHER_MODEL,
     Sampling,
     body,
     outcome,
@@ -218,6 +219,7 @@ class OpenAIEngine(Arrivals):
 
     def _failure(self, code: int, words: str, reason: str) -> Completion:
         """A failure of this prompt alone; InputError where no prompt can succeed."""
+        code = 404 if code == 400 and OTHER_MODEL.search(words) else code
         if code in (400, 413, 422):
             finish = "content_filter" if FILTERED.search(words) else "error"
             return Completion("", 0, finish, 0, reason)

@@ -20,7 +20,7 @@ LABEL_LENGTH = 80  # characters of one metadata column in a prompt
 UNKNOWN = "an item without a description"
 
 # Special tokens of chat templates: <|im_end|>, <｜User｜>, [INST], <<SYS>>, <s>, <start_of_turn>, <unused7>, <eos> ...
-_SPECIAL = re.compile(
+SPECIAL = re.compile(
     r"<[|｜].*?[|｜]>|<[|｜]|[|｜]>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+|IMG)\]|<</?SYS>>"
     r"|</?(?:s|pad|unk|bos|eos|mask|think|tool_call|image|start_of_turn|end_of_turn|unused\d+|reserved\w*)>",
     re.IGNORECASE,
@@ -34,7 +34,7 @@ def clean(text: str, limit: int) -> str:
         text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
     before = None
     while text != before:  # taking one token out may put another together
-        before, text = text, _SPECIAL.sub(" ", text)
+        before, text = text, SPECIAL.sub(" ", text)
     text = " ".join(text.translate({ord(c): "'" for c in '"“”„«»'}).split())
     return text if len(text) <= limit else text[: limit - 1].rsplit(" ", 1)[0].rstrip(" ,;:-") + "…"
 

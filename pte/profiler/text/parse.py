@@ -11,7 +11,7 @@ import json
 import re
 
 from pte.profiler.base import CUT
-from pte.profiler.text.clean import clean
+from pte.profiler.text.clean import SPECIAL, clean
 from pte.profiler.text.style import JSON_LEAD, Answer
 
 SHORT = Answer()  # one to three sentences
@@ -28,12 +28,20 @@ _LABEL = re.compile(
 )
 _EMPHASIS = re.compile(r"(?<![\w*_])[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?![\w*_])|`+|^#+\s+", re.MULTILINE)
 _THINK = r"(?:think|thinking|thought|reasoning|analysis)"
-_BLOCK = re.compile(rf"<{_THINK}>.*?</{_THINK}>|\[THINK\].*?\[/THINK\]", re.IGNORECASE | re.DOTALL)
-_OPEN, _CLOSE = (re.compile(p, re.IGNORECASE) for p in (rf"<{_THINK}>|\[THINK\]", rf"</{_THINK}>|\[/THINK\]"))
+_OPEN, _CLOSE = (re.compile(rf"[<◁]{end}{_THINK}[>▷]|\[{end}THINK\]", re.IGNORECASE) for end in ("", "/"))
+_BLOCK = re.compile(rf"(?:{_OPEN.pattern}).*?(?:{_CLOSE.pattern})", re.IGNORECASE | re.DOTALL)
+_OFFER = re.compile(
+    r"(?:please )?(?:let me know|feel free)\b|(?:i )?hope (?:this|that|it)\b|would you like me\b", re.IGNORECASE
+)
+HEADING_WORDS = 6  # at most, of a line without a full stop above the answer
 _FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
 _REFUSAL = re.compile(
     r"(?:i'm|i am|we're|we are)? ?(?:very |so |really )?sorry\b|(?:i|my) apolog"
-    r"|as an? (?:ai|language model|assistant)\b"
+    r"|as an? (?:\w+ )?(?:ai|language model|assistant)\b|(?:i'm|i am) afraid (?:i|we|that)\b"
+    r"|i(?:'d| would) rather not\b|i (?:must|have to) decline\b|i (?:don't|do not) know\b"
+    r"|it(?:'s| is) (?:not|im)\s?possible (?:for me|to)\b"
+    r"|no (?:\w+ )?information (?:is|was)\b|(?:je suis )?désolée?\b|lo siento\b|(?:es )?tut mir leid\b|mi dispiace\b"
+    r"|抱歉|对不起|申し訳"
     r"|(?:unfortunately,? )?(?:i|we) (?:can(?:not|'t| not)|won't|will not|(?:am|are|'m) (?:not able|unable)"
     r"|do(?: not|n't) have)\b|(?:i'm|we're) (?:not able|unable|an ai|a language model|just an? )"
     r"|(?:there is|there's) (?:not enough|insufficient|no) (?:information|data)"
@@ -103,13 +111,22 @@ def answer(completion: str) -> str:
 
 def _after_lead(lead: str, text: str) -> str:
     """The line that answers, without preamble, label, bold type, quotes and a repetition of the lead."""
-    lines = [line.strip() for line in _EMPHASIS.sub("", text).split("\n") if line.strip()]
+    text = _EMPHASIS.sub("", SPECIAL.sub(" ", text.replace("\u200b", "").replace("\ufeff", "")))
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     lines = [_unlabelled(line) for line in lines]
     begins = [_begins(line, lead) for line in lines]
-    while len(lines) > 1 and (not lines[0] or (lines[0].endswith(":") and any(begins[1:]))):
+    while len(lines) > 1 and (not lines[0] or (_is_heading(lines[0]) and not begins[0] and any(begins[1:]))):
         lines, begins = lines[1:], begins[1:]
-    line = lines[0] if lines else ""
-    return line[begins[0] :].strip() if lines else ""
+    if not lines:
+        return ""
+    rest = lines[0][begins[0] :].strip()
+    if begins[0]:  # the lead, and what it leads to after a colon or on the next line
+        rest = rest.lstrip(": ") or " ".join(lines[1:2])
+    return rest
+
+
+def _is_heading(line: str) -> bool:
+    return line.endswith(":") or (line[-1] not in ".!?" and len(line.split()) <= HEADING_WORDS)
 
 
 def _unlabelled(line: str) -> str:
@@ -117,12 +134,16 @@ def _unlabelled(line: str) -> str:
     before = None
     while line != before:
         before, line = line, _LABEL.sub("", line.strip())
-    return line.removeprefix('"').removesuffix('"') if line[:1] == line[-1:] == '"' and len(line) > 1 else line
+    return line[1:-1] if len(line) > 1 and line[0] + line[-1] in ('""', "“”", "„“", "«»") else line
 
 
 def _begins(line: str, lead: str) -> int:
     """Characters of a line's beginning that repeat the lead, in whatever case; 0 where none do."""
-    match = re.match(r"[\"'“‘]?" + r"\s+".join(map(re.escape, lead.split())) + r"(?!\w)", line, re.IGNORECASE)
+    match = re.match(
+        r"(?:(?:[>*•-]+|\(?\d{1,2}[.)])\s+)?[\"'“‘]?" + r"\s+".join(map(re.escape, lead.split())) + r"(?!\w)",
+        line,
+        re.IGNORECASE,
+    )
     return match.end() if match else 0
 
 
@@ -143,7 +164,7 @@ def _split(text: str) -> list[str]:
 def _sentences(text: str, limits: Answer, given: int, cut: bool) -> str | None:
     """The first whole sentences; what breaks off stays only where nothing else is there and the answer was not cut."""
     text = _LIST.split(clean(text, limits.characters), maxsplit=1)[0].replace("…", "").rstrip(" ,;:-–(")
-    parts = [part for part in _split(text) if not _LINK.search(part)]
+    parts = [part for part in _split(text) if not (_LINK.search(part) or _OFFER.match(part))]
     whole = [part for part in dict.fromkeys(parts) if part[-1:] in tuple(".!?'")]
     if cut and whole and whole[-1] == parts[-1] and _SHORT.search(whole[-1]):
         whole = whole[:-1]

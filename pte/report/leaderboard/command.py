@@ -15,10 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from pte.artifact import write_atomic
-from pte.paths import RUN_KEYS
 from pte.report import evidence, runs
 from pte.report.compare.comparison import parse
 from pte.report.leaderboard import board, page
+from pte.report.store.content import Content
 from pte.schema import InputError
 
 METRICS = ("NDCG@10", "Hit@10")
@@ -77,15 +77,10 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def below(folder: Path) -> list[Path]:
-    """The folder; of a store the folders of the runs beside it that used it."""
+    """The folder; of a store the folders of the finished runs that used it."""
     if not (folder / "metrics").is_dir() or list(folder.glob("*/report.json")):
         return [folder]
-    used = [
-        file.parent
-        for file in sorted(folder.resolve().parent.rglob(RUN_KEYS))
-        if (file.parent / "report.json").is_file()
-        and Path(json.loads(file.read_text(encoding="utf-8"))["store"]) == folder.resolve()
-    ]
+    used = sorted(run.path for run in Content(folder, folder.resolve().parent).runs if run.report)
     if not used:
         raise InputError(f"{folder} is a store, and no finished run beside it used it: give the folder of the runs")
     return used

@@ -39,6 +39,11 @@ function next(fits) {
     if (fits(row)) return show(row);
   }
   shown.replaceChildren(make("p", "nothing found"));
+  delete shown.dataset.user;
+  for (const list of lists) {
+    list.replaceChildren();
+    delete list.parentElement.dataset.said;
+  }
 }
 const has = (choice, row) => data.methods[choice.value].list[row].includes(data.target[row]);
 

@@ -59,3 +59,29 @@ def test_a_table_is_dropped_alike_by_all():
         with place_noise(PlaceNoise(5, *places)):
             masks.append(dropout(torch.ones(30, 8), 0.5, True))
     assert torch.equal(*masks)
+
+
+def test_draws_at_places_are_normal_and_uniform_and_begin_alike_at_any_width():
+    sequence = torch.arange(1, 2001)[:, None].expand(-1, 10)
+    noise = PlaceNoise(1, sequence, torch.arange(10).repeat(2000, 1))
+    places = noise.position % 2 == 0
+    x, u = noise.at(places).normal((10_000, 5)).double(), noise.at(places).uniform((10_000, 4))
+    assert x.mean(dim=0).abs().max() < 4 / 10_000**0.5
+    assert (torch.corrcoef(x.T) - torch.eye(5)).abs().max() < 0.05
+    assert x.var(dim=0).sub(1).abs().max() < 0.06
+    assert ((u >= 0) & (u < 1)).all()
+    assert u.mean(dim=0).sub(0.5).abs().max() < 4 * (1 / 12 / 10_000) ** 0.5
+    wide, narrow = (PlaceNoise(5, *ONE).words(width) for width in (7, 3))
+    assert torch.equal(wide[..., :3], narrow)
+    with pytest.raises(ValueError, match="was asked for"):
+        noise.uniform((3, 3, 1))
+
+
+def test_whole_histories_have_the_same_noise_however_they_are_padded():
+    step = PlaceNoise(5, *ONE)
+    long, short = step.of(torch.tensor([7, 9]), 6), step.of(torch.tensor([9]), 6).padded(4)
+    assert torch.equal(step.of(torch.tensor([7, 9]), 4).words(2)[1:], step.of(torch.tensor([9]), 6).words(2)[:, :4])
+    assert torch.equal(long.bytes(2, 8, rows=True)[[1, 3]], step.of(torch.tensor([9]), 3).bytes(2, 8, rows=True))
+    assert not torch.equal(step.of(torch.tensor([7]), 3).words(2)[0], PlaceNoise(5, *ONE).words(2)[0, :3])
+    assert short.key.shape == (1, 4)
+    assert step.padded(9) is step

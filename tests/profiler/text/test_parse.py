@@ -159,6 +159,30 @@ def test_a_list_as_summary_is_joined_and_other_types_are_unusable():
     assert read(JSON_LEAD, '{"summary": null, "tags": ["a"]}') is None
 
 
+@pytest.mark.parametrize(
+    "completion",
+    ["> It suits people who love trains.", "“It suits people who love trains.”",
+     "### Profile\nIt suits people who love trains.",
+     "It suits people who: love trains.", "- It suits people who love trains.", "1. It suits people who love trains.",
+     " love trains. Let me know if you need more!", "<|assistant|> It suits people who love trains.",
+     "◁think▷It is late.◁/think▷It suits people who love trains.", "\u200bIt suits people who love trains.",
+     "It suits people who\nlove trains.", "<THINKING>\n</THINKING>\n\nlove trains."],
+)  # fmt: skip
+def test_what_is_wrapped_around_an_answer_goes(completion):
+    assert read(LEAD, completion) == f"{LEAD} love trains."
+
+
+@pytest.mark.parametrize(
+    "completion",
+    ["As a large language model, I cannot know.", "I'm afraid I can't do that.", "I must decline this request.",
+     "Je suis désolé, mais je ne peux pas.", "It is not possible for me to describe this.", "I'd rather not.",
+     "No information is available.", "I don't know anything about this item.", "抱歉，我不能。"],
+)  # fmt: skip
+def test_refusals_in_other_words_are_refusals(completion):
+    assert read(LEAD, completion) is None
+    assert refuses(LEAD, completion)
+
+
 @pytest.mark.parametrize(("least", "profile"), [(1, "It suits everyone."), (2, None), (12, None)])
 def test_a_style_may_ask_for_fewer_words_than_two(least, profile):
     assert read("It suits", "everyone.", limits=Answer(words=(least, 90))) == profile

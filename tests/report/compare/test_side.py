@@ -87,4 +87,7 @@ def test_in_a_browser_cases_are_found_and_told(comparison, tmp_path):
         assert shown.run(said.format("other")) == "the history holds it: a miss"
         shown.run('document.getElementById("differ").click()')
         assert shown.run('document.getElementById("case").dataset.user') == "ann"
+        shown.run('document.getElementById("user").value = "nobody"; document.querySelector("#cases button").click()')
+        assert shown.run('document.getElementById("case").textContent') == "nothing found"
+        assert shown.run('document.querySelectorAll("#one-list li, #other-list li").length') == 0, "an earlier case's"
         assert shown.errors == []
