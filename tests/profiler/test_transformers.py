@@ -182,7 +182,7 @@ def test_forecast_is_said_before_work(folder, view, tmp_path, caplog):
         ({"item_forms": ["wat"]}, "there is no form 'wat'"),
         ({"user_forms": []}, "user_forms is empty"),
         ({"num_candidates": 0}, "give 1 to 1000"),
-        ({"rounds": 0}, "give 1 or more"),
+        ({"rounds": 0}, "give 1 to 100"),
         ({"batch_size": 0}, "must be at least 1"),
         ({"dtype": "float99"}, "profiler.dtype"),
     ],

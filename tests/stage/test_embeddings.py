@@ -10,6 +10,7 @@ from pte.dataset.table.text import metadata_text
 from pte.encoder import blocks
 from pte.schema import Embeddings, Entities, Generation, Profiles
 from pte.schema.context import Context
+from pte.schema.knob import Runtime
 from pte.stage import embeddings
 
 
@@ -19,7 +20,7 @@ class Hashed:
     width = 8
     reads_ids = False
 
-    def __init__(self, die_after=10**9):
+    def __init__(self, die_after=10**9, model: str = "", batch_size: Runtime[int] = 1):
         self.asked, self.die_after = [], die_after
 
     def encode(self, texts):
@@ -54,7 +55,7 @@ def world(tmp_path, twelve):
 
     def context(encoder, name="out", sides=("item", "metadata", "user"), **knobs):
         (tmp_path / name).mkdir()
-        config = {"encoder": knobs, "encoded": sides}
+        config = {"encoder": {"_target_": "Hashed", **knobs}, "encoded": sides}
         work = tmp_path / "work" / "embeddings" / name  # of this key alone; vectors are kept beside it
         return Context(config, folders, tmp_path / name, work, lambda group: encoder, [])
 

@@ -18,5 +18,5 @@ def test_a_block_freed_is_taken_again_without_new_pages():
         torch.zeros(3 * 2**18)  # 3 MiB, freed at once
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    faults()  # the heap grows
-    assert min(faults() for _ in range(3)) < pages / 10
+    # the heap grows, and holes that other tests have left in it are tried first
+    assert min(faults() for _ in range(50)) < pages / 10
