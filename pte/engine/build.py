@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -13,7 +14,6 @@ from pte.asset.code import targets
 from pte.engine.config import signature
 from pte.engine.config.secret import leaves
 from pte.engine.trust import locate, trusted
-from pte.profiler.language import LanguageModelProfiler
 from pte.schema import InputError
 from pte.schema.knob import divided
 
@@ -76,8 +76,13 @@ def _written(value: Any) -> str:
 
 def apart(values: Mapping[str, Any], config: Mapping[str, Any], *marks: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Groups of a config without the knobs of these marks (pte/schema/knob), and those knobs alone."""
-    modules = trusted(config)
-    return divided(values, lambda name: locate(name, "conf", modules), *marks)
+    rest, modules = dict(values), trusted(config)
+    marked: dict[str, Any] = {}
+    for group, knobs in values.items():
+        if isinstance(knobs, Mapping):
+            rest[group], own = divided(knobs, partial(locate, where=f"conf/{group}", modules=modules), *marks)
+            marked |= {group: own} if own else {}
+    return rest, marked
 
 
 def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
@@ -87,6 +92,8 @@ def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
 
 def asks_model(config: Mapping[str, Any]) -> bool:
     """Whether the profiler writes by a language model."""
+    from pte.profiler.language import LanguageModelProfiler  # a worker asks nobody
+
     kind = locate(config["profiler"]["_target_"], "conf/profiler", trusted(config))
     return isinstance(kind, type) and issubclass(kind, LanguageModelProfiler)
 

@@ -18,7 +18,6 @@ from typing import Any
 from pte.artifact import Store, digest, read_manifest
 from pte.asset import knob_content
 from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users
-from pte.profiler.language import LanguageModelProfiler
 from pte.schema import InputError
 from pte.schema.knob import MARKS
 
@@ -99,6 +98,8 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         if name == "interactions":
             facts["roots"] = module.roots(builder(config)("dataset"))
         if "profiler" in knobs and asks_model(config):
+            from pte.profiler.language import LanguageModelProfiler  # workers need the names of stages alone
+
             facts["style"] = LanguageModelProfiler.wording(**config["profiler"])
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
