@@ -255,7 +255,7 @@ def _load_report() -> Iterator[list[str]]:
     library, handler = logging.getLogger("transformers.modeling_utils"), Report()
     level, propagate = library.level, library.propagate
     library.addHandler(handler)
-    library.setLevel(logging.WARNING)
+    library.setLevel(logging.INFO)  # at WARNING transformers tells of plans for tensor parallelism that nobody made
     library.propagate = False
     try:
         yield names

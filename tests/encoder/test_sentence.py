@@ -233,6 +233,11 @@ def test_a_pooler_that_is_not_used_may_be_missing(folder, encoder, tmp_path):
     np.testing.assert_allclose(model.encode(["a film"]), encoder.encode(["a film"]), atol=1e-6)
 
 
+def test_loading_says_nothing_of_layers_that_nobody_split(folder, capfd):
+    SentenceEncoder(model=str(folder), max_tokens=16, device="cpu").encode(["a film"])
+    assert "sharded" not in "".join(capfd.readouterr())
+
+
 def test_half_a_character_is_read_as_a_question_mark(encoder):
     assert np.array_equal(*encoder.encode(["a film \ud83d", "a film ?"]))
 
