@@ -17,7 +17,8 @@ from pte.train.learning_rate import check as learning_rate
 __all__ = ["Knobs", "device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse", "trainer"]
 
 MOST = 2**31 - 1
-WHOLE = ("max_epochs", "patience", "check_val_every_n_epoch", "batch_size", "batch_targets", "epoch_steps")  # 1 or more
+WHOLE = ("patience", "check_val_every_n_epoch", "batch_size", "batch_targets")  # 1 or more
+COUNTS = {"max_epochs": 10**5, "epoch_steps": 10**5}  # 1 to these: more would not end, or not fit into memory
 RANGES = {"gradient_clip": (1e-9, 1e9), "scores_mib": (1, 2**20), "warmup": (0, 1)}  # gradient_clip may be null
 CHOICES = {
     "precision": ("32-true", "bf16-mixed", "16-mixed"),  # weights stay fp32: best weights are ranked as fp32
@@ -63,6 +64,8 @@ def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
         require(knobs[name] in choices, f"trainer.{name}", knobs[name], f"take one of {', '.join(choices)}")
     for name in WHOLE:
         require(_within(knobs[name], 1, MOST, int), f"trainer.{name}", knobs[name], "give a whole number, 1 or more")
+    for name, most in COUNTS.items():
+        require(_within(knobs[name], 1, most, int), f"trainer.{name}", knobs[name], f"give a whole number, 1 to {most}")
     ranges = {f"trainer.{name}": (knobs[name], *bounds) for name, bounds in RANGES.items()}
     ranges |= {f"optimizer.{name}": (optimizer.get(name), *bounds) for name, bounds in OPTIMIZER.items()}
     for name, (value, low, high) in ranges.items():

@@ -95,8 +95,11 @@ FUSED = {"fused": True}
 @pytest.mark.parametrize(
     ("trainer", "words"),
     [
-        ({"max_epochs": 2.5}, "max_epochs=2.5: give a whole number, 1 or more"),
-        ({"max_epochs": 0}, "1 or more"),
+        ({"max_epochs": 2.5}, "max_epochs=2.5: give a whole number, 1 to 100000"),
+        ({"max_epochs": 0}, "1 to 100000"),
+        ({"max_epochs": 2 * 10**9}, "1 to 100000"),
+        ({"epoch_steps": 10**9}, "trainer.epoch_steps=1000000000: give a whole number, 1 to 100000"),
+        ({"batch_targets": 0}, "trainer.batch_targets=0: give a whole number, 1 or more"),
         ({"max_epochs": None}, "max_epochs=null"),
         ({"patience": 0}, "patience=0: give a whole number, 1 or more"),
         ({"batch_size": True}, "batch_size=True"),
