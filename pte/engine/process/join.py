@@ -3,14 +3,17 @@
 The first process does every stage; where one is made by a group, it hands an order to the others, each of which starts
 its own process of the group. They wait for orders until the first one ends, and end as it did. All see the same files:
 folders must lie where every machine has them. Between them is a store of torch.distributed (a socket), torchrun's own
-or one that the first process holds, in which the processes of the group find each other as well.
+or one that the first process holds. The processes of a group find each other in a store of their own: in one that an
+earlier group has used they would read its addresses.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -38,17 +41,20 @@ class Joined:
             self.rank == 0 and environ.get(AGENT) != "True", timedelta(seconds=600), wait_for_workers=False,
         )  # fmt: skip
         self.store, self.orders = stores.PrefixStore(f"pte/{environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store), 0
+        self.port = ""  # of the store of the order's group
 
     def order(self, file: str) -> int:
         """The first one's: tell the others to start their process of a group. Returns the number of the order."""
         self.orders += 1
-        self.store.set(f"order {self.orders}", file)
+        with socket.socket() as free:
+            free.bind(("", 0))
+            self.port = str(free.getsockname()[1])
+        self.store.set(f"order {self.orders}", json.dumps([file, self.port]))
         return self.orders
 
-    def environment(self, number: int) -> dict[str, str]:
-        """What this one's process of a group finds: a part of the store that no earlier group has used."""
-        attempt = 1000 * int(self.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) + number
-        own = {"TORCHELASTIC_RUN_ID": "pte", AGENT: "True", "TORCHELASTIC_RESTART_COUNT": str(attempt)}
+    def environment(self) -> dict[str, str]:
+        """What this one's process of the group finds: the first one's holds a store at the order's port."""
+        own = {"TORCHELASTIC_RUN_ID": "pte", AGENT: "False", "MASTER_PORT": self.port}
         return without_rank(os.environ) | {"GROUP_RANK": "0"} | self.environ | own
 
     def end(self, number: int, failed: int | None) -> None:
@@ -66,7 +72,8 @@ class Joined:
             while not self.store.check(["end"]):
                 if self.store.check([f"order {self.orders + 1}"]):
                     self.orders += 1
-                    follow(self, self.store.get(f"order {self.orders}").decode(), self.orders)
+                    file, self.port = json.loads(self.store.get(f"order {self.orders}"))
+                    follow(self, file, self.orders)
                 time.sleep(POLL_SECONDS)
             return int(self.store.get("end"))
         except RuntimeError:  # the store's: it went with the first process

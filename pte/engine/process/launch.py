@@ -62,7 +62,7 @@ def launch(stage: str, context: Context, config: Mapping[str, Any], processes: i
     group: list[subprocess.Popen[bytes]] = []
     failed: int | None = 0
     try:
-        own = [joined.environment(number)] if joined else []
+        own = [joined.environment()] if joined else []
         with contextlib.nullcontext(own) if joined else _environments(processes) as environments:
             try:
                 for rank, environ in enumerate(environments):
@@ -85,7 +85,7 @@ def launch(stage: str, context: Context, config: Mapping[str, Any], processes: i
 
 def follow(joined: Joined, file: str, number: int) -> None:
     """This process's part of a group that the first of all launches; its failure is told, and not this one's."""
-    group = [_start(Path(file), joined.environment(number), [])]
+    group = [_start(Path(file), joined.environment(), [])]
     try:
         failed = _wait(group, lambda: joined.failed(number) is not None)
     except BaseException:
