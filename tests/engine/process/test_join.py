@@ -75,7 +75,11 @@ def started(tmp_path, **act):
         subprocess.Popen([sys.executable, "-c", JOB, str(work)], env=environ, stdout=subprocess.PIPE, text=True)
         for environ in ranks
     ]
-    said = [job.communicate(timeout=300)[0] for job in jobs]
+    try:
+        said = [job.communicate(timeout=120)[0] for job in jobs]
+    finally:
+        for job in jobs:
+            job.kill()
     return [job.returncode for job in jobs], said[0], work
 
 
