@@ -45,8 +45,12 @@ class ItemTable(nn.Module):
         """Let the views (V, R, L, D/V) read each other before they are encoded; `mask` as in `nn.attention`."""
         return x
 
-    def observe(self, item: np.ndarray, begin: np.ndarray, length: np.ndarray) -> None:
-        """See the training histories once: sequence s is item[begin[s] : begin[s] + length[s]]."""
+    def observe(
+        self, item: np.ndarray, begin: np.ndarray, length: np.ndarray, history: np.ndarray | None = None
+    ) -> None:
+        """See the training histories once: history s is item[begin[s] : begin[s] + length[s]]. history: of which each
+        training sequence of a batch is a window; None: each is its own.
+        """
 
     def auxiliary(self) -> Tensor:
         """Scalar added to the backbone's loss in every step, already weighted."""

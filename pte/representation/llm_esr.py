@@ -49,6 +49,7 @@ class LlmEsr(ItemTable):
     item: Tensor
     begin: Tensor
     length: Tensor
+    history: Tensor  # (W,) int64, which of them each training sequence is a window of
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class LlmEsr(ItemTable):
         self.asks_semantic = CrossAttention(width=half, heads=heads) if cross_attention else None
         self.asks_collaborative = CrossAttention(width=half, heads=heads) if cross_attention else None
         self.residual = cross_attention == "residual"
-        for name in ("similar", "item", "begin", "length"):
+        for name in ("similar", "item", "begin", "length", "history"):
             self.register_buffer(name, None, persistent=False)
 
     @property
@@ -106,10 +107,15 @@ class LlmEsr(ItemTable):
         )
         return x + read if self.residual else read
 
-    def observe(self, item: np.ndarray, begin: np.ndarray, length: np.ndarray) -> None:
+    def observe(
+        self, item: np.ndarray, begin: np.ndarray, length: np.ndarray, history: np.ndarray | None = None
+    ) -> None:
         """N(u) of every training history, from training items alone."""
         device = self.text.device
-        self.item, self.begin, self.length = (torch.as_tensor(a, device=device).long() for a in (item, begin, length))
+        history = np.arange(len(begin)) if history is None else history
+        self.item, self.begin, self.length, self.history = (
+            torch.as_tensor(a, device=device).long() for a in (item, begin, length, history)
+        )
         if self.alpha > 0 and len(begin) > 1:
             user = mean_by_sequence(padded(self.text), self.item, self.begin, self.length)
             self.similar = nearest(user, self.neighbors, self.pool)
@@ -120,9 +126,9 @@ class LlmEsr(ItemTable):
         if self.similar is None or batch.sequence is None:
             raise InputError("representation.alpha > 0 needs at least two training histories, passed to observe()")
         end = batch.last_places()
-        sequence = batch.sequence[end] - 1  # (n,)
-        if not len(sequence):
+        if not end.any():
             return None
+        sequence = self.history[batch.sequence[end] - 1]  # (n,)
         teacher, student = torch.unique(self.similar[sequence], return_inverse=True)
         target = self._target_states(teacher, state.shape[1], last)[student].mean(dim=1)  # (n, D)
         away = F.mse_loss(state[end].float(), target.float(), reduction="none").mean(dim=1)

@@ -25,7 +25,7 @@ from pte.train.state.restore import BestWeights, assemble
 logger = logging.getLogger(__name__)
 
 NAME = "training"
-VERSION = 7  # 7: all noise by place; 6: windows of long histories, steps by targets; 5: fused weighs repeats
+VERSION = 8  # 8: LLM-ESR teaches by whole histories, BERT4Rec draws alike on all processes; 7: draws by place
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
 PARENTS = ("interactions", "split", "selection", "refit")
 
@@ -70,7 +70,8 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
             backbone=backbone, optimizer=context.build("optimizer"), seed=seed, products=knobs["products"],
             warmup=knobs["warmup"], decay=knobs["decay"], steps_per_epoch=len(loaders[0]),
         )  # fmt: skip
-        backbone.representation.observe(loaders[0].item, loaders[0].begin, loaders[0].length)
+        rows = loaders[0]
+        backbone.representation.observe(rows.item, rows.history_begin, rows.history_length, rows.history)
         if knobs["compile"]:
             backbone.encoder.compile(dynamic=True)
         latest = checkpoint.latest()

@@ -116,7 +116,8 @@ class TrainingLoader(Place):
         enough = count >= 2  # one item alone has no next item
         if not enough.any():
             raise InputError("no user has two training interactions, so there is nothing to learn from")
-        self.begin, self.length = windows(rows[first[enough]], count[enough], row_length)
+        self.history_begin, self.history_length = rows[first[enough]], count[enough]  # whole
+        self.begin, self.length, self.history = windows(self.history_begin, self.history_length, row_length)
         self.row_length = min(row_length, max(PLACES, int(count.max())))  # a longer row than any history is padding
         self.seed = seed
         number = len(self.begin)
@@ -157,15 +158,16 @@ class TrainingLoader(Place):
             )  # fmt: skip
 
 
-def windows(begin: np.ndarray, length: np.ndarray, inputs: int) -> tuple[np.ndarray, np.ndarray]:
+def windows(begin: np.ndarray, length: np.ndarray, inputs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sequences (S,) of at least two rows as windows of at most `inputs` + 1 rows, latest first, each of which begins
-    with the last row of the one before: every row but a sequence's first is a target once.
+    with the last row of the one before: every row but a sequence's first is a target once. Begin and length (W,) of the
+    windows, and whose each is.
     """
     number = -(-(length - 1) // inputs)
     sequence = np.repeat(np.arange(len(begin)), number)
     later = (np.arange(len(sequence)) - np.repeat(np.cumsum(number) - number, number)) * inputs
     size = np.minimum(length[sequence] - 1 - later, inputs) + 1
-    return (begin + length)[sequence] - later - size, size
+    return (begin + length)[sequence] - later - size, size, sequence
 
 
 class EvaluationLoader:

@@ -132,6 +132,21 @@ def test_shares_of_two_processes_add_up():
     assert sum(shares) / 2 == pytest.approx(loss(0, 2, 3, sequences=3.0), rel=1e-6)
 
 
+def test_windows_of_a_history_have_its_teachers_and_are_nobodys_neighbours():
+    whole, model = observed(), observed()
+    length = np.array([len(h) for h in HISTORIES])
+    begin, item = np.cumsum(length) - length, np.concatenate(HISTORIES)
+    model.observe(item, begin, length, np.array([0, 0, 1, 2, 3]))  # the first history trains as two windows
+    assert torch.equal(model.similar, whole.similar)
+    state = torch.randn(1, 6, 8, generator=torch.Generator().manual_seed(0))
+    of_whole, of_window = batch(1), batch(1)
+    of_window.sequence[of_window.sequence > 0] = 3  # the third window is the second history
+    model.train(), whole.train()
+    last = lambda item, size: model.table()[item[torch.arange(len(item)), size - 1]]  # noqa: E731
+    own = model.sequence_auxiliary(of_window, state, last)
+    assert torch.equal(own, whole.sequence_auxiliary(of_whole, state, last))
+
+
 def test_teachers_get_no_gradient():
     model = observed()
     asked = batch(0, 1, 2, 3)

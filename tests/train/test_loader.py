@@ -98,7 +98,8 @@ def test_the_last_partial_step_is_kept(data):
 
 def test_windows_by_hand():
     # ten rows from row 0 on, two from row 10, seven from row 30; windows of three inputs and the target of the last
-    begin, length = windows(np.array([0, 10, 30]), np.array([10, 2, 7]), 3)
+    begin, length, history = windows(np.array([0, 10, 30]), np.array([10, 2, 7]), 3)
+    assert history.tolist() == [0, 0, 0, 1, 2, 2]
     assert list(zip(begin.tolist(), length.tolist(), strict=True)) == [
         (6, 4), (3, 4), (0, 4), (10, 2), (33, 4), (30, 4)
     ]  # fmt: skip

@@ -43,6 +43,8 @@ METHODS = {  # representation, and what is typed of the backbone
     "gbce": ("id", ["backbone=sasrec", "backbone/loss=gbce", "backbone.loss.negatives=4", *DROPS]),
     "infonce": ("rlmrec_con", ["backbone=sasrec", "backbone/loss=infonce", *DROPS]),
     "bert4rec_bce": ("id", ["backbone=bert4rec", "backbone/loss=bce", *DROPS]),
+    "bert4rec_shared": ("rlmrec_gen", ["backbone=bert4rec", "backbone/loss=sampled_softmax", *DROPS]),
+    "bert4rec_hidden": ("rlmrec_gen", ["backbone=bert4rec", *DROPS]),
 }
 SIZES = sorted({users for world in WORLDS for users in range(world, 7 * world + 1)})
 

@@ -37,7 +37,7 @@ def _bytes(shape: torch.Size, key: Tensor | None) -> Tensor:
         return attention_bytes(noise, shape, key)
     if noise is not None and key is None and noise.covers(shape):
         return noise.bytes(shape[:-2].numel() // len(noise.key), shape[-1]).reshape(shape)
-    if noise is not None and noise.common is None and len(shape) == 2:
+    if noise is not None and noise.whole and len(shape) == 2:
         return noise.bytes(shape[0] // len(noise.key), shape[1], rows=True)
     common = noise.common if noise is not None and len(shape) == 2 else None
     draws = torch.empty((shape.numel() + 7) // 8, dtype=torch.int64)

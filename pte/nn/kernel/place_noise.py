@@ -24,8 +24,8 @@ class PlaceNoise:
     def __init__(self, seed: int, sequence: Tensor, position: Tensor) -> None:
         self.seed, self.sequence, self.position = seed, sequence, position
         self.key = _mixed(_mixed(_mixed(torch.full_like(sequence, seed)) ^ sequence) ^ position)
-        # For what all processes hold, such as the item table; None where what has no places has a row a history.
-        self.common: torch.Generator | None = torch.Generator().manual_seed(seed)
+        self.common = torch.Generator().manual_seed(seed)  # for what all processes hold, such as the item table
+        self.whole = False  # True: what has no places has a row a history
         self.draws = 0
 
     def covers(self, shape: torch.Size) -> bool:
@@ -41,18 +41,18 @@ class PlaceNoise:
             (self.seed * 6364136223846793005 + 1) % 2**63,
             sequence[:, None].expand(-1, length), torch.arange(length).expand(len(sequence), -1),
         )  # fmt: skip
-        other.sequence, other.common = sequence, None
+        other.sequence, other.common, other.whole = sequence, self.common, True
         return other
 
     def padded(self, length: int) -> PlaceNoise:
         """Of whole histories: padded to another length."""
-        return self if self.common is not None else self.of(self.sequence, length)
+        return self.of(self.sequence, length) if self.whole else self
 
     def at(self, places: Tensor) -> PlaceNoise:
         """The noise of some places, (R, L) bool -> those of (T,); new with every call."""
         self.draws += 1
         part = PlaceNoise.__new__(PlaceNoise)
-        part.seed, part.common, part.draws = self.seed, self.common, 0
+        part.seed, part.common, part.whole, part.draws = self.seed, self.common, self.whole, 0
         part.position, part.key = self.position[places], _mixed(self.key[places] ^ (self.draws << 40))
         return part
 
