@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 BLOCK = 1024  # texts between two saves: some ten seconds of a CPU
 WINDOW = 16 * BLOCK  # texts whose vectors are in memory
 OPEN = 32  # blocks that are held open: a window's known texts lie in few
-DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file that cannot be read
+DAMAGE = (ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file whose content is none
 TELL_SECONDS = 20.0
 
 
@@ -55,8 +55,10 @@ class Blocks:
             try:
                 with np.load(file, allow_pickle=False) as arrays:
                     self._note(file, arrays["hash"])
+            except OSError:  # of this moment, or another run has removed it
+                continue
             except DAMAGE:
-                file.unlink()  # encoded again
+                file.unlink(missing_ok=True)  # encoded again
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -92,6 +94,8 @@ class Blocks:
                 hashes, vectors = self.open(number)
                 if hashes[row].tobytes() == hash:
                     known[text] = vectors[row]
+            except OSError:
+                continue
             except DAMAGE:
                 self.files[number].unlink(missing_ok=True)
                 self.file[self.file == number] = -1

@@ -20,7 +20,7 @@ Runtime = Annotated[T, "Runtime"]
 Resolved = Annotated[T, "Resolved"]
 MARKS = ("Runtime", "Resolved")
 
-_MARKED = re.compile(rf"(?:\w+\.)*({'|'.join(MARKS)})\[(.*?)\]+$")
+_MARKED = re.compile(rf"(?:\w+\.)*({'|'.join(MARKS)})\[(.*)\]$")
 
 
 @cache

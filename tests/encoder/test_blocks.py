@@ -26,6 +26,16 @@ def small(monkeypatch):
     monkeypatch.setattr(blocks, "WINDOW", 4)
 
 
+def test_a_file_that_cannot_be_opened_now_is_kept(tmp_path, monkeypatch):
+    known = blocks.Blocks(tmp_path, ["a"])
+    known.keep(["a"], np.ones((1, 2), np.float32))
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", lambda *a, **k: (_ for _ in ()).throw(OSError(24, "Too many open files")))
+        assert blocks.Blocks(tmp_path, ["a"]).num_known == 0
+        assert known.find(["a"]) == {}
+    assert len(blocks.Blocks(tmp_path, ["a"]).find(["a"])) == 1
+
+
 def vectors(folder, encoder, groups):
     found = Blocks(folder, (text for group in groups for text in group))
     return np.concatenate(list(Encoding(encoder, found).vectors(groups)))

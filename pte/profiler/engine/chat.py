@@ -138,11 +138,11 @@ def read_answer(answer: Any) -> Answer | None:
 
 
 def _text(content: Any) -> str:
-    """A string, or the text parts alone of a list of parts."""
+    """A string, or the text parts alone of a list of parts; half a character, which no file holds, as ?."""
     if isinstance(content, list):
         texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-        return "".join(text for text in texts if isinstance(text, str))
-    return content if isinstance(content, str) else ""
+        content = "".join(text for text in texts if isinstance(text, str))
+    return content.encode(errors="replace").decode() if isinstance(content, str) else ""
 
 
 def outcome(answer: httpx.Response) -> tuple[int, str, Any]:

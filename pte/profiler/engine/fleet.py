@@ -28,15 +28,15 @@ class Fleet:
     def __call__(self) -> Session:
         return Session(self)
 
-    async def completion(self, fields: Mapping[str, Any], clients: Sequence[Any], key: str) -> Completion:
-        """Of the server whose turn it is, or the next that answers."""
+    async def completion(self, fields: Mapping[str, Any], clients: Sequence[Any], keys: Sequence[str]) -> Completion:
+        """Of the server whose turn it is, or the next that answers; clients and keys: one for each server."""
         async with self.room:
             first, fault = self.count, InputError("there is no server")
             self.count += 1
             for step in range(len(self.servers)):
                 place = (first + step) % len(self.servers)
                 try:
-                    return await self.servers[place].completion(clients[place], fields, key)
+                    return await self.servers[place].completion(clients[place], fields, keys[place])
                 except InputError as error:
                     fault = error
             raise fault
@@ -54,8 +54,8 @@ class Session:
         self.tasks: list[asyncio.Task[Response]] = []
 
     async def __aenter__(self) -> Session:
-        self.key = self.fleet.servers[0].key()
-        self.clients = [server.client(self.key) for server in self.fleet.servers]
+        self.keys = [server.key() for server in self.fleet.servers]  # each is refused where it would go in the clear
+        self.clients = [server.client(key) for server, key in zip(self.fleet.servers, self.keys, strict=True)]
         return self
 
     async def __aexit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -71,7 +71,7 @@ class Session:
         return self.tasks[-1]
 
     async def _answer(self, fields: Mapping[str, Any]) -> Response:
-        return Response(asdict(await self.fleet.completion(fields, self.clients, self.key)))
+        return Response(asdict(await self.fleet.completion(fields, self.clients, self.keys)))
 
 
 @dataclass(frozen=True)

@@ -79,14 +79,19 @@ class RayEngine(Arrivals):
     def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
         """Results by the cluster, those of an earlier run first; InputError where too many fail or some are missing."""
         keys = {request.key for request in requests}
-        if keys.difference(*(pl.read_parquet(file, columns=["key"])["key"].to_list() for file in self._files())):
+        if keys.difference(*(_read(file, "key")["key"].to_list() for file in self._files())):
             self._run(requests)
-        self._refuse(keys)
         known: set[str] = set()
+        failures: list[Result] = []
         for key, completion in self._results(keys):
             if key not in known:
                 known.add(key)
-                yield Result(key, completion)
+                if completion.finish == "error":
+                    failures.append(Result(key, completion))
+                else:
+                    yield Result(key, completion)  # paid for, so kept whatever becomes of the others
+        self._refuse(failures, len(keys))
+        yield from failures
         if missing := len(keys - known):
             raise InputError(
                 f"profiles: {missing:,} of {len(keys):,} answers are in {self.folder / 'checkpoint'} and not in"
@@ -146,7 +151,8 @@ class RayEngine(Arrivals):
             process(data).map(result_row).write_parquet(str(self.folder / "results"), mode="append")
         except Exception as error:
             raise InputError(
-                f"profiler=ray: {words(error)}. What was answered is recorded; type the same command again"
+                f"profiler=ray: {words(error)}. What was answered is recorded, but for batches at work; type the same"
+                " command again"
             ) from error
         finally:
             context.checkpoint_config, context.enable_progress_bars = before
@@ -170,19 +176,27 @@ class RayEngine(Arrivals):
     def _results(self, keys: set[str]) -> Iterator[tuple[str, Completion]]:
         """Rows of all result files that answer these keys, file by file."""
         for file in self._files():
-            for row in pl.read_parquet(file).iter_rows(named=True):
+            for row in _read(file, "key", *ANSWER).iter_rows(named=True):
                 if row["key"] in keys:
                     yield row["key"], Completion(**{name: row[name] for name in ANSWER})
 
-    def _refuse(self, keys: set[str]) -> None:
-        """InputError where more fail than is tolerated; nothing is recorded then."""
-        failures = {key: done.detail for key, done in self._results(keys) if done.finish == "error"}
-        if len(keys) >= FEW and len(failures) > self.failure_share * len(keys):
+    def _refuse(self, failures: Sequence[Result], asked: int) -> None:
+        """InputError where more fail than is tolerated; no failure is recorded then."""
+        if asked >= FEW and len(failures) > self.failure_share * asked:
             raise InputError(
-                f"{len(failures):,} of {len(keys):,} requests failed, more than profiler.server.failure_share="
-                f"{self.failure_share}; one says: {next(iter(failures.values()))}. Repair it, remove {self.folder},"
+                f"{len(failures):,} of {asked:,} requests failed, more than profiler.server.failure_share="
+                f"{self.failure_share}; one says: {failures[0].completion.detail}. Repair it, remove {self.folder},"
                 " and type the same command again"
             )
+
+
+def _read(file: Path, *columns: str) -> pl.DataFrame:
+    """A file of results; one that cannot be read counts as empty, which is said."""
+    try:
+        return pl.read_parquet(file, columns=list(columns))
+    except pl.exceptions.PolarsError:
+        logger.warning(f"{file} cannot be read: what it answers is missing")
+        return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
 
 
 ANSWER = ("text", "tokens", "finish", "prompt_tokens", "detail")  # of a Completion, and the columns of results/

@@ -17,7 +17,7 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -45,7 +45,7 @@ class RecordLog:
 
     def of(self, identity: Mapping[str, Any]) -> Records:
         """Those of one model, which is opened at the first question."""
-        return Records(self.folder / digest(identity)[:16], identity, self.older)
+        return Records(self.folder / digest(identity)[:16], identity, lambda: self.older)
 
     @cached_property
     def older(self) -> list[Journal]:
@@ -54,13 +54,13 @@ class RecordLog:
 
     def __len__(self) -> int:
         folders = {path.parent for kind in ("parquet", "jsonl") for path in self.folder.glob(f"*/*.{kind}")}
-        return sum(len(Records(folder, {}, [])) for folder in folders)
+        return sum(len(Records(folder, {}, list)) for folder in folders)
 
 
 class Records:
     """The generations of one model."""
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], older: Sequence[Journal]) -> None:
+    def __init__(self, folder: Path, identity: Mapping[str, Any], older: Callable[[], Sequence[Journal]]) -> None:
         self.folder, self.identity, self.older = folder, identity, older
         self._files: dict[Path, Shard | Journal] | None = None
         self._journal = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
@@ -86,7 +86,7 @@ class Records:
             except FileNotFoundError:  # closed or merged this very moment: its rows are in a newer file
                 continue
             except pl.exceptions.PolarsError:
-                logger.warning(f"{path} cannot be read: its generations will be asked for again")
+                self._forget(path)
                 continue
             self._files[path] = file
 
@@ -105,19 +105,27 @@ class Records:
 
     def _find(self, left: list[str]) -> dict[str, Row]:
         rows: dict[str, Row] = {}
-        for file in self._sources():
-            if not left:
-                break
+        for file in self._sources() if left else ():
             holds = file.holds(np.array([prefix(key) for key in left], np.uint64))
             if holds.any():
-                for row in file.rows(key for key, here in zip(left, holds, strict=True) if here):
-                    rows.setdefault(row["key"], row)
+                try:
+                    for row in file.rows(key for key, here in zip(left, holds, strict=True) if here):
+                        rows.setdefault(row["key"], row)
+                except pl.exceptions.PolarsError:
+                    self._forget(file.path)
                 left = [key for key in left if key not in rows]
+            if not left:
+                break
         return rows
 
+    def _forget(self, path: Path) -> None:
+        """A damaged shard: it is left where it lies."""
+        logger.warning(f"{path} cannot be read: its generations will be asked for again")
+        self.files.pop(path, None)
+
     def _sources(self) -> Iterator[Shard | Journal]:
-        yield from self.files.values()
-        yield from self.older
+        yield from list(self.files.values())
+        yield from self.older()
 
     def extend(self, rows: Iterable[Row]) -> None:
         """Append rows of new keys to the journal, and push them to the disk before returning."""
@@ -170,7 +178,14 @@ class Records:
         if len(small) > FEW:
             size = np.cumsum([len(shard) for shard in small])
             some = small[: max(2, int((size <= 2 * MERGED).sum()))]
-            self._replace(some, pl.concat([shard.frame() for shard in some]))
+            frames = []
+            for shard in some:
+                try:
+                    frames.append((shard, shard.frame()))
+                except pl.exceptions.PolarsError:
+                    self._forget(shard.path)
+            if frames:
+                self._replace([shard for shard, _ in frames], pl.concat([frame for _, frame in frames]))
 
     def _replace(self, old: Sequence[Shard | Journal], frame: pl.DataFrame) -> None:
         """One shard for these files: for a moment the rows are there twice, and at no time missing."""

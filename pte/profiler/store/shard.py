@@ -103,13 +103,13 @@ class Journal:
 
 
 def parsed(line: bytes) -> Row | None:
-    """A row of the journal, None where the line is none."""
+    """A row of the journal, None where the line is none; half a character, which no Parquet holds, as ?."""
     try:
         row = json.loads(line)
         int(row["key"][:PREFIX], 16)
     except (ValueError, KeyError, TypeError):
         return None
-    return row
+    return {k: v.encode(errors="replace").decode() if isinstance(v, str) else v for k, v in row.items()}
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:

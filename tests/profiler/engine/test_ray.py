@@ -202,8 +202,12 @@ def test_results_are_read_once_and_too_many_failures_end_the_run(tmp_path):
     failed = [row | {"finish": "error", "detail": "too long"} for row in first[:3]]
     pl.DataFrame(failed).write_parquet(tmp_path / "results" / "a.parquet")
     pl.DataFrame(first[3:]).write_parquet(tmp_path / "results" / "b.parquet")
+    paid = []
     with pytest.raises(InputError, match=r"3 of 20 requests failed.*failure_share=0\.1.*too long"):
-        list(engine(tmp_path).generate(asked))
+        paid.extend(engine(tmp_path).generate(asked))
+    assert [r.completion.finish for r in paid] == ["stop"] * 17  # what was answered is handed on before
+    assert len(list(engine(tmp_path, failure_share=0.2).generate(asked))) == 20
+    (tmp_path / "results" / "c.parquet").write_bytes(b"PAR1 torn")
     assert len(list(engine(tmp_path, failure_share=0.2).generate(asked))) == 20
 
 

@@ -155,3 +155,34 @@ def test_a_damaged_shard_is_said_and_its_rows_are_asked_for_again(tmp_path, capl
     assert "cannot be read" in caplog.messages[0]
     keep(RecordLog(tmp_path), ONE, row("a", "again"))
     assert texts(RecordLog(tmp_path), ONE, "a") == ["again"]
+
+
+def test_a_shard_damaged_inside_is_said_and_its_rows_are_asked_for_again(tmp_path, caplog, monkeypatch):
+    keep(RecordLog(tmp_path), ONE, row("a"))
+    (path,) = tmp_path.glob("*/*.parquet")
+    keep(RecordLog(tmp_path), ONE, row("b"))
+    whole = Shard.rows
+
+    def rows(shard, keys):
+        if shard.path == path:
+            raise pl.exceptions.ComputeError("a page is damaged")
+        return whole(shard, keys)
+
+    monkeypatch.setattr(Shard, "rows", rows)
+    assert texts(RecordLog(tmp_path), ONE, "a", "b") == [None, "about b"]
+    assert str(path) in caplog.messages[0]
+
+
+def test_half_a_character_is_kept_as_a_question_mark(tmp_path):
+    keep(RecordLog(tmp_path), ONE, row("a", "half \ud83d here"), row("b", "whole"))
+    assert texts(RecordLog(tmp_path), ONE, "a", "b") == ["half ? here", "whole"]
+    assert not list(tmp_path.glob("*/*.jsonl"))  # closed, as a shard
+
+
+def test_logs_of_versions_before_are_opened_for_what_is_not_found_alone(tmp_path, monkeypatch):
+    keep(RecordLog(tmp_path), ONE, row("a"))
+    log = RecordLog(tmp_path)
+    monkeypatch.setattr(RecordLog, "older", property(lambda self: pytest.fail("opened")))
+    assert texts(log, ONE, "a") == ["about a"]
+    with pytest.raises(pytest.fail.Exception):
+        texts(log, ONE, "b")
