@@ -16,8 +16,9 @@ from types import ModuleType
 from typing import Any
 
 from pte.artifact import Store, digest, read_manifest
-from pte.asset import knob_content
+from pte.asset import content, knob_content
 from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users
+from pte.engine.config.secret import leaves
 from pte.schema import InputError
 from pte.schema.knob import MARKS
 
@@ -103,11 +104,22 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
             facts["style"] = LanguageModelProfiler.wording(**config["profiler"])
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
-        if models := knob_content({group: config[group] for group in module.READS}):
+        groups = {group: config[group] for group in module.READS}
+        if models := knob_content(groups) | _resolved(groups, config):
             facts["models"] = models
         key = digest(facts)
         plan[name] = Step(name, key, parents, knobs, store.find(name, key))
     return list(plan.values())
+
+
+def _resolved(groups: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+    """Hashes of the files and folders that knobs marked Resolved name, by knob; a dataset gives its own fingerprint."""
+    knobs = {group: value for group, value in own_knobs(groups).items() if group != "dataset"}
+    hashes = {}
+    for name, value in leaves(apart(knobs, config, "Resolved")[1]):
+        if isinstance(value, str) and value and (path := Path(value.removeprefix("file:")).expanduser()).exists():
+            hashes[name] = content(path)
+    return hashes
 
 
 def expectation(store: Store, steps: Sequence[Step]) -> str:

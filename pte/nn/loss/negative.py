@@ -37,9 +37,9 @@ class Exclusion:
 
     @classmethod
     def histories(cls, item: Tensor, segment: Tensor, target: Tensor) -> Exclusion:
-        """Every target with its whole history, later items included, of packed rows (R, L); T = places with a target.
+        """Every target with its whole window, later items included, of packed rows (R, L); T = places with a target.
 
-        The inputs and the targets of a history together are all of its items.
+        The inputs and the targets of a window together are all of its items.
         """
         row = torch.arange(len(segment), device=segment.device)[:, None]
         position = target > 0

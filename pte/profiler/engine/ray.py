@@ -180,11 +180,11 @@ class RayEngine(Arrivals):
                 if row["key"] in keys:
                     yield row["key"], Completion(**{name: row[name] for name in ANSWER})
 
-    def _refuse(self, failures: Sequence[Result], asked: int) -> None:
+    def _refuse(self, failures: Sequence[Result], total: int) -> None:
         """InputError where more fail than is tolerated; no failure is recorded then."""
-        if asked >= FEW and len(failures) > self.failure_share * asked:
+        if total >= FEW and len(failures) > self.failure_share * total:
             raise InputError(
-                f"{len(failures):,} of {asked:,} requests failed, more than profiler.server.failure_share="
+                f"{len(failures):,} of {total:,} requests failed, more than profiler.server.failure_share="
                 f"{self.failure_share}; one says: {failures[0].completion.detail}. Repair it, remove {self.folder},"
                 " and type the same command again"
             )

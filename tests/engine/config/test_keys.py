@@ -94,3 +94,21 @@ def test_every_knob_but_the_marked_ones_is_in_the_keys_of_what_reads_it(keys, wo
             assert not changed, path
             marked.add(".".join(path))
     assert marked == MARKED[words] | TRAINER
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [(("profiler=transformers",), ("profiler", "templates")), (("protocol=cold_start",), ("protocol", "file")),
+     (("encoder=imported",), ("encoder", "file"))],
+    ids=str,
+)  # fmt: skip
+def test_a_file_counts_by_its_content_wherever_it_lies(keys, tmp_path, words, path):
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", overrides=["paths.data=/data", *words]), resolve=True)
+    found = []
+    for place, text in (("one", "first"), ("two", "first"), ("two", "second")):
+        (tmp_path / place).write_text(text)
+        config[path[0]][path[1]] = str(tmp_path / place)
+        found.append(keys(config))
+    assert found[0] == found[1]
+    assert {name for name in NAMES if found[2][name] != found[1][name]} == readers(path[0])
