@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pte.artifact import Stored
 from pte.engine import pipeline, tracking
 from pte.engine.config import secret
+from pte.engine.config.source import names_as_typed
 from pte.metric.summary import values
 from pte.paths import CONF_DIR
 from pte.report.compare.comparison import parse
@@ -123,10 +124,11 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
                     "pte.run runs one configuration: give a row and a seed, or sweep in a loop of your own"
                 )
             cfg = compose("config", overrides=words)
-            check_knobs(cfg)
             options = {k: v for k, v in choices.items() if "/" not in k and v}
-            typed = [*(f"--config-dir={os.path.relpath(each)}" for each in folders), *words]
-            pipeline.run(cfg, folder, tracking.Identity(options, typed, None))
+            shown = [*(f"--config-dir={os.path.relpath(each)}" for each in folders), *words]
+            with names_as_typed(cfg, words):
+                check_knobs(cfg)
+                pipeline.run(cfg, folder, tracking.Identity(options, shown, None))
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(str(error)) from error
     return Result(folder)

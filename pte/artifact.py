@@ -102,6 +102,19 @@ class Store:
             with (self.root / RUNS).open("a", encoding="utf-8") as file:
                 file.write(f"{run.resolve()}\n")
 
+    def remove_empty(self, *folders: Path) -> None:
+        """Remove folders of this store that hold nothing, with those above them and the store itself."""
+        for folder in folders:
+            for each in (folder, *folder.parents):
+                try:
+                    each.rmdir()
+                except FileNotFoundError:
+                    pass
+                except OSError:  # it holds something
+                    break
+                if each == self.root:
+                    break
+
     def runs(self) -> list[Path]:
         """The run folders that were registered, whether they are still there or not."""
         file = self.root / RUNS

@@ -23,7 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine.config import composition, secret, usage
+from pte.engine.config import composition, secret, source, usage
 from pte.engine.process import join, pool, requeue
 from pte.engine.process.parent_death import end_with
 from pte.paths import CONF_DIR
@@ -42,9 +42,9 @@ def check_knobs(cfg: DictConfig) -> None:
     """Refuse values that cannot be, by the names a person typed, or that stand in an option file of one's own."""
     from pte.engine import validation
 
-    typed = HydraConfig.get().overrides.task
-    choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
-    usual = hydra.compose("config", overrides=choices) if len(choices) < len(typed) else cfg
+    words = HydraConfig.get().overrides.task
+    choices = [word for word in words if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
+    usual = hydra.compose("config", overrides=choices) if len(choices) < len(words) else cfg
     resolved: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)]
     validation.check(*resolved)
 
@@ -64,7 +64,7 @@ def job(cfg: DictConfig) -> float | None:
         end_with(os.getppid())
     sweep.forget_reason(run_dir)
     try:
-        with run_log(run_dir / "run.log"):
+        with run_log(run_dir / "run.log"), source.names_as_typed(cfg, hydra_config.overrides.task):
             return _measured(cfg, run_dir, hydra_config)
     except PrunedError as early:  # no failure, and no figure either: the sweeper is told by an exception
         print(f"\n{run_dir}: {early}\n", flush=True)

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 AUTO = "pte.profiler.auto.Auto"  # chooses another profiler
 
 
-def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path, lock: int) -> Path:
+def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], run_dir: Path, lock: int) -> Path:
     """Run one stage and publish what it made; training on several devices goes to a process group of its own."""
     processes = process_count(config["trainer"]) if step.name == "training" else 1
     facts: dict[str, Any] = {"parents": step.parents, "knobs": secret.redacted(step.knobs), **provenance.facts()}
@@ -43,9 +43,10 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
     with store.publish(step.name, step.key, facts) as out:
         context = replace(context, out=out)
         if processes > 1:
-            launch.launch(step.name, context, config, processes, log, lock)
+            launch.launch(step.name, context, config, processes, run_dir / "run.log", lock)
         else:
             step.module().run(context)
+        store.register(run_dir)  # a store begins with what it holds: not with a plan, nor with data it cannot read
         if (file := out / "facts.json").is_file():
             facts["facts"] = json.loads(file.read_text(encoding="utf-8"))
         facts |= {
@@ -94,7 +95,6 @@ class Run:
     def context(self, step: Step) -> Context:
         work = self.store.root / "work" / step.name / step.key[:16]
         work.mkdir(parents=True, exist_ok=True)
-        self.store.register(self.run_dir)  # the first run's store begins here, not with its plan
         module = step.module()
         return Context(
             config={name: self.config[name] for name in module.READS},
@@ -148,13 +148,17 @@ class Run:
             path = self.store.find(step.name, step.key)
             if path is not None:  # another process has made it meanwhile
                 logger.info(f"{step.name:<13} {step.key[:16]}  found")
+                self.store.register(self.run_dir)
                 self.done[step.name] = path
                 log_curve(self.loggers, step.name, path)
                 return path
             logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
-            log = self.run_dir / "run.log"
-            self.done[step.name] = execute(step, context, self.store, self.config, log, lock)
+            try:
+                self.done[step.name] = execute(step, context, self.store, self.config, self.run_dir, lock)
+            except BaseException:
+                self.store.remove_empty(context.work, self.store.root / step.name)
+                raise
             logger.info(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
         return self.done[step.name]
 

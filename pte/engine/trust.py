@@ -9,7 +9,9 @@ Their source goes into the keys (pte/asset/code).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -28,7 +30,13 @@ def trusted(config: Mapping[str, Any]) -> tuple[str, ...]:
         isinstance(name, str) and all(part.isidentifier() for part in name.split(".")) for name in given
     ):
         raise InputError(f"trust={given}: give a list of importable modules: trust=[mypackage]")
-    return (*given, *(point.module for point in entry_points(group=PLUGINS)))
+    return (*given, *_plugins(*sys.path))
+
+
+@cache
+def _plugins(*places: str) -> tuple[str, ...]:
+    """The modules that packages installed in these places list; the records of all of them are read for it."""
+    return tuple(point.module for point in entry_points(group=PLUGINS))
 
 
 def locate(name: str, where: str, modules: Sequence[str]) -> Any:

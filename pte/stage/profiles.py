@@ -18,7 +18,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "profiles"
-VERSION = 7  # 7: more refusals and wrappings known; 6: in columns
+VERSION = 8  # 8: sentences and lists told by more marks; 7: more refusals and wrappings known
 READS = ("profiler",)
 PARENTS = ("interactions", "split")
 

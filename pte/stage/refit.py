@@ -21,7 +21,7 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 5  # 5: more refusals and wrappings known; 4: profiles in columns
+VERSION = 6  # 6: sentences and lists told by more marks; 5: more refusals and wrappings known
 READS = ("profiler", "encoder")
 PARENTS = ("interactions", "split", "selection")
 

@@ -6,8 +6,16 @@ import sys
 
 import pytest
 from helper.command import write_eight
+from helper.composition import remember
 
 from pte import run
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _compositions():
+    with pytest.MonkeyPatch.context() as patch:
+        remember(patch)
+        yield
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ RUN = [  # told by the first stages
     (ID, "dataset.user_id=uid"), (ID, "dataset.text=[colour]"), (ID, "dataset.rules.k_core=99"),
     (ID, "dataset.interactions=bad.parquet"), (ID, "dataset.items=inter.csv"), (ID, "dataset.position=rank"),
     (COLD, "protocol.file=part.csv"), (ID, "protocol.min_length=99"), ([*TEXT, "profiler=imported"],
-     "profiler.file=texts.csv"),
+     "profiler.file=texts.csv"), (["backbone=fused"], "dataset.title=name"),
 ]  # fmt: skip
 COMMANDS = [
     (["compare"], "run"), (["compare", "nowhere"], "nowhere"), (["compare", "dir"], "dir"),
@@ -111,7 +111,18 @@ def test_what_the_data_decide_is_told_by_the_first_stages(before, mistake, pte, 
     code, streams = pte(*before, mistake)
     assert mistake.partition("=")[0] in sentence(streams.err)
     assert code == 2
-    assert not list(tmp_path.glob("outputs/store/[!is]*/*/manifest.json"))  # neither profiles nor what follows
+    read = {path.parts[len(tmp_path.parts) + 2] for path in tmp_path.glob("outputs/store/*/*/manifest.json")}
+    assert read <= {"interactions", "split"}  # neither profiles nor what follows
+    assert read or {path.name for path in (tmp_path / "outputs").iterdir()} == {"run"}
+
+
+def test_an_interrupted_reading_leaves_nothing_beyond_the_run_folder(pte, tmp_path, monkeypatch):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pte.dataset.custom.Custom.read", stop)
+    assert pte(*ID)[0] == 130
+    assert {path.name for path in (tmp_path / "outputs").iterdir()} == {"run"}
 
 
 @pytest.mark.parametrize(("words", "told"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])

@@ -136,29 +136,15 @@ def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [([*MARKOV, "trainer.max_epochs=3"], "trainer.max_epochs=3 changes nothing: this backbone is counted"),
-     ([*ID, "selector=grpo", "selector.objective.kl=0.1"], "selector.objective.kl=0.1 changes nothing: no text"),
-     (["backbone=dreamrec", *TEXT[1:], "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes"),
-     ([*TEXT, "representation.head=linear", "representation.hidden=9"], "representation.hidden=9 changes nothing"),
-     (["refit=false", *ID], "refit=false changes nothing: no selector reads a reward"),
-     (["prune=true", *ID], "prune=true changes nothing"),
-     (["dataset.rules.cut_seed=4", *ID], "cut_seed=4 changes nothing: it goes with dataset.rules.max_users"),
-     ([*ALPHAFUSE, "representation.null_space.dim=8", "representation.null_space.share=0.3"], "0.3 changes nothing"),
-     (["profiler=template", "backbone.profile.eps=0.1"], "eps=0.1 changes nothing: it is read by profile, not among"),
-     (["profiler=template", "backbone.experts=[likeness,memory]", "backbone.reader.layers=1"], "=1 changes nothing"),
-     ([*TEXT, "profiler.num_candidates=1"], "profiler.num_candidates=1 leaves selector=grpo nothing to choose")],
+    [([*TEXT, "encoder.max_tokens=64"], None), ([*TEXT, "encoder.max_tokens=1"], "encoder.max_tokens=1 must be >= 3"),
+     ([*TEXT, "profiler=openai", "profiler.model=m", "profiler.server.budget_tokens=9"], None),
+     ([*TEXT, "profiler=openai", "profiler.model=m", "profiler.decoding.max_new_tokens=0"], "give 1 or more"),
+     ([*TEXT, "encoder.tokens=a"], "would be recorded")],
 )  # fmt: skip
-def test_an_idle_knob_is_told(words, told, pte):
+def test_a_number_of_tokens_is_no_secret(words, told, pte):
     code, streams = pte(*words, "plan=true")
-    assert code == 0
-    assert told in streams.out
-
-
-@pytest.mark.parametrize("words", [["trainer.max_epochs=3"], ["backbone.fit.lr=0.1"], ["representation.width=32"]])
-def test_a_knob_that_is_read_is_not_told(words, pte):
-    code, streams = pte(*ID, *words, "plan=true")
-    assert code == 0
-    assert "note:" not in streams.out
+    assert code == (2 if told else 0)
+    assert (told or "") in streams.err
 
 
 SECRETS = [

@@ -31,7 +31,7 @@ class Step:
 def test_a_stages_facts_stand_in_its_manifest(tmp_path):
     (tmp_path / "work").mkdir()
     context = Context({}, {}, tmp_path, tmp_path / "work", None, [])
-    path = execute(Step(), context, Store(tmp_path / "store"), {"trainer": {}}, tmp_path / "run.log", 0)
+    path = execute(Step(), context, Store(tmp_path / "store"), {"trainer": {}}, tmp_path, 0)
     assert read_manifest(path)["facts"] == FACTS
 
 

@@ -5,7 +5,8 @@ They are not refused, since a sweep gives the same words to jobs that read them 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import compose
@@ -16,21 +17,45 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine.config.secret import leaves
 
+Test = Callable[[Any], bool]
+
 TEXT = ("profiler", "encoder", "reward", "selector")  # read by stages that only text needs
 UNTRAINED_READS = ("trainer.accelerator", "trainer.scores_mib", "trainer.monitor")
-# A knob, the knob that decides whether it is read, and the values under which it is.
-READ_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
-    "representation.hidden": ("representation.head", ("mlp",)),
-    "representation.dropout": ("representation.head", ("mlp",)),
-    "representation.heads": ("representation.cross_attention", (True, "residual")),
-    "representation.mask": ("representation.form", ("masked",)),
-    "representation.sample": ("representation.form", ("cosine", "infonce")),
-    "representation.temperature": ("representation.form", ("infonce", "masked")),
-}
+# Knobs of a group or of a part in it, a knob beside them, the values of that one under which they are read, and what
+# they are for.
+READ_WITH: list[tuple[str, tuple[str, ...], str, Test, str]] = [
+    ("representation", ("hidden", "dropout"), "head", lambda v: v == "mlp", "head=mlp"),
+    ("representation", ("heads",), "cross_attention", lambda v: v is not False, "cross_attention true or residual"),
+    ("representation", ("mask",), "form", lambda v: v == "masked", "form=masked"),
+    ("representation", ("sample",), "form", lambda v: v in ("cosine", "infonce"), "form cosine or infonce"),
+    ("representation", ("temperature",), "form", lambda v: v in ("infonce", "masked"), "form infonce or masked"),
+    ("representation", ("form", "temperature", "sample", "mask"), "weight", bool, "a weight above 0"),
+    ("representation", ("neighbors", "pool"), "alpha", bool, "an alpha above 0"),
+    ("representation", ("eps",), "whiten", bool, "whiten=true"),
+    ("representation", ("eps",), "standardise", bool, "standardise=true"),
+    ("backbone", ("distance_power",), "window", lambda v: v > 1, "windows above 1"),
+    ("backbone", ("recency", "window"), "length", lambda v: v > 1, "histories longer than 1"),
+    ("backbone", ("c",), "alpha", lambda v: v > 0, "an alpha above 0"),
+    ("backbone", ("heads", "attention_dropout"), "alpha", lambda v: v < 1, "an alpha below 1"),
+    ("protocol", ("min_visible",), "withhold", bool, "a withhold above 0"),
+    ("protocol", ("shares",), "file", lambda v: v is None, "a draw of users, and a file parts them"),
+    ("protocol", ("unknown_share",), "file", bool, "protocol.file"),
+    ("protocol", ("shares",), "valid_from", lambda v: v is None, "parts without dates"),
+    ("profiler", ("stop",), "rounds", lambda v: v > 3, "more than three rounds"),
+    ("profiler", ("item_forms", "choosers"), "sides", lambda v: "item" in v, "sides with item in them"),
+    ("profiler", ("user_forms",), "sides", lambda v: "user" in v, "sides with user in them"),
+    ("profiler", ("top_k", "top_p"), "temperatures", any, "temperatures above 0"),
+    ("profiler", ("revision",), "model", lambda v: v is None or _on_hub(v), "names on the hub"),
+    ("encoder", ("revision",), "model", lambda v: v is None or _on_hub(v), "names on the hub"),
+    ("encoder", ("sha256",), "model", lambda v: v is None or ":" in str(v), "addresses such as pypi: or https:"),
+    ("dataset", ("time_format",), "timestamp", bool, "a column of times"),
+    ("dataset", ("max_tags",), "layout", lambda v: v == "latest", "the latest sets: others have no tags"),
+]
 # A knob, and those of which one must be given for it to be read.
 READ_BESIDE = {
     "dataset.rules.cut_seed": ("dataset.rules.max_users",),
     "dataset.rules.cut_length": ("dataset.rules.max_users", "dataset.rules.max_items"),
+    "dataset.rating": ("dataset.min_rating",),
 }
 READ_BY = {  # a part of backbone=fused, and the experts that read it
     "reader": ("reader",), "likeness": ("likeness", "carried"), "memory": ("memory", "carried"),
@@ -40,54 +65,140 @@ READ_BY = {  # a part of backbone=fused, and the experts that read it
 
 def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[str]:
     """A sentence for every idle word of those typed. text: whether representation or backbone reads any."""
-    backbone: Any = get_class(config["backbone"]["_target_"])
     selector: Any = get_class(config["selector"]["_target_"])
-    untrained = backbone.trained is False
     sentences = []
     for word in typed:
         name = word.lstrip("+~").partition("=")[0]
-        group, knob, _ = name.partition(".")
-        if name == "refit" and not (text and selector.reads_reward):
-            sentences.append(f"{word} changes nothing: no selector reads a reward, so texts are final at once")
-        if not knob or word.startswith("--"):  # an option, which a sweep chooses for all its jobs
+        if word.startswith("--") or isinstance(config.get(name), Mapping):  # an option, which a sweep chooses for all
             continue
-        if group in TEXT and not text:
-            sentences.append(f"{word} changes nothing: no text is read on the way to this table")
-        elif untrained and group in ("optimizer", "trainer") and name not in UNTRAINED_READS:
-            sentences.append(f"{word} changes nothing: this backbone is counted, not trained")
-        elif ".fit." in name and _same_without(config, word, typed):
-            sentences.append(
-                f"{word} changes nothing: {_option(config)} has numbers of its own; type the knob it is for"
-            )
-        elif name in READ_WITH:
-            other, values = READ_WITH[name]
-            own, _, last = other.partition(".")
-            if last in config[own] and config[own][last] not in values:
-                usual = " or ".join(str(value).lower() for value in values)
-                sentences.append(
-                    f"{word} changes nothing under {other}={str(config[own][last]).lower()}: it is for {usual}"
-                )
-        elif reason := _alone(config, name):
+        if ".fit." in name and _same_without(config, word, typed):
+            reason = f"{_option(config)} has numbers of its own; type the knob it is for"
+        else:
+            reason = _of_stage(config, name, text) or _beside(config, name) or _alone(config, name)
+        if reason:
             sentences.append(f"{word} changes nothing: {reason}")
-    if text and config["profiler"].get("num_candidates") == 1 and config["selector"]["_target_"].endswith(".GRPO"):
-        sentences.append("profiler.num_candidates=1 leaves selector=grpo nothing to choose: it gives what first gives")
+    option, chooses = _named(config, "selector"), selector.reads_reward or "seed" in config["selector"]
+    if text and config["profiler"].get("num_candidates") == 1 and chooses and option != "selector=permuted":
+        sentences.append(f"profiler.num_candidates=1 leaves {option} nothing to choose: it gives what first gives")
     return sentences
 
 
+def _of_stage(config: Mapping[str, Any], name: str, text: bool) -> str:
+    """Why no stage of this run reads a knob, "" where one may."""
+    group, knob, _ = name.partition(".")
+    backbone: Any = get_class(config["backbone"]["_target_"])
+    selector: Any = get_class(config["selector"]["_target_"])
+    untrained = backbone.trained is False or (backbone.stacked and not _experts(config) & {"reader"})
+    if name == "refit" and not (text and selector.reads_reward):
+        return "no selector reads a reward, so texts are final at once"
+    if (name == "encoded" and not text) or (knob and group in TEXT and not text):
+        return "no text is read on the way to this table"
+    if group == "reward" and not selector.reads_reward:
+        return f"{_named(config, 'selector')} reads no reward, which is logged alone"
+    if untrained and group in ("optimizer", "trainer") and name not in UNTRAINED_READS:
+        return "this backbone is counted, not trained"
+    if untrained and knob and group == "representation" and (backbone.stacked or not backbone.uses_text):
+        return "this backbone is counted, and reads no vectors of items"
+    if name == "seed" and untrained and not backbone.stacked and config["ranking"] == "full":
+        return "nothing is drawn: this backbone is counted and the ranking is full"
+    if name in ("protocol.withhold", "protocol.min_visible") and not text:
+        return "it keeps rows out of texts, and none is read"
+    if not text and (name == "protocol.holdout" or (name == "protocol.seed" and _parted(config["protocol"]))):
+        return "it is of rows that are kept out of texts, and none is read"
+    return ""
+
+
+def _beside(config: Mapping[str, Any], name: str) -> str:
+    """Why a knob is not read beside the value of another one of its part."""
+    above, _, leaf = name.rpartition(".")
+    part: Any = config
+    for key in above.split("."):
+        part = part.get(key) if isinstance(part, Mapping) else None
+    for group, knobs, other, read, purpose in READ_WITH:
+        own = part if isinstance(part, Mapping) and other in part else config.get(group, {})
+        if above.partition(".")[0] == group and leaf in knobs and other in own and not _reads(read, own[other]):
+            where = above if own is part else group
+            return f"beside {where}.{other}={_written(own[other])}: it is for {purpose}"
+    return ""
+
+
 def _alone(config: Mapping[str, Any], name: str) -> str:
-    """Why a knob is not read, of those that others decide on by being given or not; "" where it is read."""
-    given = {key for key, value in leaves(config) if value is not None}
+    """Why a knob is not read, of those that others decide on in ways of their own; "" where it is read."""
+    given = {key: value for key, value in leaves(config) if value is not None}
     group, part, *_ = name.split(".")
-    experts = config["backbone"].get("experts")
-    if name in READ_BESIDE and not given.intersection(READ_BESIDE[name]):
+    own, experts = config[group] if isinstance(config.get(group), Mapping) else {}, _experts(config)
+    if name in READ_BESIDE and not given.keys() & READ_BESIDE[name]:
         return f"it goes with {' or '.join(READ_BESIDE[name])}"
     if name == "representation.null_space.share" and (
-        others := given & {"representation.null_space.dim", "representation.null_space.threshold"}
+        others := given.keys() & {"representation.null_space.dim", "representation.null_space.threshold"}
     ):
         return f"{min(others)} is given, and stands in its place"
-    if group == "backbone" and isinstance(experts, list) and not set(READ_BY.get(part, experts)) & set(experts):
-        return f"it is read by {' and '.join(READ_BY[part])}, not among backbone.experts=[{','.join(experts)}]"
+    if group == "backbone" and experts and not experts & set(READ_BY.get(part, experts)):
+        among = f"backbone.experts=[{','.join(config['backbone']['experts'])}]"
+        return f"it is read by {' and '.join(READ_BY[part])}, not among {among}"
+    if name == "representation.width" and own.get("head") == "none" and "id_share" not in own:
+        return "under representation.head=none item vectors have representation.components numbers"
+    if name == "representation.scale" and own.get("standardise") and "representation.null_space.threshold" not in given:
+        return "it is for representation.standardise=false, or representation.null_space.threshold"
+    if name in ("representation.std", "representation.least_std") and "least_std" in own:
+        larger = max(("std", "least_std"), key=lambda knob: _number(own[knob]))
+        return "" if name.endswith(f".{larger}") else f"representation.{larger}={own[larger]} is larger, and counts"
+    if name == "selector.objective.clip" and own.get("inner_epochs") == 1:
+        return "it is for selector.inner_epochs above 1: a first step is at a ratio of 1"
+    if name.startswith("reward.parts.") and own.get("weights", {}).get(weighed := name.split(".")[2]) == 0:
+        return f"reward.weights.{weighed}=0, so that part is logged alone"
+    if name in ("dataset.separator", "dataset.quoting") and _tables(own) == {".parquet"}:
+        return "both tables are Parquet, which says itself how it is written"
+    if name == "protocol.seed" and not own.get("withhold") and not own.get("holdout") and _parted(own):
+        return "no row is withheld or held out, so nothing is drawn"
+    if name == "trainer.patience":
+        every, most = _number(own.get("check_val_every_n_epoch")), _number(own.get("max_epochs"))
+        if _number(own.get("patience")) * every >= most:
+            return f"training ends with trainer.max_epochs={most} before so many validations"
+    if name == "trainer.oversubscribe" and own.get("devices") == 1:
+        return "it is for more than one of trainer.devices"
+    if (
+        name in ("backbone.sphere", "backbone.target_gradient")
+        and config["representation"].get("head") == "none"
+        and ("id_share" not in config["representation"])
+    ):
+        return "no vector of an item is trained under representation.head=none"
     return ""
+
+
+def _experts(config: Mapping[str, Any]) -> set[str]:
+    """Of backbone=fused; none of others."""
+    experts = config["backbone"].get("experts")
+    return set(map(str, experts)) if isinstance(experts, list) else set()
+
+
+def _parted(protocol: Mapping[str, Any]) -> bool:
+    """Whether train, validation and test are parted without a draw."""
+    return "file" not in protocol or protocol["file"] is not None
+
+
+def _reads(test: Test, value: Any) -> bool:
+    try:
+        return bool(test(value))
+    except TypeError:  # of another kind: for others to refuse
+        return True
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int | float) else float("nan")
+
+
+def _written(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _on_hub(model: Any) -> bool:
+    """Whether a model is asked of the hub, and not of an address or a folder."""
+    return ":" not in str(model) and not Path(str(model)).expanduser().exists()
+
+
+def _tables(dataset: Mapping[str, Any]) -> set[str]:
+    return {Path(str(dataset[role])).suffix.lower() for role in ("interactions", "items") if dataset.get(role)}
 
 
 def _same_without(config: Mapping[str, Any], word: str, typed: Sequence[str]) -> bool:
@@ -106,3 +217,8 @@ def _without_fit(value: Any) -> Any:
 
 def _option(config: Mapping[str, Any]) -> str:
     return f"backbone {str(config['backbone']['_target_']).rpartition('.')[2]}"
+
+
+def _named(config: Mapping[str, Any], group: str) -> str:
+    """As it is typed: an option is called as the module of its class."""
+    return f"{group}={config[group]['_target_'].split('.')[-2]}"

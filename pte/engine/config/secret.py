@@ -15,9 +15,9 @@ from typing import Any
 from pte.profiler.engine.secret import check_variable
 from pte.schema import InputError
 
-_WORD = (
-    r"(?:(?:api|access|private|secret|auth|account|subscription)[_-]?key|token|secret|passw(?:or)?d|passphrase"
-    r"|credential)s?"
+_WORD = (  # max_tokens and its like are numbers of them
+    r"(?:(?:api|access|private|secret|auth|account|subscription)[_-]?key|(?<!max_)(?<!new_)(?<!budget_)(?<!batched_)token"
+    r"|secret|passw(?:or)?d|passphrase|credential)s?"
 )
 NAME = re.compile(rf"(?:{_WORD}|authorization|bearer|cookie)$", re.IGNORECASE)
 URL = re.compile(  # a user name, or a parameter that is named like a secret

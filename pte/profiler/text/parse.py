@@ -17,10 +17,24 @@ from pte.profiler.text.style import JSON_LEAD, Answer
 SHORT = Answer()  # one to three sentences
 LEAST = 2  # words beyond the lead, where a style asks for no fewer
 
-_END = re.compile(r"(?<=[.!?])['’)]?\s+(?=[A-Z0-9'(])")
-_SHORT = re.compile(r"(?:^|[\s(.'])(?:[A-Z]|Dr|Mr|Mrs|Ms|St|Jr|Sr|Prof|Lt|Sgt|Capt|Col|Gen|Rev|Vol|No|vs|feat)\.$")
-_LIST = re.compile(r"(?:^|\s)(?:[-*•#]+|\(?\d{1,2}[.)])\s")
-_LINK = re.compile(r"https?:|www\.|\.com\b", re.IGNORECASE)
+_STOP = ".!?。！？．।۔؟"
+_END = re.compile(r"(?<=[.!?।۔؟])['’)\]]*\s+(?=['(¿¡]*[^\W_])|(?<=[。！？．])['’)」』]*\s*(?=\S)")
+_WHOLE = re.compile(rf"[{_STOP}]['’)\]」』]*$|'$")
+_INITIAL = re.compile(r"(?:^|[\s(.'-])([^\W\d_])\.$")  # John C. Reilly, J.-P. Melville, the U.S. Marshals
+_SHORT = re.compile(  # a title or another word that is cut short, and goes on
+    r"(?:^|[\s(.'-])(?:dr|mr|mrs|ms|messrs|mme|mlle|st|ste|mt|ft|jr|sr|prof|lt|sgt|capt|cpl|col|gen|gov|sen|rep|rev|hon|vs?|feat"
+    r"|bros|inc|ltd|co|corp|dept|univ|est|approx|incl|esp|cf|e\.g|i\.e|a\.k\.a|viz)\.$",
+    re.IGNORECASE,
+)
+_NUMBERED = re.compile(  # one that a number follows
+    r"(?:^|[\s(.'-])(?:nos?|nr|vols?|pts?|chs?|eps?|figs?|arts?|secs?|bks?|eds?|pp?|ca?|op"
+    r"|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.$",
+    re.IGNORECASE,
+)
+_MARK = re.compile(r"(?:^|\s)(?:([*•#]+)|[-–]+|\(?(\d{1,2})[.)])\s")  # of an item of a list
+_SECOND = re.compile(r"\s\(?2[.)]\s")
+_WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]|[^\s\u2e80-\u9fff\uac00-\ud7af]+")  # without blanks: a letter
+_LINK = re.compile(r"https?:|www\.|\w\.(?:com|org|net|info|edu|gov|co\.uk)\b|\S@\S+\.\w", re.IGNORECASE)
 _LABEL = re.compile(
     r"^(?:(?:answer|assistant|description|summary|profile|sure|certainly|of course|okay|ok|absolutely)(?:[:!,.]|\s+-)"
     r"|(?:here(?:'s| is| are)|below is)\b[^:\n]{0,80}:)\s*",
@@ -152,24 +166,47 @@ def _plain(text: str) -> str:
 
 
 def _split(text: str) -> list[str]:
-    """Sentences; the full stop of an initial or a title ("John C. Reilly", "Dr. No") ends none."""
+    """Sentences; the full stop of an initial, a title or a number's word ("John C.", "Dr. No", "vol. 2") ends none."""
     parts, start = [], 0
     for match in _END.finditer(text):
-        if not _SHORT.search(text[start : match.start()]):
+        before, after = text[start : match.start()], text[match.end() :].lstrip("'(¿¡")
+        if not (after[:1].islower() or _goes_on(before) or (after[:1].isdigit() and _NUMBERED.search(before))):
             parts.append(text[start : match.end()].strip())
             start = match.end()
     return [*parts, text[start:].strip()]
 
 
+def _goes_on(text: str) -> bool:
+    """Whether a text ends with a word that is cut short, and with no sentence."""
+    initial = _INITIAL.search(text)
+    return bool(_SHORT.search(text) or (initial and initial[1].isupper()))
+
+
+def _before_list(text: str, given: int) -> str:
+    """What stands before the items of a list: marks after a colon, a sentence, or the `given` words; 1. and then 2."""
+    for match in _MARK.finditer(text):
+        before = text[: match.start()].rstrip()
+        begins = len(before.split()) <= given or (before[-1:] in tuple(":;.!?") and not _numbers(before))
+        if match[1] or begins or (match[2] == "1" and _SECOND.search(text, match.end() - 1)):
+            return before
+    return text
+
+
+def _numbers(text: str) -> bool:
+    """Whether a text ends with a word that a number follows, as in "No. 5. They"."""
+    return bool(_goes_on(text) or _NUMBERED.search(text))
+
+
 def _sentences(text: str, limits: Answer, given: int, cut: bool) -> str | None:
     """The first whole sentences; what breaks off stays only where nothing else is there and the answer was not cut."""
-    text = _LIST.split(clean(text, limits.characters), maxsplit=1)[0].replace("…", "").rstrip(" ,;:-–(")
+    text = clean(text.replace("…", "..."), limits.characters)
+    text = _before_list(text, given).rstrip(" …,;:-–(")
     parts = [part for part in _split(text) if not (_LINK.search(part) or _OFFER.match(part))]
-    whole = [part for part in dict.fromkeys(parts) if part[-1:] in tuple(".!?'")]
-    if cut and whole and whole[-1] == parts[-1] and _SHORT.search(whole[-1]):
+    whole = [part for part in dict.fromkeys(parts) if _WHOLE.search(part)]
+    if cut and whole and whole[-1] == parts[-1] and _numbers(whole[-1]):
         whole = whole[:-1]
     sentences = whole[: limits.sentences] or [f"{part}." for part in parts[:1] if not cut]
-    if not sentences or len(" ".join(sentences).split()) < given + min(LEAST, limits.words[0]):
+    if not sentences or len(_WORD.findall(" ".join(sentences))) < given + min(LEAST, limits.words[0]):
         return None
     return " ".join(sentences)
 

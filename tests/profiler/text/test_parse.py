@@ -186,3 +186,44 @@ def test_refusals_in_other_words_are_refusals(completion):
 @pytest.mark.parametrize(("least", "profile"), [(1, "It suits everyone."), (2, None), (12, None)])
 def test_a_style_may_ask_for_fewer_words_than_two(least, profile):
     assert read("It suits", "everyone.", limits=Answer(words=(least, 90))) == profile
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["No. 5", "J.-P. Melville", "É. Zola", "vol. 2", "St. Ives", "Mt. Everest", "action, e.g. Die Hard,", "Sept. 11",
+     "Super Mario Bros. Wonder", "op. 9, p. 12", "cars of 3.5 inches", "Star Wars - A New Hope", "C# and #1 fans",
+     "Ph.D. students"],
+)  # fmt: skip
+def test_what_looks_like_an_end_or_a_list_is_neither(name):
+    text = f" love {name} a lot. They love it. They laugh. They cry."
+    assert read(LEAD, text) == f"{LEAD} love {name} a lot. They love it. They laugh."
+
+
+@pytest.mark.parametrize("end", ["No. 5.", "ages 3 to 5.", "Plan 9.", "the Fig. 3)."])
+def test_a_number_ends_a_sentence_and_begins_no_list(end):
+    assert read(LEAD, f" love {end} They love trains.") == f"{LEAD} love {end} They love trains."
+
+
+@pytest.mark.parametrize("rest", [": 1. Thomas 2. Percy", ": - Thomas", ". 1) Thomas", " • a", " 1. Thomas 2. Percy"])
+def test_a_list_is_left_out(rest):
+    assert read(LEAD, f" love trains{rest}") == f"{LEAD} love trains."
+
+
+def test_dots_in_one_letter_are_three():
+    assert read(LEAD, " wait… They come. And… go.") == f"{LEAD} wait... They come. And... go."
+
+
+@pytest.mark.parametrize(
+    ("completion", "profile"),
+    [("Он любит поезда. Они любят машины. Они также", "Он любит поезда. Они любят машины."),
+     ("Älä pelkää. Öljy on kallista. Ja", "Älä pelkää. Öljy on kallista."),
+     ("喜欢火车的人。也喜欢汽车。还", "喜欢火车的人。 也喜欢汽车。"), ("वे गाते हैं। वे नाचते हैं। और", "वे गाते हैं। वे नाचते हैं।"),
+     ("Les gens aiment ça. À Paris aussi. Et", "Les gens aiment ça. À Paris aussi.")],
+)  # fmt: skip
+def test_sentences_of_other_scripts_end_too(completion, profile):
+    assert read("", completion, "length") == profile
+
+
+@pytest.mark.parametrize("link", ["toys.org", "me@toys.de", "http://toys.fr", "www.toys", "toys.co.uk"])
+def test_a_sentence_with_any_link_goes(link):
+    assert read(LEAD, f" love toys. Ask {link} today. They play.") == f"{LEAD} love toys. They play."

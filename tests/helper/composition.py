@@ -1,0 +1,41 @@
+"""Hydra reads and merges the files of a choice of options once for all tests; each applies its own words to a copy.
+
+Most of the time of a command that is refused goes into the same hundred files, three times over.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hydra._internal import config_loader_impl as loader
+from hydra._internal.defaults_list import DefaultsList, Overrides
+
+
+def remember(patch: pytest.MonkeyPatch) -> None:
+    """Keep lists of defaults by the options chosen, and what they compose to, by the folders they are searched in."""
+    listed, merge = loader.create_defaults_list, loader.ConfigLoaderImpl._compose_config_from_defaults_list
+    lists: dict[Any, DefaultsList] = {}
+    configs: dict[Any, Any] = {}
+
+    def places(repo: Any) -> tuple[str, ...]:
+        return tuple(f"{source.provider}:{source.path}" for source in repo.get_sources())
+
+    def create_defaults_list(repo: Any, config_name: Any, overrides_list: Any, **others: Any) -> DefaultsList:
+        own = Overrides(repo=repo, overrides_list=overrides_list).config_overrides
+        chosen = tuple(str(each.input_line) for each in overrides_list if each not in own)
+        key = (places(repo), config_name, chosen, *sorted(others.items()))
+        if key not in lists:
+            lists[key] = listed(repo=repo, config_name=config_name, overrides_list=overrides_list, **others)
+        known = lists[key]
+        return DefaultsList(known.defaults, known.defaults_tree, own, known.overrides)
+
+    def compose(self: Any, defaults: Any, repo: Any) -> Any:
+        key = (places(repo), repr(defaults))
+        if key not in configs:
+            configs[key] = merge(self, defaults, repo)
+        return copy.deepcopy(configs[key])
+
+    patch.setattr(loader, "create_defaults_list", create_defaults_list)
+    patch.setattr(loader.ConfigLoaderImpl, "_compose_config_from_defaults_list", compose)
