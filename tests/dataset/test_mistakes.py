@@ -212,6 +212,62 @@ def test_mutated_tables(custom, seed):
     assert read > 5
 
 
+def damaged(raw: bytes, draw: random.Random) -> bytes:
+    """Bytes of which a few are others, are gone, or follow no more."""
+    copy = bytearray(raw)
+    for _ in range(draw.randint(1, 3)):
+        at = draw.randrange(len(copy))
+        match draw.randrange(4):
+            case 0:
+                copy[at] = draw.randrange(256)
+            case 1:
+                del copy[at : at + draw.randint(1, 5)]
+            case 2:
+                copy[at:at] = draw.randbytes(draw.randint(1, 4))
+            case _:
+                copy = copy[:at] or copy
+    return bytes(copy)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv.gz"])
+def test_damaged_files_are_read_whole_or_refused(custom, tmp_path, suffix):
+    draw, file = random.Random(suffix), tmp_path / f"e{suffix}"
+    pl.read_csv(ROWS.encode()).write_parquet(tmp_path / "e.parquet")
+    whole = file.read_bytes() if suffix == ".parquet" else gzip.compress(ROWS.encode())
+    data = custom(rules=Rules(malformed="drop", unknown_item="drop"), interactions=str(file))
+    refused = 0
+    for _ in range(150):
+        file.write_bytes(damaged(whole, draw))
+        try:
+            card = data.read().card
+        except InputError:
+            refused += 1
+            continue
+        assert card["rows_in_file"] == 24
+        assert card["interactions"] + row_losses(card["counted"]) == 24
+    assert refused > 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_mutated_tables_in_gzip(custom, tmp_path, seed):
+    draw, file = random.Random(seed), tmp_path / "e.csv.gz"
+    rules = Rules(malformed="drop", unknown_item="drop")
+    for _ in range(40):
+        raw = mutated(ROWS, draw)
+        file.write_bytes(gzip.compress(raw, 1))
+        plain, packed = (reading(custom(raw, rules=rules, **place)) for place in ({}, {"interactions": str(file)}))
+        assert plain == packed
+
+
+def reading(data: Custom) -> tuple[int, int] | str:
+    """Rows of the file and rows used, or the kind of refusal."""
+    try:
+        card = data.read().card
+    except InputError:
+        return "refused"
+    return card["rows_in_file"], card["interactions"]
+
+
 def test_mutated_items_and_records(custom, tmp_path):
     draw = random.Random(1)
     line = '{"user_id": "u", "business_id": "b", "date": "2019-01-02", "stars": 4.0, "text": "\\ud83d"}\n'

@@ -21,7 +21,7 @@ SHAPES = [
 COMMANDS = [
     [], ["plan=true"], ["stage=report"], ["-m", "seed=0,1"], ["compare", "outputs"], ["leaderboard", "outputs"],
     ["show", "outputs", "item"], ["export", "profiles", "outputs", "--format"], ["recommend", "outputs", "--history"],
-    ["list"], ["clean"],
+    ["list"], ["clean"], ["serve", "outputs", "--port"], ["-m", "plan=true"], ["--help"], ["until=profiles"],
 ]  # fmt: skip
 
 
@@ -60,6 +60,10 @@ def test_an_exported_secret_is_in_no_file_of_a_run_logged_offline(command, monke
     code, _ = command(*words, "+logger.wandb.notes='${oc.env:SOME_TOKEN}'", data=True)
     assert code == 0
     assert list(tmp_path.rglob("*.wandb"))
+    run = str(next(tmp_path.rglob("report.json")).parent)
+    for words in (["compare", run, run], ["leaderboard", "outputs"], ["show", run, "item", "Title 1"], ["clean"],
+                  ["export", "profiles", run], ["recommend", run, "--user", "u1"], ["serve", run, "--port", "x"]):  # fmt: skip
+        assert command(*words)[0] in (0, 2)
     code, streams = command("list")
     assert code == 0
     assert "backbone=markov" in streams.out
