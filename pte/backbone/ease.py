@@ -18,7 +18,7 @@ from pte.backbone.item_knn import ownership
 from pte.nn.batch import History
 from pte.nn.contract import Backbone
 from pte.nn.item_matrix import recency
-from pte.nn.noise import Source
+from pte.nn.noise import Noise
 from pte.schema import InputError, require
 
 
@@ -67,7 +67,7 @@ class EASE(nn.Module, Backbone):
         self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(device)
 
     @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N): recency-weighted rows of B, plus the fallback."""
         if not len(self.weight):
             raise RuntimeError("fit comes before score")

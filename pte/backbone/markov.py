@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from pte.nn.batch import History
 from pte.nn.contract import Backbone
 from pte.nn.item_matrix import ItemMatrix, recency, train_counts
-from pte.nn.noise import Source
+from pte.nn.noise import Noise
 from pte.schema import InputError, require
 
 
@@ -71,7 +71,7 @@ class Markov(nn.Module, Backbone):
         self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(device)
 
     @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N): recency-weighted rows of the similarity, plus the fallback."""
         if self.similarity is None:
             raise RuntimeError("fit comes before score")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pte.nn.batch import History
 from pte.nn.contract import Backbone
 from pte.nn.item_matrix import train_counts
-from pte.nn.noise import Source
+from pte.nn.noise import Noise
 
 
 class Popularity(nn.Module, Backbone):
@@ -32,6 +32,6 @@ class Popularity(nn.Module, Backbone):
         self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(self.popularity.device)
 
     @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N): the same row for every history."""
         return self.popularity.expand(len(history.item), -1).contiguous()

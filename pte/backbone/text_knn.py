@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from pte.nn.batch import History
 from pte.nn.contract import Backbone
 from pte.nn.item_matrix import recency, train_counts
-from pte.nn.noise import Source
+from pte.nn.noise import Noise
 from pte.schema import InputError, require
 
 
@@ -66,7 +66,7 @@ class TextKNN(nn.Module, Backbone):
         self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(self.popularity.device)
 
     @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N): cosines with the recency-weighted history, plus the fallback."""
         if not len(self.popularity):
             raise RuntimeError("fit comes before score")
