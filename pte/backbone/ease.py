@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.backbone.item_knn import ownership
-from pte.backbone.sequence.counted import Counted
+from pte.backbone.sequence.count_model import CountModel
 from pte.nn.batch import History
 from pte.nn.noise import Noise
 from pte.schema import InputError
 
 
-class EASE(Counted):
+class EASE(CountModel):
     """A ridge regression of all items on all others. Reads no representation."""
 
     weight: Tensor  # (N+1, N) float32, row 0 zeros, empty until `fit`

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 from torch import nn
 
-from pte.backbone.sequence.counted import ItemToItem
+from pte.backbone.sequence.count_model import ItemToItem
 from pte.nn.item_matrix import ItemMatrix
 from pte.schema import require
 

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 from torch import nn
 
-from pte.backbone.sequence.counted import ItemToItem
+from pte.backbone.sequence.count_model import ItemToItem
 from pte.nn.item_matrix import ItemMatrix, train_counts
 from pte.schema import require
 

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pte.backbone.sequence.counted import Counted
+from pte.backbone.sequence.count_model import CountModel
 from pte.nn.batch import History
 from pte.nn.item_matrix import train_counts
 from pte.nn.noise import Noise
 
 
-class Popularity(Counted):
+class Popularity(CountModel):
     """Counts of the training rows. Reads no representation."""
 
     def __init__(self, *, representation: nn.Module, num_items: int) -> None:

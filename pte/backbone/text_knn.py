@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pte.backbone.sequence.counted import Counted
+from pte.backbone.sequence.count_model import CountModel
 from pte.nn.batch import History
 from pte.nn.item_matrix import train_counts
 from pte.nn.noise import Noise
@@ -35,7 +35,7 @@ class Texts(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
-class TextKNN(Counted):
+class TextKNN(CountModel):
     """Cosines of a representation in which nothing needs training."""
 
     uses_text = True

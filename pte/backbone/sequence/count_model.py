@@ -19,7 +19,7 @@ from pte.nn.noise import Noise
 from pte.schema import require
 
 
-class Counted(nn.Module, Backbone):
+class CountModel(nn.Module, Backbone):
     """A backbone with `fit` and no loss. Reads no representation, unless a subclass does."""
 
     trained = False
@@ -45,7 +45,7 @@ class Counted(nn.Module, Backbone):
         return recency(history.item, history.length, self.recency)
 
 
-class ItemToItem(Counted):
+class ItemToItem(CountModel):
     """score_j = sum_l recency^(steps of l back) s_{h_l, j}  +  fallback * n_j / max n, of a sparse matrix s (N, N)."""
 
     def __init__(self, num_items: int, length: int, *, recency: float, fallback: float) -> None:
