@@ -66,7 +66,7 @@ def job(cfg: DictConfig) -> float | None:
     try:
         with run_log(run_dir / "run.log"):
             return _measured(cfg, run_dir, hydra_config)
-    except PrunedError as early:  # no failure, and no figure either: the sweeper is told by an exception
+    except PrunedError as early:  # no failure, and no figure either: the sweeper learns of it by an exception
         print(f"\n{run_dir}: {early}\n", flush=True)
         raise sweep.JobError(str(early)) from None
     except Exception as error:

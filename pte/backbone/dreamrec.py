@@ -1,4 +1,4 @@
-"""DreamRec: imagine the next item's vector by diffusion guided by the history, then rank items by likeness to it.
+"""DreamRec: generate the next item's vector by diffusion guided by the history, then rank items by similarity to it.
 
 Yang et al., "Generate What You Prefer", NeurIPS 2023 (arXiv 2310.20453), as in its code. With x_0 the next item's
 vector and c the state of a causal encoder after the history:
@@ -71,7 +71,7 @@ class Denoiser(nn.Module):
 
 
 class DreamRec(nn.Module, Backbone):
-    """Scores by likeness to a sampled vector; `score` draws from its source of noise and from nothing else."""
+    """Scores by similarity to a sampled vector; `score` draws from `noise` and from nothing else."""
 
     alpha_bar: Tensor  # (T,)
 

@@ -104,7 +104,7 @@ class Fused(nn.Module, Backbone):
         return "profile" in (knobs.get("experts") or ())
 
     def attach(self, item: Tensor | None, user: Tensor | None) -> None:
-        """Hand it the text vectors of items (N+1, D), row 0 for padding, and users (U, D), on the CPU."""
+        """Receive the text vectors of items (N+1, D), row 0 for padding, and users (U, D), on the CPU."""
         if "likeness" in self.experts or "carried" in self.experts:
             self.likeness = self.make_likeness(item_rows(item, self.num_items, "fused"))
         if "profile" in self.experts:
@@ -209,7 +209,7 @@ class Fused(nn.Module, Backbone):
 
 
 def _part(name: str, make: Make | None, shared: Mapping[str, Any]) -> Any:
-    """An expert from its class and knobs, or a word on what is missing."""
+    """An expert from its class and knobs; InputError where something is missing."""
     if make is None:
         raise InputError(f"backbone.experts names {name}, but backbone.{name} says nothing of it")
     return make(**shared)

@@ -1,4 +1,4 @@
-"""Who bought this also bought: cosine of items over the users who have them, shrunk, read with recency.
+"""Item-based kNN: cosine of items over the users who have them, shrunk, weighted by recency.
 
     s_ab = c_ab / (sqrt(n_a n_b) + shrink),   c_ab = users with both,  n_a = users with a,  s_aa = 0
     score_j = sum_l recency^(steps of l back) s_{h_l, j}  +  fallback * n_j / max n

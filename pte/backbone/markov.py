@@ -1,4 +1,4 @@
-"""What is bought around what: co-occurrence in a window, read with recency. A count model that flatters nobody.
+"""Transitions: co-occurrence in a window, weighted by recency: a strong count-based baseline.
 
 Over all training pairs "a, then b d steps later" (d <= window):
 

@@ -1,4 +1,4 @@
-"""Every user gets the same list: items by how often training has them. The floor under every table.
+"""Most-popular baseline: every user gets the same list, items by their number of training rows.
 
 The score of item j is n_j / max n, its share of the most frequent item's training rows.
 """

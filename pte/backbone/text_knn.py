@@ -26,7 +26,7 @@ from pte.schema import InputError
 
 
 class Texts(Protocol):
-    """A representation, as far as it matters here."""
+    """The part of a representation that is read here."""
 
     uses_text: bool
 

@@ -1,6 +1,6 @@
-"""Values a person typed, looked at before anything is made: each is of the kind of the shipped one.
+"""Type check of the configuration before any work: each value has the type of the shipped one.
 
-What a value may be beyond its kind is for the class it configures to say (pte/engine/config/signature, constructors,
+Ranges and combinations are checked by the class that a value configures (pte/engine/config/signature, constructors,
 pte/train/check for the trainer); the dry run builds them all.
 """
 
@@ -18,7 +18,7 @@ WORDS_TOO = ("trainer.devices", "representation.cross_attention")  # auto; resid
 
 
 def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
-    """Refuse what differs in kind from `usual`, the same options with no knob changed."""
+    """InputError for a value whose type differs from that in `usual`, the same options without overrides."""
     given, shipped = _leaves(config), _leaves(usual)
     for name, value in given.items():
         above = name.rpartition(".")[0]

@@ -1,5 +1,6 @@
-"""What a backbone is made on, and what it offers: `loss` and `score`, or `fit` and `score`, are its own to write; who
-inherits `Backbone` has the rest answered.
+"""The contracts of an item representation and of a backbone.
+
+A trained backbone writes `loss` and `score`, a counted one `fit` and `score`; the rest has defaults in `Backbone`.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ class Backbone(Protocol):
         ...
 
     def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
-        """The rows of `score`, (b, N) of the next few histories at a time. One that shares work between histories has
-        its own; a part may lie where the last one lay: it is used before the next is requested.
+        """The rows of `score`, (b, N) of the next few histories at a time. Override it where histories share work. A
+        part may reuse the memory of the last one: read it before requesting the next.
         """
         return by_parts(self.score, self.num_items, history, noise)
 
@@ -63,8 +64,11 @@ class Backbone(Protocol):
 
     @classmethod
     def reads_users(cls, knobs: Mapping[str, Any]) -> bool:
-        """Whether one of these knobs reads users' text vectors, which are encoded for that reader alone."""
+        """Whether a backbone with these knobs needs users' text vectors; they are encoded only then."""
         return False
 
     def attach(self, item: Tensor | None, user: Tensor | None) -> None:
-        """See text vectors of items (N+1, D), row 0 for padding, and users (U, D), before it is moved to a device."""
+        """Receive text vectors of items (N+1, D), row 0 for padding, and users (U, D), on the CPU; None where none are.
+
+        Called once, after construction and before the backbone is moved to its device.
+        """

@@ -97,7 +97,7 @@ def noised(x_0: Tensor, eps: Tensor, alpha_bar_t: Tensor) -> Tensor:
 class Chain:
     """The reverse steps in the order they are taken: x <- a xhat_0(x, time) + b x + sigma z."""
 
-    time: Tensor  # (S,) int64, what the denoiser is told; falls from T-1
+    time: Tensor  # (S,) int64, time index given to the denoiser; falls from T-1
     a: Tensor  # (S,) float64
     b: Tensor
     sigma: Tensor

@@ -57,7 +57,7 @@ def uniform(shape: torch.Size | tuple[int, ...], source: PlaceNoise | None, devi
 
 
 def _mixed(seed: int, case: np.ndarray) -> np.ndarray:
-    """Unlike 63-bit seeds for like pairs of numbers: SplitMix64 (Steele et al., OOPSLA 2014), twice."""
+    """Well-mixed 63-bit seeds of the pairs (seed, case): SplitMix64 (Steele et al., OOPSLA 2014), twice."""
     state = np.uint64(seed % 2**64) + np.zeros(len(case), np.uint64)
     for number in (np.zeros(len(case), np.uint64), case.astype(np.uint64)):
         state = state ^ number

@@ -103,7 +103,7 @@ class Generator(Protocol):
 
 
 class Engine(Protocol):
-    """A language model: what tells its completions apart, and how to get some."""
+    """A language model: its identity in keys, and how it completes prompts."""
 
     def identity(self) -> Mapping[str, Any]: ...  # model, revision, decoding; not prompt, candidate, temperature
 

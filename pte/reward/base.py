@@ -29,7 +29,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class RewardParts:
-    """Every part as it came, and their mixture."""
+    """The raw scores of every part, and their mixture."""
 
     part: Mapping[str, PartScore]
     total: PartScore  # known: every part that counts in the mixture is

@@ -18,7 +18,7 @@ class Candidates:
     """E entities with K candidates each."""
 
     vector: Tensor  # (E, K, d) unit vectors
-    context: Tensor  # (E, d) what the entity is known by without a profile; zeros where nothing is known
+    context: Tensor  # (E, d) vector of the entity without its profile; zeros where nothing is known
     reward: Tensor  # (E, K) the mixture
     known: Tensor  # (E,) bool: every part of the reward had something to judge by
     is_user: Tensor  # (E,) bool

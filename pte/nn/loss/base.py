@@ -42,7 +42,7 @@ class Loss(Protocol):
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
         sparse: bool = False, generator: Generator = None,
     ) -> Tensor:  # fmt: skip
-        """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; exclusion: never negatives of theirs.
+        """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; exclusion: items not to be drawn.
 
         sparse: the table's gradient holds the rows read and no others, so that a step costs the same whatever the size
         of the catalogue; for losses that sample.

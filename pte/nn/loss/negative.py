@@ -30,13 +30,13 @@ class Exclusion:
 
     @classmethod
     def targets(cls, target: Tensor) -> Exclusion:
-        """Every target for itself: only the target is left out."""
+        """Excludes the target alone."""
         own = torch.arange(len(target) + 1, device=target.device)
         return cls(own[:-1], own[:-1], target, own)
 
     @classmethod
     def histories(cls, item: Tensor, segment: Tensor, target: Tensor) -> Exclusion:
-        """Every target with its whole window, later items included, of packed rows (R, L); T = places with a target.
+        """Excludes the whole window of each target, later items too, of packed rows (R, L); T = places with a target.
 
         The inputs and the targets of a window together are all of its items.
         """

@@ -42,7 +42,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # else one line a request
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is asked; none of it decides what an answer says."""
+    """How requests are sent to a server; none of it decides an answer."""
 
     key_variable: str = "OPENAI_API_KEY"  # the environment variable that holds the key
     parallel: int = 16  # requests at a time
@@ -158,7 +158,7 @@ class OpenAIEngine(Arrivals):
         return f"profiler.server.budget_money={limit.budget_money:g} is spent ({money:.4g})" if over else ""
 
     def _origin(self, model: str, fingerprint: str) -> None:
-        """Tell once what answers; InputError where it is not what the key says."""
+        """Log once which model answers; InputError where it is not the one of the key."""
         if self.fingerprint and fingerprint != self.fingerprint:
             raise InputError(
                 f"{self.url} answers with system_fingerprint={fingerprint or None}, not profiler.fingerprint="

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where and how many; none of it decides what an answer says."""
+    """Where and how many; none of it decides an answer."""
 
     address: str | None = None  # null: a cluster of this machine, for this run; auto, ray://HOST:PORT: one that runs
     workers: Sequence[int] = (1, 2)  # the pool grows from and to; equal: a fixed pool
@@ -191,7 +191,7 @@ class RayEngine(Arrivals):
 
 
 def _read(file: Path, *columns: str) -> pl.DataFrame:
-    """A file of results; one that cannot be read counts as empty, which is said."""
+    """A file of results; one that cannot be read counts as empty, with a warning."""
     try:
         return pl.read_parquet(file, columns=list(columns))
     except pl.exceptions.PolarsError:
@@ -230,7 +230,7 @@ def result_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def words(error: BaseException) -> str:
-    """What our own code says in a worker, else the last line that Ray says."""
+    """The message of our own error in a worker, else the last line of Ray's."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, InputError):

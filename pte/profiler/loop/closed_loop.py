@@ -12,7 +12,7 @@ move less than `stop` between two rounds, the next round is the last.
 A profile opens with the entity's plain facts (an item's title and kind, a person's main kinds): exchanging texts
 smooths them like a graph Laplacian, and the facts damp it. User profiles reach the recommender only through item
 profiles. A faulty answer (text/fault.py) is asked for once more; where that brings none to use, the entity's text of
-the round before stands in, or its facts. A side that is not among `sides` is told by its plain metadata or titles.
+the round before stands in, or its facts. A side that is not among `sides` is represented by its metadata or titles.
 """
 
 from __future__ import annotations

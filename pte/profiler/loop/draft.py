@@ -20,7 +20,7 @@ Place = tuple[int, int]  # entity, candidate
 
 @dataclass(frozen=True)
 class Draft:
-    """An answer and what is to be said of it."""
+    """A completion, the profile read out of it, and its fault."""
 
     ask: Ask
     done: Completion
