@@ -22,9 +22,11 @@ class PartScore:
 
 
 class Part(Protocol):
-    """`space` holds the vectors to compare; see space.py."""
+    """One part of `reward=pte` (reward/mixture)."""
 
-    def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore: ...
+    def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
+        """Scores of all E entities' candidates. space: whitened vectors and centroids; generator: of CPU draws."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -36,4 +38,12 @@ class RewardParts:
 
 
 class Reward(Protocol):
-    def score(self, data: RewardData) -> RewardParts: ...
+    """What a config of the group `reward` builds."""
+
+    def check(self, width: int | None) -> None:
+        """InputError where knobs do not go with vectors of this width; None: not known yet."""
+        ...
+
+    def score(self, data: RewardData) -> RewardParts:
+        """Scores of all E entities' candidates, users before items; of training rows alone, which `data` holds."""
+        ...

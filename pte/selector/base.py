@@ -54,10 +54,14 @@ Fit = Callable[[Any, nn.Module, Candidates, Tensor, Tensor], None]
 
 
 class Selector(Protocol):
+    """What a config of the group `selector` builds."""
+
     reads_reward: bool  # where it does, users are encoded, and texts first written without the rows that judge them
     withheld_share: float  # of the withheld rows, how many the reward may read; the rest judges the choice afterwards
 
-    def select(self, candidates: Candidates, *, fit: Fit) -> Choice: ...
+    def select(self, candidates: Candidates, *, fit: Fit) -> Choice:
+        """One vector for each of the E entities. fit: trains a policy, for selectors that have one."""
+        ...
 
 
 def certain(candidates: Candidates, index: Tensor) -> Choice:
