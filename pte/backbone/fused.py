@@ -41,7 +41,7 @@ from pte.nn.contract import Backbone
 from pte.nn.item_matrix import ItemMatrix
 from pte.nn.item_table import item_rows
 from pte.nn.kernel.chunked_scoring import rows_a_part
-from pte.nn.noise import Source
+from pte.nn.noise import Noise
 from pte.schema import InputError, require
 
 EXPERTS = ("reader", "likeness", "memory", "carried", "profile")
@@ -174,7 +174,7 @@ class Fused(nn.Module, Backbone):
         self.repeat.fill_(repeat.offset(torch.cat(log_odds), share))
         return {"repeat": round(float(self.repeat), 4), "repeat_share": round(share, 6)}
 
-    def _experts(self, history: History, noise: Source) -> Iterator[Tensor]:
+    def _experts(self, history: History, noise: Noise) -> Iterator[Tensor]:
         """Each expert's (B, N), in the order of `experts`."""
         if self.reader is not None:
             yield self.reader.score(history, noise=noise).float()
@@ -192,7 +192,7 @@ class Fused(nn.Module, Backbone):
                 yield Memory(_ready(matrix, "fit"), memory.recency)
 
     @torch.no_grad()
-    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+    def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
         """The gated sum, float32 (b, N) of the next few histories at a time; the reader reads all of them at once."""
         begin = 0
         for part in self._reader_parts(history, noise):
@@ -207,7 +207,7 @@ class Fused(nn.Module, Backbone):
                 total.scatter_(1, own, total.gather(1, own) + self.repeat.float())
             yield total
 
-    def _reader_parts(self, history: History, noise: Source) -> Iterator[Tensor]:
+    def _reader_parts(self, history: History, noise: Noise) -> Iterator[Tensor]:
         """The reader's scores (b, N), zeros where there is none."""
         if self.reader is not None:
             yield from self.reader.score_parts(history, noise=noise)
@@ -215,7 +215,7 @@ class Fused(nn.Module, Backbone):
         for part in history.item.split(rows_a_part(self.num_items, history.item.device)):
             yield torch.zeros(len(part), self.num_items, device=part.device)
 
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N): the gated sum, float32."""
         return torch.cat(list(self.score_parts(history, noise=noise)))
 

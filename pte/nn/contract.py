@@ -13,7 +13,7 @@ from torch import Tensor
 from pte.nn.batch import History, PackedBatch
 from pte.nn.item_table import Last
 from pte.nn.kernel.chunked_scoring import by_parts
-from pte.nn.noise import Source
+from pte.nn.noise import Noise
 
 
 class Representation(Protocol):
@@ -47,11 +47,11 @@ class Backbone(Protocol):
         """Contains "loss", a sum over the batch's targets divided by `batch.total`. Of a trained backbone."""
         raise NotImplementedError(f"{type(self).__name__} has no loss")
 
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N), higher is better; column j is item j+1."""
         ...
 
-    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+    def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
         """The rows of `score`, (b, N) of the next few histories at a time. One that shares work between histories has
         its own; a part may lie where the last one lay: it is used before the next is requested.
         """

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pte.nn.noise import Source, standard_normal
+from pte.nn.noise import Noise, standard_normal
 from pte.schema import InputError, require
 
 MOST_STEPS = 100_000
@@ -132,7 +132,7 @@ def ddim(beta: Tensor, stride: int) -> Chain:
     return Chain(time, after.sqrt() - b * alpha_bar.sqrt(), b, torch.zeros_like(b))
 
 
-def sample(chain: Chain, denoise: Callable[[Tensor, int], Tensor], x: Tensor, noise: Source = None) -> Tensor:
+def sample(chain: Chain, denoise: Callable[[Tensor, int], Tensor], x: Tensor, noise: Noise = None) -> Tensor:
     """x_0 from pure noise x (B, D): the loop over a chain, with `denoise(x, step)` -> xhat_0 (B, D) for step 0..S-1."""
     for step, (a, b, sigma) in enumerate(zip(chain.a.tolist(), chain.b.tolist(), chain.sigma.tolist(), strict=True)):
         x = a * denoise(x, step) + b * x

@@ -40,10 +40,11 @@ class CaseNoise:
         return out
 
 
-Source = torch.Generator | CaseNoise | PlaceNoise | None  # None: the global generator of the device
+Generator = torch.Generator | PlaceNoise | None  # None: the global generator of the device
+Noise = Generator | CaseNoise
 
 
-def standard_normal(shape: torch.Size | tuple[int, ...], source: Source, device: torch.device) -> Tensor:
+def standard_normal(shape: torch.Size | tuple[int, ...], source: Noise, device: torch.device) -> Tensor:
     """N(0, 1) on a device, drawn where the source lives: the same numbers on every device from one on the CPU."""
     if isinstance(source, CaseNoise | PlaceNoise):
         return source.normal(shape).to(device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pte.profiler.loop import count_generations, legs
+from pte.profiler.loop.closed_loop import count_generations, legs
 from pte.schema import require
 
 

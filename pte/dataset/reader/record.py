@@ -38,7 +38,7 @@ def locate(
     names: what the file may be called in that folder; advice: what to do where it is nowhere and cannot be fetched.
     """
     if place is not None and not re.match(r"(https?|hf|pypi):", place):
-        path = Path(place.removeprefix("file:")).expanduser()
+        path = asset.local_path(place)
         if not path.exists():
             raise InputError(f"dataset.{knob}={place}: there is no such file")
         return path

@@ -22,10 +22,10 @@ import polars as pl
 
 from pte.artifact import digest
 from pte.profiler.base import CUT, Completion, Request, Result
-from pte.profiler.engine.arrival import Arrivals
+from pte.profiler.engine.arrival import Arrivals, too_many
 from pte.profiler.engine.chat import Sampling, body
 from pte.profiler.engine.fleet import Fleet
-from pte.profiler.engine.openai import FEW, OpenAIEngine
+from pte.profiler.engine.openai import OpenAIEngine
 from pte.schema import InputError
 
 PART = 4096  # requests in a file
@@ -182,7 +182,7 @@ class RayEngine(Arrivals):
 
     def _refuse(self, failures: Sequence[Result], total: int) -> None:
         """InputError where more fail than is tolerated; no failure is recorded then."""
-        if total >= FEW and len(failures) > self.failure_share * total:
+        if too_many(len(failures), total, self.failure_share):
             raise InputError(
                 f"{len(failures):,} of {total:,} requests failed, more than profiler.server.failure_share="
                 f"{self.failure_share}; one says: {failures[0].completion.detail}. Repair it, remove {self.folder},"
