@@ -26,7 +26,7 @@ claim "text only". Without the reader nothing is trained but the gates.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -34,16 +34,30 @@ from torch import Tensor, nn
 
 from pte.backbone.expert import gate, repeat
 from pte.backbone.expert.likeness import Likeness, neighbor_matrix
+from pte.backbone.expert.memory import Memory
 from pte.backbone.expert.profile import Profile
 from pte.nn.batch import History
 from pte.nn.contract import Backbone
-from pte.nn.item_matrix import ItemMatrix, recency
+from pte.nn.item_matrix import ItemMatrix
 from pte.nn.item_table import item_rows
 from pte.nn.kernel.chunked_scoring import rows_a_part
 from pte.nn.noise import Noise
 from pte.schema import InputError, require
 
 EXPERTS = ("reader", "likeness", "memory", "carried", "profile")
+
+
+class Expert(Protocol):
+    """What is added to the reader's scores."""
+
+    def score(self, history: History) -> Tensor:
+        """(B, N)."""
+        ...
+
+    def add_(self, scores: Tensor, history: History, gate: Tensor) -> None:
+        """scores (B, N) += gate (B,) times `score`, in place."""
+        ...
+
 
 Make = Callable[..., Any]  # a part's class with its knobs, waiting for what is known at run time
 
@@ -164,20 +178,18 @@ class Fused(nn.Module, Backbone):
         """Each expert's (B, N), in the order of `experts`."""
         if self.reader is not None:
             yield self.reader.score(history, noise=noise).float()
-        yield from self._untrained(history)
+        for expert in self._untrained():
+            yield expert.score(history)
 
-    def _untrained(self, history: History) -> Iterator[Tensor]:
-        """(B, N) of the other experts that `experts` names, in its order."""
+    def _untrained(self) -> Iterator[Expert]:
+        """The other experts that `experts` names, in its order."""
         for name in self.experts[self.trained :]:
-            if name == "likeness":
-                yield _ready(self.likeness, "attach").score(history)
-            elif name == "profile":
-                yield _ready(self.profile, "attach").score(history)
+            if name in ("likeness", "profile"):
+                yield _ready(getattr(self, name), "attach")
             else:
                 memory = _ready(self.memory, "fit")
                 matrix = self.carried if name == "carried" else memory.similarity
-                weight = recency(history.item, history.length, memory.recency)
-                yield _over_largest(_ready(matrix, "fit")(history.item, weight))
+                yield Memory(_ready(matrix, "fit"), memory.recency)
 
     @torch.no_grad()
     def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
@@ -189,8 +201,8 @@ class Fused(nn.Module, Backbone):
             with torch.autocast(part.device.type, enabled=False):  # rounded scores would tie
                 gates = (self.gate[:, :1] + self.gate[:, 1:] * gate.log_length(some)).float()  # (experts, b)
                 total = part.float() * gates[0, :, None] if self.trained else part
-                for weight, score in zip(gates[self.trained :], self._untrained(some), strict=True):
-                    total.addcmul_(weight[:, None], score)
+                for weight, expert in zip(gates[self.trained :], self._untrained(), strict=True):
+                    expert.add_(total, some, weight)
                 own = repeat.places(some)
                 total.scatter_(1, own, total.gather(1, own) + self.repeat.float())
             yield total
@@ -219,8 +231,3 @@ def _ready(part: Any, verb: str) -> Any:
     if part is None:
         raise RuntimeError(f"{verb} comes before score")
     return part
-
-
-def _over_largest(score: Tensor) -> Tensor:
-    """Rows (B, N) of nothing negative over their largest entry; a row of zeros stays."""
-    return score / score.amax(dim=1, keepdim=True).clamp_min(1e-12)
