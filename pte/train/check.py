@@ -144,10 +144,9 @@ def optimizer(make: Callable[..., torch.optim.Optimizer]) -> None:
 
     Made is a subclass whose add_param_group is undecorated: torch's decorator would import its compiler, for seconds.
     """
-    kind = getattr(make, "func", None)  # `_partial_: true`
-    if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer):
+    if isinstance(make, partial) and isinstance(kind := make.func, type) and issubclass(kind, torch.optim.Optimizer):
         add = kind.add_param_group
-        plain = type(kind.__name__, (kind,), {"add_param_group": getattr(add, "__wrapped__", add)})
+        plain: Any = type(kind.__name__, (kind,), {"add_param_group": getattr(add, "__wrapped__", add)})
         make = partial(plain, *make.args, **make.keywords)
     make_optimizer(make, [nn.Parameter(torch.zeros(1))])
 
