@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.artifact import Stored
-from pte.engine import pipeline, tracking
+from pte.engine import pipeline, tracking, validation
 from pte.engine.config import secret
 from pte.engine.config.source import names_as_typed
 from pte.metric.summary import values
@@ -30,7 +30,6 @@ from pte.paths import CONF_DIR
 from pte.report.compare.comparison import parse
 from pte.report.inspect import export
 from pte.report.runs import Ranked, Run, read
-from pte.run import check_knobs
 from pte.schema import InputError, Interactions, Selection
 
 SIDES = ("item", "user")
@@ -127,7 +126,7 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
             options = {k: v for k, v in choices.items() if "/" not in k and v}
             shown = [*(f"--config-dir={os.path.relpath(each)}" for each in folders), *words]
             with names_as_typed(cfg, words):
-                check_knobs(cfg)
+                validation.check_job(cfg)
                 pipeline.run(cfg, folder, tracking.Identity(options, shown, None))
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(str(error)) from error

@@ -64,7 +64,7 @@ READ_BY = {  # a part of backbone=fused, and the experts that read it
 
 
 def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[str]:
-    """A sentence for every idle word of those typed. text: whether representation or backbone reads any."""
+    """A sentence for every override that changes nothing. text: whether representation or backbone reads any."""
     selector: Any = get_class(config["selector"]["_target_"])
     sentences = []
     for word in typed:
@@ -123,7 +123,7 @@ def _beside(config: Mapping[str, Any], name: str) -> str:
 
 
 def _alone(config: Mapping[str, Any], name: str) -> str:
-    """Why a knob is not read, of those that others decide on in ways of their own; "" where it is read."""
+    """Why a knob is not read where that depends on others in ways of their own; "" where it is read."""
     given = {key: value for key, value in leaves(config) if value is not None}
     group, part, *_ = name.split(".")
     own, experts = config[group] if isinstance(config.get(group), Mapping) else {}, _experts(config)
