@@ -124,10 +124,10 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
                 )
             cfg = compose("config", overrides=words)
             options = {k: v for k, v in choices.items() if "/" not in k and v}
-            shown = [*(f"--config-dir={os.path.relpath(each)}" for each in folders), *words]
+            command = [*(f"--config-dir={os.path.relpath(each)}" for each in folders), *words]
             with names_as_typed(cfg, words):
                 validation.check_job(cfg)
-                pipeline.run(cfg, folder, tracking.Identity(options, shown, None))
+                pipeline.run(cfg, folder, tracking.Identity(options, command, None))
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(str(error)) from error
     return Result(folder)

@@ -125,7 +125,7 @@ def _beside(config: Mapping[str, Any], name: str) -> str:
 def _alone(config: Mapping[str, Any], name: str) -> str:
     """Why a knob is not read where that depends on others in ways of their own; "" where it is read."""
     given = {key: value for key, value in leaves(config) if value is not None}
-    group, part, *_ = name.split(".")
+    group, part = name.partition(".")[0], name.partition(".")[2].partition(".")[0]
     own, experts = config[group] if isinstance(config.get(group), Mapping) else {}, _experts(config)
     if name in READ_BESIDE and not given.keys() & READ_BESIDE[name]:
         return f"it goes with {' or '.join(READ_BESIDE[name])}"
