@@ -74,9 +74,9 @@ def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[s
         if ".fit." in name and _same_without(config, word, typed):
             reason = f"{_option(config)} has numbers of its own; type the knob it is for"
         else:
-            reason = _of_stage(config, name, text) or _beside(config, name) or _alone(config, name)
+            reason = _of_stage(config, name, text) or _alone(config, name) or _beside(config, name)
         if reason:
-            sentences.append(f"{word} changes nothing: {reason}")
+            sentences.append(f"{word} changes nothing{' ' if reason.startswith('beside') else ': '}{reason}")
     option, chooses = _named(config, "selector"), selector.reads_reward or "seed" in config["selector"]
     if text and config["profiler"].get("num_candidates") == 1 and chooses and option != "selector=permuted":
         sentences.append(f"profiler.num_candidates=1 leaves {option} nothing to choose: it gives what first gives")
@@ -145,8 +145,8 @@ def _alone(config: Mapping[str, Any], name: str) -> str:
         return "" if name.endswith(f".{larger}") else f"representation.{larger}={own[larger]} is larger, and counts"
     if name == "selector.objective.clip" and own.get("inner_epochs") == 1:
         return "it is for selector.inner_epochs above 1: a first step is at a ratio of 1"
-    if name.startswith("reward.parts.") and own.get("weights", {}).get(weighed := name.split(".")[2]) == 0:
-        return f"reward.weights.{weighed}=0, so that part is logged alone"
+    if name.startswith("reward.parts.") and given.get(weight := f"reward.weights.{name.split('.')[2]}") == 0:
+        return f"{weight}=0, so that part is logged alone"
     if name in ("dataset.separator", "dataset.quoting") and _tables(own) == {".parquet"}:
         return "both tables are Parquet, which says itself how it is written"
     if name == "protocol.seed" and not own.get("withhold") and not own.get("holdout") and _parted(own):

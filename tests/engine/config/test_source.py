@@ -21,8 +21,7 @@ DREAMREC = ["backbone=dreamrec", *PLAIN]
      ([*TEXT, "representation.fit.dropout=2"], "fit.dropout=2"),
      ([*TEXT, "backbone.fit.weight_decay=-1"], "weight_decay=-1"),
      ([*TEXT, "selector.fit.withhold=x"], "fit.withhold=x"),
-     ([*DREAMREC, "backbone.fit.std=0"], "backbone.fit.std=0"), ([*ID, "optimizer.lr=-1"], "optimizer.lr=-1"),
-     (["backbone=fused", "profiler=template", "backbone.likeness.components=0"], "backbone.likeness.components=0")],
+     ([*DREAMREC, "backbone.fit.std=0"], "backbone.fit.std=0"), ([*ID, "optimizer.lr=-1"], "optimizer.lr=-1")],
 )  # fmt: skip
 def test_a_knob_is_told_by_the_name_that_was_typed(words, name, pte):
     code, streams = pte(*words, "plan=true")
