@@ -8,7 +8,7 @@ from pte.profiler.base import Ask, Completion, Rate
 from pte.profiler.engine.record import Recorded, Workload, forecast
 from pte.profiler.prompt import Prompt
 from pte.profiler.store.log import RecordLog
-from pte.schema.progress import LIVE
+from pte.schema import progress
 
 
 class Counting:
@@ -38,12 +38,14 @@ def ask(data: str) -> Ask:
 WORK = Workload(completions=8, prompts=4, sample=list)
 
 
-def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path, caplog):
+def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(progress, "SHOW_SECONDS", 0)
+    caplog.set_level(progress.LIVE, "pte")
     engine = Counting()
     answers = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcab"])
     assert engine.answered == ["a", "b", "c"]
     assert [a.text for a in answers] == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
-    assert caplog.messages[-1].startswith("  5 of 8 generations")
+    assert caplog.messages[-1].startswith("profiles: 5 of 8 generations")
 
 
 def test_known_answers_leave_the_batches_as_they_were(tmp_path):
@@ -88,7 +90,7 @@ def test_the_cost_is_said_before_work(tmp_path, rate, told, caplog):
 
 
 def test_progress_is_told_in_tokens(tmp_path, caplog):
-    caplog.set_level(LIVE, "pte")
+    caplog.set_level(progress.LIVE, "pte")
     Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcdefgh"])
     last = [line for line in caplog.messages if "8 of 8 generations, " in line]
     assert [" tokens/s, 0:00 left" in line for line in last] == [True]
