@@ -62,9 +62,8 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.began, self.before, self.validated = time.perf_counter(), 0.0, False
         noun = f"  epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
-        self.progress = Progress(
-            logger, noun, "steps", int(trainer.num_training_batches), trainer.train_dataloader.done
-        )
+        loader: Any = trainer.train_dataloader  # a Place: a fit may go on within an epoch
+        self.progress = Progress(logger, noun, "steps", int(trainer.num_training_batches), loader.done)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
