@@ -19,18 +19,18 @@ class Progress:
     def __init__(self, logger: logging.Logger, noun: str, unit: str, total: int, done: int = 0) -> None:
         self.logger, self.noun, self.unit, self.total = logger, noun, unit, total
         self.done = self.start = done
-        self.began = self.told = self.shown = time.monotonic()
+        self.began = self.file_time = self.screen_time = time.monotonic()
 
     def advance(self, more: int = 1) -> None:
         """So many more are done now."""
         self.done, now = self.done + more, time.monotonic()
         self.total = max(self.total, self.done)
         whole = self.done == self.total
-        if now - self.told >= TELL_SECONDS or (whole and self.told > self.began):
-            self.told = self.shown = now
+        if now - self.file_time >= TELL_SECONDS or (whole and self.file_time > self.began):
+            self.file_time = self.screen_time = now
             self.logger.info(self.line(now), extra=EXTRA)
-        elif now - self.shown >= SHOW_SECONDS or whole:
-            self.shown = now
+        elif now - self.screen_time >= SHOW_SECONDS or whole:
+            self.screen_time = now
             self.logger.log(LIVE, self.line(now), extra=EXTRA)
 
     def line(self, now: float) -> str:
