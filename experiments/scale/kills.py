@@ -24,7 +24,7 @@ from profiles import Echo
 
 from pte.artifact import write_atomic
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import Loop, play, workload
+from pte.profiler.loop.closed_loop import Loop, play, workload
 from pte.profiler.prompt import Evidence
 from pte.profiler.store.log import RecordLog
 from pte.schema import Profiles, View

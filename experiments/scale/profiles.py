@@ -27,7 +27,7 @@ from catalogue import interactions
 from pte.artifact import write_atomic
 from pte.profiler.base import Ask, Completion
 from pte.profiler.language import LanguageModelProfiler
-from pte.profiler.loop import Loop
+from pte.profiler.loop.closed_loop import Loop
 from pte.profiler.prompt import Evidence
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.schema import Interactions, Split

@@ -25,7 +25,7 @@ from pte.engine.build import builder
 from pte.paths import CONF_DIR
 from pte.profiler.base import Ask
 from pte.profiler.engine.decode import Decoding
-from pte.profiler.loop import sample
+from pte.profiler.loop.closed_loop import sample
 from pte.schema import visible_view
 
 RESULT = Path(__file__).resolve().parent / "result"

@@ -11,7 +11,7 @@ import pte.asset.cache as cache
 from pte.artifact import digest
 from pte.asset.code import sources
 from pte.asset.origin import Remote, UnreachableError, hub, web, wheel
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 def fetch(uri: str, *, sha256: str | None = None) -> Path:
@@ -67,8 +67,8 @@ def knob_content(knobs: Mapping[str, Any]) -> dict[str, str]:
     for group, value in knobs.items():
         for knob in ("model", "file"):
             uri = value.get(knob) if isinstance(value, Mapping) else None
-            if isinstance(uri, str) and uri and (path := Path(uri.removeprefix("file:")).expanduser()).exists():
-                hashes[group if knob == "model" else f"{group}.{knob}"] = content(path)
+            if sha256 := named_content(uri):
+                hashes[group if knob == "model" else f"{group}.{knob}"] = sha256
     return hashes
 
 
@@ -83,8 +83,20 @@ def _remote(uri: str) -> Remote | None:
     return None
 
 
+def local_path(uri: str) -> Path:
+    """The path that a plain path or a file: URI names, ~ expanded."""
+    return Path(re.sub("^file:(//)?", "", uri)).expanduser()
+
+
+def local_file(uri: str, knob: str) -> Path:
+    """The file on this machine that a knob names; InputError where there is none."""
+    path = local_path(uri)
+    require(path.is_file(), knob, uri, "there is no such file")
+    return path
+
+
 def _local(uri: str, sha256: str | None) -> Path:
-    path = Path(re.sub("^file:(//)?", "", uri)).expanduser()
+    path = local_path(uri)
     if not path.exists():
         raise InputError(f"{uri}: there is no file or folder {path.absolute()}")
     if sha256 and path.is_dir():
@@ -92,6 +104,13 @@ def _local(uri: str, sha256: str | None) -> Path:
     if sha256:
         cache.verify(path, sha256, uri)
     return path
+
+
+def named_content(uri: Any) -> str | None:
+    """Hex sha256 of the file or folder on this machine that a knob's value names; None where it names none."""
+    if isinstance(uri, str) and uri and (path := local_path(uri)).exists():
+        return content(path)
+    return None
 
 
 def content(source: Path) -> str:

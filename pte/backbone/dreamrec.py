@@ -1,4 +1,4 @@
-"""DreamRec: imagine the next item's vector by diffusion guided by the history, then rank items by likeness to it.
+"""DreamRec: generate the next item's vector by diffusion guided by the history, then rank items by similarity to it.
 
 Yang et al., "Generate What You Prefer", NeurIPS 2023 (arXiv 2310.20453), as in its code. With x_0 the next item's
 vector and c the state of a causal encoder after the history:
@@ -38,7 +38,7 @@ from pte.nn.diffusion import Diffusion, Fold, fold, noised, sample, sinusoid
 from pte.nn.kernel.chunked_scoring import products
 from pte.nn.kernel.place_noise import PlaceNoise, current_at
 from pte.nn.loss.base import inner
-from pte.nn.noise import Source, standard_normal, uniform
+from pte.nn.noise import Noise, standard_normal, uniform
 from pte.nn.sampler import Sampler
 from pte.nn.sequence.attention import Encoder
 from pte.schema import InputError, require
@@ -71,7 +71,7 @@ class Denoiser(nn.Module):
 
 
 class DreamRec(nn.Module, Backbone):
-    """Scores by likeness to a sampled vector; `score` draws from its source of noise and from nothing else."""
+    """Scores by similarity to a sampled vector; `score` draws from `noise` and from nothing else."""
 
     alpha_bar: Tensor  # (T,)
 
@@ -143,15 +143,15 @@ class DreamRec(nn.Module, Backbone):
         return (self.denoiser(x_t, torch.where(free, self.null.to(c.dtype), c), tau[time]) - x_0).square()
 
     @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N), column j is item j+1."""
         return inner(*self._vectors(history, noise))
 
     @torch.no_grad()
-    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+    def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
         return products(*self._vectors(history, noise))
 
-    def _vectors(self, history: History, noise: Source) -> tuple[Tensor, Tensor]:
+    def _vectors(self, history: History, noise: Noise) -> tuple[Tensor, Tensor]:
         """x_0 (B, D) and e (N, D), whose inner products are the scores."""
         table = self.table()
         c = reading.read(self.encoder, self.representation, table, history)
@@ -159,7 +159,7 @@ class DreamRec(nn.Module, Backbone):
         return self.imagine(c, noise), F.normalize(items, dim=1) if self.cosine else items
 
     @torch.no_grad()
-    def imagine(self, c: Tensor, noise: Source = None) -> Tensor:
+    def imagine(self, c: Tensor, noise: Noise = None) -> Tensor:
         """A sample of x_0 for every condition, (B, D) -> (B, D)."""
         z = standard_normal(c.shape, noise, c.device).to(c.dtype)
         if self.folds:

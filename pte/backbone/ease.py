@@ -15,19 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.backbone.item_knn import ownership
+from pte.backbone.sequence.count_model import CountModel
 from pte.nn.batch import History
-from pte.nn.contract import Backbone
-from pte.nn.item_matrix import recency
-from pte.nn.noise import Source
-from pte.schema import InputError, require
+from pte.nn.noise import Noise
+from pte.schema import InputError
 
 
-class EASE(nn.Module, Backbone):
+class EASE(CountModel):
     """A ridge regression of all items on all others. Reads no representation."""
 
-    trained = False
     weight: Tensor  # (N+1, N) float32, row 0 zeros, empty until `fit`
-    popularity: Tensor  # (N,) float32
 
     def __init__(
         self,
@@ -40,11 +37,9 @@ class EASE(nn.Module, Backbone):
         fallback: float,
         max_items: int,
     ) -> None:
-        super().__init__()
+        super().__init__(num_items, length, recency=recency, fallback=fallback)
         if ridge <= 0:
             raise InputError(f"backbone.ridge={ridge}: only a positive ridge gives an inverse; type backbone.ridge=100")
-        require(0 <= recency <= 1, "backbone.recency", recency, "the weight of one step back, from 0 to 1")
-        require(fallback >= 0, "backbone.fallback", fallback, "give 0 or more")
         if num_items > max_items:
             memory, work = 3 * 4 * num_items**2 / 2**30, num_items**3 / 1e12
             raise InputError(
@@ -52,27 +47,21 @@ class EASE(nn.Module, Backbone):
                 f" memory and {work:,.0f} T multiply-adds. Take backbone=item_knn, or allow it by typing"
                 f" backbone.max_items={num_items}."
             )
-        self.num_items, self.length = num_items, length
-        self.ridge, self.recency, self.fallback = ridge, recency, fallback
-        for name in ("weight", "popularity"):
-            self.register_buffer(name, torch.empty(0), persistent=False)
+        self.ridge = ridge
+        self.register_buffer("weight", torch.empty(0), persistent=False)
 
     def fit(self, item: np.ndarray, start: np.ndarray) -> None:
         """Solve for training sequences: sequence s is item[start[s]:start[s+1]]."""
         owned = ownership(item, start, self.num_items)
         count = owned.sum(axis=0)
-        device = self.weight.device
-        gram = torch.from_numpy((owned.T @ owned).toarray()).to(device)
+        gram = torch.from_numpy((owned.T @ owned).toarray()).to(self.weight.device)
         self.weight = zero_diagonal_ridge(gram, self.ridge)
-        self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(device)
+        self.set_popularity(count)
 
     @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N): recency-weighted rows of B, plus the fallback."""
-        if not len(self.weight):
-            raise RuntimeError("fit comes before score")
-        weight = recency(history.item, history.length, self.recency)
-        scores = F.embedding_bag(history.item, self.weight, mode="sum", per_sample_weights=weight)
+        scores = F.embedding_bag(history.item, self.weight, mode="sum", per_sample_weights=self.weights(history))
         return scores.add_(self.popularity, alpha=self.fallback)
 
 

@@ -26,7 +26,7 @@ claim "text only". Without the reader nothing is trained but the gates.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -34,16 +34,30 @@ from torch import Tensor, nn
 
 from pte.backbone.expert import gate, repeat
 from pte.backbone.expert.likeness import Likeness, neighbor_matrix
+from pte.backbone.expert.memory import Memory
 from pte.backbone.expert.profile import Profile
 from pte.nn.batch import History
 from pte.nn.contract import Backbone
-from pte.nn.item_matrix import ItemMatrix, recency
+from pte.nn.item_matrix import ItemMatrix
 from pte.nn.item_table import item_rows
 from pte.nn.kernel.chunked_scoring import rows_a_part
-from pte.nn.noise import Source
+from pte.nn.noise import Noise
 from pte.schema import InputError, require
 
 EXPERTS = ("reader", "likeness", "memory", "carried", "profile")
+
+
+class Expert(Protocol):
+    """What is added to the reader's scores."""
+
+    def score(self, history: History) -> Tensor:
+        """(B, N)."""
+        ...
+
+    def add_(self, scores: Tensor, history: History, gate: Tensor) -> None:
+        """scores (B, N) += gate (B,) times `score`, in place."""
+        ...
+
 
 Make = Callable[..., Any]  # a part's class with its knobs, waiting for what is known at run time
 
@@ -104,7 +118,7 @@ class Fused(nn.Module, Backbone):
         return "profile" in (knobs.get("experts") or ())
 
     def attach(self, item: Tensor | None, user: Tensor | None) -> None:
-        """Hand it the text vectors of items (N+1, D), row 0 for padding, and users (U, D), on the CPU."""
+        """Receive the text vectors of items (N+1, D), row 0 for padding, and users (U, D), on the CPU."""
         if "likeness" in self.experts or "carried" in self.experts:
             self.likeness = self.make_likeness(item_rows(item, self.num_items, "fused"))
         if "profile" in self.experts:
@@ -160,27 +174,25 @@ class Fused(nn.Module, Backbone):
         self.repeat.fill_(repeat.offset(torch.cat(log_odds), share))
         return {"repeat": round(float(self.repeat), 4), "repeat_share": round(share, 6)}
 
-    def _experts(self, history: History, noise: Source) -> Iterator[Tensor]:
+    def _experts(self, history: History, noise: Noise) -> Iterator[Tensor]:
         """Each expert's (B, N), in the order of `experts`."""
         if self.reader is not None:
             yield self.reader.score(history, noise=noise).float()
-        yield from self._untrained(history)
+        for expert in self._untrained():
+            yield expert.score(history)
 
-    def _untrained(self, history: History) -> Iterator[Tensor]:
-        """(B, N) of the other experts that `experts` names, in its order."""
+    def _untrained(self) -> Iterator[Expert]:
+        """The other experts that `experts` names, in its order."""
         for name in self.experts[self.trained :]:
-            if name == "likeness":
-                yield _ready(self.likeness, "attach").score(history)
-            elif name == "profile":
-                yield _ready(self.profile, "attach").score(history)
+            if name in ("likeness", "profile"):
+                yield _ready(getattr(self, name), "attach")
             else:
                 memory = _ready(self.memory, "fit")
                 matrix = self.carried if name == "carried" else memory.similarity
-                weight = recency(history.item, history.length, memory.recency)
-                yield _over_largest(_ready(matrix, "fit")(history.item, weight))
+                yield Memory(_ready(matrix, "fit"), memory.recency)
 
     @torch.no_grad()
-    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+    def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
         """The gated sum, float32 (b, N) of the next few histories at a time; the reader reads all of them at once."""
         begin = 0
         for part in self._reader_parts(history, noise):
@@ -189,13 +201,13 @@ class Fused(nn.Module, Backbone):
             with torch.autocast(part.device.type, enabled=False):  # rounded scores would tie
                 gates = (self.gate[:, :1] + self.gate[:, 1:] * gate.log_length(some)).float()  # (experts, b)
                 total = part.float() * gates[0, :, None] if self.trained else part
-                for weight, score in zip(gates[self.trained :], self._untrained(some), strict=True):
-                    total.addcmul_(weight[:, None], score)
+                for weight, expert in zip(gates[self.trained :], self._untrained(), strict=True):
+                    expert.add_(total, some, weight)
                 own = repeat.places(some)
                 total.scatter_(1, own, total.gather(1, own) + self.repeat.float())
             yield total
 
-    def _reader_parts(self, history: History, noise: Source) -> Iterator[Tensor]:
+    def _reader_parts(self, history: History, noise: Noise) -> Iterator[Tensor]:
         """The reader's scores (b, N), zeros where there is none."""
         if self.reader is not None:
             yield from self.reader.score_parts(history, noise=noise)
@@ -203,13 +215,13 @@ class Fused(nn.Module, Backbone):
         for part in history.item.split(rows_a_part(self.num_items, history.item.device)):
             yield torch.zeros(len(part), self.num_items, device=part.device)
 
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N): the gated sum, float32."""
         return torch.cat(list(self.score_parts(history, noise=noise)))
 
 
 def _part(name: str, make: Make | None, shared: Mapping[str, Any]) -> Any:
-    """An expert from its class and knobs, or a word on what is missing."""
+    """An expert from its class and knobs; InputError where something is missing."""
     if make is None:
         raise InputError(f"backbone.experts names {name}, but backbone.{name} says nothing of it")
     return make(**shared)
@@ -219,8 +231,3 @@ def _ready(part: Any, verb: str) -> Any:
     if part is None:
         raise RuntimeError(f"{verb} comes before score")
     return part
-
-
-def _over_largest(score: Tensor) -> Tensor:
-    """Rows (B, N) of nothing negative over their largest entry; a row of zeros stays."""
-    return score / score.amax(dim=1, keepdim=True).clamp_min(1e-12)

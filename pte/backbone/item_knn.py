@@ -1,4 +1,4 @@
-"""Who bought this also bought: cosine of items over the users who have them, shrunk, read with recency.
+"""Item-based kNN: cosine of items over the users who have them, shrunk, weighted by recency.
 
     s_ab = c_ab / (sqrt(n_a n_b) + shrink),   c_ab = users with both,  n_a = users with a,  s_aa = 0
     score_j = sum_l recency^(steps of l back) s_{h_l, j}  +  fallback * n_j / max n
@@ -11,35 +11,23 @@ share no user with the history, which would otherwise tie for the worst place.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy import sparse
-from torch import Tensor, nn
+from torch import nn
 
-from pte.nn.batch import History
-from pte.nn.contract import Backbone
-from pte.nn.item_matrix import ItemMatrix, recency
-from pte.nn.noise import Source
-from pte.schema import InputError, require
+from pte.backbone.sequence.count_model import ItemToItem
+from pte.nn.item_matrix import ItemMatrix
+from pte.schema import require
 
 
-class ItemKNN(nn.Module, Backbone):
+class ItemKNN(ItemToItem):
     """Item cosines over the training sequences. Reads no representation."""
-
-    trained = False
-    popularity: Tensor  # (N,) float32, empty until `fit`
 
     def __init__(
         self, *, representation: nn.Module, num_items: int, length: int, shrink: float, recency: float, fallback: float
     ) -> None:
-        super().__init__()
-        if not 0 <= recency <= 1:
-            raise InputError(f"backbone.recency={recency}: it is the weight of one step back, so from 0 to 1")
-        for name, value in {"shrink": shrink, "fallback": fallback}.items():
-            require(value >= 0, f"backbone.{name}", value, "give 0 or more")
-        self.num_items, self.length = num_items, length
-        self.shrink, self.recency, self.fallback = shrink, recency, fallback
-        self.similarity: ItemMatrix | None = None
-        self.register_buffer("popularity", torch.empty(0), persistent=False)
+        super().__init__(num_items, length, recency=recency, fallback=fallback)
+        require(shrink >= 0, "backbone.shrink", shrink, "give 0 or more")
+        self.shrink = shrink
 
     def fit(self, item: np.ndarray, start: np.ndarray) -> None:
         """Count training sequences: sequence s is item[start[s]:start[s+1]], oldest first."""
@@ -49,17 +37,9 @@ class ItemKNN(nn.Module, Backbone):
         other = both.row != both.col
         row, col, value = both.row[other], both.col[other], both.data[other]
         value /= np.sqrt(count[row] * count[col]) + self.shrink
-        device = self.popularity.device
-        self.similarity = ItemMatrix(sparse.csr_array((value, (row, col)), shape=both.shape)).to(device)
-        self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(device)
-
-    @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
-        """(B, N): recency-weighted rows of the similarity, plus the fallback."""
-        if self.similarity is None:
-            raise RuntimeError("fit comes before score")
-        scores = self.similarity(history.item, recency(history.item, history.length, self.recency))
-        return scores.add_(self.popularity, alpha=self.fallback)
+        similarity = ItemMatrix(sparse.csr_array((value, (row, col)), shape=both.shape))
+        self.similarity = similarity.to(self.popularity.device)
+        self.set_popularity(count)
 
 
 def ownership(item: np.ndarray, start: np.ndarray, num_items: int) -> sparse.csr_array:

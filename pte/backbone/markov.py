@@ -1,4 +1,4 @@
-"""What is bought around what: co-occurrence in a window, read with recency. A count model that flatters nobody.
+"""Transitions: co-occurrence in a window, weighted by recency: a strong count-based baseline.
 
 Over all training pairs "a, then b d steps later" (d <= window):
 
@@ -8,30 +8,21 @@ Over all training pairs "a, then b d steps later" (d <= window):
 
 This is a first-order Markov chain (Rendle et al., WWW 2010, without its factors) widened to a window and shrunk as in
 item-based kNN (Koren, 2008: few observations say little). On sparse reviews it beats most trained sequence models.
-
-The last term orders the items that met none of the history's: ranks are pessimistic under ties, so without it all of
-them would share the worst place. It is small enough to reorder next to nothing else.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy import sparse
-from torch import Tensor, nn
+from torch import nn
 
-from pte.nn.batch import History
-from pte.nn.contract import Backbone
-from pte.nn.item_matrix import ItemMatrix, recency, train_counts
-from pte.nn.noise import Source
-from pte.schema import InputError, require
+from pte.backbone.sequence.count_model import ItemToItem
+from pte.nn.item_matrix import ItemMatrix, train_counts
+from pte.schema import require
 
 
-class Markov(nn.Module, Backbone):
+class Markov(ItemToItem):
     """Windowed co-occurrence of the training sequences. Reads no representation."""
-
-    trained = False
-    popularity: Tensor  # (N,) float32, empty until `fit`
 
     def __init__(
         self,
@@ -46,18 +37,11 @@ class Markov(nn.Module, Backbone):
         recency: float,
         fallback: float,
     ) -> None:
-        super().__init__()
-        if window < 1:
-            raise InputError(f"backbone.window={window}: a pair is at least 1 step apart; type backbone.window=10")
-        if not 0 <= recency <= 1:
-            raise InputError(f"backbone.recency={recency}: it is the weight of one step back, so from 0 to 1")
-        for name, value in {"backward": backward, "shrink": shrink, "fallback": fallback}.items():
+        super().__init__(num_items, length, recency=recency, fallback=fallback)
+        require(window >= 1, "backbone.window", window, "a pair is at least 1 step apart; type backbone.window=10")
+        for name, value in {"backward": backward, "shrink": shrink}.items():
             require(value >= 0, f"backbone.{name}", value, "give 0 or more")
-        self.num_items, self.length = num_items, length
-        self.window, self.distance_power = window, distance_power
-        self.backward, self.shrink, self.recency, self.fallback = backward, shrink, recency, fallback
-        self.similarity: ItemMatrix | None = None
-        self.register_buffer("popularity", torch.empty(0), persistent=False)
+        self.window, self.distance_power, self.backward, self.shrink = window, distance_power, backward, shrink
 
     def fit(self, item: np.ndarray, start: np.ndarray) -> None:
         """Count training sequences: sequence s is item[start[s]:start[s+1]], oldest first."""
@@ -66,17 +50,8 @@ class Markov(nn.Module, Backbone):
         # 1 / sqrt(n + shrink) of an item without training rows is never used: it has no pairs either.
         scale = sparse.diags_array(1 / np.sqrt(np.maximum(count, 1) + self.shrink))
         similarity = scale @ (forward + self.backward * forward.T) @ scale
-        device = self.popularity.device
-        self.similarity = ItemMatrix(similarity.tocsr()).to(device)
-        self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(device)
-
-    @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
-        """(B, N): recency-weighted rows of the similarity, plus the fallback."""
-        if self.similarity is None:
-            raise RuntimeError("fit comes before score")
-        scores = self.similarity(history.item, recency(history.item, history.length, self.recency))
-        return scores.add_(self.popularity, alpha=self.fallback)
+        self.similarity = ItemMatrix(similarity.tocsr()).to(self.popularity.device)
+        self.set_popularity(count)
 
 
 def pair_counts(

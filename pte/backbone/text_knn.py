@@ -18,15 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pte.backbone.sequence.count_model import CountModel
 from pte.nn.batch import History
-from pte.nn.contract import Backbone
-from pte.nn.item_matrix import recency, train_counts
-from pte.nn.noise import Source
-from pte.schema import InputError, require
+from pte.nn.item_matrix import train_counts
+from pte.nn.noise import Noise
+from pte.schema import InputError
 
 
 class Texts(Protocol):
-    """A representation, as far as it matters here."""
+    """The part of a representation that is read here."""
 
     uses_text: bool
 
@@ -35,18 +35,14 @@ class Texts(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
-class TextKNN(nn.Module, Backbone):
+class TextKNN(CountModel):
     """Cosines of a representation in which nothing needs training."""
 
     uses_text = True
-    trained = False
     direction: Tensor  # (N+1, D) unit rows; row 0 zeros
-    popularity: Tensor  # (N,) float32, empty until `fit`
 
     def __init__(self, *, representation: Texts, num_items: int, length: int, recency: float, fallback: float) -> None:
-        super().__init__()
-        require(0 <= recency <= 1, "backbone.recency", recency, "the weight of one step back, from 0 to 1")
-        require(fallback >= 0, "backbone.fallback", fallback, "give 0 or more")
+        super().__init__(num_items, length, recency=recency, fallback=fallback)
         if not representation.uses_text:
             raise InputError("backbone=text_knn compares text vectors: type representation=llm_only")
         free = sum(p.numel() for p in representation.parameters())
@@ -55,22 +51,16 @@ class TextKNN(nn.Module, Backbone):
                 f"backbone=text_knn trains nothing, but this representation has {free:,} numbers that would need it:"
                 " type representation=llm_only representation.head=none"
             )
-        self.num_items, self.length = num_items, length
-        self.recency, self.fallback = recency, fallback
         self.register_buffer("direction", F.normalize(representation.table(), dim=1), persistent=False)
-        self.register_buffer("popularity", torch.empty(0), persistent=False)
 
     def fit(self, item: np.ndarray, start: np.ndarray) -> None:
         """Count training sequences, for the fallback alone: sequence s is item[start[s]:start[s+1]]."""
-        count = train_counts(item, self.num_items)
-        self.popularity = torch.from_numpy(count / max(1.0, count.max())).float().to(self.popularity.device)
+        self.set_popularity(train_counts(item, self.num_items))
 
     @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N): cosines with the recency-weighted history, plus the fallback."""
-        if not len(self.popularity):
-            raise RuntimeError("fit comes before score")
-        weight = recency(history.item, history.length, self.recency)
+        weight = self.weights(history)
         items = self.direction[1:]
         with torch.autocast(history.item.device.type, enabled=False):  # rounded cosines would tie
             user = F.embedding_bag(history.item, self.direction, mode="sum", per_sample_weights=weight)

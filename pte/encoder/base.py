@@ -13,12 +13,22 @@ class Encoder(Protocol):
     reads_ids: bool  # False; True of ImportedVectors, which has vectors by item id instead of `encode`
 
     @property
-    def width(self) -> int: ...  # d
+    def width(self) -> int:
+        """d; may load the model."""
+        ...
 
-    def known_width(self, download: bool) -> int | None: ...  # d, loading no weights; None where it is not stated
+    def known_width(self, download: bool) -> int | None:
+        """d without loading weights; None where it is not stated. download: configuration files may be fetched."""
+        ...
 
-    def encode(self, texts: list[str]) -> np.ndarray: ...  # (n, d) float32, unit rows; a blank text is a row of zeros
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """(n, d) float32 with unit rows; a blank text is a row of zeros. InputError for what cannot be encoded."""
+        ...
 
-    def identity(self) -> dict[str, str]: ...  # what of the machine decides the vectors (dtype); loads nothing
+    def identity(self) -> dict[str, str]:
+        """What decides the vectors beside the knobs, on this machine (dtype): part of keys. Loads nothing."""
+        ...
 
-    def card(self) -> dict[str, Any]: ...  # what was used, for the record: model, dtype, device, token limit
+    def card(self) -> dict[str, Any]:
+        """Model, dtype, device, token limit ... for the artefact's facts.json."""
+        ...

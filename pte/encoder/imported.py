@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from pte.artifact import file_sha256
+from pte.asset import local_file
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
 from pte.schema import InputError, Resolved
@@ -30,11 +31,9 @@ class ImportedVectors:
     def __init__(self, *, file: Resolved[str | None], missing_share: float, unknown_share: float) -> None:
         if not file:
             raise InputError("encoder.file is missing: type encoder.file=PATH, a .parquet of id and vector, or a .npy")
-        self.file, self.path = file, Path(file.removeprefix("file:")).expanduser()
+        self.file, self.path = file, local_file(file, "encoder.file")
         self.tolerance = Tolerance(group="encoder", missing_share=missing_share, unknown_share=unknown_share)
         self._summary = ""
-        if not self.path.is_file():
-            raise InputError(f"encoder.file={file}: there is no such file")
 
     def identity(self) -> dict[str, str]:
         """The content of the ids beside an .npy; the file's own is in the key already."""

@@ -23,7 +23,7 @@ CANNOT = (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)
 def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = (), /, **facts: Any) -> Any:
     """The object that a config describes by its `_target_` and knobs; facts learnt at run time are keywords.
 
-    modules: those that may be built from beside ours and the libraries'.
+    modules: further ones whose classes may be built (`trust`).
     """
     for name in targets(values):
         locate(name, where, modules)
@@ -86,7 +86,7 @@ def apart(values: Mapping[str, Any], config: Mapping[str, Any], *marks: str) -> 
 
 
 def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
-    """What the class of a group says of itself, such as `uses_text`, before it is built."""
+    """A class attribute, such as `uses_text`, of the class that a group configures; the class is not built."""
     return bool(_attribute(config, group, name))
 
 

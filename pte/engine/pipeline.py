@@ -77,7 +77,7 @@ def alone(context: Context, step: Step) -> Iterator[int]:
 
 
 class Run:
-    """One configuration on its way: what is planned, what is done, and what the person sees of it."""
+    """One run: its plan, its finished stages, and the messages about them."""
 
     def __init__(self, cfg: DictConfig, run_dir: Path, identity: Identity) -> None:
         self.run_dir, self.identity = run_dir, identity

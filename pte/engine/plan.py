@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from pte.artifact import Store, digest, read_manifest
-from pte.asset import content, knob_content
+from pte.asset import knob_content, named_content
 from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users
 from pte.engine.config.secret import leaves
 from pte.schema import InputError
@@ -117,8 +117,8 @@ def _resolved(groups: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
     knobs = {group: value for group, value in own_knobs(groups).items() if group != "dataset"}
     hashes = {}
     for name, value in leaves(apart(knobs, config, "Resolved")[1]):
-        if isinstance(value, str) and value and (path := Path(value.removeprefix("file:")).expanduser()).exists():
-            hashes[name] = content(path)
+        if sha256 := named_content(value):
+            hashes[name] = sha256
     return hashes
 
 

@@ -87,7 +87,7 @@ def standing(folder: Path, run_dir: Path, monitor: str) -> str:
 def table(values: Mapping[Path, tuple[float, float]], monitor: str) -> Table:
     """All finished jobs of a sweep, best validation figure first and bold."""
     metric = monitor.rpartition("/")[2]
-    rows = Table(title="validation chooses; test is told", title_justify="left", box=SIMPLE_HEAD)
+    rows = Table(title="validation chooses; test is reported", title_justify="left", box=SIMPLE_HEAD)
     for heading in ("job", f"validation {metric}", f"test {metric}"):
         rows.add_column(heading, justify="left" if heading == "job" else "right")
     order = sorted(values, key=lambda place: -values[place][0])

@@ -1,4 +1,4 @@
-"""Which classes a configuration may name by `_target_`, and what their source says.
+"""Which classes a configuration may name by `_target_`.
 
 Building a class runs its module, so a configuration from elsewhere could run anything. Ours and the libraries' names
 are always built; those of another module when the person who runs says so (`trust: [mypackage]`), or when a package

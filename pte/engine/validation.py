@@ -1,6 +1,6 @@
-"""Values a person typed, looked at before anything is made: each is of the kind of the shipped one.
+"""Type check of the configuration before any work: each value has the type of the shipped one.
 
-What a value may be beyond its kind is for the class it configures to say (pte/engine/config/signature, constructors,
+Ranges and combinations are checked by the class that a value configures (pte/engine/config/signature, constructors,
 pte/train/check for the trainer); the dry run builds them all.
 """
 
@@ -10,6 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
 from pte.schema import InputError
 
 SEEDS = 2**32 - 1  # what every generator takes
@@ -17,8 +21,17 @@ LENGTHS = {"optimizer.betas": 2, "protocol.shares": 3}
 WORDS_TOO = ("trainer.devices", "representation.cross_attention")  # auto; residual
 
 
+def check_job(config: DictConfig) -> None:
+    """`check` of the configuration of the job that Hydra runs, by the names a person typed."""
+    typed = HydraConfig.get().overrides.task
+    choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
+    usual = compose("config", overrides=choices) if len(choices) < len(typed) else config
+    resolved: list[Any] = [OmegaConf.to_container(each, resolve=True) for each in (config, usual)]
+    check(*resolved)
+
+
 def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
-    """Refuse what differs in kind from `usual`, the same options with no knob changed."""
+    """InputError for a value whose type differs from that in `usual`, the same options without overrides."""
     given, shipped = _leaves(config), _leaves(usual)
     for name, value in given.items():
         above = name.rpartition(".")[0]

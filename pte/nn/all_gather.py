@@ -1,4 +1,4 @@
-"""What a loss needs to know of the other processes of a step."""
+"""Collectives of a training step: what a loss reads of the other processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def summed(value: Tensor) -> Tensor:
 def others(value: Tensor) -> list[Tensor]:
     """The same tensor (n,) of every other process, in their order, n being each one's own; [] where there is no other.
 
-    No gradient passes. All processes of the group have to call it, also with nothing in hand.
+    No gradient passes. All processes of the group have to call it, with an empty tensor too.
     """
     if not (distributed.is_available() and distributed.is_initialized()):
         return []

@@ -1,5 +1,6 @@
-"""What a backbone is made on, and what it offers: `loss` and `score`, or `fit` and `score`, are its own to write; who
-inherits `Backbone` has the rest answered.
+"""The contracts of an item representation and of a backbone.
+
+A trained backbone writes `loss` and `score`, a counted one `fit` and `score`; the rest has defaults in `Backbone`.
 """
 
 from __future__ import annotations
@@ -13,25 +14,45 @@ from torch import Tensor
 from pte.nn.batch import History, PackedBatch
 from pte.nn.item_table import Last
 from pte.nn.kernel.chunked_scoring import by_parts
-from pte.nn.noise import Source
+from pte.nn.noise import Noise
 
 
 class Representation(Protocol):
-    """Item vectors a backbone consumes, with their own extra losses; `nn.item_table` says what each is for."""
+    """Item vectors a backbone consumes, with their own extra losses. `nn.item_table.ItemTable` has defaults of all but
+    `table`; a class of one's own inherits it. The constructor gets `num_items` and `vectors`, (N+1, d) or None.
+    """
 
-    width: int
-    views: int
-    sparse: bool
+    uses_text: bool  # whether `vectors` are needed
+    width: int  # D, all views together
+    views: int  # equal blocks of columns that the encoder reads one by one
+    sparse: bool  # the gradient of `table` holds the rows read and no others
 
-    def table(self) -> Tensor: ...
+    def table(self) -> Tensor:
+        """(N+1, D) by which items are scored; row 0, padding, is zeros."""
+        ...
 
-    def inputs(self, table: Tensor) -> Tensor: ...
+    def inputs(self, table: Tensor) -> Tensor:
+        """(N+1, D) -> (N+1, D): what the encoder reads instead of `table`."""
+        ...
 
-    def mix(self, x: Tensor, mask: Tensor | None) -> Tensor: ...
+    def mix(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """(V, R, L, D/V) -> the same: views read one another before they are encoded; `mask` as attention's."""
+        ...
 
-    def auxiliary(self) -> Tensor: ...
+    def auxiliary(self) -> Tensor:
+        """Scalar added to the backbone's loss in every step, weighted already."""
+        ...
 
-    def sequence_auxiliary(self, batch: PackedBatch, state: Tensor, last: Last) -> Tensor | None: ...
+    def sequence_auxiliary(self, batch: PackedBatch, state: Tensor, last: Last) -> Tensor | None:
+        """The same from the encoder's states (R, L, D); `last(item, length)` encodes other histories; None: no loss."""
+        ...
+
+    def observe(self, item: np.ndarray, begin: np.ndarray, length: np.ndarray, history: np.ndarray | None) -> None:
+        """Called once before training: training history s is item[begin[s] : begin[s] + length[s]].
+
+        history: (W,) the history that each training sequence of a batch is a window of; None: sequence s is history s.
+        """
+        ...
 
 
 class Backbone(Protocol):
@@ -47,13 +68,13 @@ class Backbone(Protocol):
         """Contains "loss", a sum over the batch's targets divided by `batch.total`. Of a trained backbone."""
         raise NotImplementedError(f"{type(self).__name__} has no loss")
 
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N), higher is better; column j is item j+1."""
         ...
 
-    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
-        """The rows of `score`, (b, N) of the next few histories at a time. One that shares work between histories has
-        its own; a part may lie where the last one lay: it is used before the next is requested.
+    def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
+        """The rows of `score`, (b, N) of the next few histories at a time. Override it where histories share work. A
+        part may reuse the memory of the last one: read it before requesting the next.
         """
         return by_parts(self.score, self.num_items, history, noise)
 
@@ -63,8 +84,11 @@ class Backbone(Protocol):
 
     @classmethod
     def reads_users(cls, knobs: Mapping[str, Any]) -> bool:
-        """Whether one of these knobs reads users' text vectors, which are encoded for that reader alone."""
+        """Whether a backbone with these knobs needs users' text vectors; they are encoded only then."""
         return False
 
     def attach(self, item: Tensor | None, user: Tensor | None) -> None:
-        """See text vectors of items (N+1, D), row 0 for padding, and users (U, D), before it is moved to a device."""
+        """Receive text vectors of items (N+1, D), row 0 for padding, and users (U, D), on the CPU; None where none are.
+
+        Called once, after construction and before the backbone is moved to its device.
+        """

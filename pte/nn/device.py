@@ -1,4 +1,4 @@
-"""Where tensors go."""
+"""The device that computes, and the dtype that is fast on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def device_of(accelerator: str) -> torch.device:
 
 
 def named_device(name: str, knob: str) -> torch.device:
-    """auto: the first there is of cuda, mps and cpu. InputError, by the knob, for one that is not there."""
+    """auto: the first available of cuda, mps and cpu. InputError, by the knob, for one that is not there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     kind, _, number = name.partition(":")
     if name == "auto":

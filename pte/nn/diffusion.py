@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pte.nn.noise import Source, standard_normal
+from pte.nn.noise import Noise, standard_normal
 from pte.schema import InputError, require
 
 MOST_STEPS = 100_000
@@ -97,7 +97,7 @@ def noised(x_0: Tensor, eps: Tensor, alpha_bar_t: Tensor) -> Tensor:
 class Chain:
     """The reverse steps in the order they are taken: x <- a xhat_0(x, time) + b x + sigma z."""
 
-    time: Tensor  # (S,) int64, what the denoiser is told; falls from T-1
+    time: Tensor  # (S,) int64, time index given to the denoiser; falls from T-1
     a: Tensor  # (S,) float64
     b: Tensor
     sigma: Tensor
@@ -132,7 +132,7 @@ def ddim(beta: Tensor, stride: int) -> Chain:
     return Chain(time, after.sqrt() - b * alpha_bar.sqrt(), b, torch.zeros_like(b))
 
 
-def sample(chain: Chain, denoise: Callable[[Tensor, int], Tensor], x: Tensor, noise: Source = None) -> Tensor:
+def sample(chain: Chain, denoise: Callable[[Tensor, int], Tensor], x: Tensor, noise: Noise = None) -> Tensor:
     """x_0 from pure noise x (B, D): the loop over a chain, with `denoise(x, step)` -> xhat_0 (B, D) for step 0..S-1."""
     for step, (a, b, sigma) in enumerate(zip(chain.a.tolist(), chain.b.tolist(), chain.sigma.tolist(), strict=True)):
         x = a * denoise(x, step) + b * x

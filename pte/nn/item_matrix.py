@@ -2,8 +2,7 @@
 
     score_j = sum_l decay^(steps of l back from the last item) M[h_l, j]
 
-The matrix is sparse and only the rows that stand in a history are read, so the work is that of the numbers added up;
-the same lines run on any device.
+The matrix is sparse and only the rows that stand in a history are read, so the work is that of the numbers added up.
 """
 
 from __future__ import annotations
@@ -12,8 +11,11 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 _ENTRIES = 2**20  # matrix entries gathered at a time: some 30 MB of scratch; ours: twice as fast as eight times more
+_INT32 = 2**31 - 1
+_TINY = 1e-12
 
 
 def recency(item: Tensor, length: Tensor, decay: float) -> Tensor:
@@ -31,13 +33,13 @@ class ItemMatrix(nn.Module):
     """A sparse (N, N) matrix over items 1..N whose weighted rows are added up per history."""
 
     start: Tensor  # (N+1,) int64: the entries of item i are start[i-1]:start[i]
-    column: Tensor  # (E,) int64 in 0..N-1
+    column: Tensor  # (E,) int32 in 0..N-1
     value: Tensor  # (E,) float32
 
-    def __init__(self, matrix: sparse.csr_matrix) -> None:
+    def __init__(self, matrix: sparse.csr_array | sparse.csr_matrix) -> None:
         super().__init__()
         self.register_buffer("start", torch.from_numpy(matrix.indptr.astype(np.int64)), persistent=False)
-        self.register_buffer("column", torch.from_numpy(matrix.indices.astype(np.int64)), persistent=False)
+        self.register_buffer("column", torch.from_numpy(matrix.indices.astype(np.int32)), persistent=False)
         self.register_buffer("value", torch.from_numpy(matrix.data.astype(np.float32)), persistent=False)
 
     @property
@@ -46,24 +48,55 @@ class ItemMatrix(nn.Module):
 
     def matrix(self) -> sparse.csr_array:
         """(N, N) on the CPU."""
-        parts = (self.value.cpu().numpy(), self.column.cpu().numpy(), self.start.cpu().numpy())
+        start = self.start if len(self.value) > _INT32 else self.start.int()  # one width for both: scipy copies else
+        parts = (self.value.cpu().numpy(), self.column.cpu().numpy(), start.cpu().numpy())
         return sparse.csr_array(parts, shape=(self.num_items, self.num_items))
 
-    @torch.no_grad()
     def forward(self, item: Tensor, weight: Tensor) -> Tensor:
         """sum_l weight_bl M[item_bl] for `item`, `weight` (B, L), 0 = padding: (B, N) float32."""
-        scores = torch.zeros(len(item), self.num_items, device=item.device)
+        return self.add_(torch.zeros(len(item), self.num_items, device=item.device), item, weight)
+
+    @torch.no_grad()
+    def add_(self, scores: Tensor, item: Tensor, weight: Tensor, largest: Tensor | None = None) -> Tensor:
+        """Add the sums to `scores` (B, N), in place, of whichever order in memory.
+
+        largest: (B,), to which the largest entry of each history's sums is scaled; for a matrix of nothing negative.
+        """
+        if scores.is_cpu:
+            return self._add_sparse(scores, item, weight, largest)
+        sums = torch.zeros(scores.shape, device=scores.device)
+        self._add_gathered(sums, item, weight)
+        if largest is not None:
+            sums *= (largest / sums.amax(dim=1).clamp_min(_TINY))[:, None]
+        return scores.add_(sums)
+
+    def _add_sparse(self, scores: Tensor, item: Tensor, weight: Tensor, largest: Tensor | None) -> Tensor:
+        """By scipy's product of sparse matrices: no pass over the catalogue, two to three times as fast on a CPU."""
+        real = item > 0
+        begin = F.pad(real.sum(dim=1).cumsum(0), (1, 0)).int().numpy()
+        history = (weight[real].float().numpy(), item[real].int().numpy() - 1, begin)
+        sums = sparse.csr_array(history, shape=tuple(scores.shape)) @ self.matrix()
+        size, value = np.diff(sums.indptr), sums.data
+        if largest is not None:
+            top = np.ones(len(size), np.float32)  # of a history without entries: nothing is scaled
+            top[size > 0] = np.maximum.reduceat(value, sums.indptr[:-1][size > 0]) if len(value) else 1
+            value *= np.repeat(largest.numpy() / np.maximum(top, _TINY), size)
+        row = np.repeat(np.arange(len(size), dtype=np.int64) * scores.stride(0), size)
+        cell = torch.from_numpy(row + sums.indices * np.int64(scores.stride(1)))
+        scores.as_strided((scores.numel(),), (1,)).index_add_(0, cell, torch.from_numpy(value))
+        return scores
+
+    def _add_gathered(self, scores: Tensor, item: Tensor, weight: Tensor) -> None:
+        """By gathering entries, on any device: whole histories at a time, as many as the scratch memory allows."""
         size = torch.where(item > 0, self.start[item] - self.start[(item - 1).clamp(min=0)], 0)
-        # Whole histories at a time, as many as the scratch memory allows; one history always goes through.
         chunk = (size.sum(dim=1).cumsum(0) // _ENTRIES).tolist()
         begin = 0
         for end in [i for i in range(1, len(chunk)) if chunk[i] != chunk[i - 1]] + [len(chunk)]:
-            self._add(scores[begin:end], item[begin:end], weight[begin:end], size[begin:end])
+            self._add_chunk(scores[begin:end], item[begin:end], weight[begin:end], size[begin:end])
             begin = end
-        return scores
 
-    def _add(self, scores: Tensor, item: Tensor, weight: Tensor, size: Tensor) -> None:
-        """Add the weighted rows of a few histories to their scores, in place."""
+    def _add_chunk(self, scores: Tensor, item: Tensor, weight: Tensor, size: Tensor) -> None:
+        """The weighted rows of a few histories to their scores (B, N), one row after the other in memory."""
         row, place = size.nonzero(as_tuple=True)
         size = size[row, place]
         first = self.start[item[row, place] - 1]

@@ -1,8 +1,8 @@
-"""What a backbone asks of an item representation, with the answers of a plain table.
+"""The interface of an item representation, with the defaults of a plain table.
 
 A representation owns the item vectors and their extra losses, a backbone owns the sequence. Two methods need the
 sequence as well: some representations are read in several views that attend to each other, some add a loss on the
-encoder's states. Here are the answers of a representation that does neither; `table` is the one thing all must give.
+encoder's states. The defaults here do neither; `table` alone must be written.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ class ItemTable(nn.Module):
     def observe(
         self, item: np.ndarray, begin: np.ndarray, length: np.ndarray, history: np.ndarray | None = None
     ) -> None:
-        """See the training histories once: history s is item[begin[s] : begin[s] + length[s]]. history: of which each
-        training sequence of a batch is a window; None: each is its own.
+        """Called once before training: training history s is item[begin[s] : begin[s] + length[s]].
+
+        history: (W,) the history that each training sequence of a batch is a window of; None: sequence s is history s.
         """
 
     def auxiliary(self) -> Tensor:
@@ -67,7 +68,7 @@ def padded(rows: Tensor) -> Tensor:
 
 
 def item_rows(vectors: Tensor | None, num_items: int, name: str) -> Tensor:
-    """The text vectors of the items 1..N, (N, d) float32, or a word on what is missing."""
+    """The text vectors of the items 1..N, (N, d) float32; InputError where there are none."""
     if vectors is None:
         raise InputError(
             f"representation={name} reads text, but no item vectors were handed to it. "
@@ -85,13 +86,13 @@ def item_rows(vectors: Tensor | None, num_items: int, name: str) -> Tensor:
 
 
 def positive(width: int) -> int:
-    """`width`, if it is one."""
+    """`width`; InputError unless it is 1 or more."""
     require(width >= 1, "representation.width", width, "give a whole number, 1 or more")
     return width
 
 
 def fitting(width: int, rows: Tensor, name: str) -> int:
-    """`width`, if text vectors (N, d) have as many axes."""
+    """`width`; InputError where text vectors (N, d) have fewer axes."""
     if not 1 <= width <= rows.shape[1]:
         raise InputError(
             f"representation={name} wants {width} principal axes of text vectors that have {rows.shape[1]}: "

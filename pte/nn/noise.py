@@ -40,10 +40,11 @@ class CaseNoise:
         return out
 
 
-Source = torch.Generator | CaseNoise | PlaceNoise | None  # None: the global generator of the device
+Generator = torch.Generator | PlaceNoise | None  # None: the global generator of the device
+Noise = Generator | CaseNoise
 
 
-def standard_normal(shape: torch.Size | tuple[int, ...], source: Source, device: torch.device) -> Tensor:
+def standard_normal(shape: torch.Size | tuple[int, ...], source: Noise, device: torch.device) -> Tensor:
     """N(0, 1) on a device, drawn where the source lives: the same numbers on every device from one on the CPU."""
     if isinstance(source, CaseNoise | PlaceNoise):
         return source.normal(shape).to(device)
@@ -56,7 +57,7 @@ def uniform(shape: torch.Size | tuple[int, ...], source: PlaceNoise | None, devi
 
 
 def _mixed(seed: int, case: np.ndarray) -> np.ndarray:
-    """Unlike 63-bit seeds for like pairs of numbers: SplitMix64 (Steele et al., OOPSLA 2014), twice."""
+    """Well-mixed 63-bit seeds of the pairs (seed, case): SplitMix64 (Steele et al., OOPSLA 2014), twice."""
     state = np.uint64(seed % 2**64) + np.zeros(len(case), np.uint64)
     for number in (np.zeros(len(case), np.uint64), case.astype(np.uint64)):
         state = state ^ number

@@ -1,4 +1,4 @@
-"""`profiler=auto`: a fixed rule, applied when a run is planned, that says what it chose and why.
+"""`profiler=auto`: a fixed rule, applied and logged when a run is planned.
 
 The language model where there is an accelerator or few enough generations for a CPU; else the template. A profiler
 asked for by name is never replaced.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pte.profiler.loop import count_generations, legs
+from pte.profiler.loop.closed_loop import count_generations, legs
 from pte.schema import require
 
 

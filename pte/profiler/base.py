@@ -19,17 +19,25 @@ FAILED = "error"  # that of a request which its server could not answer, others 
 class Records(Protocol):
     """Generations of one model by key, kept as they arrive (pte/profiler/store/log.py)."""
 
-    def find(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]: ...  # those that are known
+    def find(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The rows of those keys that are known."""
+        ...
 
-    def extend(self, rows: Iterable[dict[str, Any]]) -> None: ...  # under `alone`
+    def extend(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Append rows, each with its `key`; within `alone`."""
+        ...
 
-    def alone(self) -> AbstractContextManager[None]: ...  # one writer at a time
+    def alone(self) -> AbstractContextManager[None]:
+        """One writer at a time; waits for another process."""
+        ...
 
 
 class Log(Protocol):
     """Generations of all models."""
 
-    def of(self, identity: Mapping[str, Any]) -> Records: ...
+    def of(self, identity: Mapping[str, Any]) -> Records:
+        """Those of the model and decoding that an `Engine.identity` names."""
+        ...
 
 
 def check_candidates(count: int) -> None:
@@ -40,11 +48,19 @@ def check_candidates(count: int) -> None:
 class Profiler(Protocol):
     """Visible interactions -> K candidate texts of every user and item."""
 
-    num_candidates: int
+    num_candidates: int  # K
 
-    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles: ...  # out: in files there
+    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
+        """K texts of every user and item from `view` alone, which holds no validation or test row.
 
-    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles: ...  # from stored completions, no model
+        log: where single generations are recorded and found again; out: a folder for the texts' files, None: lists in
+        memory. InputError where no text can be had.
+        """
+        ...
+
+    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
+        """The same from stored completions and without a model: for the audit, which compares both to the letter."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -100,16 +116,26 @@ class Rate:
 class Generator(Protocol):
     """Yields every result as it arrives, in any order."""
 
-    def generate(self, requests: Sequence[Request]) -> Iterator[Result]: ...
+    def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
+        """One result for each request; InputError once the service cannot help, after what it answered so far."""
+        ...
 
 
 class Engine(Protocol):
-    """A language model: what tells its completions apart, and how to get some."""
+    """A language model: its identity in keys, and how it completes prompts."""
 
-    def identity(self) -> Mapping[str, Any]: ...  # model, revision, decoding; not prompt, candidate, temperature
+    def identity(self) -> Mapping[str, Any]:
+        """Model, revision and decoding, of which keys are made; not prompt, candidate or temperature. Loads nothing."""
+        ...
 
-    def batches(self, asks: Sequence[Ask]) -> list[list[int]]: ...  # places in `asks` to complete together
+    def batches(self, asks: Sequence[Ask]) -> list[list[int]]:
+        """Places in `asks` to complete together, each place once."""
+        ...
 
-    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]: ...  # keys seed the draws
+    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
+        """One completion for each, in order; the content keys seed the draws."""
+        ...
 
-    def rate(self, asks: Sequence[Ask]) -> Rate | None: ...  # measured on these; None where only time will tell
+    def rate(self, asks: Sequence[Ask]) -> Rate | None:
+        """The speed measured on these prompts; None where it cannot be measured beforehand."""
+        ...

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
 
+from pte.profiler.engine.arrival import check_failure_share
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import OPTIONAL, Sampling
 from pte.profiler.engine.cost import UNKNOWN, Tariff
-from pte.profiler.language import LoopKnobs, ServedProfiler, loop_of
+from pte.profiler.language import IN_FILES, LoopKnobs, ServedProfiler, loop_of
 from pte.schema import InputError, Runtime
-
-TOGETHER = 1024  # answers logged at a time: they lie in files, so that none is lost
 
 
 class BatchProfiler(ServedProfiler):
@@ -41,10 +40,9 @@ class BatchProfiler(ServedProfiler):
             raise InputError("profiler=batch needs profiler.model=NAME and profiler.folder=PATH, where its files go")
         if unknown := [name for name in without if name not in OPTIONAL]:
             raise InputError(f"profiler.without={unknown}: only {', '.join(OPTIONAL)} can be left out of a request")
-        if not 0 <= failure_share <= 1:
-            raise InputError(f"profiler.failure_share={failure_share}: give a share, 0 to 1")
+        check_failure_share(failure_share, "profiler.failure_share")
         played = loop_of(decoding.temperatures, seed=seed, **loop)
         settings = decoding.holding(played.style.tokens).identity()
         engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share, seed=seed)
-        super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER, failed_retries=failed_retries)
+        super().__init__(engine, played, noun=model, generator=engine, together=IN_FILES, failed_retries=failed_retries)
         self.new_tokens, self.tariff = settings["max_tokens"], tariff

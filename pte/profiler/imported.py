@@ -2,7 +2,7 @@
 
 `id` is the data's own id, `side` is item (where there is no such column) or user, and candidates are numbered from 0;
 without numbers the rows of one id are its candidates in their order. An entity with fewer texts than candidates repeats
-them in turn, one without any is told as `profiler=none` tells it; both are counted. Whether such texts were written
+them in turn, one without any has the text of `profiler=none`; both are counted. Whether such texts were written
 without knowledge of held-out rows cannot be proven here: it is said when they are read, recorded, and audited as such.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pte.asset import local_file
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
 from pte.profiler.base import Log, check_candidates
@@ -43,9 +44,7 @@ class ImportedProfiler:
                 "profiler.file is missing: type profiler.file=PATH, a table (.csv .parquet) of id and text"
             )
         check_candidates(num_candidates)
-        if not Path(file.removeprefix("file:")).expanduser().is_file():
-            raise InputError(f"profiler.file={file}: there is no such file")
-        self.file, self.num_candidates = file, num_candidates
+        self.file, self.path, self.num_candidates = file, local_file(file, "profiler.file"), num_candidates
         self.tolerance = Tolerance(group="profiler", missing_share=missing_share, unknown_share=unknown_share)
         self.titles = titles
         self._counts: list[str] = []
@@ -81,9 +80,8 @@ class ImportedProfiler:
 
     def _table(self) -> pl.DataFrame:
         """id, text, side and candidate (null where rows are not numbered); blank texts are left out."""
-        path = Path(self.file.removeprefix("file:")).expanduser()
-        read = read_frame(path)
-        require(read, {"id": "id", "text": "text"}, path)
+        read = read_frame(self.path)
+        require(read, {"id": "id", "text": "text"}, self.path)
         frame = read.frame
         columns = {name: text(frame, name) for name in ("id", "text", "side", "candidate") if name in frame.columns}
         table = pl.DataFrame(
@@ -97,12 +95,12 @@ class ImportedProfiler:
         for row, (name, side, number) in enumerate(table.select("id", "side", "candidate").iter_rows(), 1):
             if name is None or side not in SIDES:
                 raise InputError(
-                    f"{path}, row {row}: id={name}, side={side}: give an id, and user or item for the side"
+                    f"{self.path}, row {row}: id={name}, side={side}: give an id, and user or item for the side"
                 )
             if number is not None and not (number.isascii() and number.isdigit()):
-                raise InputError(f"{path}, row {row}: candidate={number}: give a whole number from 0 on")
+                raise InputError(f"{self.path}, row {row}: candidate={number}: give a whole number from 0 on")
         if table["candidate"].null_count() not in (0, len(table)):
-            raise InputError(f"{path}: some rows have a candidate and some have none: number all of them, or none")
+            raise InputError(f"{self.path}: some rows have a candidate and some have none: number all of them, or none")
         return table.filter((pl.col("text") != "").fill_null(False))
 
     def _candidates(self, side: str, known: Sequence[str], table: pl.DataFrame) -> list[list[str]]:

@@ -9,11 +9,13 @@ from typing import Any, NotRequired, TypedDict
 from pte.profiler.base import Engine, Generator, Log
 from pte.profiler.engine.cost import Tariff, served
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import PORTION, Loop, play, workload
+from pte.profiler.loop.closed_loop import PORTION, Loop, play, workload
+from pte.profiler.loop.draft import Stored
 from pte.profiler.prompt import Evidence
-from pte.profiler.store.replay import Stored
 from pte.profiler.text.style import load_style
 from pte.schema import Generation, Profiles, Resolved, View, require
+
+IN_FILES = 1024  # results logged at a time where they lie in files, so that none is lost
 
 
 class LoopKnobs(TypedDict):

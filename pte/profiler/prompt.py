@@ -24,7 +24,7 @@ class Prompt:
     ask: str = ""  # a request of this form alone, after the evidence
 
     def stem(self, lines: int | None = None) -> str:
-        """What is said before the lead, with the first `lines` of the evidence; None: all."""
+        """The prompt up to the lead, with the first `lines` of the evidence; None: all."""
         data = self.data if lines is None else "\n".join(self.data.split("\n")[:lines])
         return "\n\n".join([self.instruction, data, self.ask] if self.ask else [self.instruction, data])
 

@@ -11,10 +11,8 @@ from pte.profiler.engine.chat import Sampling
 from pte.profiler.engine.cost import UNKNOWN, Tariff
 from pte.profiler.engine.openai import OpenAIEngine, Server
 from pte.profiler.engine.ray import Cluster, RayEngine
-from pte.profiler.language import LoopKnobs, ServedProfiler, loop_of
+from pte.profiler.language import IN_FILES, LoopKnobs, ServedProfiler, loop_of
 from pte.schema import InputError, Runtime
-
-TOGETHER = 1024  # results logged at a time: they lie in files, so that none is lost
 
 
 class RayProfiler(ServedProfiler):
@@ -61,5 +59,5 @@ class RayProfiler(ServedProfiler):
             failure_share=server.failure_share,
             seed=seed,
         )
-        super().__init__(engine, played, noun=model, generator=engine, together=TOGETHER, failed_retries=failed_retries)
+        super().__init__(engine, played, noun=model, generator=engine, together=IN_FILES, failed_retries=failed_retries)
         self.new_tokens, self.tariff = engine.decoding["max_tokens"], tariff

@@ -27,7 +27,7 @@ from pte.profiler.evidence.neighbor import (
     user_neighbors,
 )
 from pte.profiler.evidence.plain import NOBODY, RECENT
-from pte.profiler.text.account import account
+from pte.profiler.loop.account import account
 from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, require
 

@@ -9,7 +9,7 @@ from pte.profiler.engine.cost import local
 from pte.profiler.engine.decode import Decoding
 from pte.profiler.engine.transformers import TransformersEngine
 from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
-from pte.profiler.loop import workload
+from pte.profiler.loop.closed_loop import workload
 from pte.schema import Runtime, View
 
 SAMPLE = 8  # completions to measure a plan on: a whole batch takes half a minute of a CPU

@@ -16,10 +16,10 @@ which end they cut is not published). Rows before those are set aside: they neit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from pte.asset import local_file
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
 from pte.protocol.leave_one_out import cases
@@ -55,14 +55,13 @@ class ColdStart:
         self.shares, self.scoring, self.max_interactions = tuple(shares), scoring, max_interactions
         self.seed, self.withheld = seed, Withheld(withhold, min_visible, holdout, seed)
         self.file, self.tolerance = file, Tolerance(group="protocol", missing_share=0.0, unknown_share=unknown_share)
-        if file and not _path(file).is_file():
-            raise InputError(f"protocol.file={file}: there is no such file")
+        self.path = local_file(file, "protocol.file") if file else None
 
     def __call__(self, interactions: Interactions) -> Split:
         begin, stop = interactions.start[:-1], interactions.start[1:]
         if self.max_interactions is not None:
             begin = np.maximum(begin, stop - self.max_interactions)
-        part = self.named_parts(interactions.user_id) if self.file else self.parts(interactions.num_users)
+        part = self.named_parts(interactions.user_id) if self.path else self.parts(interactions.num_users)
         row = np.arange(len(interactions.user))
         recent = row >= begin[interactions.user]
         train = recent & (part[interactions.user] == 0)
@@ -84,9 +83,10 @@ class ColdStart:
 
     def named_parts(self, user_id: Sequence[str]) -> np.ndarray:
         """(U,) as `parts`, by `file`. InputError where a user is missing or has two parts, or a part has no user."""
-        file = self.file or ""
-        table = read_frame(_path(file))
-        require(table, {"user_id": "user_id", "part": "part"}, _path(file))
+        assert self.file is not None
+        assert self.path is not None
+        file, table = self.file, read_frame(self.path)
+        require(table, {"user_id": "user_id", "part": "part"}, self.path)
         ids, words = (text(table.frame, column).to_list() for column in ("user_id", "part"))
         number = {name: i for i, name in enumerate(PARTS)}
         if others := [word for word in words if word not in number]:
@@ -111,7 +111,3 @@ class ColdStart:
         nth = np.arange(len(user)) - np.repeat(np.cumsum(count) - count, count)
         target = np.repeat(first, count) + nth
         return cases(interactions, user, target, begin[user] if self.max_interactions is not None else None)
-
-
-def _path(file: str) -> Path:
-    return Path(file.removeprefix("file:")).expanduser()

@@ -2,9 +2,9 @@
 
 Ren et al., WWW 2024 (arXiv 2310.15950), Sec. 3.5. With g an MLP d -> (d + d_l) / 2 -> d_l with LeakyReLU:
 
-    form=masked   hide a share of the items behind one learnt vector m; where a hidden item i stands in a history, tell
-                  its text from the encoder's state h there:  weight * InfoNCE(g(h), L_i) against other hidden places,
-                  those of all processes
+    form=masked   replace a share of the items by one learnt vector m; where a hidden item i stands in a history,
+                  predict its text from the encoder's state h there:  weight * InfoNCE(g(h), L_i) against other
+                  hidden places, those of all processes
     form=cosine   weight * ( 1 - mean_i cos(g(e_i), L_i) )                             AlphaFuse's; no item is hidden
 
 Departures: the paper's encoder is a graph network, which reads a hidden node's neighbours in the bipartite graph; here
@@ -26,7 +26,7 @@ from pte.schema import InputError, require
 
 
 class RlmRecGen(ItemTable):
-    """N trainable vectors e_i ~ N(0, std^2) that tell L_i through g."""
+    """N trainable vectors e_i ~ N(0, std^2) from which g predicts L_i."""
 
     uses_text = True
     text: Tensor
@@ -92,5 +92,5 @@ class RlmRecGen(ItemTable):
         item = torch.cat([batch.item[at], *elsewhere])  # hidden places of the whole step, this process's first
         if not len(prediction):
             return prediction.sum()  # 0, but every weight has its gradient, which several processes rely on
-        total = len(item) / (1 + len(elsewhere))  # as lit/recommender: averaged over processes, the mean of the step
+        total = len(item) / (1 + len(elsewhere))  # as train/recommender: averaged over processes, the mean of the step
         return self.share * info_nce(prediction, self.text[item - 1], self.temperature, row=item, total=total)

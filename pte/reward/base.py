@@ -22,18 +22,28 @@ class PartScore:
 
 
 class Part(Protocol):
-    """`space` holds the vectors to compare; see space.py."""
+    """One part of `reward=pte` (reward/mixture)."""
 
-    def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore: ...
+    def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
+        """Scores of all E entities' candidates. space: whitened vectors and centroids; generator: of CPU draws."""
+        ...
 
 
 @dataclass(frozen=True)
 class RewardParts:
-    """Every part as it came, and their mixture."""
+    """The raw scores of every part, and their mixture."""
 
     part: Mapping[str, PartScore]
     total: PartScore  # known: every part that counts in the mixture is
 
 
 class Reward(Protocol):
-    def score(self, data: RewardData) -> RewardParts: ...
+    """What a config of the group `reward` builds."""
+
+    def check(self, width: int | None) -> None:
+        """InputError where knobs do not go with vectors of this width; None: not known yet."""
+        ...
+
+    def score(self, data: RewardData) -> RewardParts:
+        """Scores of all E entities' candidates, users before items; of training rows alone, which `data` holds."""
+        ...

@@ -13,7 +13,7 @@ def nearest(
 ) -> Tensor:
     """(m, k) for each of m rows of `centroid` (E, d) the rows of its k nearest among `sample` of them, best first.
 
-    The cost is linear in m, since nobody is compared with everybody. Rows of zeros have no neighbours and are none.
+    The cost is linear in m, since rows are compared with a sample. Rows of zeros have no neighbours and are none.
     """
     table = centroid[rows]
     nonzero_rows = torch.nonzero(table.any(dim=1)).squeeze(1)

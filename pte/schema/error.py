@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class InputError(ValueError):
-    """A mistake in what the user gave: says what is wrong, where, and what to type. Printed without a traceback."""
+    """A mistake in the user's input: what is wrong, where, and what to type. Printed without a traceback."""
 
 
 def require(holds: bool, knob: str, value: object, sentence: str) -> None:

@@ -18,7 +18,7 @@ class Candidates:
     """E entities with K candidates each."""
 
     vector: Tensor  # (E, K, d) unit vectors
-    context: Tensor  # (E, d) what the entity is known by without a profile; zeros where nothing is known
+    context: Tensor  # (E, d) vector of the entity without its profile; zeros where nothing is known
     reward: Tensor  # (E, K) the mixture
     known: Tensor  # (E,) bool: every part of the reward had something to judge by
     is_user: Tensor  # (E,) bool
@@ -54,10 +54,14 @@ Fit = Callable[[Any, nn.Module, Candidates, Tensor, Tensor], None]
 
 
 class Selector(Protocol):
+    """What a config of the group `selector` builds."""
+
     reads_reward: bool  # where it does, users are encoded, and texts first written without the rows that judge them
     withheld_share: float  # of the withheld rows, how many the reward may read; the rest judges the choice afterwards
 
-    def select(self, candidates: Candidates, *, fit: Fit) -> Choice: ...
+    def select(self, candidates: Candidates, *, fit: Fit) -> Choice:
+        """One vector for each of the E entities. fit: trains a policy, for selectors that have one."""
+        ...
 
 
 def certain(candidates: Candidates, index: Tensor) -> Choice:

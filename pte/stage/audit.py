@@ -43,7 +43,7 @@ _CITED = re.compile(r'- "([^"]*)"')
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it must be.
+    """One violation.
 
     Kinds: split, prompt differs, text differs, missing, unexpected (rebuild); test, valid, withheld, held out, set
     aside, unknown, unreadable (read back).

@@ -20,9 +20,13 @@ PARENTS = ()
 class Dataset(Protocol):
     """What a config of the group `dataset` builds."""
 
-    def fingerprint(self) -> dict[str, str]: ...  # sha256 of every raw file, by its role
+    def fingerprint(self) -> dict[str, str]:
+        """sha256 of every raw file, by its role: the root of all keys."""
+        ...
 
-    def read(self) -> Interactions: ...
+    def read(self) -> Interactions:
+        """The data set, with a card that counts what was left out. InputError for files that cannot be read."""
+        ...
 
 
 def roots(dataset: Dataset) -> dict[str, str]:

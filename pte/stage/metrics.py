@@ -91,7 +91,7 @@ def figures(rank: Mapping[str, np.ndarray], groups: Mapping[str, np.ndarray]) ->
 def beyond_ranks(
     lists: np.ndarray, interactions: Interactions, split: Split, selection: Selection | None
 ) -> dict[str, float]:
-    """What the lists of the test cases are like: covered, diverse, calibrated."""
+    """Coverage, diversity and calibration of the lists of the test cases."""
     cases, size = split.test, interactions.num_items + 1
     rows = zip(cases.history_begin(interactions).tolist(), cases.target.tolist(), strict=True)
     return summarise_lists(
@@ -168,7 +168,7 @@ def resumable_ranks(file: Path, *shape: int) -> np.ndarray:
 def about(
     interactions: Interactions, split: Split, cases: Cases, items: int | None = None, users: int | None = None
 ) -> dict[str, np.ndarray]:
-    """What each case is, (C,) by name: user, target item, its training rows, head or tail, tied in time or not.
+    """Attributes of each case, (C,) by name: user, target item, its training rows, head or tail, tied in time or not.
 
     items, users: LLM-ESR's thresholds, for head and tail by its rule too.
     """

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import logging
 
+from pte.profiler.loop.account import facts
+from pte.profiler.loop.monitor import rounds
 from pte.profiler.store.log import RecordLog
-from pte.profiler.text.account import facts
-from pte.profiler.text.monitor import rounds
 from pte.schema import IMPORTED, Interactions, Split, visible_view
 from pte.schema.context import Context
 

@@ -15,8 +15,8 @@ from itertools import islice
 import numpy as np
 
 from pte.encoder.blocks import Blocks, Encoding, folder
+from pte.profiler.loop.account import facts
 from pte.profiler.store.log import RecordLog
-from pte.profiler.text.account import facts
 from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 

@@ -1,10 +1,11 @@
-"""Knobs of the trainer and the optimizer looked at before anything is trained. Imports no Lightning, which is slow."""
+"""Validation of the trainer's and the optimizer's knobs before any training. Imports no Lightning, which is slow."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypedDict
 
 import torch
@@ -55,7 +56,7 @@ class Knobs(TypedDict):
 
 
 def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
-    """Refuse knobs of the trainer that cannot be, or not beside one another."""
+    """InputError for knobs out of range, or incompatible with one another."""
     if missing := [name for name in Knobs.__annotations__ if name not in knobs]:
         raise InputError(
             f"conf/trainer has no {missing[0]}: let it begin with defaults: [default], and let the backbone have a fit"
@@ -83,7 +84,7 @@ def _within(value: Any, low: float, high: float, kind: Any) -> bool:
 
 
 def kind(knobs: Mapping[str, Any]) -> str:
-    """What trains: cpu, cuda or mps."""
+    """The backend: cpu, cuda or mps. InputError for another accelerator."""
     accelerator = knobs["accelerator"]
     if accelerator not in KINDS:
         raise InputError(f"trainer.accelerator={accelerator}: take one of {', '.join(KINDS)}")
@@ -91,7 +92,7 @@ def kind(knobs: Mapping[str, Any]) -> str:
 
 
 def device(knobs: Mapping[str, Any], processes: int) -> None:
-    """Refuse a device that is not there, or more of them than there are."""
+    """InputError for a device that is not there, or more of them than there are."""
     backend = kind(knobs)
     there = {
         "cpu": max(2, os.cpu_count() or 1),  # two processes can be tried anywhere
@@ -110,7 +111,7 @@ def device(knobs: Mapping[str, Any], processes: int) -> None:
 
 
 def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
-    """Refuse knobs that each can be, but not beside the others; they would fail late."""
+    """InputError for knobs that are valid alone and not together; they would fail late."""
     epochs, every = knobs["max_epochs"], knobs["check_val_every_n_epoch"]
     if epochs % every:
         raise InputError(
@@ -139,18 +140,19 @@ def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
 
 
 def optimizer(make: Callable[..., torch.optim.Optimizer]) -> None:
-    """Refuse what torch refuses, in its words. The decorator of add_param_group would import torch's compiler first."""
-    kind: Any = torch.optim.Optimizer
-    add = kind.add_param_group
-    kind.add_param_group = getattr(add, "__wrapped__", add)
-    try:
-        make_optimizer(make, [nn.Parameter(torch.zeros(1))])
-    finally:
-        kind.add_param_group = add
+    """Refuse what torch refuses, in its words.
+
+    Made is a subclass whose add_param_group is undecorated: torch's decorator would import its compiler, for seconds.
+    """
+    if isinstance(make, partial) and isinstance(kind := make.func, type) and issubclass(kind, torch.optim.Optimizer):
+        add = kind.add_param_group
+        plain: Any = type(kind.__name__, (kind,), {"add_param_group": getattr(add, "__wrapped__", add)})
+        make = partial(plain, *make.args, **make.keywords)
+    make_optimizer(make, [nn.Parameter(torch.zeros(1))])
 
 
 def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) -> torch.optim.Optimizer:
-    """The optimizer over some parameters."""
+    """The optimizer over some parameters; InputError for a knob that torch refuses."""
     try:
         return make(parameters)
     except (TypeError, ValueError, RuntimeError) as error:  # a knob that torch refuses
@@ -159,7 +161,7 @@ def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) 
 
 
 def sparse(knobs: Mapping[str, Any], optimizer: str) -> None:
-    """Refuse what would turn sparse gradients dense, or cannot take them."""
+    """InputError for knobs that would turn sparse gradients dense, or cannot take them."""
     if optimizer not in TAKE_SPARSE:
         raise InputError(f"representation.sparse=true and {optimizer} do not go together: take optimizer=sparse_adam")
     if knobs["gradient_clip"] is not None:

@@ -1,4 +1,4 @@
-"""What stands in for training where a backbone is counted: its training sequences, from which it is counted at use.
+"""The artefact of a counted backbone: its training sequences, to which it is fitted whenever it is loaded.
 
 Counting takes seconds (EASE's inverse a minute) and happens once per evaluation; the counts themselves can be far
 larger than the sequences, so these are what is kept.

@@ -1,7 +1,6 @@
 """Watches one validation figure: logs it, keeps the best weights, stops when nothing improves any more.
 
-It knows no files: the best weights are handed to the function it was given. Its own memory travels in Lightning's
-checkpoint.
+It touches no files: the best weights go to a function of the caller's. Its own state is part of Lightning's checkpoint.
 """
 
 from __future__ import annotations

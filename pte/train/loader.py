@@ -56,7 +56,7 @@ class Place:
 def step_seed(*numbers: int) -> int:
     """A seed for what one step draws, from all that identifies it: (seed, epoch, step, process).
 
-    As many numbers for all that shall differ: numpy takes missing ones for zeros.
+    All seeds that must differ take equally many numbers: numpy pads missing ones with zeros.
     """
     return int(np.random.default_rng(numbers).integers(2**63))
 

@@ -44,7 +44,7 @@ class Shuffled(Place):
 
 
 class GRPOModule(LightningModule):
-    """parts: raw reward parts by name, (E, K) each, for the record. `curve` collects one row per epoch.
+    """parts: raw reward parts by name, (E, K) each, for logging. `curve` collects one row per epoch.
 
     trackers: loggers that get each row as it comes. They belong to the caller: the Trainer would close its own.
     """

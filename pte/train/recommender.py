@@ -30,8 +30,8 @@ class Recommender(LightningModule):
     """Logs train/loss and valid/{masked,unmasked}/all/* once per epoch.
 
     products: "bfloat16" rounds the inputs of training's fp32 products to bf16 where the device gains by it; validation
-    is fp32 throughout, also under autocast, since rounded scores tie. Who fits puts torch's own setting back. warmup,
-    decay: see lit/schedule, which counts in `steps_per_epoch`.
+    is fp32 throughout, also under autocast, since rounded scores tie. The caller restores torch's own setting. warmup,
+    decay: see train/learning_rate, which counts in `steps_per_epoch`.
     """
 
     def __init__(

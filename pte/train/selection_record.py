@@ -1,4 +1,4 @@
-"""What the selection stage leaves behind: choices, rewards of every candidate, curve, samples to read, facts."""
+"""The files of a selection artefact: choices, rewards of every candidate, curve, samples to read, facts."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def describe(candidates: Candidates, choice: Choice, parts: Mapping[str, Tensor]
 
 
 def lines(facts: Mapping[str, Any]) -> list[str]:
-    """The facts for the person watching."""
+    """The facts as log lines."""
     sentences = []
     for side in ("user", "item") if facts["users_encoded"] else ("item",):
         figures = facts[side]

@@ -45,10 +45,10 @@ class Reader(nn.Module, Backbone):
 
 def fused(experts=EXPERTS, vectors=VECTORS, users=USERS, **knobs) -> Fused:
     usual = {"reader": Reader, "neighbors": 2, "candidates": N, "history_gate": True, "ridge": 1e-3}
+    usual |= {"likeness": functools.partial(Likeness, recency=0.5, components=None, neighbors=None, eps=1e-5)}
     model = Fused(
         representation=nn.Module(), num_items=N, length=50, experts=experts,
         memory=functools.partial(Markov, length=50, **MEMORY),
-        likeness=functools.partial(Likeness, recency=0.5, components=None, eps=1e-5),
         profile=functools.partial(Profile, components=None, eps=1e-5), **usual | knobs,
     )  # fmt: skip
     model.attach(vectors, users)
@@ -81,6 +81,26 @@ def test_the_score_is_the_gated_sum_by_hand():
     p = F.normalize(own.whiten(USERS[:1], 4, 1e-5).float(), dim=1)[0]
     expected = 0.9 * reader + 5 * cosine + 3 * row / row.max() + 2 * carried / carried.max() + 1.5 * (z[1:] @ p)
     torch.testing.assert_close(model.score(HISTORY)[2], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("experts", [["likeness"], ["likeness", "memory", "carried", "profile"]])
+def test_likeness_to_all_other_texts_is_likeness_and_to_few_its_largest(experts):
+    likeness = functools.partial(Likeness, recency=0.5, components=None, eps=1e-5)
+    every, all_near, few = (
+        fused(experts, likeness=functools.partial(likeness, neighbors=count)) for count in (None, N - 1, 2)
+    )
+    for model in (every, all_near, few):
+        model.gate[:, 0] = torch.tensor([5.0, 3, 2, 1.5])[: len(experts)]
+    torch.testing.assert_close(all_near.score(HISTORY), every.score(HISTORY))
+    by_expert = zip(few.gate[:, 0].float(), few._experts(HISTORY, None), strict=True)
+    torch.testing.assert_close(few.score(HISTORY), sum(gate * score for gate, score in by_expert))
+    z = every.likeness.direction[1:]
+    cosine = z @ z.T
+    third = cosine.topk(3, dim=1).values[:, 2:]  # itself and two
+    last = torch.nn.functional.one_hot(HISTORY.item[2:, 0] - 1, N).float()  # a history of one item
+    one = HISTORY.rows(torch.tensor([2]))
+    expected = last @ torch.where(cosine >= third, cosine, 0)
+    torch.testing.assert_close(few.likeness.score(one), expected)
 
 
 def test_what_the_history_holds_moves_by_one_number_and_nothing_else_moves():
@@ -207,7 +227,10 @@ def test_a_profile_needs_texts_of_users(users):
 )
 @pytest.mark.parametrize(("kind", "vectors"), [(Profile, (USERS, VECTORS[1:])), (Likeness, (VECTORS[1:],))])
 def test_what_whitening_cannot_do_names_whose_knob_it_is(kind, vectors, given):
-    knob, more = f"backbone.{kind.__name__.lower()}.{next(iter(given))}=", {"recency": 0.5} if kind is Likeness else {}
+    knob, more = (
+        f"backbone.{kind.__name__.lower()}.{next(iter(given))}=",
+        {"recency": 0.5, "neighbors": None} if kind is Likeness else {},
+    )
     with pytest.raises(InputError, match=knob):
         kind(*vectors, **{"components": None, "eps": 1e-5} | more | given)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from pte.profiler.base import Ask, Completion
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import Loop, play, workload
+from pte.profiler.loop.closed_loop import Loop, play, workload
+from pte.profiler.loop.draft import Stored
 from pte.profiler.prompt import Evidence
-from pte.profiler.store.replay import Stored
 
 
 class Scripted:

@@ -32,6 +32,26 @@ def test_rows_are_summed_as_a_dense_product_does(entries, monkeypatch):
     torch.testing.assert_close(matrix(ITEM, weight), expected)
     longer = torch.cat([ITEM, torch.zeros(3, 4, dtype=torch.int64)], 1)
     torch.testing.assert_close(matrix(longer, recency(longer, LENGTH, 0.7)), expected)
+    gathered = torch.zeros(3, 5)  # as an accelerator adds them
+    matrix._add_gathered(gathered, longer, recency(longer, LENGTH, 0.7))
+    torch.testing.assert_close(gathered, expected)
+
+
+@pytest.mark.parametrize("items_first", [False, True])
+def test_sums_are_added_scaled_to_their_largest_in_either_order_of_memory(items_first):
+    dense = np.array([[0, 2, 1], [0, 0, 0], [3, 0, 1]], np.float32)
+    item, weight = torch.tensor([[1, 3, 3], [2, 0, 0], [3, 0, 0]]), torch.tensor([[0.5, 1, 1], [1, 0, 0], [2, 0, 0]])
+    scores = torch.ones(3, 3).T.contiguous().T if items_first else torch.ones(3, 3)
+    ItemMatrix(sparse.csr_array(dense)).add_(scores, item, weight, largest=torch.tensor([12.0, 5, -1]))
+    # 0.5 (0 2 1) + 2 (3 0 1) = (6 1 2.5), its largest to 12; item 2 has no entries; (6 0 2), its largest to -1
+    torch.testing.assert_close(scores, torch.tensor([[13, 3, 6], [1, 1, 1], [0, 1, 1 - 1 / 3]]))
+
+
+def test_nothing_is_added_where_no_history_has_entries():
+    scores = ItemMatrix(sparse.csr_array((5, 5), dtype=np.float32)).add_(
+        torch.ones(3, 5), ITEM, ITEM.float(), torch.ones(3)
+    )
+    assert (scores == 1).all()
 
 
 def test_train_counts_leave_padding_out():

@@ -11,10 +11,10 @@ from pte.profiler.engine import openai
 from pte.profiler.engine.chat import Sampling, read_answer
 from pte.profiler.engine.cost import Tariff
 from pte.profiler.engine.openai import Server
+from pte.profiler.loop.account import facts
 from pte.profiler.openai import OpenAIProfiler
 from pte.profiler.prompt import Evidence
 from pte.profiler.store.log import RecordLog
-from pte.profiler.text.account import facts
 from pte.schema import InputError, visible_view
 
 REAL_SLEEP = asyncio.sleep

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pte.profiler.loop import NOBODY
+from pte.profiler.loop.closed_loop import NOBODY
 from pte.profiler.none import MetadataProfiler
 from pte.profiler.template import ITEM_FORMS, USER_FORMS, TemplateProfiler
 from pte.schema import InputError, Items, View, visible_view

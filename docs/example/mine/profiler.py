@@ -8,9 +8,9 @@ from typing import Any
 
 from pte.profiler.base import Ask, Completion, Log, Rate
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop import Loop, play, workload
+from pte.profiler.loop.closed_loop import Loop, play, workload
+from pte.profiler.loop.draft import Stored
 from pte.profiler.prompt import Evidence
-from pte.profiler.store.replay import Stored
 from pte.schema import Generation, Profiles, View
 
 

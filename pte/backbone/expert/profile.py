@@ -46,3 +46,7 @@ class Profile(nn.Module):
         nobody = history.user is None
         user = self.user[-1].expand(len(history.item), -1) if nobody else self.user[history.user]
         return (self.item[1:] @ user.T).T
+
+    def add_(self, scores: Tensor, history: History, gate: Tensor) -> None:
+        """scores (B, N) += gate (B,) times `score`, in place."""
+        scores.addcmul_(gate[:, None], self.score(history))

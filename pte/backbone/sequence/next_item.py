@@ -19,7 +19,7 @@ from pte.nn.kernel.place_noise import current_at
 from pte.nn.loss.base import Loss, inner
 from pte.nn.loss.cross_entropy import CrossEntropy
 from pte.nn.loss.negative import Exclusion
-from pte.nn.noise import Source
+from pte.nn.noise import Noise
 from pte.nn.sequence.encoder import SequenceEncoder
 from pte.schema import InputError
 
@@ -69,12 +69,12 @@ class NextItem(nn.Module, Backbone):
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, hidden)}
 
     @torch.no_grad()
-    def score(self, history: History, *, noise: Source = None) -> Tensor:
+    def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N), column j is item j+1. Nothing is drawn."""
         return inner(*self._vectors(history))
 
     @torch.no_grad()
-    def score_parts(self, history: History, *, noise: Source = None) -> Iterator[Tensor]:
+    def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
         return products(*self._vectors(history))
 
     def _vectors(self, history: History) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """Delimited text -> a table of texts, with every line accounted for: it is a row, blank, too long, or inside a quote.
 
-The places of quotes, separators and line feeds tell how many records a file has and how many fields each; polars reads
+The places of quotes, separators and line feeds show how many records a file has and how many fields each; polars reads
 the fields, and its answer counts only where it has as many records. Where quotes stand inside unquoted fields, Python's
 csv module reads record by record. `quoting`: "auto" takes doubled quotes (RFC 4180), else quotes escaped by a backslash
 (Spark's and MySQL's way), and refuses a quoted field over lines that look like rows of their own, as a missing quote

@@ -38,7 +38,7 @@ def locate(
     names: what the file may be called in that folder; advice: what to do where it is nowhere and cannot be fetched.
     """
     if place is not None and not re.match(r"(https?|hf|pypi):", place):
-        path = Path(place.removeprefix("file:")).expanduser()
+        path = asset.local_path(place)
         if not path.exists():
             raise InputError(f"dataset.{knob}={place}: there is no such file")
         return path
@@ -84,7 +84,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _is_text(path: Path, head: bytes) -> None:
-    """Refuse what the first bytes tell is no text in UTF-8, one record a line."""
+    """InputError where the first bytes are no UTF-8 text, one record a line."""
     kind = next((kind for magic, kind in FORMATS.items() if head.startswith(magic)), None)
     if kind is None and any(head.startswith(mark) for mark, name in MARKS.items() if name != "utf-8-sig"):
         kind = "UTF-16 or UTF-32: save it as UTF-8"

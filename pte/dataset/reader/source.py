@@ -1,4 +1,4 @@
-"""Files -> string tables -> typed columns. A missing column, a ragged row, an unreadable time: said, never guessed."""
+"""Files -> string tables -> typed columns. What is missing, ragged or unreadable is an InputError, never a guess."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which columns of an items table are its text: those asked for by name, or those that read as text and tell no future.
+"""Which columns of an items table are its text: those asked for by name, or text known in advance.
 
 A column such as avg_rating, num_sales or also_bought sums up what users did later, held-out interactions included, and
 so would a price that follows demand; numbers say little to a text encoder anyway. Such columns are taken only where
-`dataset.text` names them. Everything left out is told in the data set's card, with the reason.
+`dataset.text` names them. Everything left out is listed in the data set's card, with the reason.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ READ_BY = {  # a part of backbone=fused, and the experts that read it
 
 
 def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[str]:
-    """A sentence for every idle word of those typed. text: whether representation or backbone reads any."""
+    """A sentence for every override that changes nothing. text: whether representation or backbone reads any."""
     backbone: Any = get_class(config["backbone"]["_target_"])
     selector: Any = get_class(config["selector"]["_target_"])
     untrained = backbone.trained is False
@@ -75,7 +75,7 @@ def notes(config: Mapping[str, Any], typed: Sequence[str], text: bool) -> list[s
 
 
 def _alone(config: Mapping[str, Any], name: str) -> str:
-    """Why a knob is not read, of those that others decide on by being given or not; "" where it is read."""
+    """Why a knob is not read where that depends on another being set; "" where it is read."""
     given = {key for key, value in leaves(config) if value is not None}
     group, part, *_ = name.split(".")
     experts = config["backbone"].get("experts")

@@ -84,7 +84,7 @@ def launch(stage: str, context: Context, config: Mapping[str, Any], processes: i
 
 
 def follow(joined: Joined, file: str, number: int) -> None:
-    """This process's part of a group that the first of all launches; its failure is told, and not this one's."""
+    """This process's part of a group that the first of all launches; its failure is reported, and not this one's."""
     group = [_start(Path(file), joined.environment(), [])]
     try:
         failed = _wait(group, lambda: joined.failed(number) is not None)

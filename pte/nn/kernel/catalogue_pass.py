@@ -25,7 +25,7 @@ LossAndGradients = tuple[Tensor, Tensor | None, Tensor | None]  # towards states
 
 
 def bounded(hidden: Tensor, table: Tensor) -> bool:
-    """Whether no logit is far from zero, by |h . e| <= |h| |e|. Asks for a value, which a GPU would be waited for."""
+    """Whether no logit is far from zero, by |h . e| <= |h| |e|. Reads a value back: a GPU would wait."""
     with torch.no_grad():
         return bool(hidden.norm(dim=1).max() * table[1:].norm(dim=1).max() <= BOUND)
 

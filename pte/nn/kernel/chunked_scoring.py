@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pte.nn.batch import History
-from pte.nn.noise import CaseNoise, Source
+from pte.nn.noise import CaseNoise, Noise
 
 _ROWS = 64  # histories that make a matrix product worth its start, however large the catalogue
 _SCORES = {"cpu": 3 * 2**18}  # scores of a part: 3 MiB. ours: 64 histories of Toys; 32 to 128 are alike
@@ -42,7 +42,7 @@ def products(query: Tensor, items: Tensor) -> Iterator[Tensor]:
         yield torch.mm(items, part.T, out=space[: len(items) * len(part)].view(len(items), len(part))).T
 
 
-def by_parts(score: Callable[..., Tensor], num_items: int, history: History, noise: Source = None) -> Iterator[Tensor]:
+def by_parts(score: Callable[..., Tensor], num_items: int, history: History, noise: Noise = None) -> Iterator[Tensor]:
     """`score` of the next few histories at a time, (b, N), each with its own rows of the noise."""
     rows = rows_a_part(num_items, history.item.device)
     for begin in range(0, len(history.item), rows):

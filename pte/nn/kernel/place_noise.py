@@ -1,4 +1,4 @@
-"""What a training step draws at its places: a function of the step, the history, the place in it and which draw it is.
+"""Random numbers of a training step, each a function of step, history, place in the history and number of the draw.
 
 Not of the process that holds the history, nor of the row it was packed into. So one step is the same on any number of
 processes, dropout, diffusion noise, masks and negatives included. Each place is a SplitMix64 generator (Steele et al.,

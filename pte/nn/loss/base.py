@@ -23,7 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pte.nn.loss.negative import Draws, Exclusion
+from pte.nn.loss.negative import Exclusion
+from pte.nn.noise import Generator
 from pte.schema import require
 
 
@@ -39,9 +40,9 @@ class Loss(Protocol):
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
-        sparse: bool = False, generator: Draws = None,
+        sparse: bool = False, generator: Generator = None,
     ) -> Tensor:  # fmt: skip
-        """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; exclusion: never negatives of theirs.
+        """Scalar from states (T, D), table (N+1, D), targets (T,) in 1..N; exclusion: items not to be drawn.
 
         sparse: the table's gradient holds the rows read and no others, so that a step costs the same whatever the size
         of the catalogue; for losses that sample.

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pte.nn.loss.base import InnerProduct, logits, require_negatives, rows
-from pte.nn.loss.negative import Draws, Exclusion, draw
+from pte.nn.loss.negative import Exclusion, draw
+from pte.nn.noise import Generator
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class BinaryCrossEntropy(InnerProduct):
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
-        sparse: bool = False, generator: Draws = None,
+        sparse: bool = False, generator: Generator = None,
     ) -> Tensor:  # fmt: skip
         num_items = len(table) - 1
         exclusion = exclusion or Exclusion.targets(target)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pte.nn.kernel.cross_entropy import KERNELS, catalogue_cross_entropy
 from pte.nn.loss.base import InnerProduct
-from pte.nn.loss.negative import Draws, Exclusion
+from pte.nn.loss.negative import Exclusion
+from pte.nn.noise import Generator
 from pte.schema import require
 
 
@@ -31,7 +32,7 @@ class CrossEntropy(InnerProduct):
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
-        sparse: bool = False, generator: Draws = None,
+        sparse: bool = False, generator: Generator = None,
     ) -> Tensor:  # fmt: skip
         dtype = torch.bfloat16 if torch.get_float32_matmul_precision() == "medium" else torch.float32
         return catalogue_cross_entropy(hidden, table, target, total=total, product_dtype=dtype, kernel=self.kernel)

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from pte.nn.all_gather import others
 from pte.nn.kernel.place_noise import PlaceNoise
-
-Draws = torch.Generator | PlaceNoise | None  # None: the global generator of the device
+from pte.nn.noise import Generator
 
 
 @dataclass(frozen=True)
@@ -31,13 +30,13 @@ class Exclusion:
 
     @classmethod
     def targets(cls, target: Tensor) -> Exclusion:
-        """Every target for itself: only the target is left out."""
+        """Excludes the target alone."""
         own = torch.arange(len(target) + 1, device=target.device)
         return cls(own[:-1], own[:-1], target, own)
 
     @classmethod
     def histories(cls, item: Tensor, segment: Tensor, target: Tensor) -> Exclusion:
-        """Every target with its whole window, later items included, of packed rows (R, L); T = places with a target.
+        """Excludes the whole window of each target, later items too, of packed rows (R, L); T = places with a target.
 
         The inputs and the targets of a window together are all of its items.
         """
@@ -73,7 +72,7 @@ def draw(
     count: int,
     num_items: int,
     uniform: float | None,
-    generator: Draws,
+    generator: Generator,
 ) -> Negatives:
     """Negatives that all targets of the step share, a share `uniform` of them from the whole catalogue; or, where that
     is None, negatives of each target's own, drawn outside its set.
@@ -88,7 +87,7 @@ def draw(
     return Negatives(item, 1 / left.clamp(min=1).float(), item == 0)
 
 
-def negatives(exclusion: Exclusion, count: int, num_items: int, generator: Draws) -> Tensor:
+def negatives(exclusion: Exclusion, count: int, num_items: int, generator: Generator) -> Tensor:
     """(T, K) items drawn uniformly, with replacement, outside each target's set; 0 where the set holds all items."""
     span = num_items + 1
     left = (num_items - exclusion.first.diff())[exclusion.owner, None]

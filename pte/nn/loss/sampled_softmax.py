@@ -14,7 +14,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from pte.nn.loss.base import InnerProduct, logits, require_negatives, rows, softmax_loss
-from pte.nn.loss.negative import Draws, Exclusion, draw
+from pte.nn.loss.negative import Exclusion, draw
+from pte.nn.noise import Generator
 from pte.schema import require
 
 
@@ -38,7 +39,7 @@ class SampledSoftmax(InnerProduct):
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,
-        sparse: bool = False, generator: Draws = None,
+        sparse: bool = False, generator: Generator = None,
     ) -> Tensor:  # fmt: skip
         exclusion = exclusion or Exclusion.targets(target)
         negatives = draw(exclusion, target, self.negatives, len(table) - 1, self.uniform, generator)

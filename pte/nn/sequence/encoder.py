@@ -1,4 +1,4 @@
-"""What a next-item model asks of a causal sequence encoder, and packed rows laid out one history to a row."""
+"""The contract of a causal sequence encoder, and packed rows laid out one history to a row."""
 
 from __future__ import annotations
 

@@ -5,6 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pte.profiler.base import Ask, Completion, Rate, Request, Result
+from pte.schema import require
+
+FEW = 20  # results before a share of failures means anything
+
+
+def check_failure_share(share: float, knob: str) -> None:
+    """InputError where `share` is none."""
+    require(0 <= share <= 1, knob, share, "give a share, 0 to 1")
+
+
+def too_many(failures: int, results: int, share: float) -> bool:
+    """Whether more than `share` of the results are failures; of a few results no share is tolerated or exceeded."""
+    return results >= FEW and failures > share * results
 
 
 class Arrivals:

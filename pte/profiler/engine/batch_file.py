@@ -16,14 +16,13 @@ from typing import Any
 
 from pte.artifact import digest
 from pte.profiler.base import FAILED, Completion, Request, Result
-from pte.profiler.engine.arrival import Arrivals
+from pte.profiler.engine.arrival import Arrivals, too_many
 from pte.profiler.engine.chat import FILTERED, body, read_answer, reduced, refused_field
 from pte.schema import InputError
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000  # of one file: OpenAI, Batch API guide, "Rate limits"
 URL = "/v1/chat/completions"
 NEVER = {400, 413, 422}  # of this prompt: asking again would not help
-FEW = 20  # answers before a share of failures means anything
 
 
 class BatchEngine(Arrivals):
@@ -116,7 +115,7 @@ class BatchEngine(Arrivals):
     ) -> None:
         """InputError where more fail than is tolerated; nothing is recorded, so that it can be asked otherwise."""
         done = len(answered) + len(failed)
-        if done < FEW or len(failed) <= self.failure_share * done:
+        if not too_many(len(failed), done, self.failure_share):
             return
         key, example = next(iter(failed.items()))
         field = refused_field({"error": {"message": example.detail}}, self._line(requested[key])["body"])

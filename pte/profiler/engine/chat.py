@@ -59,7 +59,7 @@ class Sampling:
         return replace(self, max_new_tokens=max(self.max_new_tokens, tokens))
 
     def identity(self) -> dict[str, Any]:
-        """As a request says it."""
+        """The fields of a request."""
         return {"top_p": self.top_p, "max_tokens": self.max_new_tokens}
 
 

@@ -1,4 +1,4 @@
-"""What a loop will cost, told before it asks: prompts, tokens, minutes or money at a measured or stated rate."""
+"""What a loop will cost, estimated beforehand: prompts, tokens, minutes or money at a measured or stated rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LETTERS = 4.0  # of English text to a token, where no tokenizer is at hand
 
 @dataclass(frozen=True)
 class Tariff:
-    """What a service is said to do and to ask; decides no text."""
+    """Stated throughput and price of a service; decides no text."""
 
     tokens_per_second: float | None = None  # new ones, of all requests together
     price: Sequence[float] | None = None  # of a million prompt tokens and of a million new ones, in whatever currency

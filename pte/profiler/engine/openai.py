@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from pte.profiler.base import FAILED, Completion, Request, Result
-from pte.profiler.engine.arrival import Arrivals
+from pte.profiler.engine.arrival import Arrivals, check_failure_share, too_many
 from pte.profiler.engine.chat import (
     FILTERED,
     OTHER_MODEL,
@@ -35,7 +35,6 @@ from pte.schema import InputError
 LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # worth another try
 TRIES = 6
 LONGEST_WAIT = 600.0  # seconds; a server that asks for more has no place in a run
-FEW = 20  # results before a share of failures means anything
 
 logger = logging.getLogger(__name__)
 logging.getLogger("httpx").setLevel(logging.WARNING)  # else one line a request
@@ -43,7 +42,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # else one line a request
 
 @dataclass(frozen=True)
 class Server:
-    """How a server is asked; none of it decides what an answer says."""
+    """How requests are sent to a server; none of it decides an answer."""
 
     key_variable: str = "OPENAI_API_KEY"  # the environment variable that holds the key
     parallel: int = 16  # requests at a time
@@ -59,8 +58,7 @@ class Server:
         for name in ("timeout_seconds", "budget_tokens", "budget_money"):
             if (value := getattr(self, name)) is not None and value <= 0:
                 raise InputError(f"profiler.server.{name}={value} must be above 0")
-        if not 0 <= self.failure_share <= 1:
-            raise InputError(f"profiler.server.failure_share={self.failure_share}: give a share, 0 to 1")
+        check_failure_share(self.failure_share, "profiler.server.failure_share")
 
 
 class OpenAIEngine(Arrivals):
@@ -120,7 +118,7 @@ class OpenAIEngine(Arrivals):
                         yield result
                     if fault:
                         raise fault
-                    if done >= FEW and failures > self.server.failure_share * done:
+                    if too_many(failures, done, self.server.failure_share):
                         raise InputError(self._too_many(failures, done, results))
                 if done < len(requests):
                     raise InputError(
@@ -160,7 +158,7 @@ class OpenAIEngine(Arrivals):
         return f"profiler.server.budget_money={limit.budget_money:g} is spent ({money:.4g})" if over else ""
 
     def _origin(self, model: str, fingerprint: str) -> None:
-        """Tell once what answers; InputError where it is not what the key says."""
+        """Log once which model answers; InputError where it is not the one of the key."""
         if self.fingerprint and fingerprint != self.fingerprint:
             raise InputError(
                 f"{self.url} answers with system_fingerprint={fingerprint or None}, not profiler.fingerprint="

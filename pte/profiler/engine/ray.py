@@ -22,10 +22,10 @@ import polars as pl
 
 from pte.artifact import digest
 from pte.profiler.base import CUT, FAILED, Completion, Request, Result
-from pte.profiler.engine.arrival import Arrivals
+from pte.profiler.engine.arrival import Arrivals, too_many
 from pte.profiler.engine.chat import Sampling, body
 from pte.profiler.engine.fleet import Fleet
-from pte.profiler.engine.openai import FEW, OpenAIEngine
+from pte.profiler.engine.openai import OpenAIEngine
 from pte.schema import InputError
 
 PART = 4096  # requests in a file
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where and how many; none of it decides what an answer says."""
+    """Where and how many; none of it decides an answer."""
 
     address: str | None = None  # null: a cluster of this machine, for this run; auto, ray://HOST:PORT: one that runs
     workers: Sequence[int] = (1, 2)  # the pool grows from and to; equal: a fixed pool
@@ -182,7 +182,7 @@ class RayEngine(Arrivals):
 
     def _refuse(self, failures: Sequence[Result], total: int) -> None:
         """InputError where more fail than is tolerated; no failure is recorded then."""
-        if total >= FEW and len(failures) > self.failure_share * total:
+        if too_many(len(failures), total, self.failure_share):
             raise InputError(
                 f"{len(failures):,} of {total:,} requests failed, more than profiler.server.failure_share="
                 f"{self.failure_share}; one says: {failures[0].completion.detail}. Repair it, remove {self.folder},"
@@ -191,7 +191,7 @@ class RayEngine(Arrivals):
 
 
 def _read(file: Path, *columns: str) -> pl.DataFrame:
-    """A file of results; one that cannot be read counts as empty, which is said."""
+    """A file of results; one that cannot be read counts as empty, with a warning."""
     try:
         return pl.read_parquet(file, columns=list(columns))
     except pl.exceptions.PolarsError:
@@ -230,7 +230,7 @@ def result_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def words(error: BaseException) -> str:
-    """What our own code says in a worker, else the last line that Ray says."""
+    """The message of our own error in a worker, else the last line of Ray's."""
     chain: BaseException | None = error
     while chain is not None:
         if isinstance(chain, InputError):

@@ -1,1 +1,1 @@
-"""What prompts and templates tell of an entity: its own rows, what is alike, plain words where there is no profile."""
+"""What prompts and templates state of an entity: its rows, its neighbours, metadata where it has no profile."""

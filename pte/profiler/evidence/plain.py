@@ -1,4 +1,4 @@
-"""What is told of an entity without a profile: an item's metadata, a person's latest titles."""
+"""The text of an entity without a profile: an item's metadata, a person's latest titles."""
 
 from __future__ import annotations
 

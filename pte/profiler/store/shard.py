@@ -113,7 +113,7 @@ def parsed(line: bytes) -> Row | None:
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
-    """Rows as a frame; what a row does not say is null."""
+    """Rows as a frame; what a row lacks is null."""
     return pl.DataFrame([{name: row.get(name) for name in SCHEMA} for row in rows], schema=SCHEMA, orient="row")
 
 

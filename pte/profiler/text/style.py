@@ -28,8 +28,8 @@ class Form:
 
     lead: str
     others: bool = True
-    rule: str = ""  # said after the instruction
-    ask: str = ""  # said after the evidence
+    rule: str = ""  # appended to the instruction
+    ask: str = ""  # appended to the evidence
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Wording:
-    """All that is said to the model about one side."""
+    """The prompt templates of one side."""
 
     instruction: str
     label: Mapping[str, str]

@@ -8,7 +8,7 @@ together. With S_u the sum of user u's m_u cases, U users and C cases, the table
 
 both have that mean. With one case per user v_u = s_u = the case. Intervals and tests hold for the seeds that were run;
 what the seeds themselves add is given beside them as a standard error, and a difference below the bound
-that they alone keep (Welch) is said to be within their noise.
+that they alone keep (Welch) counts as within their noise.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write, and say what was written."""
+    """Write, and print what was written."""
     options = parser().parse_args(arguments)
     if options.what == "profiles" and options.format == "npy":
         raise InputError("--format npy holds numbers alone: type --format parquet or --format jsonl for profiles")

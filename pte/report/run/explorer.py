@@ -2,7 +2,7 @@
 
 Users come with history, held-out item and recommendations, items with metadata; both, where the run reads text,
 with all candidates, their rewards and which was chosen, texts of earlier rounds, the nearest of their side. The most
-frequent entities come first, until the page holds LIMIT bytes of them; how many that were is said on the page.
+frequent entities come first, until the page holds LIMIT bytes of them; how many that were stands on the page.
 """
 
 from __future__ import annotations

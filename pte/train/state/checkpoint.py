@@ -34,7 +34,7 @@ SHARE = 0.1  # of the fit's time, at most, to be spent on keeping its state betw
 
 
 class ResumeCheckpoint(Checkpoint):  # Lightning calls checkpoint callbacks after the module has logged its epoch
-    """Give it after the callbacks whose state it shall keep. The trainer's loader is a `Place`."""
+    """It must come after the callbacks whose state it saves. The trainer's loader is a `Place`."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -55,12 +55,12 @@ class ResumeCheckpoint(Checkpoint):  # Lightning calls checkpoint callbacks afte
         return (self.file, *saved) if saved else None
 
     def forget(self) -> None:
-        """Begin anew: what was kept is not to be found."""
+        """Remove the saved state."""
         self.file.unlink(missing_ok=True)
         forget(self.snapshot)
 
     def keep(self, trainer: Trainer) -> None:
-        """In the file. Every process takes part, the first one writes."""
+        """Save to the file. Collective: every process calls it, the first one writes."""
         scratch = self.file.with_suffix(".tmp")
         trainer.save_checkpoint(scratch)
         if trainer.is_global_zero:
@@ -139,7 +139,7 @@ def _loader(trainer: Trainer) -> Place:
 
 
 def _done(file: Path) -> tuple[int, int] | None:
-    """The epochs and further steps that a kept state has behind it."""
+    """Epochs and further steps that are done in a saved state."""
     try:
         if file.suffix == SUFFIX:
             state = SnapshotIO().load_checkpoint(file)

@@ -13,7 +13,7 @@ from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.causal import Causal
 from pte.profiler.engine.chat import Sampling, body
 from pte.profiler.engine.ray import Cluster, RayEngine, messages, payload
-from pte.profiler.loop import Loop
+from pte.profiler.loop.closed_loop import Loop
 from pte.profiler.prompt import Evidence
 from pte.profiler.text.style import load_style
 from pte.schema import Items, View

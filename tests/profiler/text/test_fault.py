@@ -3,8 +3,8 @@
 import pytest
 
 from pte.profiler.base import Ask, Completion
+from pte.profiler.loop.draft import AGAIN, WARM, read_answers, second_drafts
 from pte.profiler.prompt import Prompt
-from pte.profiler.text.draft import AGAIN, WARM, read_answers, second_drafts
 from pte.profiler.text.fault import fault
 from pte.profiler.text.parse import read
 from pte.profiler.text.style import BRIEF, JSON_LEAD, load_style

@@ -5,10 +5,10 @@ import pytest
 
 from pte.profiler.auto import Auto
 from pte.profiler.base import Completion
-from pte.profiler.loop import NOBODY, Leg, Loop, central, count_generations, legs, play, workload
+from pte.profiler.loop.account import account, facts
+from pte.profiler.loop.closed_loop import NOBODY, Leg, Loop, central, count_generations, legs, play, workload
+from pte.profiler.loop.draft import Stored
 from pte.profiler.prompt import Evidence
-from pte.profiler.store.replay import Stored
-from pte.profiler.text.account import account, facts
 from pte.schema import InputError, Items, View, visible_view
 
 SORRY = Completion("I'm sorry, but no.", 5)

@@ -1,8 +1,8 @@
-"""Answers read into profiles; faulty ones asked for once more."""
+"""Answers read into profiles; faulty ones asked for once more; answers that were stored with profiles, found again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pte.profiler.base import Answer as Answers
@@ -10,15 +10,17 @@ from pte.profiler.base import Ask, Completion
 from pte.profiler.text.fault import FINAL, GRAVE, fault
 from pte.profiler.text.parse import read
 from pte.profiler.text.style import Answer
+from pte.schema import Generation
 
 AGAIN = 1000  # draw k of a prompt is asked for again as draw k + AGAIN: above any number of candidates
 WARM = 0.7  # temperature of asking again what was asked greedily: else the same would come
+NOTHING = Completion("", 0)
 Place = tuple[int, int]  # entity, candidate
 
 
 @dataclass(frozen=True)
 class Draft:
-    """An answer and what is to be said of it."""
+    """A completion, the profile read out of it, and its fault."""
 
     ask: Ask
     done: Completion
@@ -59,3 +61,19 @@ def second_drafts(drafts: Mapping[Place, Draft], answer: Answers, limits: Answer
         better = not other.fault or (first.fault in GRAVE and (other.fault not in GRAVE or bool(other.done.text)))
         best[place] = replace(other if better else first, attempt=int(better), first=first.fault)
     return best
+
+
+class Stored:
+    """Answers from stored completions by prompt, draw and temperature; an empty one where nothing was stored."""
+
+    def __init__(self, stored: Iterable[Generation]) -> None:
+        self._completion = {
+            (g.prompt, g.candidate + AGAIN * g.attempt, g.temperature): Completion(
+                g.completion, g.tokens, g.finish, g.prompt_tokens
+            )
+            for g in stored
+            if g.prompt
+        }
+
+    def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
+        return [self._completion.get((a.prompt.text, a.candidate, a.temperature), NOTHING) for a in asks]

@@ -12,7 +12,7 @@ move less than `stop` between two rounds, the next round is the last.
 A profile opens with the entity's plain facts (an item's title and kind, a person's main kinds): exchanging texts
 smooths them like a graph Laplacian, and the facts damp it. User profiles reach the recommender only through item
 profiles. A faulty answer (text/fault.py) is asked for once more; where that brings none to use, the entity's text of
-the round before stands in, or its facts. A side that is not among `sides` is told by its plain metadata or titles.
+the round before stands in, or its facts. A side that is not among `sides` is represented by its metadata or titles.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from pte.profiler.base import Answer, Ask, check_candidates
 from pte.profiler.engine.record import Workload
 from pte.profiler.evidence.plain import NOBODY, Plain
 from pte.profiler.evidence.witness import Witness
+from pte.profiler.loop.account import account, refuse_unusable
+from pte.profiler.loop.column import Column, Lazy
+from pte.profiler.loop.draft import Draft, Place, read_answers, second_drafts
+from pte.profiler.loop.monitor import change
 from pte.profiler.prompt import Evidence
-from pte.profiler.store.column import Column, Lazy
-from pte.profiler.text.account import account, refuse_unusable
-from pte.profiler.text.draft import Draft, Place, read_answers, second_drafts
 from pte.profiler.text.fault import central
-from pte.profiler.text.monitor import change
 from pte.profiler.text.style import BRIEF, JSON_LEAD, Style
 from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, require
 

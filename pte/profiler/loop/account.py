@@ -66,26 +66,24 @@ def refuse_unusable(profiles: Profiles) -> None:
 
 def account(profiles: Profiles) -> list[str]:
     """Lines on what came out: unusable completions, and candidates that repeat another of the same entity."""
-    counts: Counter[str] = Counter()
-    first: Counter[str] = Counter()
-    left: Counter[str] = Counter()
-    for g in _completions(profiles):
-        counts.update(completions=1, failed=not g.parsed, cut=g.finish == CUT)
-        first.update([g.retried] if g.retried else [])
-        left.update([g.fault] if g.fault else [])
-    for group in chain(profiles.user, islice(profiles.item, 1, None)):
-        counts.update(total=len(group), repeated=len(group) - len(set(group)))
+    counts = facts(profiles)
     lines = [
-        f"profiles: {counts['failed']:,} of {counts['completions']:,} completions were unusable (an earlier text or"
+        f"profiles: {counts['unusable']:,} of {counts['completions']:,} completions were unusable (an earlier text or"
         f" plain facts stand in); {counts['cut']:,} were cut at the token limit and end at their last whole sentence"
     ]
-    if first:
+    if counts["retried"]:
+        first = Counter(g.retried for g in _completions(profiles) if g.retried)
+        left = Counter({name: int(counts[f"fault_{name}"]) for name in FAULTS if counts[f"fault_{name}"]})
         lines.append(
-            f"profiles: {sum(first.values()):,} faulty answers were asked for once more ({_counts(first)}); what is"
+            f"profiles: {counts['retried']:,} faulty answers were asked for once more ({_counts(first)}); what is"
             f" left: {_counts(left)}. Of these {', '.join(GRAVE)} are not used, the others are"
         )
-    repeated = f"{counts['repeated']:,} of {counts['total']:,}"
-    return [*lines, f"profiles: {repeated} candidates repeat another one of the same entity"]
+    groups = list(chain(profiles.user, islice(profiles.item, 1, None)))
+    repeated = sum(len(group) - len(set(group)) for group in groups)
+    return [
+        *lines,
+        f"profiles: {repeated:,} of {sum(map(len, groups)):,} candidates repeat another one of the same entity",
+    ]
 
 
 def _counts(counts: Counter[str]) -> str:

@@ -5,11 +5,11 @@ import pytest
 
 from pte.profiler.base import Completion
 from pte.profiler.evidence.plain import RECENT
-from pte.profiler.loop import Loop, legs
+from pte.profiler.loop.account import account, facts
+from pte.profiler.loop.closed_loop import Loop, legs
+from pte.profiler.loop.draft import Stored
+from pte.profiler.loop.monitor import change, rounds
 from pte.profiler.prompt import Evidence
-from pte.profiler.store.replay import Stored
-from pte.profiler.text.account import account, facts
-from pte.profiler.text.monitor import change, rounds
 from pte.profiler.text.style import HISTORY, load_style
 from pte.schema import InputError, Items, View, visible_view
 

@@ -1,0 +1,1 @@
+"""The closed loop, what it asks again, and what came of it."""
