@@ -8,23 +8,18 @@ with the very batches it would have had, and ends with the very texts.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from pte.artifact import digest
 from pte.asset.code import sources
-from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Records, Request
+from pte.profiler.base import FAILED, Ask, Completion, Engine, Generator, Log, Rate, Records, Request
+from pte.schema.progress import Progress
 
 logger = logging.getLogger(__name__)
-
-PLAIN_SECONDS = 15.0  # between progress lines where there is no terminal
 
 
 @dataclass(frozen=True)
@@ -42,6 +37,7 @@ class Recorded:
     def __init__(self, engine: Engine, log: Log, workload: Workload, *, noun: str) -> None:
         self.generator: Generator | None = None  # where set, results come one by one instead of in batches
         self.together = 1  # results to a write; more than one where a killed run could not lose them
+        self.failed_retries = 0  # how often what failed by itself is asked for again
         self.engine, self.log, self.workload, self.noun = engine, log, workload, noun
         self.done = 0
         self._meter: _Meter | None = None  # from the first missing answer on
@@ -57,10 +53,21 @@ class Recorded:
         return self.log.of(self.identity)
 
     def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
-        keys = [
-            digest({**self.identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
-            for a in asks
-        ]
+        """Every answer; a failure is asked for again under a key of its own, so that it is recorded as well."""
+        answers = self._answers(asks, 0)
+        for attempt in range(1, self.failed_retries + 1):
+            failed = [i for i, answer in enumerate(answers) if answer.finish == FAILED]
+            if not failed:
+                break
+            self.done -= len(failed)
+            for i, answer in zip(failed, self._answers([asks[i] for i in failed], attempt), strict=True):
+                answers[i] = answer
+        return answers
+
+    def _answers(self, asks: Sequence[Ask], attempt: int) -> list[Completion]:
+        again = {"again": attempt} if attempt else {}
+        draws = ({"prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate} for a in asks)
+        keys = [digest({**self.identity, **draw, **again}) for draw in draws]
         known = {key: _completion(row) for key, row in self.records.find(keys).items()}
         if len(known) < len(set(keys)):
             with self.records.alone():  # two runs of one model take turns, so that none pays twice
@@ -79,15 +86,16 @@ class Recorded:
         """Ask for what is missing; every result goes to the log as it arrives, and into `known`."""
         if self._meter is None:
             self._announce(len(missing))
-            self._meter = _Meter(self.workload.completions, self.done)
+            self._meter = _Meter(logger, "profiles", "generations", self.workload.completions, self.done)
         multiplicity = Counter(keys)
         arrived = self._arrivals if self.generator is not None else self._batches
         self._meter.resume(self.done)
-        with self._meter as meter:
-            for part in arrived(asks, keys, missing):
-                known |= part
-                self.done += sum(multiplicity[key] for key in part)  # equal questions are asked once
-                meter.advance(self.done, sum(completion.tokens for completion in part.values()))
+        for part in arrived(asks, keys, missing):
+            known |= part
+            more = sum(multiplicity[key] for key in part)  # equal questions are asked once
+            self.done += more
+            self._meter.tokens += sum(completion.tokens for completion in part.values())
+            self._meter.advance(more)
 
     def _batches(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> Iterator[dict[str, Completion]]:
         """Batch by batch."""
@@ -168,59 +176,14 @@ def forecast(work: Workload, rate: Rate, share: float) -> str:
     )
 
 
-class _Meter:
-    """Progress: a bar in a terminal, else a line now and then."""
+class _Meter(Progress):
+    """Generations, whose rate is told in tokens."""
 
-    def __init__(self, total: int, done: int) -> None:
-        self.total, self.done, self.start = max(total, done), done, done  # more is done where some was asked again
-        self.tokens, self.began = 0, time.monotonic()
-        self.log_time, self.logged = float("-inf"), done
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("profiles"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False),
-        )  # fmt: skip
-        self.bar = Progress(*columns, console=console, speed_estimate_period=120) if console.is_terminal else None
-        if self.bar:
-            self.task = self.bar.add_task("profiles", total=self.total, completed=self.done, speed="")
+    tokens = 0
 
-    def __enter__(self) -> _Meter:
-        if self.bar:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.bar:
-            self.bar.stop()
-        elif self.done > self.logged and (self.done >= self.total or self._due(self.log_time)):
-            self._log()
+    def rate(self, seconds: float) -> str:
+        return f"{self.tokens / seconds:,.0f} tokens/s"
 
     def resume(self, done: int) -> None:
         """Go on where so many are done: what is recorded already took no time."""
         self.start, self.done = self.start + done - self.done, done
-
-    def advance(self, done: int, tokens: int) -> None:
-        """So many are done and kept now."""
-        self.done, self.tokens = done, self.tokens + tokens
-        self.total = max(self.total, self.done)
-        if self.bar:
-            self.bar.update(self.task, completed=self.done, speed=f"{self._speed():,.0f} tokens/s")
-        elif self._due(max(self.log_time, self.began)):
-            self._log()
-
-    def _due(self, last: float) -> bool:
-        return time.monotonic() - last > PLAIN_SECONDS
-
-    def _log(self) -> None:
-        self.log_time, self.logged = time.monotonic(), self.done
-        logger.info(f"  {self._line()}")
-
-    def _speed(self) -> float:
-        return self.tokens / max(time.monotonic() - self.began, 1e-9)
-
-    def _line(self) -> str:
-        each = (time.monotonic() - self.began) / max(self.done - self.start, 1)
-        left = each * (self.total - self.done) / 60
-        return (
-            f"{self.done:,} of {self.total:,} generations, {self._speed():,.0f} tokens/s, about {left:.1f} minutes left"
-        )
