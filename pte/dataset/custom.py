@@ -136,7 +136,7 @@ class Custom:
         given = self.form.characters
         if given is not None and given not in (used := [table.separator for table in (events, items)]) and any(used):
             raise InputError(
-                f"dataset.separator={columns.separator}: neither table's header holds it; both are read without this knob"
+                f"dataset.separator={columns.separator}: neither table's header holds it; leave this knob out"
             )
         names, omitted = text_columns(items, item_key=columns.item_key, title=columns.title, names=columns.texts)
         return build_read(
