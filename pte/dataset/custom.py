@@ -50,6 +50,14 @@ class Columns:
         for knob in ("user_id", "item_id", "timestamp", "position", "rating", "item_key", "title"):
             if (name := getattr(self, knob)) is not None:  # a column may be called 5
                 object.__setattr__(self, knob, str(name))
+        role: dict[str, str] = {}  # of the interactions' columns
+        for knob in ("user_id", "item_id", "timestamp", "position", "rating"):
+            if (name := getattr(self, knob)) in role:
+                raise InputError(
+                    f"dataset.{knob}={name}: dataset.{role[name]} names the same column; give each a column of its own"
+                )
+            if name is not None:
+                role[name] = knob
         number = isinstance(self.min_rating, int | float) and not isinstance(self.min_rating, bool)
         if self.min_rating is not None and not (number and math.isfinite(self.min_rating)):
             raise InputError(f"dataset.min_rating={self.min_rating}: give a number, or null to take every row")
@@ -65,7 +73,9 @@ class Columns:
     @property
     def texts(self) -> list[str] | None:
         """The text columns asked for; a single name is a list of one."""
-        return [self.text] if isinstance(self.text, str) else None if self.text is None else [str(c) for c in self.text]
+        if self.text is None:
+            return None
+        return list(dict.fromkeys([self.text] if isinstance(self.text, str) else map(str, self.text)))
 
     @property
     def order(self) -> dict[str, str]:
@@ -123,6 +133,11 @@ class Custom:
         events = self._table("interactions", [required])
         texts = [{"text": name} for name in columns.texts or ()]
         items = self._table("items", [{"item_key": columns.item_key, "title": columns.title}, *texts])
+        given = self.form.characters
+        if given is not None and given not in (used := [table.separator for table in (events, items)]) and any(used):
+            raise InputError(
+                f"dataset.separator={columns.separator}: neither table's header holds it; leave this knob out"
+            )
         names, omitted = text_columns(items, item_key=columns.item_key, title=columns.title, names=columns.texts)
         return build_read(
             events,

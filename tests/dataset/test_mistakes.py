@@ -92,6 +92,37 @@ def test_what_is_no_table_is_named(custom, tmp_path):
         custom(text=["nope"]).read()
 
 
+@pytest.mark.parametrize(
+    ("knobs", "told"),
+    [({"user_id": "item_id"}, r"dataset\.item_id=item_id: dataset\.user_id names the same column"),
+     ({"timestamp": "item_id"}, r"dataset\.timestamp=item_id: dataset\.item_id names"),
+     ({"position": "timestamp"}, r"dataset\.position=timestamp: dataset\.timestamp names"),
+     ({"separator": "pipe"}, r"dataset\.separator=pipe: neither table's header holds it"),
+     ({"separator": "\\t"}, r"dataset\.separator=\\t: neither table's header holds it"),
+     ({"rating": "stars", "min_rating": 99}, r"Loosen dataset\.min_rating=99 or")],
+)  # fmt: skip
+def test_a_column_for_two_and_a_separator_for_none_are_refused(custom, knobs, told):
+    rows = "user_id,item_id,timestamp,stars\nu,1,1,5\nu,2,2,4\n"
+    with pytest.raises(InputError, match=told):
+        custom(rows, **knobs).read()
+
+
+def test_a_separator_typed_as_its_escape(custom):
+    assert len(custom(ROWS.replace(",", "\t"), separator="\\t").read().item) == 24
+
+
+def test_a_text_column_named_twice_is_read_once(custom):
+    assert list(custom(text=["brand", "brand"]).read().items.text) == ["brand"]
+
+
+def test_a_table_without_header_or_columns_is_told(custom, tmp_path):
+    with pytest.raises(InputError, match="Is its header row missing"):
+        custom(ROWS.partition("\n")[2]).read()
+    pl.DataFrame().write_parquet(tmp_path / "e.parquet")
+    with pytest.raises(InputError, match="has no column 'user_id'"):
+        custom(interactions=str(tmp_path / "e.parquet")).read()
+
+
 def test_row_numbers_after_a_blank_line(custom):
     with pytest.raises(InputError, match=r"data row 2 \(line 4, no readable time in timestamp: 'soon'\)"):
         custom("user_id,item_id,timestamp\nu,1,1\n\nu,2,soon\nu,3,4\nu,4,5\n").read()

@@ -48,7 +48,9 @@ class Form:
     @property
     def characters(self) -> str | None:
         """The separator's characters, None where the suffix decides."""
-        return None if self.separator is None else NAMES.get(str(self.separator), str(self.separator))
+        return (
+            None if self.separator is None else NAMES.get(str(self.separator), str(self.separator).replace("\\t", "\t"))
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ class Table:
     ragged: tuple[tuple[int, int], ...] = ()  # (row, line) of the rows with too many fields, which are not in `frame`
     repeated: frozenset[str] = field(default_factory=frozenset)  # names that the header holds more than once
     inner_lines: int = 0  # lines that go on a quoted field of the line before
+    separator: str = ""  # of its fields; "": not a text file
 
 
 def read_delimited(path: Path, separator: str, form: Form) -> Table:
@@ -75,6 +78,7 @@ def read_delimited(path: Path, separator: str, form: Form) -> Table:
     raw, records, escaped = _dialect(path, raw, one, form)
     table = _fast(raw, records, one, form) if records.regular else None
     table = table if table is not None else _slow(path, raw, one, form)
+    table = replace(table, separator=separator)
     if one == FIELD:
         table = _replaced(table, FIELD, separator)
     return _replaced(table, ESCAPED, '"') if escaped else table

@@ -82,10 +82,11 @@ def _first_names(columns: Sequence[str]) -> str:
 
 
 def _hint(columns: Sequence[str], configurable: bool) -> str:
-    """Advice where another separator parts the header."""
-    separator = next(
-        (name for name, mark in NAMES.items() if name in ("semicolon", "tab", "pipe") and mark in columns[0]), ""
-    )
+    """Advice where another separator parts the header, or there is none."""
+    first = columns[0] if columns else ""
+    separator = next((name for name in ("semicolon", "tab", "pipe") if NAMES[name] in first), "")
+    if any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in columns):
+        return ". Is its header row missing? Then write one above the data"
     if separator and configurable:
         return f" Are its fields separated by {NAMES[separator]!r}? Then type dataset.separator={separator}"
     return ""

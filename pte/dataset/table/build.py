@@ -253,6 +253,8 @@ def _some(rows: pl.DataFrame, rules: Rules, source: Source, counts: dict[str, in
     if rows.is_empty():
         usual = vars(Rules())
         strict = [f"dataset.rules.{name}={value}" for name, value in vars(rules).items() if value != usual[name]]
+        if source.min_rating is not None:
+            strict.append(f"dataset.min_rating={source.min_rating:g}")
         why = "; ".join(f"{noun}: {count:,}" for noun, count in counts.items() if count) or "the table has no row"
         raise InputError(
             f"{source.name}: no interaction is left ({why}). Loosen {', '.join(strict) or 'dataset.rules'} or give"
