@@ -18,7 +18,7 @@ from pte.schema import InputError
 
 SEEDS = 2**32 - 1  # what every generator takes
 LENGTHS = {"optimizer.betas": 2, "protocol.shares": 3}
-WORDS_TOO = ("trainer.devices", "representation.cross_attention")  # auto; residual
+WORDS_TOO = ("trainer.devices", "representation.cross_attention", "encoded")  # auto; residual; or a list
 
 
 def check_job(config: DictConfig) -> None:
