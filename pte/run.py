@@ -8,6 +8,7 @@ Imports neither torch nor Lightning, so that composing, `--help` and mistakes an
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import signal
@@ -35,6 +36,9 @@ READERS = {  # of finished runs and their store
     "serve": "pte.engine.inference.serve",
     "list": "pte.report.store.list", "clean": "pte.report.store.clean",
 }  # fmt: skip
+PLACES = (  # errors of a place that a person named, or that is full
+    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+)  # fmt: skip
 _main = 0  # the process whose command line this is
 
 
@@ -59,8 +63,9 @@ def job(cfg: DictConfig) -> float | None:
         print(f"\n{run_dir}: {early}\n", flush=True)
         raise sweep.JobError(str(early)) from None
     except Exception as error:
-        known = isinstance(error, InputError | OmegaConfBaseException)
-        reason = secret.redacted(str(error) if known else f"{type(error).__name__}: {error}")
+        place = _place(error)
+        known = bool(place) or isinstance(error, InputError | OmegaConfBaseException)
+        reason = secret.redacted(place or (str(error) if known else f"{type(error).__name__}: {error}"))
         if known:
             print(f"\nERROR: {reason}\n", file=sys.stderr)
         if not known:
@@ -69,6 +74,13 @@ def job(cfg: DictConfig) -> float | None:
             raise SystemExit(2 if known else 1) from None  # Hydra would print a traceback of its own
         sweep.keep_reason(run_dir, reason)
         raise sweep.JobError(reason) from None
+
+
+def _place(error: Exception) -> str:
+    """A sentence on a file or folder that cannot be used, "" where the error is another."""
+    if isinstance(error, OSError) and error.errno in PLACES:
+        return f"{error.filename or 'a file'}: {error.strerror}: mend it, or name another place"
+    return ""
 
 
 def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float | None:
@@ -163,6 +175,11 @@ def main() -> None:
         code = left.code
     except BrokenPipeError:  # the reader of the output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not (place := _place(error)):
+            raise
+        code = 2
+        print(f"\nERROR: {secret.redacted(place)}\n", file=sys.stderr)
     except KeyboardInterrupt:
         code = 130
         print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)

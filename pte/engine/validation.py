@@ -38,12 +38,14 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
         if shipped.get(above) is not None:
             raise InputError(f"{above}={{{name.rpartition('.')[2]}: ...}}: give one value, as {_typed(shipped[above])}")
         if inside := [other for other in shipped if other.startswith(f"{name}.")]:
-            raise InputError(f"{name}={value}: it holds knobs of its own, such as {inside[0]}={shipped[inside[0]]}")
+            raise InputError(
+                f"{name}={_typed(value)}: it holds knobs of its own, such as {inside[0]}={shipped[inside[0]]}"
+            )
         if name.rpartition(".")[2] in ("seed", "cut_seed"):
             whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SEEDS
             if not whole:
                 raise InputError(f"{name}={_typed(value)}: give a whole number, 0 to {SEEDS}")
-        elif name not in WORDS_TOO and value is not None:
+        elif name not in WORDS_TOO and (value is not None or isinstance(shipped.get(name), list)):
             _kind(name, value, shipped.get(name))
 
 
@@ -62,7 +64,7 @@ def _kind(name: str, value: Any, expected: Any) -> None:
     elif isinstance(expected, list):
         numbers = all(map(_number, expected))
         if not isinstance(value, list) or (expected and numbers and not all(map(_number, value))):
-            raise InputError(f"{name}={value}: give a list, as {_typed(expected)}, which it is by default")
+            raise InputError(f"{name}={_typed(value)}: give a list, as {_typed(expected)}, which it is by default")
         if len(value) != LENGTHS.get(name, len(value)):
             raise InputError(f"{name}={_typed(value)}: give {LENGTHS[name]} numbers, as {_typed(expected)}")
 

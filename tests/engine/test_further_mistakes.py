@@ -53,7 +53,8 @@ PLANNED = [  # the mistake, last, and what goes before it
     (WHITENREC, "representation.activation=swish"), (CONCAT, "representation.components=0"),
     (MOREC, "representation.width=0"), (BERT4REC, "backbone.mask=0"), (GRU4REC, "backbone.layers=0"),
     (ITEM_KNN, "backbone.fallback=-1"), (BSAREC, "backbone.cutoff=0"), (DREAMREC, "backbone.diffusion.steps=1.5"),
-    (FUSED, "backbone.experts=[reader,oracle]"), (FUSED, "backbone.candidates=0"), (FUSED, "backbone.reader.heads=3"),
+    (FUSED, "backbone.experts=null"), (FUSED, "backbone.experts=[reader,oracle]"), (FUSED, "backbone.memory=null"),
+    (COLD, "protocol.shares=null"), (FUSED, "backbone.candidates=0"), (FUSED, "backbone.reader.heads=3"),
     ([*ID, "backbone/loss=infonce"], "backbone.loss.temperature=0"),
     # more than any machine holds or any run ends with
     ([*ID, "backbone/loss=sampled_softmax"], "backbone.loss.negatives=1000000000"),
@@ -81,7 +82,7 @@ COMMANDS = [
     (["recommend", "dir"], "--user"),
     (["serve", "dir", "--port", "x"], "port"), (["leaderboard", "nowhere"], "nowhere"),
     (["comprae", "x"], "did you mean pte compare?"), (["qqq"], "pte --help"),
-    (["list", "nowhere"], "nowhere"), (["clean", "nowhere"], "nowhere"),
+    (["export", "profiles", "dir", "--out", "texts.csv"], "dir"), (["list", "nowhere"], "nowhere"), (["clean", "nowhere"], "nowhere"),
 ]  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     source = arguments.add_mutually_exclusive_group(required=True)
     source.add_argument("--user", metavar="ID", help="a user of the data, with the whole history there is")
     source.add_argument("--history", metavar="TITLES", help='titles or ids, oldest first: "Heat (1995); Fargo (1996)"')
-    arguments.add_argument("--count", type=int, default=10, help="how many (default: 10)")
+    arguments.add_argument("--count", type=int, help="how many (default: 10, or as many as there are)")
     return arguments
 
 
@@ -48,10 +48,11 @@ def main(arguments: Sequence[str]) -> None:
     free = data.num_items - len(set(history))
     if not free:
         raise InputError(f"the history holds all {data.num_items} items: none is left to recommend")
-    if not 1 <= options.count <= free:
-        raise InputError(f"--count {options.count}: type a number from 1 to {free}, the items outside the history")
+    count = min(10, free) if options.count is None else options.count
+    if not 1 <= count <= free:
+        raise InputError(f"--count {count}: type a number from 1 to {free}, the items outside the history")
     print(f"after {len(history)} items, the last of them {data.items.title[history[-1]]}")
-    for place, item in enumerate(RunModel(stored, data).best(history, options.count, user=user), 1):
+    for place, item in enumerate(RunModel(stored, data).best(history, count, user=user), 1):
         print(f"{place:>3}  {data.items.item_id[item]}  {data.items.title[item]}")
 
 
