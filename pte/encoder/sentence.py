@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 URI = re.compile(r"(pypi|https?|file|hf):")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")
 POSITIONS = re.compile(r"(?:^|\.)(?:position_embeddings?|embed_positions|wpe)$")
+MOST_TOKENS = 2**20  # more than any encoder reads
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -58,9 +59,10 @@ class SentenceEncoder:
             raise InputError("encoder.model is missing: type encoder.model=owner/name, or a folder")
         if dtype not in DTYPES:
             raise InputError(f"encoder.dtype={dtype}: choose one of {', '.join(DTYPES)}")
-        if max_tokens < 3 or batch_size < 1:
+        if not 3 <= max_tokens <= MOST_TOKENS or batch_size < 1:
             raise InputError(
-                f"encoder.max_tokens={max_tokens} must be >= 3 (two are marks), encoder.batch_size={batch_size} >= 1"
+                f"encoder.max_tokens={max_tokens} must be >= 3 (two are marks) and at most {MOST_TOKENS},"
+                f" encoder.batch_size={batch_size} >= 1"
             )
         if prompt is not None and prompt_name is not None:
             raise InputError(

@@ -82,7 +82,7 @@ COMMANDS = [
     (["recommend", "dir"], "--user"),
     (["serve", "dir", "--port", "x"], "port"), (["leaderboard", "nowhere"], "nowhere"),
     (["comprae", "x"], "did you mean pte compare?"), (["qqq"], "pte --help"),
-    (["export", "profiles", "dir", "--out", "texts.csv"], "dir"), (["list", "nowhere"], "nowhere"), (["clean", "nowhere"], "nowhere"),
+    (["list", "nowhere"], "nowhere"), (["clean", "nowhere"], "nowhere"),
 ]  # fmt: skip
 
 

@@ -50,7 +50,7 @@ SERVED = [*TEXT, "profiler=openai", "profiler.model=m"]
       "=3 changes nothing: this backbone is count"),
      ([*MARKOV, "representation.width=3"], "width=3 changes nothing: this backbone is counted, and reads no vectors"),
      ([*MARKOV, "seed=1"], "seed=1 changes nothing: nothing is drawn"),
-     ([*ID, "encoded=[item]"], "=[item] changes nothing"),
+     ([*ID, "encoded=[item,metadata]"], "=[item,metadata] changes nothing"),
      ([*ID, "protocol.holdout=5"], "holdout=5 changes nothing"), ([*ID, "protocol.withhold=1"], "=1 changes nothing"),
      ([*TEXT, "protocol.withhold=0", "protocol.min_visible=1"],
       "min_visible=1 changes nothing beside protocol.withhold"),
