@@ -114,6 +114,10 @@ class Fused(nn.Module, Backbone):
         return "memory" in self.experts or "carried" in self.experts
 
     @classmethod
+    def trains_reader(cls, knobs: Mapping[str, Any]) -> bool:
+        return "reader" in (knobs.get("experts") or ())
+
+    @classmethod
     def reads_users(cls, knobs: Mapping[str, Any]) -> bool:
         return "profile" in (knobs.get("experts") or ())
 
