@@ -22,14 +22,13 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.artifact import Stored
-from pte.engine import pipeline, tracking
+from pte.engine import pipeline, tracking, validation
 from pte.engine.config import secret
 from pte.metric.summary import values
 from pte.paths import CONF_DIR
 from pte.report.compare.comparison import parse
 from pte.report.inspect import export
 from pte.report.runs import Ranked, Run, read
-from pte.run import check_knobs
 from pte.schema import InputError, Interactions, Selection
 
 SIDES = ("item", "user")
@@ -123,7 +122,7 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
                     "pte.run runs one configuration: give a row and a seed, or sweep in a loop of your own"
                 )
             cfg = compose("config", overrides=words)
-            check_knobs(cfg)
+            validation.check_job(cfg)
             options = {k: v for k, v in choices.items() if "/" not in k and v}
             typed = [*(f"--config-dir={os.path.relpath(each)}" for each in folders), *words]
             pipeline.run(cfg, folder, tracking.Identity(options, typed, None))

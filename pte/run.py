@@ -20,7 +20,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine.config import composition, secret, usage
@@ -36,17 +36,6 @@ READERS = {  # of finished runs and their store
     "list": "pte.report.store.list", "clean": "pte.report.store.clean",
 }  # fmt: skip
 _main = 0  # the process whose command line this is
-
-
-def check_knobs(cfg: DictConfig) -> None:
-    """Refuse values that cannot be, by the names a person typed, or that stand in an option file of one's own."""
-    from pte.engine import validation
-
-    typed = HydraConfig.get().overrides.task
-    choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
-    usual = hydra.compose("config", overrides=choices) if len(choices) < len(typed) else cfg
-    resolved: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in (cfg, usual)]
-    validation.check(*resolved)
 
 
 def job(cfg: DictConfig) -> float | None:
@@ -86,11 +75,11 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     """The run, its table on the terminal, and the monitored validation metric."""
     from rich.console import Console
 
-    from pte.engine import pipeline, pruning, sweep, tracking
+    from pte.engine import pipeline, pruning, sweep, tracking, validation
     from pte.engine.plan import LAST
     from pte.report.run import page, single
 
-    check_knobs(cfg)
+    validation.check_job(cfg)
     sweeping = hydra_config.mode == RunMode.MULTIRUN
     watchers = []
     if cfg.prune and not sweeping:
@@ -125,6 +114,37 @@ def _terminate(signum: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
+def _command(word: str, *others: str) -> None:
+    """What the words of the command line ask for."""
+    if word == "compare":  # reads finished runs: nothing to compose
+        from pte.engine import provenance
+        from pte.report.compare import command
+
+        command.main(list(others), provenance.commit())
+    elif word in READERS:
+        importlib.import_module(READERS[word]).main(list(others))
+    elif word.isalpha():
+        near = difflib.get_close_matches(word, ["compare", *READERS], 1, 0.5)
+        meant = f"did you mean pte {near[0]}?" if near else "pte --help lists them, and what a run takes"
+        raise InputError(f"{word}: there is no such command; {meant}")
+    elif {"-h", "--help"} & {word, *others}:
+        print(usage.text())
+    else:
+        _compose_and_run()
+
+
+def _compose_and_run() -> None:
+    """The job or sweep that sys.argv describes; in a process that was started beside others, its part of it."""
+    sys.argv[1:] = composition.ordered(sys.argv[1:])
+    composition.check(sys.argv[1:])
+    together = join.enter()
+    if together is not None and together.rank:  # the first one of those started together runs the job
+        from pte.engine.process import launch
+
+        sys.exit(together.serve(launch.follow))
+    hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
+
+
 def main() -> None:
     """Console entry. Exit status: 0 done, 2 a user's mistake, 1 another failure, 130 interrupted."""
     global _main
@@ -135,29 +155,7 @@ def main() -> None:
     code: int | str | None = 0
     try:
         secret.refuse_words(sys.argv[1:])
-        if sys.argv[1:2] == ["compare"]:  # reads finished runs: nothing to compose
-            from pte.engine import provenance
-            from pte.report.compare import command
-
-            command.main(sys.argv[2:], provenance.commit())
-        elif sys.argv[1:2] and sys.argv[1] in READERS:
-            importlib.import_module(READERS[sys.argv[1]]).main(sys.argv[2:])
-        elif (word := (sys.argv[1:2] or ["-"])[0]).isalpha():
-            near = difflib.get_close_matches(word, ["compare", *READERS], 1, 0.5)
-            meant = f"did you mean pte {near[0]}?" if near else "pte --help lists them, and what a run takes"
-            raise InputError(f"{word}: there is no such command; {meant}")
-        else:
-            if {"-h", "--help"} & set(sys.argv[1:]):
-                print(usage.text())
-                sys.exit(0)
-            sys.argv[1:] = composition.ordered(sys.argv[1:])
-            composition.check(sys.argv[1:])
-            together = join.enter()
-            if together is not None and together.rank:  # the first one of those started together runs the job
-                from pte.engine.process import launch
-
-                sys.exit(together.serve(launch.follow))
-            hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
+        _command(*(sys.argv[1:] or ["-"]))
     except InputError as error:
         code = 2
         print(f"\nERROR: {secret.redacted(str(error))}\n", file=sys.stderr)
@@ -185,7 +183,9 @@ class _Callable(ModuleType):
     """`pte.run` is this module and, for notebooks, a function: one object, whoever imports which first."""
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        return importlib.import_module("pte.api").run(*arguments, **keywords)  # which builds on this module
+        from pte import api
+
+        return api.run(*arguments, **keywords)
 
 
 sys.modules[__name__].__class__ = _Callable

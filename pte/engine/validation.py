@@ -10,11 +10,24 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
 from pte.schema import InputError
 
 SEEDS = 2**32 - 1  # what every generator takes
 LENGTHS = {"optimizer.betas": 2, "protocol.shares": 3}
 WORDS_TOO = ("trainer.devices", "representation.cross_attention")  # auto; residual
+
+
+def check_job(config: DictConfig) -> None:
+    """`check` of the configuration of the job that Hydra runs, by the names a person typed."""
+    typed = HydraConfig.get().overrides.task
+    choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
+    usual = compose("config", overrides=choices) if len(choices) < len(typed) else config
+    resolved: list[Any] = [OmegaConf.to_container(each, resolve=True) for each in (config, usual)]
+    check(*resolved)
 
 
 def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:

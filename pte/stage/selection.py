@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -43,22 +45,7 @@ def run(context: Context) -> None:
     candidates = table(half, scores, attributes)
     parts = {name: score.value for name, score in {**scores.part, "total": scores.total}.items()}
     curve: list[dict[str, float]] = []
-
-    def fit(settings: GRPO, policy: nn.Module, candidates: Candidates, trained: Tensor, held_out: Tensor) -> None:
-        # Lightning takes seconds to import, and most selectors do without.
-        from pte.train.policy import GRPOModule, train
-        from pte.train.state.checkpoint import ResumeCheckpoint
-        from pte.train.trainer import quiet
-
-        module = GRPOModule(
-            policy=policy, candidates=candidates, settings=settings, trained=trained, held_out=held_out,
-            parts=parts, trackers=context.loggers,
-        )  # fmt: skip
-        with quiet():
-            train(module, resume=ResumeCheckpoint(context.work / "grpo.ckpt"))
-        curve.extend(module.curve)
-
-    choice = selector.select(candidates, fit=fit)
+    choice = selector.select(candidates, fit=partial(fit, context, parts, curve))
     facts = describe(candidates, choice, parts, attributes.forms)
     facts["users_encoded"] = embeddings.users_encoded
     facts["unseen"] = {k: v for k, v in curve[-1].items() if k.startswith("unseen_")} if curve else {}
@@ -71,6 +58,31 @@ def run(context: Context) -> None:
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
     for line in lines(facts):
         logger.info(line)
+
+
+def fit(
+    context: Context,
+    parts: Mapping[str, Tensor],
+    curve: list[dict[str, float]],
+    settings: GRPO,
+    policy: nn.Module,
+    candidates: Candidates,
+    trained: Tensor,
+    held_out: Tensor,
+) -> None:
+    """Train a policy in place, as selector/base has it; the rows of its curve go to `curve`."""
+    # Lightning takes seconds to import, and most selectors do without.
+    from pte.train.policy import GRPOModule, train
+    from pte.train.state.checkpoint import ResumeCheckpoint
+    from pte.train.trainer import quiet
+
+    module = GRPOModule(
+        policy=policy, candidates=candidates, settings=settings, trained=trained, held_out=held_out,
+        parts=parts, trackers=context.loggers,
+    )  # fmt: skip
+    with quiet():
+        train(module, resume=ResumeCheckpoint(context.work / "grpo.ckpt"))
+    curve.extend(module.curve)
 
 
 def verdict(reward: Reward, data: RewardData, embeddings: Embeddings) -> RewardParts:

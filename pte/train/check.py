@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypedDict
 
 import torch
@@ -139,14 +140,15 @@ def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
 
 
 def optimizer(make: Callable[..., torch.optim.Optimizer]) -> None:
-    """Refuse what torch refuses, in its words. The decorator of add_param_group would import torch's compiler first."""
-    kind: Any = torch.optim.Optimizer
-    add = kind.add_param_group
-    kind.add_param_group = getattr(add, "__wrapped__", add)
-    try:
-        make_optimizer(make, [nn.Parameter(torch.zeros(1))])
-    finally:
-        kind.add_param_group = add
+    """Refuse what torch refuses, in its words.
+
+    Made is a subclass whose add_param_group is undecorated: torch's decorator would import its compiler, for seconds.
+    """
+    if isinstance(make, partial) and isinstance(kind := make.func, type) and issubclass(kind, torch.optim.Optimizer):
+        add = kind.add_param_group
+        plain: Any = type(kind.__name__, (kind,), {"add_param_group": getattr(add, "__wrapped__", add)})
+        make = partial(plain, *make.args, **make.keywords)
+    make_optimizer(make, [nn.Parameter(torch.zeros(1))])
 
 
 def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) -> torch.optim.Optimizer:

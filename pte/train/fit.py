@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -48,12 +49,7 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
         backbone.representation.observe(rows.item, rows.history_begin, rows.history_length, rows.history)
         if knobs["compile"]:
             backbone.encoder.compile(dynamic=True)
-        latest = checkpoint.latest()
-        if latest and latest[1] >= knobs["check_val_every_n_epoch"] and not best.file.is_file():
-            latest = None  # it has been validated, so its best weights are lost
-            checkpoint.forget()
-        if latest:
-            logger.info(f"  continuing after epoch {latest[1]}" + (f", step {latest[2]}" if latest[2] else ""))
+        latest = _resumable(checkpoint, best, knobs["check_val_every_n_epoch"])
         began, precision = time.perf_counter(), torch.get_float32_matmul_precision()
         try:
             trainer.fit(recommender, *loaders, ckpt_path=latest and latest[0])
@@ -72,3 +68,14 @@ def fit(context: Context, backbone: Any, interactions: Interactions, split: Spli
             "resumed": latest is not None,
         }
         best.publish(context.out, stopping, facts)
+
+
+def _resumable(checkpoint: Any, best: BestWeights, every: int) -> tuple[Path, int, int] | None:
+    """What to go on from, None: the start. every: epochs between validations."""
+    latest: tuple[Path, int, int] | None = checkpoint.latest()
+    if latest and latest[1] >= every and not best.file.is_file():  # it has been validated, so its best weights are lost
+        checkpoint.forget()
+        return None
+    if latest:
+        logger.info(f"  continuing after epoch {latest[1]}" + (f", step {latest[2]}" if latest[2] else ""))
+    return latest

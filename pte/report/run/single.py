@@ -125,42 +125,43 @@ def cost_line(report: Mapping[str, Any]) -> str:
     )
 
 
+def markdown(metrics: Mapping[str, float], part: str) -> list[str]:
+    """The lines of a part's table, all metrics."""
+    names = columns()
+    head = ["| seen items | cases | n | " + " | ".join(names) + " |", "|---" * (3 + len(names)) + "|"]
+    return head + ["| " + " | ".join(_cells(*row)) + " |" for row in rows(metrics, part)]
+
+
+def terminal_table(report: Mapping[str, Any], part: str, width: int) -> Table:
+    """The same with as many metrics as a terminal of this width shows, the row to quote marked."""
+    names, visible = columns(), visible_columns(width)
+    table = Table(title=f"{part}: {headline(report)}", title_justify="left", show_lines=False)
+    for heading in ("seen items", "cases", "n", *visible):
+        table.add_column(heading, justify="left" if heading in ("seen items", "cases") else "right", no_wrap=True)
+    for ranking, group, count, values in rows(report["metrics"], part):
+        cells, quoted = _cells(ranking, group, count, values), (ranking, group) == QUOTED
+        row = [f"> {ranking}" if quoted else ranking, *cells[1:3], *(cells[3 + names.index(n)] for n in visible)]
+        table.add_row(*row, style="bold" if quoted else None)
+    return table
+
+
+def _cells(ranking: str, group: str, count: int, values: Iterable[float]) -> list[str]:
+    return [ranking, group.replace("_", " "), f"{count:,}", *(fmt.plain(v) for v in values)]
+
+
 def show(run_dir: Path, console: Console) -> None:
     """Print the run's test table and write report.md (validation and test) into its folder."""
     report = json.loads((run_dir / "report.json").read_text(encoding="utf-8"))
     metrics = report["metrics"]
-    names, visible = columns(), visible_columns(console.width)
     lines = [f"# {headline(report)}", "", f"`{' '.join(report['command'])}`", ""]
     for part in ("test", "valid"):
-        table = Table(title=f"{part}: {headline(report)}", title_justify="left", show_lines=False)
-        lines += [
-            f"## {part}",
-            "",
-            "| seen items | cases | n | " + " | ".join(names) + " |",
-            "|---" * (3 + len(names)) + "|",
-        ]
-        for heading in ("seen items", "cases", "n", *visible):
-            table.add_column(
-                heading, justify="right" if heading not in ("seen items", "cases") else "left", no_wrap=True
-            )
-        for ranking, group, count, values in rows(metrics, part):
-            cells = [
-                ranking,
-                group.replace("_", " "),
-                f"{count:,}",
-                *(fmt.plain(v) for v in values),
-            ]
-            quoted = (ranking, group) == QUOTED
-            row = [f"> {ranking}" if quoted else ranking, *cells[1:3], *(cells[3 + names.index(n)] for n in visible)]
-            table.add_row(*row, style="bold" if quoted else None)
-            lines.append("| " + " | ".join(cells) + " |")
-        lines.append("")
+        lines += [f"## {part}", "", *markdown(metrics, part), ""]
         if legacy := among_drawn(metrics, part):
             lines += [f"Among drawn negatives, not to be compared with the above: {legacy}.", ""]
         if lists := beyond(metrics, part):
             lines += [f"Lists, seen items left out: {lists}.", ""]
         if part == "test":
-            console.print(table)
+            console.print(terminal_table(report, part, console.width))
             console.print(legend(report), markup=False, highlight=False)
             if lists:
                 console.print(f"lists, seen items left out: {lists}")
