@@ -28,7 +28,7 @@ def knobs(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def run(context: Context) -> None:
     """Train it on the rows that the gates are not fitted on."""
-    from pte.train.fit import fit
+    from pte.train.trainer import fit
 
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])

@@ -36,7 +36,7 @@ def run(context: Context) -> None:
     if backbone.stacked:
         fusion.run(context, backbone, interactions, split, device_of(context.config["trainer"]["accelerator"]))
     elif backbone.trained:
-        from pte.train.fit import fit
+        from pte.train.trainer import fit
 
         fit(context, backbone, interactions, split)
     elif counting.first():

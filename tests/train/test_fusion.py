@@ -86,7 +86,7 @@ def run(data, tmp_path, monkeypatch):
         (context.out / "facts.json").write_text('{"parameters": 12, "free_per_item": 0}')
         (context.out / "curve.csv").write_text("step,loss\n1,2\n")
 
-    monkeypatch.setattr("pte.train.fit.fit", fit)
+    monkeypatch.setattr("pte.train.trainer.fit", fit)
     config = {"seed": 0, "trainer": {"accelerator": "cpu"}}
     for stage in (reader, training):
         stage.run(Context(config, parents, parents[stage.NAME], parents["work"], build, []))
