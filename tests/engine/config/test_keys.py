@@ -71,7 +71,7 @@ def with_other(config, path):
 
 
 def readers(path):
-    """The stages that read a knob, and those that build on them. Of fused, the stage `reader` reads its reader alone."""
+    """The stages that read a knob, and those that build on them; of fused the stage `reader` reads its reader alone."""
     stages = set()
     for name in NAMES:
         module = plan.stage_module(name)
