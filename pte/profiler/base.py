@@ -13,6 +13,7 @@ from pte.schema import Generation, Profiles, View, require
 
 MOST_CANDIDATES = 1000  # of an entity: more would fill the memory, and no selector tells them apart
 CUT = "length"  # the finish reason of an answer that reached its limit of tokens
+FAILED = "error"  # that of a request which its server could not answer, others could be
 
 
 class Records(Protocol):
@@ -78,7 +79,7 @@ class Completion:
 
     text: str
     tokens: int  # new ones
-    finish: str = ""  # stop, length, content_filter, refusal, empty, error, unreachable; "" where it is not known
+    finish: str = ""  # stop, length, content_filter, refusal, empty, error; "" where it is not known
     prompt_tokens: int = 0
     detail: str = ""  # a failure's words
 

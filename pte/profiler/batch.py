@@ -33,6 +33,7 @@ class BatchProfiler(ServedProfiler):
         without: Runtime[Sequence[str]] = (),
         failure_share: Runtime[float] = 0.1,
         seed: int = 0,
+        failed_retries: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:
         if not model or not folder:
@@ -43,5 +44,5 @@ class BatchProfiler(ServedProfiler):
         played = loop_of(decoding.temperatures, seed=seed, **loop)
         settings = decoding.holding(played.style.tokens).identity()
         engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share, seed=seed)
-        super().__init__(engine, played, noun=model, generator=engine, together=IN_FILES)
+        super().__init__(engine, played, noun=model, generator=engine, together=IN_FILES, failed_retries=failed_retries)
         self.new_tokens, self.tariff = settings["max_tokens"], tariff

@@ -13,7 +13,7 @@ from pte.profiler.loop.closed_loop import PORTION, Loop, play, workload
 from pte.profiler.loop.draft import Stored
 from pte.profiler.prompt import Evidence
 from pte.profiler.text.style import load_style
-from pte.schema import Generation, Profiles, Resolved, View
+from pte.schema import Generation, Profiles, Resolved, View, require
 
 IN_FILES = 1024  # results logged at a time where they lie in files, so that none is lost
 
@@ -41,6 +41,7 @@ def loop_of(temperatures: Sequence[float], *, style: str = "brief", templates: s
 class LanguageModelProfiler:
     """K candidates from whatever stands behind the engine; `noun` is what log lines call it.
 
+    `failed_retries`: how often a prompt that failed by itself is asked again; raised, it asks for recorded ones too.
     Where `generator` is given, results come from it one by one, and are logged `together` at a time.
     `portion`: entities whose prompts the engine is given at a time; None: of all, where each time costs a round trip.
     """
@@ -48,10 +49,18 @@ class LanguageModelProfiler:
     portion: int | None = PORTION
 
     def __init__(
-        self, engine: Engine, loop: Loop, *, noun: str, generator: Generator | None = None, together: int = 1
+        self,
+        engine: Engine,
+        loop: Loop,
+        *,
+        noun: str,
+        generator: Generator | None = None,
+        together: int = 1,
+        failed_retries: int = 0,
     ) -> None:
+        require(failed_retries >= 0, "profiler.failed_retries", failed_retries, "give 0 or more")
         self.engine, self.loop, self.noun = engine, loop, noun
-        self.generator, self.together = generator, together
+        self.generator, self.together, self.failed_retries = generator, together, failed_retries
         self.num_candidates = loop.num_candidates
 
     @staticmethod
@@ -63,6 +72,7 @@ class LanguageModelProfiler:
         """Play the loop; every generation goes to the log as it arrives."""
         answer = Recorded(self.engine, log, workload(self.loop, view), noun=self.noun)
         answer.generator, answer.together = self.generator, self.together
+        answer.failed_retries = self.failed_retries
         return play(self.loop, view, answer, out=out, portion=self.portion)
 
     def forecast(self, view: View) -> list[str]:

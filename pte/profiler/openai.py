@@ -24,6 +24,7 @@ class OpenAIProfiler(ServedProfiler):
         tariff: Runtime[Tariff] = UNKNOWN,
         fingerprint: str | None = None,
         seed: int = 0,
+        failed_retries: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:
         if not model:
@@ -31,5 +32,5 @@ class OpenAIProfiler(ServedProfiler):
         played = loop_of(decoding.temperatures, seed=seed, **loop)
         sampling = decoding.holding(played.style.tokens)
         engine = OpenAIEngine(model, base_url, sampling, server, seed=seed, fingerprint=fingerprint, price=tariff.price)
-        super().__init__(engine, played, noun=model, generator=engine)
+        super().__init__(engine, played, noun=model, generator=engine, failed_retries=failed_retries)
         self.new_tokens, self.tariff = engine.decoding["max_tokens"], tariff

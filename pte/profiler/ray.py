@@ -32,6 +32,7 @@ class RayProfiler(ServedProfiler):
         model_kwargs: Mapping[str, Any] | None = None,
         tariff: Runtime[Tariff] = UNKNOWN,
         seed: int = 0,
+        failed_retries: int = 0,
         **loop: Unpack[LoopKnobs],
     ) -> None:
         if not model or not folder:
@@ -58,5 +59,5 @@ class RayProfiler(ServedProfiler):
             failure_share=server.failure_share,
             seed=seed,
         )
-        super().__init__(engine, played, noun=model, generator=engine, together=IN_FILES)
+        super().__init__(engine, played, noun=model, generator=engine, together=IN_FILES, failed_retries=failed_retries)
         self.new_tokens, self.tariff = engine.decoding["max_tokens"], tariff

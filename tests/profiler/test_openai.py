@@ -92,6 +92,22 @@ def profiler(server, **changes) -> OpenAIProfiler:
     return OpenAIProfiler(**values | changes, server=Server(**asked))
 
 
+def test_a_refused_prompt_is_asked_again_once_that_is_asked_for(server, view, tmp_path):
+    """The profiles of a server that had a fault for one prompt, and of one that has it no more."""
+    server.fail, server.code, server.fault = 1, 400, {"error": {"message": "this prompt is too odd"}}
+    first = profiler(server).profile(view, log=RecordLog(tmp_path))
+    failed = [g for g in first.generations if g.finish == "error"]
+    assert [(g.parsed, g.completion) for g in failed] == [(False, "")]
+    server.seen.clear()
+    profiler(server).profile(view, log=RecordLog(tmp_path))
+    assert server.seen == []
+    again = profiler(server, failed_retries=1)
+    second = again.profile(view, log=RecordLog(tmp_path))
+    assert server.seen
+    assert all(g.parsed for g in second.generations)
+    assert again.rebuild(view, second.generations) == second, "an audit plays it again"
+
+
 def test_answers_become_profiles(server, view, tmp_path):
     found = profiler(server).profile(view, log=RecordLog(tmp_path))
     assert found.item[3][1].startswith("Heat (Crime). It suits people who like quiet trains and")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pte.artifact import digest
-from pte.profiler.base import Completion, Request, Result
+from pte.profiler.base import FAILED, Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals, too_many
 from pte.profiler.engine.chat import FILTERED, body, read_answer, reduced, refused_field
 from pte.schema import InputError
@@ -107,7 +107,7 @@ class BatchEngine(Arrivals):
                     elif completion is None:
                         counts["answers to be asked for again"] += 1
                     else:
-                        (failed if completion.finish == "error" else answered).setdefault(key, completion)
+                        (failed if completion.finish == FAILED else answered).setdefault(key, completion)
         return answered, {key: value for key, value in failed.items() if key not in answered}, counts
 
     def _refuse(
@@ -144,7 +144,7 @@ def _outcome(raw: bytes) -> tuple[str, Completion | None]:
     words = _words(answer) or _words(line.get("error"))
     if code not in NEVER:
         return key, None
-    return key, Completion("", 0, "content_filter" if FILTERED.search(words) else "error", 0, words[:300])
+    return key, Completion("", 0, "content_filter" if FILTERED.search(words) else FAILED, 0, words[:300])
 
 
 def _words(error: Any) -> str:

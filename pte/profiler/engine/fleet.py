@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any
@@ -17,29 +18,40 @@ from pte.profiler.base import Completion
 from pte.profiler.engine.openai import OpenAIEngine
 from pte.schema import InputError
 
+REST = 60.0  # seconds that a server is left alone which gave no answer
+
 
 class Fleet:
     """The HTTP stage's session factory: a worker's requests at a time, bounded, spread over servers of one model."""
 
-    def __init__(self, servers: Sequence[OpenAIEngine]) -> None:
-        self.servers, self.count = list(servers), 0
+    def __init__(self, servers: Sequence[OpenAIEngine], clock: Callable[[], float] = time.monotonic) -> None:
+        self.servers, self.count, self.clock = list(servers), 0, clock
+        self.awake = [float("-inf")] * len(servers)  # from when on each is asked again
         self.room = asyncio.Semaphore(servers[0].server.parallel)
 
     def __call__(self) -> Session:
         return Session(self)
 
     async def completion(self, fields: Mapping[str, Any], clients: Sequence[Any], keys: Sequence[str]) -> Completion:
-        """Of the server whose turn it is, or the next that answers; clients and keys: one for each server."""
+        """Of the server whose turn it is, or the next that answers; clients and keys: one for each server.
+
+        One that gave no answer rests, and is asked before its time where all others do no better.
+        """
         async with self.room:
-            first, fault = self.count, InputError("there is no server")
-            self.count += 1
-            for step in range(len(self.servers)):
-                place = (first + step) % len(self.servers)
+            fault = InputError("there is no server")
+            for place in self._turns():
                 try:
                     return await self.servers[place].completion(clients[place], fields, keys[place])
                 except InputError as error:
-                    fault = error
+                    fault, self.awake[place] = error, self.clock() + REST
             raise fault
+
+    def _turns(self) -> list[int]:
+        """Servers in turn, those that rest last, of these the one that wakes first."""
+        now, first, count = self.clock(), self.count, len(self.servers)
+        self.count += 1
+        turns = [(first + step) % count for step in range(count)]
+        return sorted(turns, key=lambda place: max(self.awake[place], now))
 
 
 class Session:

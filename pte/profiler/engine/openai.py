@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from pte.profiler.base import Completion, Request, Result
+from pte.profiler.base import FAILED, Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals, check_failure_share, too_many
 from pte.profiler.engine.chat import (
     FILTERED,
@@ -114,7 +114,7 @@ class OpenAIEngine(Arrivals):
                     for result in results:
                         self.usage["prompt"] += result.completion.prompt_tokens
                         self.usage["new"] += result.completion.tokens
-                        done, failures = done + 1, failures + (result.completion.finish == "error")
+                        done, failures = done + 1, failures + (result.completion.finish == FAILED)
                         yield result
                     if fault:
                         raise fault
@@ -169,10 +169,11 @@ class OpenAIEngine(Arrivals):
         self.origins.add((model, fingerprint))
 
     def _too_many(self, failures: int, done: int, results: Sequence[Result]) -> str:
-        detail = next((r.completion.detail for r in results if r.completion.finish == "error"), "see the log")
+        detail = next((r.completion.detail for r in results if r.completion.finish == FAILED), "see the log")
         return (
             f"{failures:,} of {done:,} requests to {self.url} failed, more than profiler.server.failure_share="
-            f"{self.server.failure_share}; the last: {detail}"
+            f"{self.server.failure_share}; the last: {detail}. They are recorded: once it is repaired, type"
+            " profiler.failed_retries=1 (or one more than before) to ask for them again"
         )
 
     async def _one(self, client: httpx.AsyncClient, request: Request, key: str) -> Result:
@@ -219,7 +220,7 @@ class OpenAIEngine(Arrivals):
         """A failure of this prompt alone; InputError where no prompt can succeed."""
         code = 404 if code == 400 and OTHER_MODEL.search(words) else code
         if code in (400, 413, 422):
-            finish = "content_filter" if FILTERED.search(words) else "error"
+            finish = "content_filter" if FILTERED.search(words) else FAILED
             return Completion("", 0, finish, 0, reason)
         hint = {
             401: f"The key was not accepted: set the environment variable {self.server.key_variable}",

@@ -21,7 +21,7 @@ from typing import Any
 import polars as pl
 
 from pte.artifact import digest
-from pte.profiler.base import CUT, Completion, Request, Result
+from pte.profiler.base import CUT, FAILED, Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals, too_many
 from pte.profiler.engine.chat import Sampling, body
 from pte.profiler.engine.fleet import Fleet
@@ -86,7 +86,7 @@ class RayEngine(Arrivals):
         for key, completion in self._results(keys):
             if key not in known:
                 known.add(key)
-                if completion.finish == "error":
+                if completion.finish == FAILED:
                     failures.append(Result(key, completion))
                 else:
                     yield Result(key, completion)  # paid for, so kept whatever becomes of the others
@@ -219,7 +219,7 @@ def messages(row: Mapping[str, Any]) -> dict[str, Any]:
 def result_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """key and ANSWER of what either kind of processor leaves; a failed row has no text, and its words as detail."""
     if failure := row.get("__inference_error__"):
-        done = Completion("", 0, "error", 0, str(failure)[:300])
+        done = Completion("", 0, FAILED, 0, str(failure)[:300])
     elif "http_response" in row:
         done = Completion(**row["http_response"])
     else:

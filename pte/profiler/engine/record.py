@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pte.artifact import digest
 from pte.asset.code import sources
-from pte.profiler.base import Ask, Completion, Engine, Generator, Log, Rate, Records, Request
+from pte.profiler.base import FAILED, Ask, Completion, Engine, Generator, Log, Rate, Records, Request
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Recorded:
     def __init__(self, engine: Engine, log: Log, workload: Workload, *, noun: str) -> None:
         self.generator: Generator | None = None  # where set, results come one by one instead of in batches
         self.together = 1  # results to a write; more than one where a killed run could not lose them
+        self.failed_retries = 0  # how often what failed by itself is asked for again
         self.engine, self.log, self.workload, self.noun = engine, log, workload, noun
         self.done = 0
         self._meter: _Meter | None = None  # from the first missing answer on
@@ -57,10 +58,21 @@ class Recorded:
         return self.log.of(self.identity)
 
     def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
-        keys = [
-            digest({**self.identity, "prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate})
-            for a in asks
-        ]
+        """Every answer; a failure is asked for again under a key of its own, so that it is recorded as well."""
+        answers = self._answers(asks, 0)
+        for attempt in range(1, self.failed_retries + 1):
+            failed = [i for i, answer in enumerate(answers) if answer.finish == FAILED]
+            if not failed:
+                break
+            self.done -= len(failed)
+            for i, answer in zip(failed, self._answers([asks[i] for i in failed], attempt), strict=True):
+                answers[i] = answer
+        return answers
+
+    def _answers(self, asks: Sequence[Ask], attempt: int) -> list[Completion]:
+        again = {"again": attempt} if attempt else {}
+        draws = ({"prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate} for a in asks)
+        keys = [digest({**self.identity, **draw, **again}) for draw in draws]
         known = {key: _completion(row) for key, row in self.records.find(keys).items()}
         if len(known) < len(set(keys)):
             with self.records.alone():  # two runs of one model take turns, so that none pays twice

@@ -19,14 +19,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from pte.profiler.base import CUT, Completion
+from pte.profiler.base import CUT, FAILED, Completion
 from pte.profiler.prompt import Prompt
 from pte.profiler.text import parse
 from pte.profiler.text.style import Answer
 
 GRAVE = ("unusable", "short", "copy", "language")
 FAULTS = (*GRAVE, "long", "json", "duplicate")
-FINAL = ("error", "refusal", "content_filter")  # finish reasons of what would come out the same another time
+FINAL = (FAILED, "refusal", "content_filter")  # finish reasons of what would come out the same another time
 COPIED, ALIKE, COMMON = 0.6, 0.9, 0.1
 FEW = 8  # words; shares of fewer mean nothing
 

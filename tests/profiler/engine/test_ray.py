@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from pte.profiler.base import Ask, Request
+from pte.profiler.base import Ask, Completion, Request
 from pte.profiler.engine import openai
 from pte.profiler.engine.chat import SCHEMA, Sampling
-from pte.profiler.engine.fleet import Fleet
+from pte.profiler.engine.fleet import REST, Fleet
 from pte.profiler.engine.openai import OpenAIEngine, Server
 from pte.profiler.engine.ray import Cluster, RayEngine, messages, payload, result_row, words
 from pte.profiler.openai import OpenAIProfiler
@@ -187,6 +187,46 @@ def test_a_replica_stands_in_and_a_refused_prompt_is_a_result(tmp_path, stubs, m
     stubs[1].fault = stubs[0].fault
     with pytest.raises(InputError, match="gave no answer"):
         post(Fleet([served(stub) for stub in stubs]), rows)
+
+
+def test_a_server_without_an_answer_rests(monkeypatch):
+    """Of three in turn the first is down: it is asked once a minute; where all rest, the one that wakes first is."""
+    now, asked, down = [0.0], [], {0}
+
+    class One:
+        server = Server(parallel=1)
+
+        def __init__(self, place):
+            self.place = place
+
+        async def completion(self, client, fields, key):
+            asked.append(self.place)
+            if self.place in down:
+                now[0] += 1
+                raise InputError(f"server {self.place} gave no answer")
+            return Completion("yes", 1)
+
+    fleet = Fleet([One(place) for place in range(3)], clock=lambda: now[0])
+
+    def ask(count):
+        asked.clear()
+        for _ in range(count):
+            asyncio.run(fleet.completion({}, [None] * 3, [""] * 3))
+        return list(asked)
+
+    assert ask(1) == [0, 1]
+    assert set(ask(5)) == {1, 2}
+    now[0] = REST - 1
+    assert set(ask(3)) == {1, 2}
+    now[0] = REST + 1
+    assert ask(3).count(0) == 1, "its turn comes once, and it rests again"
+    down |= {1, 2}
+    with pytest.raises(InputError, match="gave no answer"):
+        ask(1)
+    assert sorted(asked) == [0, 1, 2], "all are asked before it is given up"
+    down.clear()
+    first = asked[0]
+    assert ask(1) == [first], "it wakes first"
 
 
 def test_results_are_read_once_and_too_many_failures_end_the_run(tmp_path):

@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 import pytest
 from rich.console import Console
 
-from pte.profiler.base import Ask, Completion, Rate
+from pte.profiler.base import FAILED, Ask, Completion, Rate
 from pte.profiler.engine import record
 from pte.profiler.engine.record import Recorded, Workload, forecast
 from pte.profiler.prompt import Prompt
@@ -68,6 +68,29 @@ def test_nothing_missing_says_nothing(tmp_path, caplog):
     engine = Counting()
     assert Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask("a")]) == [Completion("answer 0", 10)]
     assert (engine.answered, caplog.messages) == ([], [])
+
+
+def test_a_failure_is_asked_again_when_that_is_asked_for(tmp_path):
+    """Its second failure is recorded like its first; a third try is one more, and what did not fail stays."""
+
+    class Failing(Counting):
+        """Fails at every question on b."""
+
+        def complete(self, asks, keys):
+            done = super().complete(asks, keys)
+            return [Completion("", 0, FAILED) if a.prompt.data == "b" else c for a, c in zip(asks, done, strict=True)]
+
+    def answers(engine, retries):
+        answer = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")
+        answer.failed_retries = retries
+        return [c.text for c in answer([ask(d) for d in "abc"])], engine.answered, answer.done
+
+    assert answers(Failing(), 0) == (["answer 0", "", "answer 2"], ["a", "b", "c"], 3)
+    assert answers(Failing(), 0)[1] == [], "a recorded failure is an answer"
+    assert answers(Failing(), 1)[1:] == (["b"], 3)
+    assert answers(Counting(), 1)[1] == []
+    assert answers(Counting(), 2) == (["answer 0", "answer 0", "answer 2"], ["b"], 3)
+    assert answers(Failing(), 2) == (["answer 0", "answer 0", "answer 2"], [], 3)
 
 
 def test_forecast_by_hand():
