@@ -23,7 +23,7 @@ PARENTS = ("interactions", "split", "selection", "refit")
 
 def knobs(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of the groups it reads decides the reader."""
-    return {name: config[name]["reader"] if name == "backbone" else config[name] for name in READS}
+    return {name: config[name].get("reader") if name == "backbone" else config[name] for name in READS}
 
 
 def run(context: Context) -> None:
