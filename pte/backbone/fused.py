@@ -86,7 +86,6 @@ class Fused(nn.Module, Backbone):
         neighbors: int,
         candidates: int,
         history_gate: bool,
-        ridge: float,
         long_recency: float | None = None,
     ) -> None:
         super().__init__()
@@ -96,14 +95,13 @@ class Fused(nn.Module, Backbone):
             raise InputError(f"backbone.experts is empty: name some of {', '.join(EXPERTS)}")
         for name, value in {"candidates": candidates, "neighbors": neighbors}.items():
             require(value >= 1, f"backbone.{name}", value, "give a whole number, 1 or more")
-        require(ridge > 0, "backbone.ridge", ridge, "give a number above 0, such as 1e-6")
         if long_recency is not None:
             require(0 <= long_recency <= 1, "backbone.long_recency", long_recency, "give a number from 0 to 1, or null")
         self.long_recency = long_recency
         self.experts = [name for name in EXPERTS if name in experts]
         self.trained = "reader" in experts  # before anything is counted
         self.num_items, self.length, self.candidates = num_items, length, candidates
-        self.neighbors, self.history_gate, self.ridge = neighbors, history_gate, ridge
+        self.neighbors, self.history_gate = neighbors, history_gate
         self.make_likeness, self.make_profile = likeness, profile
         shared = {"representation": representation, "num_items": num_items}
         self.reader = _part("reader", reader, shared) if "reader" in experts else None
@@ -180,7 +178,7 @@ class Fused(nn.Module, Backbone):
                         )
                     )  # fmt: skip
         fixed = [share for name in self.experts for share in self._prior(name)]
-        fitted = gate.fit(choices, fixed, slopes=self.history_gate, ridge=self.ridge)
+        fitted = gate.fit(choices, fixed, slopes=self.history_gate)
         self.gate.copy_(fitted.value)
         named = {name: [round(float(g), 4) for g in row] for name, row in zip(self.terms, self.gate, strict=True)}
         likelihood = round(fitted.log_likelihood, 5)

@@ -44,7 +44,7 @@ class Reader(nn.Module, Backbone):
 
 
 def fused(experts=EXPERTS, vectors=VECTORS, users=USERS, **knobs) -> Fused:
-    usual = {"reader": Reader, "neighbors": 2, "candidates": N, "history_gate": True, "ridge": 1e-3}
+    usual = {"reader": Reader, "neighbors": 2, "candidates": N, "history_gate": True}
     usual |= {"memory": functools.partial(Markov, length=50, **MEMORY)}
     usual |= {"likeness": functools.partial(Likeness, recency=0.5, components=None, neighbors=None, eps=1e-5)}
     model = Fused(
@@ -319,7 +319,7 @@ def test_gates_need_a_row():
 @pytest.mark.parametrize(
     ("knobs", "word"),
     [({"experts": ["oracle"]}, "oracle"), ({"experts": []}, "empty"),
-     ({"ridge": 0}, "ridge"), ({"neighbors": 0}, "neighbors"), ({"candidates": 0}, "candidates")],
+     ({"neighbors": 0}, "neighbors"), ({"candidates": 0}, "candidates")],
 )  # fmt: skip
 def test_mistakes_are_named(knobs, word):
     with pytest.raises(InputError, match=word):
@@ -336,7 +336,7 @@ def test_nothing_scores_before_it_is_counted():
         representation=nn.Module(), num_items=N, length=50, experts=["memory"], reader=None, likeness=Likeness,
         profile=Profile,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, candidates=1,
-        history_gate=False, ridge=1e-3,
+        history_gate=False,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="fit comes before score"):
         model.score(HISTORY)
