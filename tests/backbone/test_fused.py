@@ -266,6 +266,7 @@ def test_users_texts_are_read_where_an_expert_reads_them():
 def test_gates_are_those_of_the_largest_likelihood(monkeypatch):
     monkeypatch.setattr(module, "SLOPE_CHOICES", 0)
     monkeypatch.setattr(module, "PRIOR_WEIGHT", 0.0)
+    monkeypatch.setattr(module, "RIDGE", 1e-3)
     prior = torch.tensor([[6.0, 0.0], [6.0, 0.0]])
     model = gated(fused(experts=["likeness", "memory"]))
 
