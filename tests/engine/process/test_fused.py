@@ -104,43 +104,6 @@ def test_a_group_makes_the_same_model(made, config, data, processes):
     assert group["processes"] == processes
     assert list(group["gates"]) == ["reader", "likeness", "memory"]
     flat = [f | {f"{gate}_{i}": f["gates"][gate][i] for gate in f["gates"] for i in (0, 1)} for f in (alone, group)]
-    for name in ("out", "work"):
-        (folder / name).mkdir(exist_ok=True, parents=True)
-    read = {name: config[name] for name in training.READS}
-    context = Context(read, parents, folder / "out", folder / "work", builder(config), list(loggers))
-    if processes == 1:
-        training.run(context)
-    else:
-        lock = os.open(folder / "work", os.O_RDONLY)
-        launch.launch("training", context, config, processes, folder / "log", lock)
-        os.close(lock)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def made(config, parents, tmp_path_factory):
-    return {n: train(tmp_path_factory.mktemp("group"), config, parents, n) for n in (1, 2, 3)}
-
-
-def ranked(folder, config, data):
-    interactions, split, selection = data
-    backbone = restore(builder(config), folder / "out", interactions, selection, "cpu")
-    found = []
-    with torch.no_grad():
-        for batch in EvaluationLoader(interactions, split.test, row_length=backbone.length):
-            found += ranks(backbone.score(batch.history), batch.target, batch.exclusion).masked.tolist()
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("processes", [2, 3])
-def test_a_group_makes_the_same_model(made, config, data, processes):
-    alone, group = (json.loads((made[n] / "out" / "facts.json").read_text()) for n in (1, processes))
-    assert group["processes"] == processes
-    assert list(group["gates"]) == ["reader", "likeness", "memory"]
-    flat = [
-        {**f, **{f"{g}_{i}": v for g, pair in f["gates"].items() for i, v in enumerate(pair)}} for f in (alone, group)
-    ]
     for name in ("reader_0", "likeness_0", "memory_0", "memory_1", "repeat", "gate_rows", "best_epoch", "rows"):
         assert flat[1][name] == pytest.approx(flat[0][name], rel=1e-3, abs=1e-3), name
     one, other = (load_file(made[n] / "out" / "weights.safetensors") for n in (1, processes))
