@@ -1,5 +1,6 @@
 """backbone=fused trained by groups of processes: its experts, its gates and its ranks are those of one process."""
 
+import functools
 import json
 import os
 
@@ -84,7 +85,11 @@ def train(folder, config, parents, processes, loggers=()):
 
 @pytest.fixture(scope="module")
 def made(config, parents, tmp_path_factory):
-    return {n: train(tmp_path_factory.mktemp("group"), config, parents, n) for n in (1, 2, 3)}
+    @functools.cache
+    def made(processes):
+        return train(tmp_path_factory.mktemp("group"), config, parents, processes)
+
+    return made
 
 
 def ranked(folder, config, data):
@@ -100,19 +105,19 @@ def ranked(folder, config, data):
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [2, 3])
 def test_a_group_makes_the_same_model(made, config, data, processes):
-    alone, group = (json.loads((made[n] / "out" / "facts.json").read_text()) for n in (1, processes))
+    alone, group = (json.loads((made(n) / "out" / "facts.json").read_text()) for n in (1, processes))
     assert group["processes"] == processes
     assert list(group["gates"]) == ["reader", "likeness", "memory"]
     flat = [f | {f"{gate}_{i}": f["gates"][gate][i] for gate in f["gates"] for i in (0, 1)} for f in (alone, group)]
     for name in ("reader_0", "likeness_0", "memory_0", "memory_1", "repeat", "gate_rows", "best_epoch", "rows"):
         assert flat[1][name] == pytest.approx(flat[0][name], rel=1e-3, abs=1e-3), name
-    one, other = (load_file(made[n] / "out" / "weights.safetensors") for n in (1, processes))
+    one, other = (load_file(made(n) / "out" / "weights.safetensors") for n in (1, processes))
     assert one.keys() == other.keys()
     for name, value in one.items():
         torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-3, msg=name)
-    curves = [(made[n] / "out" / "curve.csv").read_text().splitlines() for n in (1, processes)]
+    curves = [(made(n) / "out" / "curve.csv").read_text().splitlines() for n in (1, processes)]
     assert [len(curve) for curve in curves] == [4, 4]
-    assert ranked(made[processes], config, data) == ranked(made[1], config, data)
+    assert ranked(made(processes), config, data) == ranked(made(1), config, data)
 
 
 @pytest.mark.slow
@@ -122,5 +127,5 @@ def test_a_group_that_was_stopped_goes_on_to_the_same_bits(made, config, data, p
     assert not (tmp_path / "out" / "facts.json").exists()
     train(tmp_path, config, parents, 2)
     assert json.loads((tmp_path / "out" / "facts.json").read_text())["resumed"]
-    one, other = (load_file(folder / "out" / "weights.safetensors") for folder in (made[2], tmp_path))
+    one, other = (load_file(folder / "out" / "weights.safetensors") for folder in (made(2), tmp_path))
     assert all(torch.equal(one[name], other[name]) for name in one)
