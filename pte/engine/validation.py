@@ -45,8 +45,13 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
             whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SEEDS
             if not whole:
                 raise InputError(f"{name}={_typed(value)}: give a whole number, 0 to {SEEDS}")
-        elif name not in WORDS_TOO and (value is not None or isinstance(shipped.get(name), list)):
+        elif name not in WORDS_TOO and (value is not None or _needed(name, shipped.get(name))):
             _kind(name, value, shipped.get(name))
+
+
+def _needed(name: str, expected: Any) -> bool:
+    """Whether null is no value of a knob, where no constructor of ours says so."""
+    return isinstance(expected, list) or (expected is not None and name.startswith(("optimizer.", "reward.weights.")))
 
 
 def _kind(name: str, value: Any, expected: Any) -> None:

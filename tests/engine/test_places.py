@@ -36,6 +36,18 @@ def test_a_file_in_a_folders_place_is_told_by_every_command(finished):
         assert "inter.csv: " in sentence(streams.err)
 
 
+@pytest.mark.parametrize(
+    "mistake",
+    ["paths.outputs=", "paths.outputs=null", "paths.store=null", "paths.store=' '", "hydra.run.dir=",
+     "optimizer.lr=null", "optimizer.betas=null", "reward.weights.distinct=null", "seed=0,1"],
+)  # fmt: skip
+def test_nothing_is_no_place_and_no_number(mistake, pte, tmp_path):
+    code, streams = pte("backbone=sasrec", "profiler=template", "representation=llm_only", mistake, "plan=true")
+    assert code == 2
+    assert mistake.partition("=")[0] in sentence(streams.err)
+    assert {path.name for path in tmp_path.iterdir()} <= {"inter.csv", "items.csv", "outputs"}
+
+
 def test_recommendations_are_as_many_as_there_are(finished):
     code, streams = finished("recommend", "outputs/run/one", "--user", "u1")
     assert code == 0

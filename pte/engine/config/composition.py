@@ -58,6 +58,8 @@ def check(words: list[str]) -> None:
 
 def _writable(knob: str, place: Any) -> None:
     """A folder that is to be, by writing into what there is of it."""
+    if place is None or not str(place).strip():
+        raise InputError(f"{knob}={'' if place is None else place}: give a folder")
     folder = Path(str(place)).expanduser().absolute()
     try:
         there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -123,6 +125,8 @@ def _composed(name: str, words: list[str]) -> Any:
         close = suggestion(option, options, group) or f"; {group} has {', '.join(options)}"
         raise InputError(f"{group}={option}: there is no such option{close}") from None
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
+        if "Ambiguous value" in str(error):
+            raise InputError(f"{_first_line(error)}: add -m to run each of them, or give one") from None
         match = re.search(r"Could not (?:override|append to|delete) '?([\w.@/]+)'?", str(error))
         if not match:
             raise InputError(_first_line(error)) from None
