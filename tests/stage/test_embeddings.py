@@ -30,6 +30,9 @@ class Hashed:
         rows = [np.frombuffer(hashlib.sha256(t.encode()).digest(), np.uint8)[:8] - 128.0 for t in texts]
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
 
+    def too_long(self, texts):
+        return np.array([len(text) > 6 for text in texts])
+
     def identity(self):
         return {"dtype": "hashed"}
 
