@@ -56,7 +56,7 @@ class Blocks:
         for file in sorted(folder.glob("block-*.npz")):
             try:
                 with np.load(file, allow_pickle=False) as arrays:
-                    self._note(file, arrays["hash"], arrays["cut"] if "cut" in arrays else UNKNOWN)
+                    self._note(file, arrays["hash"], arrays.get("cut", UNKNOWN))
             except OSError:  # of this moment, or another run has removed it
                 continue
             except DAMAGE:
