@@ -81,7 +81,7 @@ def test_layout_and_no_text_twice(world, twelve):
     lengths = [len(t) for t in encoder.asked[-6:]]
     assert lengths == sorted(lengths, reverse=True), "of one side the longest first"
     facts = json.loads((made.out / "facts.json").read_text())
-    assert facts["encoder"] == {"model": "hashed"}
+    assert facts["encoder"] == {"model": "hashed", "texts_cut": 6}, "the lines of metadata"
     assert facts["item"]["blank"] == 1
     assert facts["metadata"]["entities"] == 6
 
