@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import time
 import uuid
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +23,7 @@ from pte.asset import knob_content
 from pte.encoder.base import Encoder
 from pte.schema.context import Context
 from pte.schema.knob import MARKS, divided
+from pte.schema.progress import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ BLOCK = 1024  # texts between two saves: some ten seconds of a CPU
 WINDOW = 16 * BLOCK  # texts whose vectors are in memory
 OPEN = 32  # blocks that are held open: a window's known texts lie in few
 DAMAGE = (ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file whose content is none
-TELL_SECONDS = 20.0
 UNKNOWN = -1
 
 
@@ -140,11 +139,11 @@ class Encoding:
     """Encodes what `blocks` does not hold, and says how far it is."""
 
     def __init__(self, encoder: Encoder, blocks: Blocks) -> None:
-        self.encoder, self.blocks, self.count = encoder, blocks, 0
-        self.todo = len(blocks) - blocks.num_known
-        self.began = self.log_time = time.monotonic()
+        self.encoder, self.blocks = encoder, blocks
+        todo = len(blocks) - blocks.num_known
+        self.progress = Progress(logger, "embeddings", "texts", todo)
         old = f", {blocks.num_known:,} found" if blocks.num_known else ""
-        logger.info(f"embeddings: {len(blocks):,} distinct texts{old}, {self.todo:,} to encode")
+        logger.info(f"embeddings: {len(blocks):,} distinct texts{old}, {todo:,} to encode")
 
     def vectors(self, groups: Iterable[Sequence[str]]) -> Iterator[np.ndarray]:
         """The vectors of groups of K texts, (some, K, d) at a time; a blank text's is zero."""
@@ -168,16 +167,8 @@ class Encoding:
             vectors = self.encoder.encode(block)
             self.blocks.keep(block, vectors, self.encoder.too_long(block))
             known.update(zip(block, vectors, strict=True))
-            self._tell(len(block))
+            self.progress.advance(len(block))
         return known
-
-    def _tell(self, more: int) -> None:
-        self.count, now = self.count + more, time.monotonic()
-        if now - self.log_time >= TELL_SECONDS or (self.count == self.todo and self.count > BLOCK):
-            speed = self.count / (now - self.began)
-            left = (self.todo - self.count) / speed
-            logger.info(f"embeddings: {self.count:,} of {self.todo:,}, {speed:,.0f} texts/s, {left:,.0f} s left")
-            self.log_time = now
 
 
 def windows(groups: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:

@@ -17,7 +17,7 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from pte.artifact import Store
+from pte.artifact import Store, read_manifest
 from pte.engine import dry_run, plan, provenance, run_folder, tracking
 from pte.engine.build import asks_model, builder
 from pte.engine.config import idle, secret
@@ -56,6 +56,16 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
         }
     shutil.rmtree(context.work, ignore_errors=True)  # only needed to get here
     return store.path(step.name, step.key)
+
+
+def overhead(path: Path) -> str:
+    """What a group of processes took beside training: to start, import and end; "" where one process trained."""
+    manifest = read_manifest(path) or {}
+    facts = manifest.get("facts") or {}
+    if facts.get("processes", 1) == 1:
+        return ""
+    seconds = manifest["wall_seconds"] - facts["fit_seconds"] - facts.get("gate_seconds", 0)
+    return f", {seconds:.1f} s of them to start and end {facts['processes']} processes"
 
 
 @contextmanager
@@ -155,7 +165,8 @@ class Run:
             began = time.perf_counter()
             log = self.run_dir / "run.log"
             self.done[step.name] = execute(step, context, self.store, self.config, log, lock)
-            logger.info(f"{step.name:<13} {step.key[:16]}  made in {time.perf_counter() - began:.1f} s")
+            seconds = time.perf_counter() - began
+            logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{overhead(self.done[step.name])}")
         return self.done[step.name]
 
     def rehearse(self, steps: list[Step]) -> None:
@@ -223,10 +234,8 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     this.config["encoded"] = plan.encoded(this.config)
     run_folder.save_config(this.config, run_dir)
     steps = this.planned(plan.names_to(target, this.config))
-    if this.config["plan"]:
-        for step in steps:
-            logger.info(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss'}")
-    logger.info(plan.expectation(this.store, steps))
+    for line in plan.table(this.store, steps):
+        logger.info(line)
     if this.config["plan"]:
         this.tell_cost(steps)
         return None

@@ -122,14 +122,18 @@ def _resolved(groups: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
     return hashes
 
 
-def expectation(store: Store, steps: Sequence[Step]) -> str:
-    """Minutes of the stages to be made, each as it took last for the same interactions; - where it never was."""
-    words = []
+def table(store: Store, steps: Sequence[Step]) -> list[str]:
+    """What is there and what is to be made, a line a stage, with the minutes it took last for the same interactions."""
+    lines, total = [f"{'stage':<13} {'key':<16}  there  minutes"], 0.0
     for step in steps:
-        if step.path is None:
-            seconds = last_seconds(store, step.name, steps[0].key)
-            words.append(f"{step.name} {'-' if seconds is None else f'{seconds / 60:.1f}'}")
-    return f"minutes, as last for these data: {', '.join(words)}" if words else "nothing is to be made"
+        seconds = None if step.path else last_seconds(store, step.name, steps[0].key)
+        total += seconds or 0
+        minutes = "" if step.path else "      –" if seconds is None else f"{seconds / 60:7.1f}"
+        lines.append(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss':<5}  {minutes}".rstrip())
+    if all(step.path for step in steps):
+        return [*lines, "nothing is to be made"]
+    known = f"about {total / 60:.1f} minutes, as last for these data; –: not yet measured"
+    return [*lines, known if total else "minutes show once a stage was made for these data"]
 
 
 def last_seconds(store: Store, stage: str, interactions: str) -> float | None:

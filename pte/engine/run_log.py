@@ -1,11 +1,13 @@
 """The package's log lines: as they are to the terminal, errors to its error stream, all with their time to run.log.
 
-Neither repeats a secret, as far as one can be recognised.
+In a terminal a line of progress takes the place of the one before. Nothing repeats a secret, as far as one can be
+recognised.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import time
 import traceback
@@ -16,6 +18,9 @@ from pathlib import Path
 from pte.engine.config.secret import redacted
 from pte.engine.pruning import PrunedError
 from pte.schema import InputError
+from pte.schema.progress import LIVE
+
+REPLACE = "\r\033[K"  # to the line's beginning, and clear it
 
 
 class RunLog(logging.Handler):
@@ -23,16 +28,29 @@ class RunLog(logging.Handler):
 
     def __init__(self, file: Path) -> None:
         super().__init__()
-        self.file = file
+        self.file, self.open = file, False  # open: the terminal's line may be replaced
+        self.terminal = sys.stdout.isatty()
 
     def emit(self, record: logging.LogRecord) -> None:
         line = redacted(record.getMessage())
-        if record.levelno >= logging.ERROR:
-            print(f"\nERROR: {line}\n", file=sys.stderr, flush=True)
+        if self.terminal and getattr(record, "live", False):
+            print(f"{REPLACE}{line[: shutil.get_terminal_size().columns - 1]}", end="", flush=True)
+            self.open = True
+        elif record.levelno >= logging.ERROR:
+            self.end_line()
             line = f"ERROR: {line}"
+            print(f"\n{line}\n", file=sys.stderr, flush=True)
         else:
+            self.end_line()
             print(line, flush=True)
-        self.write(line)
+        if record.levelno > LIVE:
+            self.write(line)
+
+    def end_line(self) -> None:
+        """What is printed next begins a line of its own."""
+        if self.open:
+            print(flush=True)
+        self.open = False
 
     def write(self, line: str) -> None:
         """To the file alone."""
@@ -53,7 +71,7 @@ def run_log(file: Path) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     handler, level, propagate = RunLog(file), package.level, package.propagate
     package.addHandler(handler)
-    package.setLevel(logging.INFO)
+    package.setLevel(LIVE if handler.terminal else logging.INFO)
     package.propagate = False  # a root logger's handlers would show every line again
     try:
         yield
@@ -70,6 +88,7 @@ def run_log(file: Path) -> Iterator[None]:
         handler.write(traceback.format_exc())
         raise
     finally:
+        handler.end_line()
         package.removeHandler(handler)
         package.setLevel(level)
         package.propagate = propagate

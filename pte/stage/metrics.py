@@ -29,6 +29,7 @@ from pte.nn.noise import CaseNoise
 from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_groups, user_groups
 from pte.schema import Cases, InputError, Interactions, Selection, Split
 from pte.schema.context import Context
+from pte.schema.progress import Progress
 from pte.train.loader import EvaluationLoader
 from pte.train.state.restore import restore
 
@@ -40,7 +41,6 @@ READS = ("representation", "backbone", "optimizer", "trainer", "seed", "ranking"
 PARENTS = ("interactions", "split", "selection", "refit", "training")
 
 RANKINGS = ("full", "sampled")
-TELL_SECONDS = 20.0
 
 
 def run(context: Context) -> None:
@@ -126,13 +126,11 @@ def rank_cases(
     Each case's noise is a function of `seed` and its number, for either part, as it is for validation during training:
     the same draws, the same figure.
     """
-    count = len(results["masked"])
-    began = report_time = time.monotonic()
-    done = 0
+    progress = Progress(logger, f"metrics: {part}", "cases", len(results["masked"]))
     for batch in loader:
         cases = batch.case.cpu().numpy()
         if all((rank[cases] >= 0).all() for rank in results.values()):
-            count -= len(cases)
+            progress.total -= len(cases)
             continue
         for some, scores in batch.scored(backbone.score_parts(batch.history, noise=CaseNoise(seed, cases))):
             rank, case = ranks(scores, some.target, some.exclusion), some.case.cpu().numpy()
@@ -142,11 +140,7 @@ def rank_cases(
             if draw is not None:
                 own = torch.from_numpy(draw[case]).to(scores.device)
                 results["sampled"][case] = sampled_ranks(scores, some.target, some.exclusion, own).cpu().numpy()
-        done, now = done + len(batch.case), time.monotonic()
-        if now - report_time >= TELL_SECONDS:
-            left = (now - began) * (count - done) / done
-            logger.info(f"metrics: {part} {done:,} of {count:,} cases ranked, {left:,.0f} s left")
-            report_time = now
+        progress.advance(len(cases))
     if any((rank < 0).any() for rank in results.values()):
         raise AssertionError(f"{part}: some cases were not ranked")
     return results

@@ -14,6 +14,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from pte.schema.progress import EXTRA, Progress, clock
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,6 +61,14 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.began, self.before, self.validated = time.perf_counter(), 0.0, False
+        noun = f"  epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
+        loader: Any = trainer.train_dataloader  # a Place: a fit may go on within an epoch
+        self.progress = Progress(logger, noun, "steps", int(trainer.num_training_batches), loader.done)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.progress.advance()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.validated = True
@@ -80,7 +90,7 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
             self.best, self.best_epoch = value, int(row["epoch"])
             self.save_best(trainer.strategy.lightning_module_state_dict())
         trainer.should_stop = self.done
-        logger.info(self._line(row, value, trainer.max_epochs or 0))
+        logger.info(self._line(row, value, trainer.max_epochs or 0), extra=EXTRA)
 
     def _line(self, row: dict[str, float], value: float, epochs: int) -> str:
         number = int(row["epoch"]) + 1
@@ -89,9 +99,5 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
         mark = "best so far" if self.stale == 0 else f"best {self.best:.4f} at {self.best_epoch + 1}"
         return (
             f"  epoch {number:>3}/{epochs}  loss {row['train/loss']:.4f}  {self.monitor} {value:.4f} ({mark})  "
-            f"{row['seconds']:.1f} s  at most {_clock(left)} left"
+            f"{row['seconds']:.1f} s  at most {clock(left)} left"
         )
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -7,6 +7,7 @@ are all equal are dropped and counted.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -18,11 +19,14 @@ from torch import Tensor, nn
 
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.rl.grpo import categorical_kl, clip_fraction, clipped_objective, entropy, group_advantage, zero_std
+from pte.schema.progress import Progress
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, all_logits
 from pte.train.curve import log_row
 from pte.train.loader import Place, step_seed
 from pte.train.state.checkpoint import ResumeCheckpoint
+
+logger = logging.getLogger(__name__)
 
 GRADIENT_NORM = 1.0
 PROBE = 4096  # entities on which the curve's figures are computed
@@ -91,6 +95,7 @@ class GRPOModule(LightningModule):
         self._steps, self._informative = partial_epoch["steps"], partial_epoch["informative"]
 
     def on_train_start(self) -> None:
+        self.progress = Progress(logger, "selection", "epochs", self.settings.epochs, len(self.curve))
         for row in self.curve:  # of the epochs before this fit was stopped
             log_row(self.trackers, "selection", row)
 
@@ -141,6 +146,7 @@ class GRPOModule(LightningModule):
         row |= self.figures()
         self.curve.append({"epoch": self.current_epoch, "step": self.global_step, **row})
         log_row(self.trackers, "selection", self.curve[-1])
+        self.progress.advance()
 
     def figures(self) -> dict[str, float]:
         """Rewards under the policy and its rivals, on training and on unseen entities; collapse of the selection."""

@@ -245,5 +245,12 @@ def test_minutes_are_those_of_the_newest_artefact_of_the_same_data(tmp_path):
         plan.Step("split", "e" * 64, {"interactions": "d1"}, {}, None),
         plan.Step("training", "f" * 64, {"interactions": "d1"}, {}, None),
     ]
-    assert plan.expectation(store, steps) == "minutes, as last for these data: split 1.5, training -"
-    assert plan.expectation(store, steps[:1]) == "nothing is to be made"
+    assert plan.table(store, steps) == [
+        "stage         key               there  minutes",
+        "interactions  d1  hit",
+        f"split         {'e' * 16}  miss       1.5",
+        f"training      {'f' * 16}  miss         –",
+        "about 1.5 minutes, as last for these data; –: not yet measured",
+    ]
+    assert plan.table(store, steps[:1])[-1] == "nothing is to be made"
+    assert "once a stage was made" in plan.table(store, [steps[2]])[-1]

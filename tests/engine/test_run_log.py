@@ -2,12 +2,13 @@
 
 import logging
 import re
+import sys
 
 import pytest
 
 from pte.engine.pruning import PrunedError
 from pte.engine.run_log import run_log
-from pte.schema import InputError
+from pte.schema import InputError, progress
 
 logger = logging.getLogger("pte.stage.some")
 
@@ -57,3 +58,34 @@ def test_no_line_repeats_a_secret(tmp_path, capsys):
     shown = capsys.readouterr()
     assert "hidden" not in file.read_text() + shown.out + shown.err
     assert "of basic understanding" in shown.out
+
+
+def test_a_terminal_rewrites_the_line_of_progress_and_a_pipe_gets_it_now_and_then(tmp_path, capsys, monkeypatch):
+    for terminal in (True, False):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda terminal=terminal: terminal)
+        monkeypatch.setattr(progress, "SHOW_SECONDS", 0)
+        with run_log(tmp_path / f"{terminal}.log"):
+            counted = progress.Progress(logger, "metrics", "cases", 3)
+            counted.advance()
+            monkeypatch.setattr(progress, "TELL_SECONDS", 0)
+            counted.advance()
+            monkeypatch.setattr(progress, "TELL_SECONDS", 20)
+            logger.info("made in 1 s")
+            counted.advance()
+        shown = re.sub(r"\d\.\d cases/s|[\d,]+ cases/s", "R", re.sub(r"\d:\d\d", "T", capsys.readouterr().out))
+        one, two, three = (f"metrics: {n} of 3 cases, R, T left" for n in (1, 2, 3))
+        if terminal:
+            assert shown == f"\r\033[K{one}\r\033[K{two}\nmade in 1 s\n\r\033[K{three}\n"
+        else:
+            assert shown == f"{two}\nmade in 1 s\n{three}\n"
+        assert len((tmp_path / f"{terminal}.log").read_text().splitlines()) == 3
+
+
+def test_rate_and_time_left_by_hand(monkeypatch):
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
+    counted = progress.Progress(logger, "metrics: test", "cases", 1_200, done=200)
+    counted.done = 400
+    assert counted.line(110.0) == "metrics: test: 400 of 1,200 cases, 20 cases/s, 0:40 left"
+    counted.done = 210
+    assert counted.line(110.0).endswith("1.0 cases/s, 16:30 left")
+    assert [progress.clock(seconds) for seconds in (0, 59.6, 3_599, 3_600)] == ["0:00", "1:00", "59:59", "1:00:00"]

@@ -8,23 +8,18 @@ with the very batches it would have had, and ends with the very texts.
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from pte.artifact import digest
 from pte.asset.code import sources
 from pte.profiler.base import FAILED, Ask, Completion, Engine, Generator, Log, Rate, Records, Request
+from pte.schema.progress import Progress
 
 logger = logging.getLogger(__name__)
-
-PLAIN_SECONDS = 15.0  # between progress lines where there is no terminal
 
 
 @dataclass(frozen=True)
@@ -91,15 +86,16 @@ class Recorded:
         """Ask for what is missing; every result goes to the log as it arrives, and into `known`."""
         if self._meter is None:
             self._announce(len(missing))
-            self._meter = _Meter(self.workload.completions, self.done)
+            self._meter = _Meter(logger, "profiles", "generations", self.workload.completions, self.done)
         multiplicity = Counter(keys)
         arrived = self._arrivals if self.generator is not None else self._batches
         self._meter.resume(self.done)
-        with self._meter as meter:
-            for part in arrived(asks, keys, missing):
-                known |= part
-                self.done += sum(multiplicity[key] for key in part)  # equal questions are asked once
-                meter.advance(self.done, sum(completion.tokens for completion in part.values()))
+        for part in arrived(asks, keys, missing):
+            known |= part
+            more = sum(multiplicity[key] for key in part)  # equal questions are asked once
+            self.done += more
+            self._meter.tokens += sum(completion.tokens for completion in part.values())
+            self._meter.advance(more)
 
     def _batches(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> Iterator[dict[str, Completion]]:
         """Batch by batch."""
@@ -180,59 +176,14 @@ def forecast(work: Workload, rate: Rate, share: float) -> str:
     )
 
 
-class _Meter:
-    """Progress: a bar in a terminal, else a line now and then."""
+class _Meter(Progress):
+    """Generations, whose rate is told in tokens."""
 
-    def __init__(self, total: int, done: int) -> None:
-        self.total, self.done, self.start = max(total, done), done, done  # more is done where some was asked again
-        self.tokens, self.began = 0, time.monotonic()
-        self.log_time, self.logged = float("-inf"), done
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("profiles"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[speed]}"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(elapsed_when_finished=False),
-        )  # fmt: skip
-        self.bar = Progress(*columns, console=console, speed_estimate_period=120) if console.is_terminal else None
-        if self.bar:
-            self.task = self.bar.add_task("profiles", total=self.total, completed=self.done, speed="")
+    tokens = 0
 
-    def __enter__(self) -> _Meter:
-        if self.bar:
-            self.bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.bar:
-            self.bar.stop()
-        elif self.done > self.logged and (self.done >= self.total or self._due(self.log_time)):
-            self._log()
+    def rate(self, seconds: float) -> str:
+        return f"{self.tokens / seconds:,.0f} tokens/s"
 
     def resume(self, done: int) -> None:
         """Go on where so many are done: what is recorded already took no time."""
         self.start, self.done = self.start + done - self.done, done
-
-    def advance(self, done: int, tokens: int) -> None:
-        """So many are done and kept now."""
-        self.done, self.tokens = done, self.tokens + tokens
-        self.total = max(self.total, self.done)
-        if self.bar:
-            self.bar.update(self.task, completed=self.done, speed=f"{self._speed():,.0f} tokens/s")
-        elif self._due(max(self.log_time, self.began)):
-            self._log()
-
-    def _due(self, last: float) -> bool:
-        return time.monotonic() - last > PLAIN_SECONDS
-
-    def _log(self) -> None:
-        self.log_time, self.logged = time.monotonic(), self.done
-        logger.info(f"  {self._line()}")
-
-    def _speed(self) -> float:
-        return self.tokens / max(time.monotonic() - self.began, 1e-9)
-
-    def _line(self) -> str:
-        each = (time.monotonic() - self.began) / max(self.done - self.start, 1)
-        left = each * (self.total - self.done) / 60
-        return (
-            f"{self.done:,} of {self.total:,} generations, {self._speed():,.0f} tokens/s, about {left:.1f} minutes left"
-        )

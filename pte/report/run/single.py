@@ -13,6 +13,7 @@ from rich.table import Table
 from pte.artifact import write_atomic
 from pte.metric.summary import LLM_ESR
 from pte.report import format as fmt
+from pte.report.store import rival
 
 QUOTED = ("masked", "all")  # ranking and cases of the headline
 SAMPLE = "MovieLensMini"  # the data set that comes with a first run
@@ -163,6 +164,8 @@ def show(run_dir: Path, console: Console) -> None:
         if part == "test":
             console.print(terminal_table(report, part, console.width))
             console.print(legend(report), markup=False, highlight=False)
+            if beat := rival.sentence(run_dir, report):
+                console.print(f"  {beat}", markup=False, highlight=False)
             if lists:
                 console.print(f"lists, seen items left out: {lists}")
             if legacy:

@@ -1,17 +1,14 @@
 """Looking up and keeping generations, and what a person watching is told."""
 
-import io
-from functools import partial
 from threading import Barrier, Thread
 
 import pytest
-from rich.console import Console
 
 from pte.profiler.base import FAILED, Ask, Completion, Rate
-from pte.profiler.engine import record
 from pte.profiler.engine.record import Recorded, Workload, forecast
 from pte.profiler.prompt import Prompt
 from pte.profiler.store.log import RecordLog
+from pte.schema import progress
 
 
 class Counting:
@@ -41,12 +38,14 @@ def ask(data: str) -> Ask:
 WORK = Workload(completions=8, prompts=4, sample=list)
 
 
-def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path, caplog):
+def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(progress, "SHOW_SECONDS", 0)
+    caplog.set_level(progress.LIVE, "pte")
     engine = Counting()
     answers = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcab"])
     assert engine.answered == ["a", "b", "c"]
     assert [a.text for a in answers] == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
-    assert caplog.messages[-1].startswith("  5 of 8 generations")
+    assert caplog.messages[-1].startswith("profiles: 5 of 8 generations")
 
 
 def test_known_answers_leave_the_batches_as_they_were(tmp_path):
@@ -113,14 +112,11 @@ def test_the_cost_is_said_before_work(tmp_path, rate, told, caplog):
     assert told in caplog.messages[1]
 
 
-def test_a_terminal_gets_a_bar_instead_of_lines(tmp_path, monkeypatch, caplog):
-    screen = io.StringIO()
-    monkeypatch.setattr(record, "Console", partial(Console, file=screen, force_terminal=True, width=120))
-    monkeypatch.setattr("sys.stderr", screen)
-    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abc"])
-    assert len(caplog.messages) == 2, "the announcement alone"
-    assert "3/8" in screen.getvalue()
-    assert "tokens/s" in screen.getvalue()
+def test_progress_is_told_in_tokens(tmp_path, caplog):
+    caplog.set_level(progress.LIVE, "pte")
+    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcdefgh"])
+    last = [line for line in caplog.messages if "8 of 8 generations, " in line]
+    assert [" tokens/s, 0:00 left" in line for line in last] == [True]
 
 
 def test_two_runs_of_one_model_pay_once(tmp_path):

@@ -48,3 +48,29 @@ def test_a_run_says_first_what_it_takes_and_which_figure_to_read(dataset):
 
 def test_without_ties_nothing_is_said_of_them():
     assert "untied" not in single.legend({"metrics": {"test/masked/all/NDCG@10": 0.5}})
+
+
+def test_the_run_to_beat_is_the_best_by_validation_of_the_same_question(tmp_path):
+    """Ranks of every run's validation part are those of its test part."""
+    ranks = {"here": [3] * 4, "best": [0] * 4, "worse": [9] * 4, "elsewhere": [0] * 4}
+    store = tmp_path / "store"
+    store.mkdir()
+    for name, found in ranks.items():
+        split = ("6" if name == "elsewhere" else "5") * 64
+        run = write_run(tmp_path / "runs" / name, part_of(found), split_key=split)
+        keys = json.dumps({"store": str(store), "keys": {"split": split}})
+        (run / "keys.json").write_text(keys)
+        with (store / "runs.txt").open("a") as file:
+            file.write(f"{run}\n")
+
+    def said(name):
+        console = Console(file=io.StringIO(), width=300)
+        single.show(tmp_path / "runs" / name, console)
+        return console.file.getvalue()
+
+    assert (
+        "to beat: 1.0000, the best by validation (1.0000 against .4307 here) of 2 other runs of these data and this"
+        " protocol: pte seed=0"
+    ) in said("here")
+    assert "by validation (1.0000) no worse than 2 other runs" in said("best")
+    assert "other run" not in said("elsewhere")
