@@ -33,7 +33,7 @@ class Likeness(nn.Module):
     direction: Tensor  # (N+1, d) unit rows, row 0 zeros
 
     def __init__(
-        self, vectors: Tensor, *, recency: float, components: int | None, neighbors: int | None, eps: float
+        self, vectors: Tensor, *, recency: float, components: int | None, eps: float, neighbors: int | None = None
     ) -> None:
         """vectors: (N, D) text vectors; components: principal axes kept, None keeps all that vary; neighbors: texts
         that an item of the history speaks for, None: all; eps: whitening's.
