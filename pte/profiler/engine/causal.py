@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +216,7 @@ def unpack(source: Path, out: Path) -> None:
 @contextmanager
 def _quiet_tensors() -> Iterator[None]:
     """No bar of every GGUF tensor, which transformers draws whatever it is told."""
-    from transformers import modeling_gguf_pytorch_utils as library
-
+    library: Any = import_module("transformers.modeling_gguf_pytorch_utils")
     bar = library.tqdm
     library.tqdm = partial(bar, disable=True)
     try:

@@ -142,9 +142,7 @@ class Records:
         if not lines:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        if (
-            self._journal is None or journal is None
-        ):  # the last one was closed: a name is used once, for readers remember how far they are
+        if self._journal is None or journal is None:  # a closed one's name is not used again: readers know it
             self._journal = self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
         with self._journal.open("a", encoding="utf-8") as file:
             file.writelines(lines)

@@ -210,6 +210,17 @@ def test_a_line_that_grows_under_a_reader_is_a_row_once_it_is_whole(tmp_path):
     assert [reader.find([digest(word)])[digest(word)]["completion"] for word in "cd"] == ["of ü and more", "about d"]
 
 
+def test_a_second_journal_of_a_writer_is_read_from_its_beginning(tmp_path):
+    """The reader knows the first one, which was closed meanwhile; the second is no longer than that."""
+    writer, reader = RecordLog(tmp_path).of(ONE), RecordLog(tmp_path).of(ONE)
+    with writer.alone():
+        writer.extend([row("a")])
+        assert reader.find([digest("a")])
+    writer.extend([row("b")])
+    reader._look()
+    assert len(reader.find(map(digest, "ab"))) == 2
+
+
 def test_two_writers_close_and_merge_under_a_reader(tmp_path, monkeypatch):
     """What a reader has found it finds again at any later moment, and in the end everything, each row once."""
     for name, value in (("CLOSED", 3), ("FEW", 2), ("MERGED", 12)):
