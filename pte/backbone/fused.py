@@ -10,7 +10,9 @@
 The reader's logits stand for its log softmax: they differ by a number per history, which neither a ranking nor a gate's
 likelihood sees. z are unit whitened text vectors, M is backbone=markov's similarity (its recency in h too), X the
 cosines of each item's `neighbors` nearest texts: through X an item that nobody has bought inherits what is bought
-before those like it. p_u is the vector of user u's own profile (expert/profile).
+before those like it. Likeness, memory and carried are each read twice, under gates of their own: with a recency that
+sees little but the last items, and with `long_recency`, which sees a user's longer taste. p_u is the vector of user u's
+own profile (expert/profile).
 
 Gates of an expert e, g_e(h) = a_e + b_e log(length of h), are a conditional logit's weights (nn/statistic/logit): they
 maximise the likelihood of training rows on which neither the reader nor the counts were fitted (protocol/withhold;
@@ -48,14 +50,14 @@ EXPERTS = ("reader", "likeness", "memory", "carried", "profile")
 
 
 class Expert(Protocol):
-    """What is added to the reader's scores."""
+    """What is added to the reader's scores. decay: the weight of one step back in the history."""
 
-    def score(self, history: History) -> Tensor:
+    def score(self, history: History, decay: float) -> Tensor:
         """(B, N)."""
         ...
 
-    def add_(self, scores: Tensor, history: History, gate: Tensor) -> None:
-        """scores (B, N) += gate (B,) times `score`, in place."""
+    def add_(self, scores: Tensor, history: History, gates: Tensor, decays: Sequence[float]) -> None:
+        """scores (B, N) += the sum of gates (R, B) times the `score` of each of R decays, in place."""
         ...
 
 
@@ -67,7 +69,7 @@ class Fused(nn.Module, Backbone):
 
     uses_text = True
     stacked = True
-    gate: Tensor  # (experts, 2) float64: a_e, b_e
+    gate: Tensor  # (terms, 2) float64: a_e, b_e
     repeat: Tensor  # () float64: r
 
     def __init__(
@@ -84,7 +86,7 @@ class Fused(nn.Module, Backbone):
         neighbors: int,
         candidates: int,
         history_gate: bool,
-        ridge: float,
+        long_recency: float | None = None,
     ) -> None:
         super().__init__()
         if unknown := [name for name in experts if name not in EXPERTS]:
@@ -93,11 +95,13 @@ class Fused(nn.Module, Backbone):
             raise InputError(f"backbone.experts is empty: name some of {', '.join(EXPERTS)}")
         for name, value in {"candidates": candidates, "neighbors": neighbors}.items():
             require(value >= 1, f"backbone.{name}", value, "give a whole number, 1 or more")
-        require(ridge > 0, "backbone.ridge", ridge, "give a number above 0, such as 1e-6")
+        if long_recency is not None:
+            require(0 <= long_recency <= 1, "backbone.long_recency", long_recency, "give a number from 0 to 1, or null")
+        self.long_recency = long_recency
         self.experts = [name for name in EXPERTS if name in experts]
         self.trained = "reader" in experts  # before anything is counted
         self.num_items, self.length, self.candidates = num_items, length, candidates
-        self.neighbors, self.history_gate, self.ridge = neighbors, history_gate, ridge
+        self.neighbors, self.history_gate = neighbors, history_gate
         self.make_likeness, self.make_profile = likeness, profile
         shared = {"representation": representation, "num_items": num_items}
         self.reader = _part("reader", reader, shared) if "reader" in experts else None
@@ -105,13 +109,30 @@ class Fused(nn.Module, Backbone):
         self.likeness: Likeness | None = None
         self.carried: ItemMatrix | None = None
         self.profile: Profile | None = None
-        self.register_buffer("gate", torch.zeros(len(self.experts), 2, dtype=torch.float64))
+        self.register_buffer("gate", torch.zeros(len(self.terms), 2, dtype=torch.float64))
         self.register_buffer("repeat", torch.zeros((), dtype=torch.float64))
+
+    @property
+    def terms(self) -> list[str]:
+        """What has a gate: the experts, those that are read with `long_recency` as well once more."""
+        return [term for name in self.experts for term in (name, f"{name}_long")[: self._readings(name)]]
+
+    def _readings(self, expert: str) -> int:
+        return 1 if self.long_recency is None or expert in ("reader", "profile") else 2
+
+    def _prior(self, expert: str) -> list[float]:
+        """What an expert's gates stay near where cases are few."""
+        readings = self._readings(expert)
+        return [gate.PRIOR[expert] / readings] * readings
 
     @property
     def counts(self) -> bool:
         """Whether an expert reads training counts."""
         return "memory" in self.experts or "carried" in self.experts
+
+    @classmethod
+    def trains_reader(cls, knobs: Mapping[str, Any]) -> bool:
+        return "reader" in (knobs.get("experts") or ())
 
     @classmethod
     def reads_users(cls, knobs: Mapping[str, Any]) -> bool:
@@ -156,9 +177,10 @@ class Fused(nn.Module, Backbone):
                             candidates=self.candidates, slopes=self.history_gate,
                         )
                     )  # fmt: skip
-        fitted = gate.fit(choices, self.experts, slopes=self.history_gate, ridge=self.ridge)
+        fixed = [share for name in self.experts for share in self._prior(name)]
+        fitted = gate.fit(choices, fixed, slopes=self.history_gate)
         self.gate.copy_(fitted.value)
-        named = {name: [round(float(g), 4) for g in row] for name, row in zip(self.experts, self.gate, strict=True)}
+        named = {name: [round(float(g), 4) for g in row] for name, row in zip(self.terms, self.gate, strict=True)}
         likelihood = round(fitted.log_likelihood, 5)
         return {"gates": named, "gate_rows": rows, "gate_choices": fitted.choices, "gate_log_likelihood": likelihood}
 
@@ -170,26 +192,30 @@ class Fused(nn.Module, Backbone):
             begin = 0
             for score in self.score_parts(history):
                 rows = slice(begin, begin := begin + len(score))
-                log_odds.append(repeat.odds(score, history.rows(rows), self.candidates * len(self.experts)))
+                log_odds.append(repeat.odds(score, history.rows(rows), self.candidates * len(self.terms)))
         self.repeat.fill_(repeat.offset(torch.cat(log_odds), share))
         return {"repeat": round(float(self.repeat), 4), "repeat_share": round(share, 6)}
 
     def _experts(self, history: History, noise: Noise) -> Iterator[Tensor]:
-        """Each expert's (B, N), in the order of `experts`."""
+        """The (B, N) of each of `terms`, in its order."""
         if self.reader is not None:
             yield self.reader.score(history, noise=noise).float()
-        for expert in self._untrained():
-            yield expert.score(history)
+        for expert, decays in self._untrained():
+            yield from (expert.score(history, decay) for decay in decays)
 
-    def _untrained(self) -> Iterator[Expert]:
-        """The other experts that `experts` names, in its order."""
+    def _untrained(self) -> Iterator[tuple[Expert, list[float]]]:
+        """The other experts that `experts` names, in its order, and the decays each is read with."""
+        longer = [] if self.long_recency is None else [self.long_recency]
+        memory: Any = self.memory
         for name in self.experts[self.trained :]:
-            if name in ("likeness", "profile"):
-                yield _ready(getattr(self, name), "attach")
+            if name == "likeness":
+                likeness = _ready(self.likeness, "attach")
+                yield likeness, [likeness.recency, *longer]
+            elif name == "profile":
+                yield _ready(self.profile, "attach"), [1.0]
             else:
-                memory = _ready(self.memory, "fit")
                 matrix = self.carried if name == "carried" else memory.similarity
-                yield Memory(_ready(matrix, "fit"), memory.recency)
+                yield Memory(_ready(matrix, "fit")), [memory.recency, *longer]
 
     @torch.no_grad()
     def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
@@ -199,10 +225,12 @@ class Fused(nn.Module, Backbone):
             rows = slice(begin, begin := begin + len(part))
             some = history.rows(rows)
             with torch.autocast(part.device.type, enabled=False):  # rounded scores would tie
-                gates = (self.gate[:, :1] + self.gate[:, 1:] * gate.log_length(some)).float()  # (experts, b)
+                gates = (self.gate[:, :1] + self.gate[:, 1:] * gate.log_length(some)).float()  # (terms, b)
                 total = part.float() * gates[0, :, None] if self.trained else part
-                for weight, expert in zip(gates[self.trained :], self._untrained(), strict=True):
-                    expert.add_(total, some, weight)
+                begin_gate = int(self.trained)
+                for expert, decays in self._untrained():
+                    expert.add_(total, some, gates[begin_gate : begin_gate + len(decays)], decays)
+                    begin_gate += len(decays)
                 own = repeat.places(some)
                 total.scatter_(1, own, total.gather(1, own) + self.repeat.float())
             yield total

@@ -103,6 +103,11 @@ def reads_users(config: Mapping[str, Any]) -> bool:
     return bool(_attribute(config, "backbone", "reads_users")(config["backbone"]))
 
 
+def trains_reader(config: Mapping[str, Any]) -> bool:
+    """Whether the backbone has a reader that is trained in a stage of its own (nn/contract)."""
+    return bool(_attribute(config, "backbone", "trains_reader")(config["backbone"]))
+
+
 def _attribute(config: Mapping[str, Any], group: str, name: str) -> Any:
     """An attribute of the class that a group's `_target_` names."""
     target = config[group]["_target_"]

@@ -66,7 +66,7 @@ def run(config: Mapping[str, Any], stages: list[str], known: Known, *, download:
     if "selection" in stages:
         build("selector")
         build("reward").check(width)
-    if "training" in stages:
+    if "training" in stages or "reader" in stages:
         _training(config, build, known, width)
     if "metrics" in stages:
         _metrics(config, known)

@@ -37,7 +37,7 @@ AUTO = "pte.profiler.auto.Auto"  # chooses another profiler
 
 def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any], log: Path, lock: int) -> Path:
     """Run one stage and publish what it made; training on several devices goes to a process group of its own."""
-    processes = process_count(config["trainer"]) if step.name == "training" else 1
+    processes = process_count(config["trainer"]) if plan.trains(step) else 1
     facts: dict[str, Any] = {"parents": step.parents, "knobs": secret.redacted(step.knobs), **provenance.facts()}
     began, energy = time.perf_counter(), provenance.energy()
     with store.publish(step.name, step.key, facts) as out:
@@ -150,7 +150,7 @@ class Run:
         if step.path is not None:
             logger.info(f"{step.name:<13} {step.key[:16]}  found")
             self.done[step.name] = step.path
-            log_curve(self.loggers, step.name, step.path)
+            self.log_curve(step, step.path)
             return step.path
         if self.store.exists(step.name, step.key):
             logger.info(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
@@ -159,7 +159,7 @@ class Run:
             if path is not None:  # another process has made it meanwhile
                 logger.info(f"{step.name:<13} {step.key[:16]}  found")
                 self.done[step.name] = path
-                log_curve(self.loggers, step.name, path)
+                self.log_curve(step, path)
                 return path
             logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
@@ -168,6 +168,13 @@ class Run:
             seconds = time.perf_counter() - began
             logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{overhead(self.done[step.name])}")
         return self.done[step.name]
+
+    def log_curve(self, step: Step, path: Path) -> None:
+        """The curve of a step that was found; where a reader was trained apart, it is in the reader's step."""
+        if plan.trains(step):
+            log_curve(self.loggers, "training", path)
+        elif step.name != "training":
+            log_curve(self.loggers, step.name, path)
 
     def rehearse(self, steps: list[Step]) -> None:
         """Build and check the whole configuration, against the data as far as they have been read."""
@@ -241,7 +248,7 @@ def to_the_target(this: Run) -> dict[str, float] | None:
         return None
     if this.config["stage"]:
         plan.require_parents(steps, target)
-    if any(step.name == "training" and step.path is None for step in steps):
+    if any(plan.trains(step) and step.path is None for step in steps):
         process_count(this.config["trainer"])  # refused before anything is made
     if target != LAST:
         this.make_all(steps)

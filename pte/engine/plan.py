@@ -17,12 +17,12 @@ from typing import Any
 
 from pte.artifact import Store, digest, read_manifest
 from pte.asset import knob_content, named_content
-from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users
+from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users, trains_reader
 from pte.engine.config.secret import leaves
 from pte.schema import InputError
 from pte.schema.knob import MARKS
 
-STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "training", "metrics")
+STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "reader", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table
 LAST = "report"
 METADATA = "pte.profiler.none.MetadataProfiler"
@@ -47,13 +47,14 @@ def stage_module(name: str) -> ModuleType:
 
 
 def stage_names(config: Mapping[str, Any]) -> list[str]:
-    """The stages a table needs: without the profile stages where neither representation nor backbone reads text, and
-    without a second writing where no reward judged the texts or vectors come by id."""
-    left_out: tuple[str, ...] = ()
+    """The stages a table needs: without the profile stages where neither representation nor backbone reads text,
+    without a second writing where no reward judged the texts or vectors come by id, and without a reader where the
+    backbone has none that is trained apart."""
+    left_out: tuple[str, ...] = () if trains_reader(config) else ("reader",)
     if not any(flag(config, group, "uses_text") for group in ("representation", "backbone")):
-        left_out = ("profiles", "embeddings", "selection", "refit")
+        left_out += ("profiles", "embeddings", "selection", "refit")
     elif not refits(config):
-        left_out = ("refit",)
+        left_out += ("refit",)
     return [name for name in STAGES if name not in left_out]
 
 
@@ -63,9 +64,15 @@ def refits(config: Mapping[str, Any]) -> bool:
     return bool(config["refit"] and judged and not by_id)
 
 
+def trains(step: Step) -> bool:
+    """Whether a step is where gradients are followed, alone or in a process group."""
+    return step.name == "reader" or (step.name == "training" and "reader" not in step.parents)
+
+
 def knobs_of(module: ModuleType, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the config goes into a stage's key: the groups it reads, less the knobs that are marked."""
-    return apart(own_knobs({name: config[name] for name in module.READS}), config, *MARKS)[0]
+    """What of the config goes into a stage's key: the groups it reads, or what it says of them, less what is marked."""
+    groups = module.knobs(config) if hasattr(module, "knobs") else {name: config[name] for name in module.READS}
+    return apart(own_knobs(groups), config, *MARKS)[0]
 
 
 def encoded(config: Mapping[str, Any]) -> list[str]:
@@ -104,7 +111,7 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
             facts["style"] = LanguageModelProfiler.wording(**config["profiler"])
         if "encoder" in knobs:
             facts["encoder"] = builder(config)("encoder").identity()
-        groups = {group: config[group] for group in module.READS}
+        groups = module.knobs(config) if hasattr(module, "knobs") else {group: config[group] for group in module.READS}
         if models := knob_content(groups) | _resolved(groups, config):
             facts["models"] = models
         key = digest(facts)
@@ -151,7 +158,7 @@ def names_to(target: str, config: Mapping[str, Any]) -> list[str]:
         return names
     if target in names:
         return names[: names.index(target) + 1]
-    without = () if "refit" in names else ("refit",)
+    without = tuple(name for name in ("refit", "reader") if name not in names)
     ancestors = _ancestors(target, without)  # of a stage that is not on this configuration's way to a table
     return [*(name for name in STAGES if name in ancestors), target]
 

@@ -83,6 +83,11 @@ class Backbone(Protocol):
         raise NotImplementedError(f"{type(self).__name__} is not counted")
 
     @classmethod
+    def trains_reader(cls, knobs: Mapping[str, Any]) -> bool:
+        """Whether one of these knobs, `reader`, is a backbone that is trained in a stage of its own, before it."""
+        return False
+
+    @classmethod
     def reads_users(cls, knobs: Mapping[str, Any]) -> bool:
         """Whether a backbone with these knobs needs users' text vectors; they are encoded only then."""
         return False

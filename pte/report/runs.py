@@ -118,7 +118,8 @@ class Run:
     def hardware(self) -> str:
         """What trained it, or ranked where nothing was trained: the name of a GPU, or "CPU"."""
         stages = self.report["stages"]
-        return str(stages.get("training", {}).get("gpu") or stages.get("metrics", {}).get("gpu") or "CPU")
+        known = (stages.get(name, {}).get("gpu") for name in ("reader", "training", "metrics"))
+        return str(next(filter(None, known), "CPU"))
 
     @cached_property
     def curve(self) -> Mapping[str, np.ndarray]:

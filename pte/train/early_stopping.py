@@ -58,9 +58,13 @@ class EarlyStopping(Checkpoint):  # Lightning calls checkpoint callbacks after t
         for row in self.rows:  # of the epochs before this fit was stopped: the curve begins at its beginning
             self.log_row(row)
         self.began = time.perf_counter()
+        self._count_steps(trainer)  # a fit that goes on within an epoch does not start it
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.began, self.before, self.validated = time.perf_counter(), 0.0, False
+        self._count_steps(trainer)
+
+    def _count_steps(self, trainer: Trainer) -> None:
         noun = f"  epoch {trainer.current_epoch + 1:>3}/{trainer.max_epochs}"
         loader: Any = trainer.train_dataloader  # a Place: a fit may go on within an epoch
         self.progress = Progress(logger, noun, "steps", int(trainer.num_training_batches), loader.done)

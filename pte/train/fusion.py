@@ -1,4 +1,4 @@
-"""The training stage of backbone=fused: train the reader, count, fit the gates on other rows, count again.
+"""The training stage of backbone=fused: take the trained reader, count, fit the gates on other rows, count again.
 
 Leaves weights.safetensors (reader.* and gate), sequences.npz where an expert counts, and facts.json with the gates.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,35 +27,28 @@ from pte.protocol.withhold import holdout_cases
 from pte.schema import InputError, Interactions, Split
 from pte.schema.context import Context
 from pte.train import counting
+from pte.train.curve import FILE as CURVE
 from pte.train.loader import EvaluationLoader
 
 logger = logging.getLogger(__name__)
 
 WEIGHTS = "weights.safetensors"
-FitReader = Callable[[Context, Any, Interactions, Split], None]  # trains and leaves WEIGHTS and facts.json
 
 
-def run(
-    context: Context, backbone: Fused, interactions: Interactions, split: Split, fit: FitReader, device: torch.device
-) -> None:
-    """Fill the artefact's folder. In a process group all train, and the first alone does the rest."""
-    cases = holdout_cases(interactions, split)
-    if not len(cases.target):
-        raise InputError(
-            "backbone=fused fits its gates on training rows held out, and there are none: type protocol.holdout=3000,"
-            " give more data, or take another backbone"
-        )
-    refuse_visible(interactions, split)
-    rest = replace(split, train=split.rest)
-    if backbone.trained:
-        fit(context, backbone.reader, interactions, rest)
+def run(context: Context, backbone: Fused, interactions: Interactions, split: Split, device: torch.device) -> None:
+    """Fill the artefact's folder; the reader's weights, curve and facts come from the stage `reader`. In a process
+    group the first process does it all.
+    """
+    rest = reader_split(interactions, split)
     if not counting.first():
         return
+    cases = holdout_cases(interactions, split)
     facts: dict[str, Any] = {"trained": False, "parameters": 0, "free_per_item": 0}
-    if backbone.trained:
-        assert backbone.reader is not None
-        backbone.reader.load_state_dict(load_file(context.out / WEIGHTS))
-        facts = json.loads((context.out / "facts.json").read_text(encoding="utf-8"))
+    if backbone.reader is not None:
+        trained = context.parents["reader"]
+        backbone.reader.load_state_dict(load_file(trained / WEIGHTS))
+        facts = json.loads((trained / "facts.json").read_text(encoding="utf-8"))
+        shutil.copyfile(trained / CURVE, context.out / CURVE)
     began = time.perf_counter()
     backbone.to(device).eval()
     sequences = counting.sequences(interactions, rest)
@@ -75,6 +69,19 @@ def run(
         f"  score = {formula(gates['gates'])} {gates['repeat']:+.2f} in the history;"
         f" fitted on {gates['gate_rows']:,} rows no expert was fitted on"
     )
+
+
+def reader_split(interactions: Interactions, split: Split) -> Split:
+    """What the experts are fitted on: the split without the rows held out for the gates. InputError where there are
+    none, or where texts may state them.
+    """
+    if not len(holdout_cases(interactions, split).target):
+        raise InputError(
+            "backbone=fused fits its gates on training rows held out, and there are none: type protocol.holdout=3000,"
+            " give more data, or take another backbone"
+        )
+    refuse_visible(interactions, split)
+    return replace(split, train=split.rest)
 
 
 def refuse_visible(interactions: Interactions, split: Split) -> None:

@@ -44,11 +44,11 @@ class Reader(nn.Module, Backbone):
 
 
 def fused(experts=EXPERTS, vectors=VECTORS, users=USERS, **knobs) -> Fused:
-    usual = {"reader": Reader, "neighbors": 2, "candidates": N, "history_gate": True, "ridge": 1e-3}
+    usual = {"reader": Reader, "neighbors": 2, "candidates": N, "history_gate": True}
+    usual |= {"memory": functools.partial(Markov, length=50, **MEMORY)}
     usual |= {"likeness": functools.partial(Likeness, recency=0.5, components=None, neighbors=None, eps=1e-5)}
     model = Fused(
         representation=nn.Module(), num_items=N, length=50, experts=experts,
-        memory=functools.partial(Markov, length=50, **MEMORY),
         profile=functools.partial(Profile, components=None, eps=1e-5), **usual | knobs,
     )  # fmt: skip
     model.attach(vectors, users)
@@ -100,7 +100,30 @@ def test_likeness_to_all_other_texts_is_likeness_and_to_few_its_largest(experts)
     last = torch.nn.functional.one_hot(HISTORY.item[2:, 0] - 1, N).float()  # a history of one item
     one = HISTORY.rows(torch.tensor([2]))
     expected = last @ torch.where(cosine >= third, cosine, 0)
-    torch.testing.assert_close(few.likeness.score(one), expected)
+    torch.testing.assert_close(few.likeness.score(one, 0.5), expected)
+
+
+@pytest.mark.parametrize("neighbors", [None, 2])
+def test_a_longer_recency_is_the_same_experts_read_once_more(neighbors):
+    def read(recency, **more):
+        likeness = functools.partial(Likeness, recency=recency, components=None, neighbors=neighbors, eps=1e-5)
+        memory = functools.partial(Markov, length=50, **MEMORY | {"recency": recency})
+        return fused(["likeness", "memory", "profile"], likeness=likeness, memory=memory, **more)
+
+    recent, longer, both = read(0.5), read(0.9), read(0.5, long_recency=0.9)
+    assert both.terms == ["likeness", "likeness_long", "memory", "memory_long", "profile"]
+    near, far, twice = ([*model._experts(HISTORY, None)] for model in (recent, longer, both))
+    for own, expected in zip(twice, (near[0], far[0], near[1], far[1], near[2]), strict=True):
+        torch.testing.assert_close(own, expected)
+    both.gate[:, 0] = torch.tensor([5.0, -2, 3, 1, 0.5])
+    expected = sum(gate * score for gate, score in zip(both.gate[:, 0].float(), twice, strict=True))
+    torch.testing.assert_close(both.score(HISTORY), expected)
+
+
+def test_the_fixed_gate_of_an_expert_read_twice_is_shared():
+    twice = fused(["reader", "likeness", "memory"], long_recency=0.9)
+    shares = [share for name in twice.experts for share in twice._prior(name)]
+    assert shares == [1, 3, 3, 3, 3]
 
 
 def test_what_the_history_holds_moves_by_one_number_and_nothing_else_moves():
@@ -123,7 +146,7 @@ def test_repeats_have_their_share_of_what_is_expected():
 def test_a_gate_moves_with_the_length_of_the_history():
     model = fused(experts=["likeness"])
     model.gate.copy_(torch.tensor([[2.0, 3.0]]))
-    plain = model.likeness.score(HISTORY)
+    plain = model.likeness.score(HISTORY, 0.5)
     factor = 2 + 3 * torch.tensor([2.0, 3.0, 1.0]).log()
     torch.testing.assert_close(model.score(HISTORY), plain * factor[:, None])
 
@@ -243,6 +266,7 @@ def test_users_texts_are_read_where_an_expert_reads_them():
 def test_gates_are_those_of_the_largest_likelihood(monkeypatch):
     monkeypatch.setattr(module, "SLOPE_CHOICES", 0)
     monkeypatch.setattr(module, "PRIOR_WEIGHT", 0.0)
+    monkeypatch.setattr(module, "RIDGE", 1e-3)
     prior = torch.tensor([[6.0, 0.0], [6.0, 0.0]])
     model = gated(fused(experts=["likeness", "memory"]))
 
@@ -296,7 +320,7 @@ def test_gates_need_a_row():
 @pytest.mark.parametrize(
     ("knobs", "word"),
     [({"experts": ["oracle"]}, "oracle"), ({"experts": []}, "empty"),
-     ({"ridge": 0}, "ridge"), ({"neighbors": 0}, "neighbors"), ({"candidates": 0}, "candidates")],
+     ({"neighbors": 0}, "neighbors"), ({"candidates": 0}, "candidates")],
 )  # fmt: skip
 def test_mistakes_are_named(knobs, word):
     with pytest.raises(InputError, match=word):
@@ -313,7 +337,7 @@ def test_nothing_scores_before_it_is_counted():
         representation=nn.Module(), num_items=N, length=50, experts=["memory"], reader=None, likeness=Likeness,
         profile=Profile,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, candidates=1,
-        history_gate=False, ridge=1e-3,
+        history_gate=False,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="fit comes before score"):
         model.score(HISTORY)

@@ -19,7 +19,7 @@ from pte.nn.contract import Backbone
 from pte.protocol.leave_one_out import LeaveOneOut
 from pte.schema import Entities, InputError, Interactions, Items, Selection
 from pte.schema.context import Context
-from pte.stage import training
+from pte.stage import reader, training
 from pte.train import counting, fusion
 from pte.train.loader import TrainingLoader
 from pte.train.state.restore import restore
@@ -58,33 +58,43 @@ def build(group, **facts):
         **facts, length=50, experts=["reader", "likeness", "memory"], reader=Reader,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=2,
         likeness=functools.partial(Likeness, recency=0.5, components=None, neighbors=None, eps=1e-5), profile=Profile,
-        candidates=5, history_gate=True, ridge=1e-3,
+        candidates=5, history_gate=True,
     )  # fmt: skip
 
 
 @pytest.fixture
-def run(data, tmp_path):
-    """The stage on the planted rows, with a reader that is handed its weights; what was counted, call by call."""
-    for name in ("out", "work"):
-        (tmp_path / name).mkdir()
-    context = Context({"seed": 0}, {}, tmp_path / "out", tmp_path / "work", build, [])
+def run(data, tmp_path, monkeypatch):
+    """Both stages on the planted rows, with a reader that is handed its weights; what was counted, call by call."""
+    parents = {name: tmp_path / name for name in ("interactions", "split", "selection", "reader", "training", "work")}
+    for folder in parents.values():
+        folder.mkdir()
     vectors = torch.randn(N + 1, 4, generator=torch.Generator().manual_seed(1)).numpy()
     rows = np.concatenate([np.zeros((U, 4), np.float32), vectors[1:]])
     selection = Selection(Entities(U, N), rows, np.zeros(U + N, np.int16))
-    backbone = training.assemble(build, data[0], selection)
+    for name, part in zip(parents, (*data, selection), strict=False):
+        part.save(parents[name])
     read, counted = [], []
-    count = backbone.fit
-    backbone.fit = lambda item, start: (counted.append(item), count(item, start))
+    count = Fused.fit
+    monkeypatch.setattr(Fused, "fit", lambda self, item, start: (counted.append(item), count(self, item, start)))
 
-    def fit(context, reader, interactions, split):
+    def fit(context, backbone, interactions, split):
+        assert isinstance(backbone, Reader)
         loader = TrainingLoader(interactions, split, row_length=50, batch_size=64, seed=0)
         read.extend(batch.item for batch in loader)
         read.extend(batch.target for batch in loader)
         save_file({"weight": torch.linspace(0, 1, N)}, context.out / fusion.WEIGHTS)
         (context.out / "facts.json").write_text('{"parameters": 12, "free_per_item": 0}')
+        (context.out / "curve.csv").write_text("step,loss\n1,2\n")
 
-    fusion.run(context, backbone, *data, fit, torch.device("cpu"))
-    return context.out, read, counted, backbone, selection
+    monkeypatch.setattr("pte.train.trainer.fit", fit)
+    config = {"seed": 0, "trainer": {"accelerator": "cpu"}}
+    for stage in (reader, training):
+        stage.run(Context(config, parents, parents[stage.NAME], parents["work"], build, []))
+    return parents["training"], read, counted, selection
+
+
+def test_a_reader_is_trained_before_and_its_curve_goes_with_it(run):
+    assert (run[0] / "curve.csv").read_text() == "step,loss\n1,2\n"
 
 
 def test_the_reader_and_the_gates_counts_never_see_a_held_out_row(run):
@@ -119,11 +129,13 @@ def test_memory_counts_them_afterwards(run, data):
 
 
 def test_what_comes_back_scores_equal(run, data):
-    out, _, _, backbone, selection = run
+    out, _, _, selection = run
     restored = restore(build, out, data[0], selection, "cpu")
-    backbone.fit(*counting.sequences(*data))
+    again = training.assemble(build, data[0], selection)
+    fusion.restore(again, out)
+    again.fit(*counting.sequences(*data))
     history = History(torch.tensor([[1, 2], [3, 0]]), torch.tensor([2, 1]))
-    assert torch.equal(restored.score(history), backbone.score(history))
+    assert torch.equal(restored.score(history), again.score(history))
     assert torch.equal(restored.reader.weight, torch.linspace(0, 1, N))
     assert restored.gate.any()
 

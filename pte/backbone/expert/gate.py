@@ -21,6 +21,7 @@ from pte.schema import InputError
 # Where few rows are left to fit on, the gates stay near these; ours: constants that did best on Toys' validation users.
 PRIOR = {"reader": 1.0, "likeness": 6.0, "memory": 6.0, "carried": 0.0, "profile": 0.0}
 PRIOR_WEIGHT = 0.5  # ridge towards them, shared by all cases: a tenth of a likeness's curvature at 100 cases
+RIDGE = 1e-6  # per case, however many
 SLOPE_CHOICES = 50  # cases a gate needs before it may vary with the length of the history
 
 
@@ -61,17 +62,17 @@ def choices(
     return logit.Choices(features, own[row].int().argmax(dim=1), absent[row])
 
 
-def fit(parts: Sequence[logit.Choices], experts: Sequence[str], *, slopes: bool, ridge: float) -> Gates:
-    """Gates of the experts from their choices; ridge: per case. Slopes are left out where choices are few."""
+def fit(parts: Sequence[logit.Choices], fixed: Sequence[float], *, slopes: bool) -> Gates:
+    """Gates from choices, near `fixed` where these are few, and without slopes."""
     count = sum(len(choice.target) for choice in parts)
     if count == 0:
         raise InputError("backbone=fused: no training row is left to fit its gates on; take another backbone")
-    terms = 2 if slopes and count >= SLOPE_CHOICES * len(experts) else 1
-    size = terms * len(experts)
+    terms = 2 if slopes and count >= SLOPE_CHOICES * len(fixed) else 1
+    size = terms * len(fixed)
     parts = [replace(choice, feature=choice.feature[:size]) for choice in parts]
     prior = torch.zeros(size, dtype=torch.float64)
-    prior[: len(experts)] = torch.tensor([PRIOR[name] for name in experts], dtype=torch.float64)
-    theta, likelihood = logit.fit(lambda: parts, size, ridge=ridge + PRIOR_WEIGHT / count, prior=prior)
-    value = torch.zeros(len(experts), 2, dtype=torch.float64)
-    value[:, :terms] = theta.view(-1, len(experts)).T.to(value)
+    prior[: len(fixed)] = torch.tensor(fixed, dtype=torch.float64)
+    theta, likelihood = logit.fit(lambda: parts, size, ridge=RIDGE + PRIOR_WEIGHT / count, prior=prior)
+    value = torch.zeros(len(fixed), 2, dtype=torch.float64)
+    value[:, :terms] = theta.view(-1, len(fixed)).T.to(value)
     return Gates(value, count, likelihood)

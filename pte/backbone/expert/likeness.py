@@ -9,6 +9,8 @@ it took a product with every item.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -49,25 +51,26 @@ class Likeness(nn.Module):
             if not white.is_meta:
                 self.near = ItemMatrix(cosine_matrix(self.direction[1:], neighbors))
 
-    def score(self, history: History) -> Tensor:
+    def score(self, history: History, decay: float) -> Tensor:
         """(B, N) in -1..1."""
-        user, weight = self._user(history)
-        if self.near is not None:
-            return self.near(history.item, weight / user.norm(dim=1, keepdim=True).clamp_min(TINY))
-        return (self.direction[1:] @ F.normalize(user, dim=1).T).T  # items first in memory, as a reader's products
+        scores = torch.zeros(len(self.direction) - 1, len(history.item), device=self.direction.device).T
+        self.add_(scores, history, torch.ones(1, len(history.item), device=scores.device), [decay])
+        return scores
 
-    def add_(self, scores: Tensor, history: History, gate: Tensor) -> None:
-        """scores (B, N) += gate (B,) times `score`, in place."""
+    def add_(self, scores: Tensor, history: History, gates: Tensor, decays: Sequence[float]) -> None:
+        """scores (B, N) += the sum of gates (R, B) times the `score` of each of R decays, in place: one product."""
+        weight = torch.zeros(history.item.shape, device=scores.device)
+        for gate, decay in zip(gates, decays, strict=True):
+            own = recency(history.item, history.length, decay)
+            weight += own * (gate / self._sum(history, own).norm(dim=1).clamp_min(TINY))[:, None]
         if self.near is None:
-            scores.addcmul_(gate[:, None], self.score(history))
-            return
-        user, weight = self._user(history)
-        self.near.add_(scores, history.item, weight * (gate / user.norm(dim=1).clamp_min(TINY))[:, None])
+            scores += (self.direction[1:] @ self._sum(history, weight).T).T  # items first in memory, as a reader's
+        else:
+            self.near.add_(scores, history.item, weight)
 
-    def _user(self, history: History) -> tuple[Tensor, Tensor]:
-        """u (B, d), not of unit length, and the weights (B, L) of its sum."""
-        weight = recency(history.item, history.length, self.recency)
-        return F.embedding_bag(history.item, self.direction, mode="sum", per_sample_weights=weight), weight
+    def _sum(self, history: History, weight: Tensor) -> Tensor:
+        """(B, d): the history's vectors under weights (B, L)."""
+        return F.embedding_bag(history.item, self.direction, mode="sum", per_sample_weights=weight)
 
 
 def cosine_matrix(direction: Tensor, count: int) -> sparse.csr_array:

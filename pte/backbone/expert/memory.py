@@ -5,6 +5,8 @@ score_j = (h M)_j / max_i (h M)_i,   h: recency^(steps back from the last item)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,16 +17,17 @@ from pte.nn.item_matrix import ItemMatrix, recency
 class Memory:
     """Sums of an item-item matrix without negative entries, over their largest."""
 
-    def __init__(self, matrix: ItemMatrix, recency: float) -> None:
-        self.matrix, self.recency = matrix, recency
+    def __init__(self, matrix: ItemMatrix) -> None:
+        self.matrix = matrix
 
-    def score(self, history: History) -> Tensor:
+    def score(self, history: History, decay: float) -> Tensor:
         """(B, N) in 0..1; zeros where nothing of the history was followed by anything."""
         scores = torch.zeros(len(history.item), self.matrix.num_items, device=history.item.device)
-        self.add_(scores, history, torch.ones(len(scores), device=scores.device))
+        self.add_(scores, history, torch.ones(1, len(scores), device=scores.device), [decay])
         return scores
 
-    def add_(self, scores: Tensor, history: History, gate: Tensor) -> None:
-        """scores (B, N) += gate (B,) times `score`, in place."""
-        weight = recency(history.item, history.length, self.recency)
-        self.matrix.add_(scores, history.item, weight, largest=gate)
+    def add_(self, scores: Tensor, history: History, gates: Tensor, decays: Sequence[float]) -> None:
+        """scores (B, N) += gates (R, B) times the `score` of each of R decays, in place."""
+        for gate, decay in zip(gates, decays, strict=True):
+            weight = recency(history.item, history.length, decay)
+            self.matrix.add_(scores, history.item, weight, largest=gate)

@@ -7,6 +7,8 @@ the data, has a score of 0 for all items.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,12 +43,12 @@ class Profile(nn.Module):
         directions = padded(F.normalize(own.whiten(item, width, eps, KNOB).float(), dim=1))
         self.register_buffer("item", directions, persistent=False)
 
-    def score(self, history: History) -> Tensor:
-        """(B, N) in -1..1."""
+    def score(self, history: History, decay: float = 1.0) -> Tensor:
+        """(B, N) in -1..1, whatever the decay: a text has no order of time."""
         nobody = history.user is None
         user = self.user[-1].expand(len(history.item), -1) if nobody else self.user[history.user]
         return (self.item[1:] @ user.T).T
 
-    def add_(self, scores: Tensor, history: History, gate: Tensor) -> None:
-        """scores (B, N) += gate (B,) times `score`, in place."""
-        scores.addcmul_(gate[:, None], self.score(history))
+    def add_(self, scores: Tensor, history: History, gates: Tensor, decays: Sequence[float] = (1.0,)) -> None:
+        """scores (B, N) += gates (1, B) times `score`, in place."""
+        scores.addcmul_(gates[0, :, None], self.score(history))

@@ -16,7 +16,8 @@ pte leaderboard FOLDER ...                        every result below, by data se
 pte serve RUN                                     a page to try the model of a run on; pte serve --help
 (python -m pte.run is the same command.)
 
-Stages, in order: interactions split profiles embeddings selection training metrics report; beside them audit.
+Stages, in order: interactions split profiles embeddings selection training metrics report; beside them refit,
+reader (where there is something for them to do) and audit.
   until=STAGE  stop after a stage        stage=STAGE  run one stage alone, from finished parents
   plan=true    check the whole configuration, show every stage's key, found or missing, and make nothing
 

@@ -1,0 +1,131 @@
+"""backbone=fused trained by groups of processes: its experts, its gates and its ranks are those of one process."""
+
+import functools
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from helper.training import ITEMS, walks
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+
+from pte.engine.build import builder
+from pte.engine.process import launch
+from pte.metric.rank import ranks
+from pte.paths import CONF_DIR
+from pte.protocol.leave_one_out import LeaveOneOut
+from pte.schema import Entities, Selection
+from pte.schema.context import Context
+from pte.stage import training
+from pte.train.loader import EvaluationLoader
+from pte.train.state.restore import restore
+
+WORDS = [
+    "backbone=fused", "representation=llm_only", "profiler=template", "trainer.accelerator=cpu", "trainer.max_epochs=3",
+    "trainer.batch_size=16", "trainer.epoch_steps=1", "trainer.patience=9", "trainer.products=float32",
+    "backbone.reader.inner=16", "backbone.reader.layers=1", "backbone.fit.width=8",
+    "representation.components=12", "logger=none",
+]  # fmt: skip
+
+
+class StopError(Exception):
+    """What stands in for a kill."""
+
+
+class Stopper:
+    """A logger that stops the run at the end of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def log_metrics(self, metrics, step):
+        if metrics.get("training/epoch") == self.epoch:
+            raise StopError
+
+
+@pytest.fixture(scope="module")
+def config():
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return OmegaConf.to_container(compose("config", WORDS), resolve=True)
+
+
+@pytest.fixture(scope="module")
+def data():
+    interactions, _ = walks(users=60)
+    vectors = np.random.default_rng(0).normal(size=(60 + ITEMS, 12)).astype(np.float32)
+    choice = np.zeros(60 + ITEMS, np.int16)
+    return interactions, LeaveOneOut(holdout=30)(interactions), Selection(Entities(60, ITEMS), vectors, choice)
+
+
+@pytest.fixture(scope="module")
+def parents(data, tmp_path_factory):
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("interactions", "split", "selection")}
+    for value, folder in zip(data, folders.values(), strict=True):
+        value.save(folder)
+    return folders
+
+
+def train(folder, config, parents, processes, loggers=()):
+    """The stage, in this process or by a group; its folder again."""
+    for name in ("out", "work"):
+        (folder / name).mkdir(exist_ok=True, parents=True)
+    read = {name: config[name] for name in training.READS}
+    context = Context(read, parents, folder / "out", folder / "work", builder(config), list(loggers))
+    if processes == 1:
+        training.run(context)
+    else:
+        lock = os.open(folder / "work", os.O_RDONLY)
+        launch.launch("training", context, config, processes, folder / "log", lock)
+        os.close(lock)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(config, parents, tmp_path_factory):
+    @functools.cache
+    def made(processes):
+        return train(tmp_path_factory.mktemp("group"), config, parents, processes)
+
+    return made
+
+
+def ranked(folder, config, data):
+    interactions, split, selection = data
+    backbone = restore(builder(config), folder / "out", interactions, selection, "cpu")
+    found = []
+    with torch.no_grad():
+        for batch in EvaluationLoader(interactions, split.test, row_length=backbone.length):
+            found += ranks(backbone.score(batch.history), batch.target, batch.exclusion).masked.tolist()
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_a_group_makes_the_same_model(made, config, data, processes):
+    alone, group = (json.loads((made(n) / "out" / "facts.json").read_text()) for n in (1, processes))
+    assert group["processes"] == processes
+    assert list(group["gates"]) == ["reader", "likeness", "memory"]
+    flat = [f | {f"{gate}_{i}": f["gates"][gate][i] for gate in f["gates"] for i in (0, 1)} for f in (alone, group)]
+    for name in ("reader_0", "likeness_0", "memory_0", "memory_1", "repeat", "gate_rows", "best_epoch", "rows"):
+        assert flat[1][name] == pytest.approx(flat[0][name], rel=1e-3, abs=1e-3), name
+    one, other = (load_file(made(n) / "out" / "weights.safetensors") for n in (1, processes))
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-3, msg=name)
+    curves = [(made(n) / "out" / "curve.csv").read_text().splitlines() for n in (1, processes)]
+    assert [len(curve) for curve in curves] == [4, 4]
+    assert ranked(made(processes), config, data) == ranked(made(1), config, data)
+
+
+@pytest.mark.slow
+def test_a_group_that_was_stopped_goes_on_to_the_same_bits(made, config, data, parents, tmp_path):
+    with pytest.raises(StopError):
+        train(tmp_path, config, parents, 2, [Stopper(0)])
+    assert not (tmp_path / "out" / "facts.json").exists()
+    train(tmp_path, config, parents, 2)
+    assert json.loads((tmp_path / "out" / "facts.json").read_text())["resumed"]
+    one, other = (load_file(folder / "out" / "weights.safetensors") for folder in (made(2), tmp_path))
+    assert all(torch.equal(one[name], other[name]) for name in one)
