@@ -36,13 +36,20 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 1rem 0; }
 button, input, select { font: inherit; color: inherit; background: var(--band); border: 1px solid var(--line);
   border-radius: 4px; padding: .25rem .6rem; }
 .soft, figcaption, .note { color: var(--soft); font-size: .85rem; }
-.scroll { overflow-x: auto; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
+.scroll { overflow-x: auto; margin: .75rem 0; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; min-width: 100%;
   white-space: nowrap; }
 th { font-weight: 600; border-bottom: 1px solid var(--line); }
 th, td { padding: .3rem .7rem; text-align: right; }
 th.word, td.word { text-align: left; }
 td.word.long { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
+.facts table { white-space: normal; overflow-wrap: anywhere; }
+.facts td.word.long { min-width: 0; }
+.facts thead:not(:has(th:not(:empty))) { display: none; }
+.cards { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.25rem 0 .5rem; }
+.card { display: flex; flex-direction: column; background: var(--band); border: 1px solid var(--line);
+  border-radius: 8px; padding: .75rem 1.1rem; flex: 1 1 8rem; }
+.card strong { font-size: 1.9rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 tbody tr:nth-child(even) { background: var(--band); }
 figure { margin: 1.5rem 0 2rem; max-width: 100%; overflow-x: auto; }
 svg { max-width: 60rem; width: 100%; height: auto; color: var(--ink); }
@@ -60,6 +67,7 @@ summary { cursor: pointer; }
 .js-plotly-plot .gridlayer path, .js-plotly-plot .zerolinelayer path { stroke: var(--line) !important; }
 div.dt-container .dt-search { text-align: left; padding: .4rem 0; }
 table.dataTable { margin: 0 !important; }
+table.dataTable thead th:not(.word) .dt-column-header { justify-content: flex-end; text-align: right; }
 @media (max-width: 40rem) { body { padding: 1rem .75rem 3rem; } th, td { padding: .3rem .4rem; } }
 """
 

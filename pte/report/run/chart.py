@@ -28,7 +28,7 @@ COUNTS = (0, 1, 5, 10, 20, 50, 100, 200, 500)  # lower edges of groups by popula
 LENGTHS = (1, 5, 10, 20, 50, 100, 200, 500)  # by history length
 LAYOUT = {
     "template": "none", "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "height": 340,
-    "margin": {"l": 55, "r": 10, "t": 20, "b": 50}, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+    "margin": {"l": 55, "r": 10, "t": 20, "b": 60}, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
     "font": {"size": 12}, "colorway": LINES, "hoverlabel": {"namelength": -1},
 }  # fmt: skip
 
@@ -75,8 +75,8 @@ def by_bin(done: Finished, measure: np.ndarray, edges: Sequence[int], title: str
         error = [1.96 * unit.std(ddof=1) / len(unit) ** 0.5 if len(unit) > 1 else 0 for unit in units]
         names = [f"{span(edges, b)}<br>{(place == b).sum():,}" for b in bins]
         figure.add_scatter(
-            x=names, y=[u.mean() for u in units], error_y={"array": error, "thickness": 1}, name=ranking,
-            mode="lines+markers",
+            x=names, y=(mean := [u.mean() for u in units]), name=ranking, mode="lines+markers",
+            error_y={"array": error, "arrayminus": np.minimum(error, mean).tolist(), "thickness": 1},
         )  # fmt: skip
     figure.update_xaxes(title=f"{title}, and number of cases", type="category")
     figure.update_yaxes(title="NDCG@10", rangemode="tozero")
@@ -122,8 +122,8 @@ def _map(done: Finished, place: np.ndarray, identity: str, caption: str) -> str:
         x=place[:, 0].round(4), y=place[:, 1].round(4), mode="markers", text=words, hoverinfo="text", marker=mark
     )
     figure = go.Figure(points, layout={**LAYOUT, "height": 480})
-    figure.update_xaxes(showticklabels=False, zeroline=False)
-    figure.update_yaxes(showticklabels=False, zeroline=False, scaleanchor="x")
+    figure.update_xaxes(showticklabels=False, zeroline=False, showgrid=False)
+    figure.update_yaxes(showticklabels=False, zeroline=False, showgrid=False, scaleanchor="x")
     if colors:
         warm = {"marker.color": [heat.tolist()], "marker.colorscale": ["Viridis"], "marker.showscale": [True],
                 "marker.cmin": [None], "marker.cmax": [None]}  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -37,18 +37,19 @@ def write(folder: Path) -> Path:
 def page(done: Finished) -> str:
     """The whole page."""
     report, drawn = done.run.report, importlib.util.find_spec("plotly") is not None
-    title = single.headline(report)
+    options, card = report["options"], report["card"]
+    title = f"{options['backbone']} · {options['representation']} on {card['name']}"
     figures = _figures(done) if drawn else [NO_FIGURES]
     body = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{escape(_finding(done))}</p>",
-        *_run(report),
-        '<h2 id="data">Data</h2>',
-        shell.table(("", ""), list(_card(report["card"])), words=2),
+        f'<p class="soft">{escape(single.headline(report))}</p>',
+        *_headline(done),
         *_metrics(done),
         *figures,
         '<h2 id="explorer">Users, items and their texts</h2>',
         *Explorer(done).elements(),
+        *_data(card),
+        *_run(report),
     ]
     library = []
     if drawn:
@@ -59,10 +60,19 @@ def page(done: Finished) -> str:
     return shell.document(title, body, foot=[*library, explorer])
 
 
-def _finding(done: Finished) -> str:
+def _headline(done: Finished) -> list[str]:
+    """The figures to quote, large."""
     rank = done.ranked.rank["masked"]
-    low_high = _interval(done, values("NDCG", rank, 10), np.ones(len(rank), bool))
-    return f"NDCG@10 {low_high} over {len(rank):,} test cases, seen items left out (mean, 95 % interval over users)."
+    cards = []
+    for name, k in METRICS[:3]:
+        mean, _, interval = _interval(done, values(name, rank, k), np.ones(len(rank), bool)).partition(" ")
+        label = f"<span>{name}@{k}</span>"
+        cards.append(f'<div class="card">{label}<strong>{mean}</strong><span class="soft">{interval}</span></div>')
+    return [
+        f'<div class="cards">{"".join(cards)}</div>',
+        f'<p class="soft">{len(rank):,} test cases, seen items left out. Mean, and its 95 % bootstrap interval over'
+        " users.</p>",
+    ]
 
 
 def _interval(done: Finished, value: np.ndarray, member: np.ndarray) -> str:
@@ -85,16 +95,39 @@ def _run(report: Mapping[str, Any]) -> list[str]:
         for name, s in report["stages"].items()
     ]
     config = json.dumps({**report["config"], "runtime": report.get("runtime")}, indent=1, ensure_ascii=False)
-    facts = {name: report[name] for name in ("commit", "host", "python", "torch") if report.get(name)}
+    facts = {name: str(report[name])[:12] for name in ("commit", "host", "python", "torch") if report.get(name)}
     sentence = ", ".join(f"{name} {value}" for name, value in facts.items())
     return [
         '<h2 id="run">Run</h2>',
         f"<p>Run it again: <code>{escape(' '.join(report['command']))}</code></p>",
         f'<p class="soft">{escape(sentence)}</p>' if sentence else "",
-        shell.table(("part", "chosen"), [[k, str(v)] for k, v in report["options"].items()], words=2),
+        _facts([[k, str(v)] for k, v in report["options"].items()], ("part", "chosen")),
         shell.table(("stage", "key", "seconds", "MiB at most", "on"), stages, words=2),
         f"<details><summary>Every setting</summary><pre><code>{escape(config)}</code></pre></details>",
     ]
+
+
+def _data(card: Mapping[str, Any]) -> list[str]:
+    """What a reader asks first, and the whole card folded away."""
+    length = card.get("length", {})
+    shortest, longest, middle = (length.get(name) for name in ("min", "max", "median"))
+    rows = [[name, f"{card[name]:,}"] for name in ("users", "items", "interactions") if name in card]
+    if None not in (shortest, longest, middle):
+        rows.append(["rows of a user", f"{shortest:,} to {longest:,}, half of them have at most {middle:,.0f}"])
+    if card.get("dates"):
+        rows.append(["dates", " to ".join(map(str, card["dates"]))])
+    if card.get("licence"):
+        rows.append(["licence", str(card["licence"])])
+    return [
+        '<h2 id="data">Data</h2>',
+        _facts(rows),
+        f"<details><summary>Everything counted while reading</summary>{_facts(list(_card(card)))}</details>",
+    ]
+
+
+def _facts(rows: Sequence[Sequence[str]], header: Sequence[str] = ("", "")) -> str:
+    """A table of names and values, which wraps on a narrow screen."""
+    return f'<div class="facts">{shell.table(header, rows, words=2)}</div>'
 
 
 def _card(card: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
@@ -104,11 +137,9 @@ def _card(card: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
             yield from _card(value, f"{prefix}{name}.")
         elif value not in (None, [], ""):
             number = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else None
-            yield [f"{prefix}{name}", number or (f"{value:.4g}" if isinstance(value, float) else _words(value))]
-
-
-def _words(value: Any) -> str:
-    return " to ".join(map(str, value)) if isinstance(value, list) else str(value)
+            words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            label = f"{prefix}{name}".replace("_", " ").replace(".", ": ", 1)
+            yield [label, number or (f"{value:.4g}" if isinstance(value, float) else words)]
 
 
 def _metrics(done: Finished) -> list[str]:
@@ -130,7 +161,12 @@ def _metrics(done: Finished) -> list[str]:
     )
     for line in (single.beyond(done.run.metrics, "test"), single.among_drawn(done.run.metrics, "test")):
         if line:
-            elements.append(shell.table(("figure", "value"), [part.rsplit(" ", 1) for part in line.split(", ")]))
+            figures = [part.rsplit(" ", 1) for part in line.split(", ")]
+            cells = [
+                [name, fmt.plain(float(value)) if float(value) < 10 else f"{float(value):,.1f}"]
+                for name, value in figures
+            ]
+            elements.append(shell.table(("figure", "value"), cells))
     return elements
 
 

@@ -86,12 +86,17 @@ def test_the_page_holds_everything_and_asks_nobody(folder):
     assert "<img" not in page  # texts of others are packed, never markup
     assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
     anchors = re.findall(r'<h2 id="([^"]+)"', page)
-    assert anchors == ["run", "data", "metrics", "curves", "selection", "groups-of-cases", "map", "explorer"]
+    assert anchors == ["metrics", "curves", "selection", "groups-of-cases", "map", "explorer", "data", "run"]
     assert all(f'<a href="#{anchor}">' in page for anchor in anchors)
     assert "python -m pte.run seed=0" in page
+    assert page.index('class="cards"') < page.index('id="metrics"')
+    assert "<span>NDCG@10</span><strong>.5000</strong>" in page
     figures = {name: json.loads(text) for name, text in re.findall(r'id="([\w-]+)-data">(.*?)</script>', page)}
     assert {"curve-loss", "curve-valid", "grpo-reward", "grpo-entropy", "by-popularity", "map-chosen"} <= set(figures)
-    assert figures["by-popularity"]["data"][0]["x"] == ["0<br>2"]  # neither target occurs in training
+    by_popularity = figures["by-popularity"]["data"][0]
+    assert by_popularity["x"] == ["0<br>2"]  # neither target occurs in training
+    assert by_popularity["error_y"]["array"][0] > by_popularity["y"][0]  # and no bar goes below zero
+    assert by_popularity["error_y"]["arrayminus"] == by_popularity["y"]
 
 
 def test_an_entity_comes_with_its_texts_rewards_and_neighbours(folder):
