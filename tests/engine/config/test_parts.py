@@ -24,7 +24,7 @@ def parts(value, above=""):
 def missing(knobs):
     module, _, name = knobs["_target_"].rpartition(".")
     keywords = inspect.signature(getattr(import_module(module), name)).parameters.values()
-    known = {*knobs, *FACTS} if knobs.get("_partial_") else {*knobs}
+    known = {*knobs, "save_dir", *(FACTS if knobs.get("_partial_") else ())}  # save_dir: of every logger
     return [p.name for p in keywords if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in known]
 
 
