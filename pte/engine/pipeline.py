@@ -58,13 +58,13 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
     return store.path(step.name, step.key)
 
 
-def overhead(path: Path) -> str:
+def overhead(step: Step, path: Path) -> str:
     """What a group of processes took beside training: to start, import and end; "" where one process trained."""
     manifest = read_manifest(path) or {}
     facts = manifest.get("facts") or {}
-    if facts.get("processes", 1) == 1:
+    if not plan.trains(step) or facts.get("processes", 1) == 1:
         return ""
-    seconds = manifest["wall_seconds"] - facts["fit_seconds"] - facts.get("gate_seconds", 0)
+    seconds = manifest["wall_seconds"] - facts["fit_seconds"]
     return f", {seconds:.1f} s of them to start and end {facts['processes']} processes"
 
 
@@ -166,7 +166,7 @@ class Run:
             log = self.run_dir / "run.log"
             self.done[step.name] = execute(step, context, self.store, self.config, log, lock)
             seconds = time.perf_counter() - began
-            logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{overhead(self.done[step.name])}")
+            logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{overhead(step, self.done[step.name])}")
         return self.done[step.name]
 
     def log_curve(self, step: Step, path: Path) -> None:
