@@ -16,7 +16,7 @@ from pte.nn.kernel.place_noise import PlaceNoise
 
 
 class CaseNoise:
-    """Source of noise for B rows, row b's drawn from (seed, case[b]); what was drawn before counts on. CPU draws."""
+    """Noise for B rows, row b's a function of (seed, case[b]) and of what was drawn for it before. CPU draws."""
 
     def __init__(self, seed: int, case: Sequence[int] | np.ndarray) -> None:
         self.seeds = _mixed(seed, np.asarray(case, np.int64))
