@@ -165,8 +165,8 @@ class Run:
             began = time.perf_counter()
             log = self.run_dir / "run.log"
             self.done[step.name] = execute(step, context, self.store, self.config, log, lock)
-            seconds = time.perf_counter() - began
-            logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{overhead(step, self.done[step.name])}")
+            seconds, note = time.perf_counter() - began, overhead(step, self.done[step.name])
+            logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{note}")
         return self.done[step.name]
 
     def log_curve(self, step: Step, path: Path) -> None:
