@@ -25,6 +25,10 @@ class Encoder(Protocol):
         """(n, d) float32 with unit rows; a blank text is a row of zeros. InputError for what cannot be encoded."""
         ...
 
+    def too_long(self, texts: list[str]) -> np.ndarray:
+        """(n,) bool: which texts are cut, for they have more tokens than the model reads."""
+        ...
+
     def identity(self) -> dict[str, str]:
         """What decides the vectors beside the knobs, on this machine (dtype): part of keys. Loads nothing."""
         ...

@@ -31,6 +31,7 @@ BLOCK = 1024  # texts between two saves: some ten seconds of a CPU
 WINDOW = 16 * BLOCK  # texts whose vectors are in memory
 OPEN = 32  # blocks that are held open: a window's known texts lie in few
 DAMAGE = (ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file whose content is none
+UNKNOWN = -1
 
 
 def folder(context: Context, encoder: Encoder) -> Path:
@@ -48,12 +49,13 @@ class Blocks:
         self.texts = np.unique(np.fromiter((prefix(text_hash(text)) for text in texts if text.strip()), np.uint64))
         self.file = np.full(len(self.texts), -1, np.int32)  # which file holds the text's vector, -1: none
         self.row = np.zeros(len(self.texts), np.int32)
+        self.cut = np.full(len(self.texts), UNKNOWN, np.int8)  # 1 where the encoder cuts the text
         self.files: list[Path] = []
         self.open = lru_cache(OPEN)(self._open)
         for file in sorted(folder.glob("block-*.npz")):
             try:
                 with np.load(file, allow_pickle=False) as arrays:
-                    self._note(file, arrays["hash"])
+                    self._note(file, arrays["hash"], arrays.get("cut", UNKNOWN))
             except OSError:  # of this moment, or another run has removed it
                 continue
             except DAMAGE:
@@ -67,13 +69,14 @@ class Blocks:
         """How many of the texts have a vector."""
         return int((self.file >= 0).sum())
 
-    def _note(self, file: Path, hashes: np.ndarray) -> None:
-        """Which of the texts a file holds; hashes: (n, 32) uint8."""
+    def _note(self, file: Path, hashes: np.ndarray, cut: np.ndarray | int) -> None:
+        """Which of the texts a file holds; hashes: (n, 32) uint8, cut: (n,) bool, or UNKNOWN of versions before."""
         first = hashes[:, :8].copy().view(np.uint64)[:, 0].byteswap()
         place = np.searchsorted(self.texts, first)
         row = np.flatnonzero(place < len(self.texts))
         row = row[self.texts[place[row]] == first[row]]
         self.file[place[row]], self.row[place[row]] = len(self.files), row
+        self.cut[place[row]] = np.broadcast_to(cut, len(hashes))[row]
         self.files.append(file)
 
     def _open(self, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -100,17 +103,28 @@ class Blocks:
                 self.file[self.file == number] = -1
         return known
 
-    def keep(self, texts: list[str], vectors: np.ndarray) -> None:
-        """Add a block and push it to the disk."""
+    def of_unknown_length(self, texts: Iterable[str]) -> list[str]:
+        """Those of these texts of which nobody noted whether they are cut."""
+        return [text for text in texts if self.cut[self._place(text)] == UNKNOWN]
+
+    def note_cut(self, texts: list[str], cut: np.ndarray) -> None:
+        """Which of these texts are cut, (n,) bool."""
+        self.cut[[self._place(text) for text in texts]] = cut
+
+    def _place(self, text: str) -> int:
+        return int(np.searchsorted(self.texts, np.uint64(prefix(text_hash(text)))))
+
+    def keep(self, texts: list[str], vectors: np.ndarray, cut: np.ndarray) -> None:
+        """Add a block and push it to the disk; vectors: (n, d), cut: (n,) bool."""
         hashes = np.array([list(text_hash(text)) for text in texts], np.uint8)
         self.folder.mkdir(parents=True, exist_ok=True)
         name = uuid.uuid4().hex[:12]
         scratch = self.folder / f".{name}.npz"
         with scratch.open("wb") as file:
-            np.savez(file, hash=hashes, vector=vectors)
+            np.savez(file, hash=hashes, vector=vectors, cut=cut)
             file.flush()
             os.fsync(file.fileno())
-        self._note(scratch.replace(self.folder / f"block-{name}.npz"), hashes)
+        self._note(scratch.replace(self.folder / f"block-{name}.npz"), hashes, cut)
 
 
 def text_hash(text: str) -> bytes:
@@ -138,13 +152,20 @@ class Encoding:
             known = self._window(dict.fromkeys(text for group in window for text in group if text.strip()))
             yield np.array([[known.get(text, blank) for text in group] for group in window], np.float32)
 
+    @property
+    def num_cut(self) -> int:
+        """How many of the distinct texts are longer than the encoder reads, found ones too."""
+        return int((self.blocks.cut == 1).sum())
+
     def _window(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
         known = self.blocks.find(texts)
+        if unknown := self.blocks.of_unknown_length(known):
+            self.blocks.note_cut(unknown, self.encoder.too_long(unknown))
         todo = sorted((text for text in texts if text not in known), key=lambda text: (-len(text), text))
         for first in range(0, len(todo), BLOCK):
             block = todo[first : first + BLOCK]
             vectors = self.encoder.encode(block)
-            self.blocks.keep(block, vectors)
+            self.blocks.keep(block, vectors, self.encoder.too_long(block))
             known.update(zip(block, vectors, strict=True))
             self.progress.advance(len(block))
         return known

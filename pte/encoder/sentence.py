@@ -1,7 +1,7 @@
 """Any sentence-transformers model as an encoder: text -> float32 unit vectors, with the model's own pooling.
 
 Two rules of ours. A blank text says nothing, so its vector is zero: similar to nothing, and the only row that is not of
-unit length. A text longer than `max_tokens`, the prompt before it, is cut at its end, and `card()` says how many were.
+unit length. A text longer than `max_tokens`, the prompt before it, is cut at its end; `too_long` says which are.
 Prompts are those of asymmetric models (E5's "passage: ", Qwen3-Embedding's instruction): the text itself, or the
 name of one that the model defines.
 """
@@ -71,7 +71,6 @@ class SentenceEncoder:
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self.device = named_device(device, "encoder.device")
         self.dtype = fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
-        self._cut = 0
 
     def identity(self) -> dict[str, str]:
         """What vectors depend on beyond the knobs: the dtype that `auto` became on this hardware. Loads nothing."""
@@ -104,7 +103,6 @@ class SentenceEncoder:
         vectors = np.zeros((len(distinct) + 1, self.width), np.float32)  # the last row: blank
         if distinct:
             vectors[:-1] = self._encode(distinct)
-            self._cut += self._too_long(distinct)
         row = {text: i for i, text in enumerate(distinct)}
         return vectors[[row.get(text, len(distinct)) for text in texts]]
 
@@ -117,16 +115,15 @@ class SentenceEncoder:
             "device": str(self.device),
             "prompt": self._prompt,
             "max_tokens": self._limit,  # null: the model has none
-            "texts_cut": self._cut,
         }
 
-    def _too_long(self, texts: list[str]) -> int:
-        """How many texts, the prompt before them, have more tokens than are read."""
-        if self._limit is None:
-            return 0
-        whole = [self._prompt + text for text in texts]
+    def too_long(self, texts: list[str]) -> np.ndarray:
+        """(n,) bool: which texts, the prompt before them, have more tokens than are read."""
+        if self._limit is None or not texts:
+            return np.zeros(len(texts), bool)
+        whole = [self._prompt + text.encode(errors="replace").decode() for text in texts]
         lengths = self._model.tokenizer(whole, add_special_tokens=True, truncation=False, verbose=False)
-        return sum(len(ids) > self._limit for ids in lengths["input_ids"])
+        return np.array([len(ids) > self._limit for ids in lengths["input_ids"]])
 
     @cached_property
     def _prompt(self) -> str:

@@ -61,7 +61,7 @@ def run(context: Context) -> None:
         plain = written(context.out / "metadata.npy", parts, (entities.num_items, width))
         facts["metadata"] = spread(plain[:, None])
     entities.save(context.out)
-    facts["encoder"] = encoder.card()
+    facts["encoder"] = {**encoder.card(), "texts_cut": encoding.num_cut}
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 

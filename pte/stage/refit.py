@@ -36,9 +36,12 @@ def run(context: Context) -> None:
     profiles = context.build("profiler").profile(view, log=log, out=context.out)
     profiles.save(context.out)
     blocks = Blocks(folder(context, encoder), (text for group in profiles.item for text in group))
-    written = np.concatenate(list(Encoding(encoder, blocks).vectors(islice(profiles.item, 1, None))))
-    vectors, item = selection.vector.copy(), selection.entities.item
-    vectors[item] = select(written, selection.choice[item])
+    vectors = selection.vector.copy()
+    written, choice, first = vectors[selection.entities.item], selection.choice[selection.entities.item], 0
+    for part in Encoding(encoder, blocks).vectors(islice(profiles.item, 1, None)):
+        rows = slice(first, first + len(part))
+        written[rows] = select(part, choice[rows])
+        first += len(part)
     replace(selection, vector=vectors).save(context.out)
     (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")
 

@@ -19,6 +19,9 @@ class Lengths:
         self.asked.append(texts)
         return np.array([[len(text), ord(text[0])] for text in texts], np.float32)
 
+    def too_long(self, texts):
+        return np.array([len(text) > 4 for text in texts])
+
 
 @pytest.fixture
 def small(monkeypatch):
@@ -28,7 +31,7 @@ def small(monkeypatch):
 
 def test_a_file_that_cannot_be_opened_now_is_kept(tmp_path, monkeypatch):
     known = blocks.Blocks(tmp_path, ["a"])
-    known.keep(["a"], np.ones((1, 2), np.float32))
+    known.keep(["a"], np.ones((1, 2), np.float32), np.zeros(1, bool))
     with monkeypatch.context() as patch:
         patch.setattr(np, "load", lambda *a, **k: (_ for _ in ()).throw(OSError(24, "Too many open files")))
         assert blocks.Blocks(tmp_path, ["a"]).num_known == 0
@@ -39,6 +42,27 @@ def test_a_file_that_cannot_be_opened_now_is_kept(tmp_path, monkeypatch):
 def vectors(folder, encoder, groups):
     found = Blocks(folder, (text for group in groups for text in group))
     return np.concatenate(list(Encoding(encoder, found).vectors(groups)))
+
+
+def test_cut_texts_are_counted_whether_encoded_or_found(tmp_path, small):
+    """Also of a file that says nothing of it, as versions before wrote them; equal texts of two windows count once."""
+    groups = [["a", "long one"], ["bb", "another long one"], ["long one", "ccc"], ["a", "a"]]
+
+    def cut(encoder, groups):
+        encoding = Encoding(encoder, Blocks(tmp_path, (text for group in groups for text in group)))
+        list(encoding.vectors(groups))
+        return encoding.num_cut
+
+    assert cut(Lengths(), groups) == 2
+    assert cut(Lengths(), groups) == 2, "nothing is encoded"
+    assert cut(Lengths(), groups[:1]) == 1, "those of this run's texts alone"
+    for file in tmp_path.glob("block-*.npz"):
+        with np.load(file) as arrays:
+            before = {name: arrays[name] for name in ("hash", "vector")}
+        np.savez(file, **before)
+    encoder = Lengths()
+    assert cut(encoder, groups) == 2
+    assert encoder.asked == []
 
 
 def test_windows_hold_about_so_many_texts_and_every_group(small):

@@ -67,9 +67,11 @@ def test_a_blank_text_is_zero_and_repeats_are_equal(encoder):
 
 def test_long_texts_are_cut_and_counted(folder):
     encoder = SentenceEncoder(model=str(folder), max_tokens=6, device="cpu")
-    got = encoder.encode(["a film about space", "a film about space and crime", "a film about space toys"])
+    texts = ["a film about space", "a film about space and crime", "a film about space toys"]
+    got = encoder.encode(texts)
     np.testing.assert_allclose(got[1], got[0], atol=1e-5)  # [CLS] + 4 words + [SEP]
-    assert encoder.card()["texts_cut"] == 2
+    assert encoder.too_long(texts).tolist() == [False, True, True]
+    assert encoder.too_long([]).tolist() == []
     assert encoder.card()["max_tokens"] == 6
 
 
@@ -125,9 +127,8 @@ def test_a_prompt_stands_before_every_text_and_counts_as_read(folder, encoder):
         encoder.encode(["a film about toys", "a film about crime", ""]),
         atol=1e-5,
     )
-    assert prompted.card()["texts_cut"] == 0, "three words, one and two marks: six"
-    prompted.encode(["toys and"])
-    assert prompted.card()["texts_cut"] == 1
+    cut = prompted.too_long(["toys", "toys and"]).tolist()
+    assert cut == [False, True], "three words, one and two marks: six"
     assert prompted.card()["prompt"] == "a film about "
 
 
@@ -150,8 +151,7 @@ def test_a_models_own_prompts_are_taken_by_name_or_default(prompting, encoder):
         np.testing.assert_allclose(got.encode(["toys"]), encoder.encode([before + "toys"]), atol=1e-5)
         assert got.card()["prompt"] == before
     default = SentenceEncoder(**values | {"max_tokens": 4})
-    default.encode(["toys and"])
-    assert default.card()["texts_cut"] == 1, "the default prompt's word counts"
+    assert default.too_long(["toys and"]).all(), "the default prompt's word counts"
 
 
 def test_prompts_that_cannot_be_are_refused(prompting):
@@ -171,7 +171,8 @@ def test_a_table_of_token_vectors_has_no_limit(tmp_path):
     SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu").save(str(tmp_path))
     static = SentenceEncoder(model=str(tmp_path), max_tokens=3, device="cpu")
     assert static.encode(["a film about space and toys", ""]).shape == (2, 8)
-    assert (static.card()["max_tokens"], static.card()["texts_cut"]) == (None, 0)
+    assert static.card()["max_tokens"] is None
+    assert not static.too_long(["a film about space and toys"]).any()
 
 
 def test_positions_bound_the_tokens_that_are_read(folder, tmp_path):
@@ -187,7 +188,8 @@ def test_positions_bound_the_tokens_that_are_read(folder, tmp_path):
     config.write_text(json.dumps(found))
     long = SentenceEncoder(model=str(stated), max_tokens=256, device="cpu")
     assert np.isfinite(long.encode(["film " * 100])).all()
-    assert (long.card()["max_tokens"], long.card()["texts_cut"]) == (32, 1)
+    assert long.card()["max_tokens"] == 32
+    assert long.too_long(["film " * 100]).all()
     roberta = torch.nn.Sequential()
     roberta.add_module("position_embeddings", torch.nn.Embedding(32, 4, padding_idx=1))
     roberta.max_seq_length = None
@@ -257,7 +259,8 @@ def test_a_decoder_without_padding_and_a_model_with_limited_biases_read_long_tex
     )
     model = SentenceEncoder(model=str(tmp_path), device="cpu")
     assert model.encode(["a film " * 30, "crime"]).shape == (2, 16)
-    assert (model.card()["max_tokens"], model.card()["texts_cut"]) == (12, 1)
+    assert model.card()["max_tokens"] == 12
+    assert model.too_long(["a film " * 30, "crime"]).tolist() == [True, False]
 
 
 def test_what_a_model_cannot_read_is_one_sentence(encoder, monkeypatch):

@@ -30,6 +30,9 @@ class Hashed:
         rows = [np.frombuffer(hashlib.sha256(t.encode()).digest(), np.uint8)[:8] - 128.0 for t in texts]
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
 
+    def too_long(self, texts):
+        return np.array([len(text) > 6 for text in texts])
+
     def identity(self):
         return {"dtype": "hashed"}
 
@@ -78,7 +81,7 @@ def test_layout_and_no_text_twice(world, twelve):
     lengths = [len(t) for t in encoder.asked[-6:]]
     assert lengths == sorted(lengths, reverse=True), "of one side the longest first"
     facts = json.loads((made.out / "facts.json").read_text())
-    assert facts["encoder"] == {"model": "hashed"}
+    assert facts["encoder"] == {"model": "hashed", "texts_cut": 6}, "the lines of metadata"
     assert facts["item"]["blank"] == 1
     assert facts["metadata"]["entities"] == 6
 

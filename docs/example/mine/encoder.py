@@ -28,6 +28,10 @@ class HashedWords:
                 vectors[row, zlib.crc32(word.encode()) % self.width] += 1
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
+    def too_long(self, texts: list[str]) -> np.ndarray:
+        """(n,) bool: which texts are cut; none is."""
+        return np.zeros(len(texts), bool)
+
     def identity(self) -> dict[str, str]:
         """Nothing of the machine decides the vectors."""
         return {}

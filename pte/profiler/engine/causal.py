@@ -5,8 +5,12 @@ A GGUF file is unpacked once into a plain folder (25 s for 135M parameters; the 
 
 from __future__ import annotations
 
+import logging
 import re
-from functools import cached_property
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,7 @@ from pte.asset.progress import no_progress_bar
 from pte.nn.device import fast_dtype, named_device
 from pte.schema import InputError
 
+logger = logging.getLogger(__name__)
 URI = re.compile(r"(pypi|https?|file|hf):")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")
 COMMIT = re.compile(r"[0-9a-f]{40}$")
@@ -192,18 +197,32 @@ def unpack(source: Path, out: Path) -> None:
 
     if source.suffix != ".gguf":
         raise InputError(f"{source} is neither a model folder nor a .gguf file")
+    logger.info(f"profiler.model: {source.name} is unpacked, once for all runs: half a minute")
+    whole = {"gguf_file": source.name, "dtype": torch.bfloat16, "quantization_config": GgufConfig(dequantize=True)}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-        model = AutoModelForCausalLM.from_pretrained(
-            source.parent, gguf_file=source.name, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
-        )
+        with no_progress_bar(), _quiet_tensors():
+            model = AutoModelForCausalLM.from_pretrained(source.parent, **whole)
     except Exception as error:  # of a broken file the libraries raise many kinds
         raise InputError(
             f"profiler.model={source}: no model can be read from this GGUF file ({_first(error)})"
         ) from error
     tokenizer.padding_side = "left"
-    model.save_pretrained(out)
+    with no_progress_bar():
+        model.save_pretrained(out)
     tokenizer.save_pretrained(out)
+
+
+@contextmanager
+def _quiet_tensors() -> Iterator[None]:
+    """No bar of every GGUF tensor, which transformers draws whatever it is told."""
+    library: Any = import_module("transformers.modeling_gguf_pytorch_utils")
+    bar = library.tqdm
+    library.tqdm = partial(bar, disable=True)
+    try:
+        yield
+    finally:
+        library.tqdm = bar
 
 
 @torch.inference_mode()

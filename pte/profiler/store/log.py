@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 CLOSED = 8192  # rows at which a journal becomes a shard
 MERGED = 65_536  # rows from which a shard is left as it is
 FEW = 16  # smaller shards that may lie beside one another
-TRIES = 3  # at files that are merged while they are read
+TRIES = 10  # at files that are merged while they are read
 
 
 class RecordLog:
@@ -63,7 +63,7 @@ class Records:
     def __init__(self, folder: Path, identity: Mapping[str, Any], older: Callable[[], Sequence[Journal]]) -> None:
         self.folder, self.identity, self.older = folder, identity, older
         self._files: dict[Path, Shard | Journal] | None = None
-        self._journal = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        self._journal: Path | None = None  # one's own, once there is something in it
 
     @property
     def files(self) -> dict[Path, Shard | Journal]:
@@ -74,9 +74,17 @@ class Records:
         return self._files
 
     def _look(self) -> None:
-        """Learn what others wrote, and forget what was merged."""
+        """Learn what others wrote, and forget what was merged; once more where files came or went meanwhile."""
+        paths: list[Path] | None = None
+        while paths != (paths := self._paths()):
+            self._open(paths)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("*.parquet")) + sorted(self.folder.glob("*.jsonl"))
+
+    def _open(self, paths: Sequence[Path]) -> None:
         before, self._files = self._files or {}, {}
-        for path in sorted(self.folder.glob("*.parquet")) + sorted(self.folder.glob("*.jsonl")):
+        for path in paths:
             file = before.get(path)
             try:
                 if file is None:
@@ -129,11 +137,13 @@ class Records:
 
     def extend(self, rows: Iterable[Row]) -> None:
         """Append rows of new keys to the journal, and push them to the disk before returning."""
-        journal = self.files.get(self._journal)
+        journal = self.files.get(self._journal) if self._journal else None
         lines = [json.dumps(row, ensure_ascii=True) + "\n" for row in rows]
         if not lines:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._journal is None or journal is None:  # a closed one's name is not used again: readers know it
+            self._journal = self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
         with self._journal.open("a", encoding="utf-8") as file:
             file.writelines(lines)
             file.flush()

@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from pte.profiler.base import Ask
-from pte.profiler.engine.causal import Causal
+from pte.profiler.engine.causal import Causal, _quiet_tensors
 from pte.profiler.prompt import Prompt
 from pte.schema import InputError
 
@@ -168,3 +168,14 @@ def test_a_missing_or_broken_tokenizer_is_one_sentence(content, tmp_path):
             (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=r"no tokenizer loads from it"):
         _ = Causal(model=str(tmp_path), sha256=None, revision=None, device="cpu", dtype="float32").tokenizer
+
+
+def test_no_bar_is_drawn_of_the_tensors_of_a_gguf_file(capfd):
+    """transformers draws one whatever its progress bars are told; afterwards it is as it was."""
+    from transformers import modeling_gguf_pytorch_utils as library
+
+    before = library.tqdm
+    with _quiet_tensors():
+        assert list(library.tqdm([1, 2], desc="Converting")) == [1, 2]
+    assert "Converting" not in capfd.readouterr().err
+    assert library.tqdm is before

@@ -94,6 +94,18 @@ def test_batch_equals_one_by_one(model):
     assert len({len(text) for text in found}) > 2, "rows of several lengths, or dropping rows is not tried"
 
 
+def test_greedy_texts_equal_those_of_generate(model):
+    """With the library's own loop, token for token in float32: nothing shared, nothing padded."""
+    batch = rows(torch.Generator().manual_seed(4), temperature=0.0)
+    settings = decoding(repetition_penalty=1.0)
+    found = continue_rows(model, batch, stops=lambda row, token: False, pad=0, decoding=settings)
+    for r, lead in enumerate(batch.leads):
+        prompt = torch.tensor([[*batch.stems[batch.row_stem[r]], *lead]])
+        out = model.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=9,
+                             min_new_tokens=9, pad_token_id=0, eos_token_id=None)  # fmt: skip
+        assert found[r] == out[0, prompt.shape[1] :].tolist()
+
+
 @pytest.mark.parametrize(
     ("name", "shares"), [("llama", True), ("gpt2, learned positions", True), ("gemma3, sliding", False)]
 )

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pte.artifact import digest
 from pte.profiler.auto import Auto
 from pte.profiler.base import Completion
 from pte.profiler.loop.account import account, facts
@@ -60,6 +61,21 @@ def test_the_count_is_what_is_asked(view, rounds):
     stems = [{(a.prompt.instruction, a.prompt.data) for a in leg} for leg in asked]
     at_most = workload(make_loop(rounds=rounds), view).prompts
     assert at_most - 4 <= sum(map(len, stems)) <= at_most  # ann and cy show the same two films
+
+
+@pytest.mark.parametrize("portion", range(1, 8))
+def test_portions_and_files_change_no_profile(view, tmp_path, portion):
+    """4 people and 6 items, so many at a time, noted down in memory or in files: as all of them at once."""
+
+    def answer(asks):
+        names = (digest([a.prompt.text, a.candidate, a.temperature])[:8] for a in asks)
+        return [Completion(f" thing {name} for the house.", 5) for name in names]
+
+    loop = make_loop(rounds=3, retries=1)
+    whole = loop.run(view, answer)
+    assert len(whole.generations) == 6 + 4 + 6 + 2 * (4 + 6)
+    assert loop.run(view, answer, portion=portion) == whole
+    assert loop.run(view, answer, portion=portion, out=tmp_path) == whole
 
 
 def test_each_side_reads_the_others_last_texts(view):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from threading import Thread
 
 import polars as pl
 import pytest
@@ -186,3 +187,71 @@ def test_logs_of_versions_before_are_opened_for_what_is_not_found_alone(tmp_path
     assert texts(log, ONE, "a") == ["about a"]
     with pytest.raises(pytest.fail.Exception):
         texts(log, ONE, "b")
+
+
+def test_a_line_that_grows_under_a_reader_is_a_row_once_it_is_whole(tmp_path):
+    """Two writers' journals, one torn: the reader finds what is whole, and the rest when it looks again."""
+    first, second = RecordLog(tmp_path).of(ONE), RecordLog(tmp_path).of(ONE)
+    first.folder.mkdir(parents=True)
+    first.extend([row("a")])
+    second.extend([row("b")])
+    line = json.dumps(row("c", "of ü and more")).encode() + b"\n"
+    (journal,) = first.folder.glob(f"{first._journal.stem}*")
+    with journal.open("ab", buffering=0) as file:
+        for part in (line[:20], line[20:-1], line[-1:]):
+            reader = RecordLog(tmp_path).of(ONE)
+            assert set(reader.find(map(digest, "abc"))) == {digest("a"), digest("b")}
+            file.write(part)
+            reader._look()
+            whole = part is line[-1:] or part == b"\n"
+            assert (digest("c") in reader.find([digest("c")])) is whole
+    first.extend([row("d")])
+    reader._look()
+    assert [reader.find([digest(word)])[digest(word)]["completion"] for word in "cd"] == ["of ü and more", "about d"]
+
+
+def test_a_second_journal_of_a_writer_is_read_from_its_beginning(tmp_path):
+    """The reader knows the first one, which was closed meanwhile; the second is no longer than that."""
+    writer, reader = RecordLog(tmp_path).of(ONE), RecordLog(tmp_path).of(ONE)
+    with writer.alone():
+        writer.extend([row("a")])
+        assert reader.find([digest("a")])
+    writer.extend([row("b")])
+    reader._look()
+    assert len(reader.find(map(digest, "ab"))) == 2
+
+
+def test_two_writers_close_and_merge_under_a_reader(tmp_path, monkeypatch):
+    """What a reader has found it finds again at any later moment, and in the end everything, each row once."""
+    for name, value in (("CLOSED", 3), ("FEW", 2), ("MERGED", 12)):
+        monkeypatch.setattr(log_module, name, value)
+    words = [[f"{writer} {i}" for i in range(30)] for writer in "xy"]
+    keys, failures = [digest(word) for some in words for word in some], []
+
+    def work(some):
+        try:
+            for first in range(0, len(some), 5):
+                records = RecordLog(tmp_path).of(ONE)
+                with records.alone():
+                    for word in some[first : first + 5]:
+                        records.extend([row(word)])
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [Thread(target=work, args=(some,)) for some in words]
+    for thread in threads:
+        thread.start()
+    reader, found = RecordLog(tmp_path).of(ONE), set()
+    while any(thread.is_alive() for thread in threads):
+        now = set(reader.find(keys))
+        assert found <= now, "a row was lost under the reader"
+        found = now
+        reader._look()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert {r["completion"] for r in RecordLog(tmp_path).of(ONE).find(keys).values()} == {
+        f"about {word}" for some in words for word in some
+    }
+    assert sorted(key for path in tmp_path.glob("*/*.parquet") for key in pl.read_parquet(path)["key"]) == sorted(keys)
