@@ -31,21 +31,6 @@ WORDS = [
 ]  # fmt: skip
 
 
-class StopError(Exception):
-    """What stands in for a kill."""
-
-
-class Stopper:
-    """A logger that stops the run at the end of an epoch."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def log_metrics(self, metrics, step):
-        if metrics.get("training/epoch") == self.epoch:
-            raise StopError
-
-
 @pytest.fixture(scope="module")
 def config():
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
@@ -68,7 +53,7 @@ def parents(data, tmp_path_factory):
     return folders
 
 
-def train(folder, config, parents, processes, loggers=()):
+def train(folder, config, parents, processes):
     """The reader, in this process or by a group, then the rest; the folder of what was trained."""
     found = dict(parents)
     for module in (reader, training):
@@ -76,7 +61,7 @@ def train(folder, config, parents, processes, loggers=()):
         for each in (out, work):
             each.mkdir(exist_ok=True, parents=True)
         read = {name: config[name] for name in module.READS}
-        context = Context(read, found, out, work, builder(config), list(loggers))
+        context = Context(read, found, out, work, builder(config), [])
         if processes == 1 or module is training:
             module.run(context)
         else:
@@ -123,14 +108,3 @@ def test_a_group_makes_the_same_model(made, config, data, processes):
     curves = [(made(n) / "curve.csv").read_text().splitlines() for n in (1, processes)]
     assert [len(curve) for curve in curves] == [4, 4]
     assert ranked(made(processes), config, data) == ranked(made(1), config, data)
-
-
-@pytest.mark.slow
-def test_a_group_that_was_stopped_goes_on_to_the_same_bits(made, config, data, parents, tmp_path):
-    with pytest.raises(StopError):
-        train(tmp_path, config, parents, 2, [Stopper(0)])
-    assert not (tmp_path / "reader" / "out" / "facts.json").exists()
-    again = train(tmp_path, config, parents, 2)
-    assert json.loads((again / "facts.json").read_text())["resumed"]
-    one, other = (load_file(folder / "weights.safetensors") for folder in (made(2), again))
-    assert all(torch.equal(one[name], other[name]) for name in one)
