@@ -59,13 +59,13 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
     return store.path(step.name, step.key)
 
 
-def overhead(path: Path) -> str:
+def overhead(step: Step, path: Path) -> str:
     """What a group of processes took beside training: to start, import and end; "" where one process trained."""
     manifest = read_manifest(path) or {}
     facts = manifest.get("facts") or {}
-    if facts.get("processes", 1) == 1:
+    if not plan.trains(step) or facts.get("processes", 1) == 1:
         return ""
-    seconds = manifest["wall_seconds"] - facts["fit_seconds"] - facts.get("gate_seconds", 0)
+    seconds = manifest["wall_seconds"] - facts["fit_seconds"]
     return f", {seconds:.1f} s of them to start and end {facts['processes']} processes"
 
 
@@ -169,8 +169,8 @@ class Run:
             except BaseException:
                 self.store.remove_empty(context.work, self.store.root / step.name)
                 raise
-            seconds = time.perf_counter() - began
-            logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{overhead(self.done[step.name])}")
+            seconds, note = time.perf_counter() - began, overhead(step, self.done[step.name])
+            logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{note}")
         return self.done[step.name]
 
     def log_curve(self, step: Step, path: Path) -> None:
