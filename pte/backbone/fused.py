@@ -157,7 +157,7 @@ class Fused(nn.Module, Backbone):
         self.memory.fit(item, start)
         if "carried" in self.experts:
             alike = neighbor_matrix(_ready(self.likeness, "attach").direction[1:], self.neighbors)
-            self.carried = ItemMatrix((self.memory.similarity.matrix() @ alike).tocsr()).to(self.gate.device)
+            self.carried = ItemMatrix((self.memory.similarity.csr @ alike).tocsr()).to(self.gate.device)
 
     def fit_gates(self, batches: Iterable[tuple[History, Tensor, Tensor]]) -> dict[str, Any]:
         """Fit the gates to batches (history, target (B,), exclusion (B, S)), whose targets no expert was fitted on.

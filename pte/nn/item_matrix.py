@@ -33,24 +33,21 @@ class ItemMatrix(nn.Module):
     """A sparse (N, N) matrix over items 1..N whose weighted rows are added up per history."""
 
     start: Tensor  # (N+1,) int64: the entries of item i are start[i-1]:start[i]
-    column: Tensor  # (E,) int32 in 0..N-1
+    column: Tensor  # (E,) int32 or int64 in 0..N-1
     value: Tensor  # (E,) float32
 
     def __init__(self, matrix: sparse.csr_array | sparse.csr_matrix) -> None:
         super().__init__()
-        self.register_buffer("start", torch.from_numpy(matrix.indptr.astype(np.int64)), persistent=False)
-        self.register_buffer("column", torch.from_numpy(matrix.indices.astype(np.int32)), persistent=False)
-        self.register_buffer("value", torch.from_numpy(matrix.data.astype(np.float32)), persistent=False)
+        width = np.int32 if matrix.nnz <= _INT32 else np.int64  # one for both index arrays, or scipy copies them
+        parts = (matrix.data.astype(np.float32), matrix.indices.astype(width), matrix.indptr.astype(width))
+        self.csr = sparse.csr_array(parts, shape=matrix.shape)  # stays on the CPU
+        self.register_buffer("start", torch.from_numpy(parts[2].astype(np.int64)), persistent=False)
+        self.register_buffer("column", torch.from_numpy(parts[1]), persistent=False)
+        self.register_buffer("value", torch.from_numpy(parts[0]), persistent=False)
 
     @property
     def num_items(self) -> int:
         return len(self.start) - 1
-
-    def matrix(self) -> sparse.csr_array:
-        """(N, N) on the CPU."""
-        start = self.start if len(self.value) > _INT32 else self.start.int()  # one width for both: scipy copies else
-        parts = (self.value.cpu().numpy(), self.column.cpu().numpy(), start.cpu().numpy())
-        return sparse.csr_array(parts, shape=(self.num_items, self.num_items))
 
     def forward(self, item: Tensor, weight: Tensor) -> Tensor:
         """sum_l weight_bl M[item_bl] for `item`, `weight` (B, L), 0 = padding: (B, N) float32."""
@@ -75,7 +72,7 @@ class ItemMatrix(nn.Module):
         real = item > 0
         begin = F.pad(real.sum(dim=1).cumsum(0), (1, 0)).int().numpy()
         history = (weight[real].float().numpy(), item[real].int().numpy() - 1, begin)
-        sums = sparse.csr_array(history, shape=tuple(scores.shape)) @ self.matrix()
+        sums = sparse.csr_array(history, shape=tuple(scores.shape)) @ self.csr
         size, value = np.diff(sums.indptr), sums.data
         if largest is not None:
             top = np.ones(len(size), np.float32)  # of a history without entries: nothing is scaled
