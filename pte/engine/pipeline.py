@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store, read_manifest
 from pte.engine import dry_run, plan, provenance, run_folder, tracking
-from pte.engine.build import asks_model, builder
+from pte.engine.build import asks_model, builder, trains_reader
 from pte.engine.config import idle, secret
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
 from pte.engine.process import launch
@@ -60,13 +60,13 @@ def execute(step: Step, context: Context, store: Store, config: Mapping[str, Any
 
 
 def overhead(step: Step, path: Path) -> str:
-    """What a group of processes took beside training: to start, import and end; "" where one process trained."""
+    """What a group of processes took beside training: to start, import, load and end; "" where one process trained."""
     manifest = read_manifest(path) or {}
     facts = manifest.get("facts") or {}
     if not plan.trains(step) or facts.get("processes", 1) == 1:
         return ""
     seconds = manifest["wall_seconds"] - facts["fit_seconds"]
-    return f", {seconds:.1f} s of them to start and end {facts['processes']} processes"
+    return f", {seconds:.1f} s of them beside training: {facts['processes']} processes, data and model"
 
 
 @contextmanager
@@ -97,6 +97,8 @@ class Run:
         if self.target not in (known := [*STAGES, *EXTRA, LAST]):
             knob = "stage" if self.config["stage"] else "until"
             raise InputError(f"{knob}={self.target}: there is no such stage. Stages in order: {', '.join(known)}")
+        if self.target == "reader" and not trains_reader(self.config):
+            raise InputError("this backbone has no reader that is trained in a stage of its own: type until=training")
         self.store = Store(Path(self.config["paths"]["store"]).expanduser().resolve())
         self.done: dict[str, Path] = {}
         self.loggers: list[Any] = []

@@ -65,7 +65,7 @@ def refits(config: Mapping[str, Any]) -> bool:
 
 
 def trains(step: Step) -> bool:
-    """Whether a step is where gradients are followed, alone or in a process group."""
+    """Whether a step is where gradients are followed, if any are, alone or in a process group."""
     return step.name == "reader" or (step.name == "training" and "reader" not in step.parents)
 
 

@@ -55,7 +55,7 @@ class ItemMatrix(nn.Module):
 
     @torch.no_grad()
     def add_(self, scores: Tensor, item: Tensor, weight: Tensor, largest: Tensor | None = None) -> Tensor:
-        """Add the sums to `scores` (B, N), in place, of whichever order in memory.
+        """Add the sums to `scores` (B, N), in place, dense and in either order in memory.
 
         largest: (B,), to which the largest entry of each history's sums is scaled; for a matrix of nothing negative.
         """

@@ -1,6 +1,7 @@
 """Interactions, split and (for text) selection -> the reader of backbone=fused, as the stage `training` leaves weights.
 
-Only what the reader is made of counts in its key: runs that differ in their other experts or gates share one reader.
+Only what the reader is made of counts in its key: runs that differ in their other experts or gates share one reader
+(but for `profile`, whose texts of users change what is encoded).
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ PARENTS = ("interactions", "split", "selection", "refit")
 
 
 def knobs(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the groups it reads decides the reader."""
-    return {name: config[name].get("reader") if name == "backbone" else config[name] for name in READS}
+    """What of the groups it reads decides the reader: of the backbone its class and `reader`."""
+    backbone = {name: config["backbone"].get(name) for name in ("_target_", "reader")}
+    return {name: backbone if name == "backbone" else config[name] for name in READS}
 
 
 def run(context: Context) -> None:

@@ -45,6 +45,8 @@ def run(context: Context, backbone: Fused, interactions: Interactions, split: Sp
     cases = holdout_cases(interactions, split)
     facts: dict[str, Any] = {"trained": False, "parameters": 0, "free_per_item": 0}
     if backbone.reader is not None:
+        if "reader" not in context.parents:
+            raise InputError(f"backbone: {type(backbone).__name__} has a reader, so its trains_reader must say so")
         trained = context.parents["reader"]
         backbone.reader.load_state_dict(load_file(trained / WEIGHTS))
         facts = json.loads((trained / "facts.json").read_text(encoding="utf-8"))

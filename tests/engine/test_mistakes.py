@@ -21,7 +21,7 @@ MISTAKES = [  # the mistake, last, and what goes before it
     # names
     (PLAIN, "backbone=markof"), (ID, "datset=Toys"), (ID, "backbone.layerz=3"), (ID, "trainer.max_epoch=3"),
     (ID, "lr=0.1"),
-    (ID, "until=embedings"), (ID, "stage=metric"), (ID, "ranking=sampeld"), (ID, "optimizer=adm"),
+    (ID, "until=embedings"), (ID, "until=reader"), (ID, "stage=metric"), (ID, "ranking=sampeld"), (ID, "optimizer=adm"),
     # sizes and shares of the model
     (ID, "representation.width=63"), (ID, "representation.width=0"), (ID, "representation.std=0"),
     (ID, "representation.sparse=true"), (ID, "backbone/loss=bpr"), (ID, "backbone.dropout=1.5"),

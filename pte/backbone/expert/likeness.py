@@ -76,7 +76,8 @@ class Likeness(nn.Module):
 def cosine_matrix(direction: Tensor, count: int) -> sparse.csr_array:
     """(N, N): cosines of unit rows (N, d) with their `count` nearest and with themselves."""
     cosine, near = nearest_cosines(direction, count)
-    return _csr(torch.cat([cosine, cosine.new_ones(len(near), 1)], 1), torch.cat([near, _own(near)], 1))
+    own = direction.square().sum(dim=1, keepdim=True)  # 1, or 0 of a vector that is 0
+    return _csr(torch.cat([cosine, own], 1), torch.cat([near, _own(near)], 1))
 
 
 def neighbor_matrix(direction: Tensor, count: int) -> sparse.csr_array:

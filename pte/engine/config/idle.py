@@ -59,7 +59,8 @@ READ_BESIDE = {
 }
 READ_BY = {  # a part of backbone=fused, and the experts that read it
     "reader": ("reader",), "likeness": ("likeness", "carried"), "memory": ("memory", "carried"),
-    "neighbors": ("carried",), "profile": ("profile",),
+    "neighbors": ("carried",), "profile": ("profile",), "long_recency": ("likeness", "memory", "carried"),
+    "likeness.recency": ("likeness",), "likeness.neighbors": ("likeness",),
 }  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def _of_stage(config: Mapping[str, Any], name: str, text: bool) -> str:
     group, knob, _ = name.partition(".")
     backbone: Any = get_class(config["backbone"]["_target_"])
     selector: Any = get_class(config["selector"]["_target_"])
-    untrained = backbone.trained is False or (backbone.stacked and not _experts(config) & {"reader"})
+    untrained = backbone.trained is False or (backbone.stacked and not backbone.trains_reader(config["backbone"]))
     if name == "refit" and not (text and selector.reads_reward):
         return "no selector reads a reward, so texts are final at once"
     if (name == "encoded" and not text) or (knob and group in TEXT and not text):
@@ -133,9 +134,10 @@ def _alone(config: Mapping[str, Any], name: str) -> str:
         others := given.keys() & {"representation.null_space.dim", "representation.null_space.threshold"}
     ):
         return f"{min(others)} is given, and stands in its place"
-    if group == "backbone" and experts and not experts & set(READ_BY.get(part, experts)):
+    readers = READ_BY.get(name.removeprefix("backbone."), READ_BY.get(part)) if group == "backbone" else None
+    if readers and experts and not experts & set(readers):
         among = f"backbone.experts=[{','.join(config['backbone']['experts'])}]"
-        return f"it is read by {' and '.join(READ_BY[part])}, not among {among}"
+        return f"it is read by {' and '.join(readers)}, not among {among}"
     if name == "representation.width" and own.get("head") == "none" and "id_share" not in own:
         return "under representation.head=none item vectors have representation.components numbers"
     if name == "representation.scale" and own.get("standardise") and "representation.null_space.threshold" not in given:

@@ -16,7 +16,7 @@ from pte.profiler.engine.secret import check_variable
 from pte.schema import InputError
 
 _WORD = (  # max_tokens and its like are numbers of them
-    r"(?:(?:api|access|private|secret|auth|account|subscription)[_-]?key|(?<!max_)(?<!new_)(?<!budget_)(?<!batched_)token"
+    r"(?:(?:api|access|private|secret|auth|account|subscription)[_-]?key|token(?!s)|(?<!max_)(?<!new_)(?<!budget_)(?<!batched_)token"
     r"|secret|passw(?:or)?d|passphrase|credential)s?"
 )
 NAME = re.compile(rf"(?:{_WORD}|authorization|bearer|cookie)$", re.IGNORECASE)

@@ -95,7 +95,11 @@ def _run(report: Mapping[str, Any]) -> list[str]:
         for name, s in report["stages"].items()
     ]
     config = json.dumps({**report["config"], "runtime": report.get("runtime")}, indent=1, ensure_ascii=False)
-    facts = {name: str(report[name])[:12] for name in ("commit", "host", "python", "torch") if report.get(name)}
+    facts = {
+        name: str(report[name])[: 12 if name == "commit" else None]
+        for name in ("commit", "host", "python", "torch")
+        if report.get(name)
+    }
     sentence = ", ".join(f"{name} {value}" for name, value in facts.items())
     return [
         '<h2 id="run">Run</h2>',

@@ -43,7 +43,10 @@ def sentence(run_dir: Path, report: Mapping[str, Any]) -> str:
 
 def _figure(run: RunFolder, report: Mapping[str, Any]) -> float | None:
     """Its validation figure, where it was asked what `report` was."""
-    if run.report is None or run.keys.get("split") != report["stages"]["split"]["key"]:
+    if run.report is None:
+        return None
+    split = run.report.get("stages", {}).get("split", {}).get("key")  # keys.json may be of a later plan in its folder
+    if split != report["stages"]["split"]["key"]:
         return None
     value = run.report.get("metrics", {}).get(f"valid/{NAME}")
     return None if value is None else float(value)
