@@ -129,7 +129,7 @@ class Store:
         final = self.path(kind, key)
         final.parent.mkdir(parents=True, exist_ok=True)
         scratch = self.scratch(kind, key)
-        scratch.mkdir()
+        scratch.mkdir(parents=True)
         try:
             yield scratch
             files = {

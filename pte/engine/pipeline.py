@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,17 +74,31 @@ def alone(context: Context, step: Step) -> Iterator[int]:
     """Until no other process makes the same artefact. The lock, a file descriptor, ends with its process, however that
     ends, and with the last process that was handed it.
     """
-    lock = os.open(context.work, os.O_RDONLY)
+    while (lock := _lock(context.work, step)) is None:  # the process waited for has removed the folder
+        continue
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        context.work.mkdir(parents=True, exist_ok=True)  # the other one has removed it
         yield lock
     finally:
         os.close(lock)
+
+
+def _lock(work: Path, step: Step) -> int | None:
+    """A locked descriptor of the work folder, which is made; None where another folder has that name by now."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = os.open(work, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.info(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(lock), work.stat()):
+            return lock
+    os.close(lock)
+    return None
 
 
 class Run:

@@ -254,3 +254,18 @@ def test_minutes_are_those_of_the_newest_artefact_of_the_same_data(tmp_path):
     ]
     assert plan.table(store, steps[:1])[-1] == "nothing is to be made"
     assert "once a stage was made" in plan.table(store, [steps[2]])[-1]
+
+
+def test_who_waited_for_a_folder_that_was_removed_locks_the_one_that_is_there(tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    step, lock = SimpleNamespace(name="training", key="0" * 64), pipeline.fcntl.flock
+
+    def removed_meanwhile(descriptor, kind):
+        if work.exists() and not (tmp_path / "once").exists():
+            (tmp_path / "once").touch()
+            work.rename(tmp_path / "gone")
+        return lock(descriptor, kind)
+
+    monkeypatch.setattr(pipeline.fcntl, "flock", removed_meanwhile)
+    with pipeline.alone(SimpleNamespace(work=work), step) as descriptor:
+        assert os.path.samestat(os.fstat(descriptor), work.stat())
