@@ -38,6 +38,7 @@ READERS = {  # of finished runs and their store
 }  # fmt: skip
 PLACES = (  # errors of a place that a person named, or that is full
     errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
+    errno.ENAMETOOLONG, errno.ELOOP,
 )  # fmt: skip
 _main = 0  # the process whose command line this is
 

@@ -85,7 +85,15 @@ def _remote(uri: str) -> Remote | None:
 
 def local_path(uri: str) -> Path:
     """The path that a plain path or a file: URI names, ~ expanded."""
-    return Path(re.sub("^file:(//)?", "", uri)).expanduser()
+    return expanded(re.sub("^file:(//)?", "", uri))
+
+
+def expanded(place: str) -> Path:
+    """A path, ~ expanded; InputError for the home of nobody."""
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise InputError(f"{place}: there is no such home folder") from None
 
 
 def local_file(uri: str, knob: str) -> Path:

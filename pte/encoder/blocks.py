@@ -21,6 +21,7 @@ import numpy as np
 from pte.artifact import digest
 from pte.asset import knob_content
 from pte.encoder.base import Encoder
+from pte.schema import InputError
 from pte.schema.context import Context
 from pte.schema.knob import MARKS, divided
 from pte.schema.progress import Progress
@@ -139,6 +140,11 @@ class Encoding:
     """Encodes what `blocks` does not hold, and says how far it is."""
 
     def __init__(self, encoder: Encoder, blocks: Blocks) -> None:
+        if not hasattr(encoder, "too_long"):
+            raise InputError(
+                f"encoder: {type(encoder).__name__} does not say by too_long(texts) which texts it cuts;"
+                " docs/own_classes.md lists what each class must offer"
+            )
         self.encoder, self.blocks = encoder, blocks
         todo = len(blocks) - blocks.num_known
         self.progress = Progress(logger, "embeddings", "texts", todo)
@@ -164,8 +170,9 @@ class Encoding:
         todo = sorted((text for text in texts if text not in known), key=lambda text: (-len(text), text))
         for first in range(0, len(todo), BLOCK):
             block = todo[first : first + BLOCK]
+            cut = self.encoder.too_long(block)
             vectors = self.encoder.encode(block)
-            self.blocks.keep(block, vectors, self.encoder.too_long(block))
+            self.blocks.keep(block, vectors, cut)
             known.update(zip(block, vectors, strict=True))
             self.progress.advance(len(block))
         return known

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from pte.asset import cached
+from pte.asset import cached, expanded
 from pte.asset.progress import no_progress_bar
 from pte.nn.device import fast_dtype, named_device
 from pte.schema import InputError, Resolved, Runtime
@@ -180,8 +180,8 @@ class SentenceEncoder:
             from pte.asset import fetch
 
             return str(fetch(self.model, sha256=self.sha256))
-        if Path(self.model).expanduser().is_dir():
-            return str(Path(self.model).expanduser())
+        if expanded(self.model).is_dir():
+            return str(expanded(self.model))
         if HUB_NAME.match(self.model):
             return self.model
         raise InputError(

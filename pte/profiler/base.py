@@ -93,6 +93,7 @@ class Request:
 
     key: str
     ask: Ask
+    attempt: int = 0  # above 0: it failed so often before
 
 
 @dataclass(frozen=True)

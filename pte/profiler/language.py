@@ -58,7 +58,8 @@ class LanguageModelProfiler:
         together: int = 1,
         failed_retries: int = 0,
     ) -> None:
-        require(failed_retries >= 0, "profiler.failed_retries", failed_retries, "give 0 or more")
+        whole = isinstance(failed_retries, int) and 0 <= failed_retries <= 10
+        require(whole, "profiler.failed_retries", failed_retries, "give a whole number, 0 to 10")
         self.engine, self.loop, self.noun = engine, loop, noun
         self.generator, self.together, self.failed_retries = generator, together, failed_retries
         self.num_candidates = loop.num_candidates

@@ -38,12 +38,14 @@ def run(context: Context) -> None:
     blocks = Blocks(folder(context, encoder), (text for group in profiles.item for text in group))
     vectors = selection.vector.copy()
     written, choice, first = vectors[selection.entities.item], selection.choice[selection.entities.item], 0
-    for part in Encoding(encoder, blocks).vectors(islice(profiles.item, 1, None)):
+    encoding = Encoding(encoder, blocks)
+    for part in encoding.vectors(islice(profiles.item, 1, None)):
         rows = slice(first, first + len(part))
         written[rows] = select(part, choice[rows])
         first += len(part)
     replace(selection, vector=vectors).save(context.out)
-    (context.out / "facts.json").write_text(json.dumps(facts(profiles), indent=1), encoding="utf-8")
+    told = {**facts(profiles), "texts_cut": encoding.num_cut}
+    (context.out / "facts.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 def select(vector: np.ndarray, choice: np.ndarray) -> np.ndarray:

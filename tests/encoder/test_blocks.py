@@ -5,6 +5,7 @@ import pytest
 
 from pte.encoder import blocks
 from pte.encoder.blocks import Blocks, Encoding, windows
+from pte.schema import InputError
 
 
 class Lengths:
@@ -42,6 +43,16 @@ def test_a_file_that_cannot_be_opened_now_is_kept(tmp_path, monkeypatch):
 def vectors(folder, encoder, groups):
     found = Blocks(folder, (text for group in groups for text in group))
     return np.concatenate(list(Encoding(encoder, found).vectors(groups)))
+
+
+def test_an_encoder_that_does_not_say_what_it_cuts_is_refused_before_it_encodes(tmp_path):
+    class Old:
+        width, asked = 2, []
+        encode = Lengths.encode
+
+    with pytest.raises(InputError, match=r"Old.*too_long.*docs/own_classes\.md"):
+        vectors(tmp_path, Old(), [["a"]])
+    assert Old.asked == []
 
 
 def test_cut_texts_are_counted_whether_encoded_or_found(tmp_path, small):

@@ -11,11 +11,9 @@ from helper.composition import remember
 from pte import run
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _compositions():
-    with pytest.MonkeyPatch.context() as patch:
-        remember(patch)
-        yield
+@pytest.fixture(autouse=True)
+def _compositions(monkeypatch):
+    remember(monkeypatch)
 
 
 @pytest.fixture

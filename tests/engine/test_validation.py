@@ -45,7 +45,7 @@ def changed(name, value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [("seed", 3), ("trainer.devices", "auto"), ("trainer.compile", True), ("trainer.gradient_clip", 1.0),
-     ("trainer.precision", "bf16-mixed"), ("optimizer.weight_decay", 0.1), ("optimizer.lr", 1), ("optimizer.lr", None),
+     ("trainer.precision", "bf16-mixed"), ("optimizer.weight_decay", 0.1), ("optimizer.lr", 1),
      ("optimizer.betas", [0.9, 0.98]),
      ("representation.cross_attention", "residual"), ("optimizer.new", "word"),
      ("reward.parts.distinct.temperature", 1)],
@@ -61,6 +61,7 @@ def test_what_can_be_passes(name, value):
      ("optimizer.betas", [0.9], "give 2 numbers"),
      ("trainer.compile", "maybe", "compile=maybe: give true or false"), ("trainer.compile", 1, "true or false"),
      ("optimizer.lr", "fast", "optimizer.lr=fast: give a number, as 0.001"),
+     ("optimizer.lr", None, "optimizer.lr=None: give a number"),
      ("reward.parts.distinct.temperature", "hot", "reward.parts.distinct.temperature=hot")],
 )  # fmt: skip
 def test_what_cannot_be_is_named(name, value, words):

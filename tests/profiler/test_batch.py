@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pte.profiler.base import Ask, Request
+from pte.profiler.base import FAILED, Ask, Request
 from pte.profiler.batch import BatchProfiler
 from pte.profiler.engine import batch_file
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import Sampling
+from pte.profiler.engine.record import Recorded, Workload
 from pte.profiler.prompt import Evidence, Prompt
 from pte.profiler.store.log import RecordLog
 from pte.schema import InputError, visible_view
@@ -145,6 +146,20 @@ def test_many_failures_end_the_run_and_name_the_field(tmp_path):
     assert got == {}
     assert "20 of 20 answers" in words
     assert "profiler.without=[max_tokens]" in words
+
+
+def test_a_share_of_failures_is_of_first_tries(tmp_path):
+    """25 of 500 are tolerated; that they all fail again ends nothing."""
+    asked = requests(500)
+    answer = Recorded(engine(tmp_path), RecordLog(tmp_path / "log"), Workload(500, 500, list), noun="m")
+    answer.generator, answer.together, answer.failed_retries = answer.engine, 1024, 1
+    for missing in (500, 25):
+        with pytest.raises(InputError, match=f"{missing} of {missing} answers are missing"):
+            answer([request.ask for request in asked])
+        (lines,) = (lines for lines in written(tmp_path).values() if len(lines) == missing)
+        refused = [failed(json.loads(line)["custom_id"], 400) for line in lines[:25]]
+        put(tmp_path, str(missing), [*refused, *map(answered, lines[25:])])
+    assert [c.finish for c in answer([request.ask for request in asked])].count(FAILED) == 25
 
 
 def loop(place, **knobs):

@@ -6,6 +6,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ import pytest
 
 from pte.profiler.base import Ask, Request
 from pte.profiler.engine import openai
+from pte.profiler.engine.arrival import FEW
 from pte.profiler.engine.chat import Sampling, retry_after
 from pte.profiler.engine.openai import OpenAIEngine
 from pte.profiler.prompt import Prompt
@@ -222,11 +224,17 @@ def test_a_share_of_failures_ends_the_run(server, every, whole):
     if not whole:
         with pytest.raises(InputError, match=r"10 of 20 requests .* profiler\.server\.failure_share=0\.1.*too odd"):
             _each(engine(server), 40, results)
-        assert len(results) == openai.FEW
+        assert len(results) == FEW
         return
     _each(engine(server), 40, results)
     assert [r.completion.finish for r in results].count("error") == 3
     assert len(results) == 40
+
+
+def test_retries_have_no_share_of_failures(server):
+    server.fault, server.faulty = refuses_one, set(range(99))
+    again = [replace(request, attempt=1) for request in requests(25)]
+    assert [r.completion.finish for r in engine(server).generate(again)] == ["error"] * 25
 
 
 @pytest.mark.parametrize("seconds", [30, -30])

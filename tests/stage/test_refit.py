@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pte
-from pte.artifact import Stored
+from pte.artifact import Stored, read_manifest
 from pte.encoder import blocks
 from pte.engine.inference.recommend import RunModel
 from pte.report.inspect import show
@@ -54,6 +54,10 @@ def test_choice_stays_and_vectors_follow_the_texts(stored):
         row = final.entities.row("item", item)
         same = texts[0][item][final.choice[row]] == texts[1][item][final.choice[row]]
         assert np.allclose(chosen.vector[row], final.vector[row], atol=1e-6) == same
+
+
+def test_cut_texts_are_counted_of_its_own(stored):
+    assert read_manifest(stored.path("refit"))["facts"]["texts_cut"] == 0
 
 
 def test_later_readers_take_the_final_texts(stored, result):

@@ -53,7 +53,7 @@ def _read_parquet(path: Path) -> Table:
 
 def require(table: Table, required: Mapping[str, str], path: Path, *, configurable: bool = False) -> None:
     """Every wanted column must be in the table, once. configurable: the mapping's keys are the knobs that name them."""
-    columns = table.frame.columns
+    columns, text_file = table.frame.columns, suffix(path) != ".parquet"
     for knob, column in required.items():
         if column in table.repeated:
             raise InputError(f"{path} names the column {column!r} more than once: rename or remove all but one")
@@ -66,9 +66,8 @@ def require(table: Table, required: Mapping[str, str], path: Path, *, configurab
         advice = f" Name the right one: dataset.{knob}={other}" if configurable else ""
         if configurable and knob == "timestamp":
             advice += ", or dataset.timestamp=null dataset.position=COLUMN"
-        raise InputError(
-            f"{path} has no column {column!r}. It has: {_first_names(columns)}.{advice}{_hint(columns, configurable)}"
-        )
+        hint = _hint(columns, configurable) if text_file else ""
+        raise InputError(f"{path} has no column {column!r}. It has: {_first_names(columns)}.{advice}{hint}")
 
 
 def _letters(name: str) -> str:
@@ -85,7 +84,7 @@ def _hint(columns: Sequence[str], configurable: bool) -> str:
     """Advice where another separator parts the header, or there is none."""
     first = columns[0] if columns else ""
     separator = next((name for name in ("semicolon", "tab", "pipe") if NAMES[name] in first), "")
-    if any(re.fullmatch(r"-?\d+(\.\d+)?", name) for name in columns):
+    if columns and sum(bool(re.fullmatch(r"-?\d+(\.\d+)?", name)) for name in columns) >= len(columns) / 2:
         return ". Is its header row missing? Then write one above the data"
     if separator and configurable:
         return f" Are its fields separated by {NAMES[separator]!r}? Then type dataset.separator={separator}"

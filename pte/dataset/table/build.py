@@ -141,7 +141,7 @@ def _rated(rows: pl.DataFrame, source: Source, counts: dict[str, int]) -> pl.Dat
     """Without the rows rated below `source.min_rating`: what a user did not like is no implicit feedback."""
     if source.min_rating is not None:
         low = rows["rating"] < source.min_rating
-        counts[f"rows rated below {source.min_rating:g} left out"] = int(low.sum())
+        counts[f"rows rated below {source.min_rating} left out"] = int(low.sum())
         rows = rows.filter(~low)
     return rows.drop("rating", strict=False)
 
@@ -254,7 +254,7 @@ def _some(rows: pl.DataFrame, rules: Rules, source: Source, counts: dict[str, in
         usual = vars(Rules())
         strict = [f"dataset.rules.{name}={value}" for name, value in vars(rules).items() if value != usual[name]]
         if source.min_rating is not None:
-            strict.append(f"dataset.min_rating={source.min_rating:g}")
+            strict.append(f"dataset.min_rating={source.min_rating}")
         why = "; ".join(f"{noun}: {count:,}" for noun, count in counts.items() if count) or "the table has no row"
         raise InputError(
             f"{source.name}: no interaction is left ({why}). Loosen {', '.join(strict) or 'dataset.rules'} or give"

@@ -60,13 +60,15 @@ def _writable(knob: str, place: Any) -> None:
     """A folder that is to be, by writing into what there is of it."""
     if place is None or not str(place).strip():
         raise InputError(f"{knob}={'' if place is None else place}: give a folder")
-    folder = Path(str(place)).expanduser().absolute()
     try:
+        folder = Path(str(place)).expanduser().absolute()
         there = next(path for path in (folder, *folder.parents) if path.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         raise InputError(f"{knob}={place}: nothing can be written there ({error.strerror})") from None
+    except RuntimeError:
+        raise InputError(f"{knob}={place}: there is no such home folder") from None
 
 
 def check_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pte.asset import expanded
 from pte.engine.config.secret import leaves
 
 Test = Callable[[Any], bool]
@@ -196,7 +197,7 @@ def _written(value: Any) -> str:
 
 def _on_hub(model: Any) -> bool:
     """Whether a model is asked of the hub, and not of an address or a folder."""
-    return ":" not in str(model) and not Path(str(model)).expanduser().exists()
+    return ":" not in str(model) and not expanded(str(model)).exists()
 
 
 def _tables(dataset: Mapping[str, Any]) -> set[str]:

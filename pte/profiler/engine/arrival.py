@@ -20,6 +20,11 @@ def too_many(failures: int, results: int, share: float) -> bool:
     return results >= FEW and failures > share * results
 
 
+def tolerated(requests: Sequence[Request], share: float) -> float:
+    """The share of failures to tolerate: all of requests that failed before, for they were within `share` then."""
+    return 1.0 if any(request.attempt for request in requests) else share
+
+
 class Arrivals:
     """The methods of an `Engine` by `generate` alone."""
 

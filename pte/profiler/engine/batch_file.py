@@ -16,7 +16,7 @@ from typing import Any
 
 from pte.artifact import digest
 from pte.profiler.base import FAILED, Completion, Request, Result
-from pte.profiler.engine.arrival import Arrivals, too_many
+from pte.profiler.engine.arrival import Arrivals, tolerated, too_many
 from pte.profiler.engine.chat import FILTERED, body, read_answer, reduced, refused_field
 from pte.schema import InputError
 
@@ -115,7 +115,7 @@ class BatchEngine(Arrivals):
     ) -> None:
         """InputError where more fail than is tolerated; nothing is recorded, so that it can be asked otherwise."""
         done = len(answered) + len(failed)
-        if not too_many(len(failed), done, self.failure_share):
+        if not too_many(len(failed), done, tolerated(list(requested.values()), self.failure_share)):
             return
         key, example = next(iter(failed.items()))
         field = refused_field({"error": {"message": example.detail}}, self._line(requested[key])["body"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from pte.artifact import digest, file_sha256
-from pte.asset import cached, derive, fetch
+from pte.asset import cached, derive, expanded, fetch
 from pte.asset.progress import no_progress_bar
 from pte.nn.device import fast_dtype, named_device
 from pte.schema import InputError
@@ -47,7 +47,7 @@ class Causal:
         name = self.model_name
         if URI.match(name):
             return cached(name, self.sha256)
-        if Path(name).expanduser().exists():
+        if expanded(name).exists():
             return True
         return cached(f"hf:{name}@{self.revision}" if self.revision else f"hf:{name}")
 
@@ -55,7 +55,7 @@ class Causal:
     def source(self) -> Path:
         """The fetched file or folder."""
         name = self.model_name
-        if URI.match(name) or Path(name).expanduser().exists():
+        if URI.match(name) or expanded(name).exists():
             return fetch(name, sha256=self.sha256)
         if HUB_NAME.match(name):
             return fetch(f"hf:{name}@{self.revision}" if self.revision else f"hf:{name}")
@@ -216,8 +216,12 @@ def unpack(source: Path, out: Path) -> None:
 @contextmanager
 def _quiet_tensors() -> Iterator[None]:
     """No bar of every GGUF tensor, which transformers draws whatever it is told."""
-    library: Any = import_module("transformers.modeling_gguf_pytorch_utils")
-    bar = library.tqdm
+    library: Any = None
+    with suppress(ImportError):
+        library = import_module("transformers.modeling_gguf_pytorch_utils")
+    if (bar := getattr(library, "tqdm", None)) is None:  # another version of it
+        yield
+        return
     library.tqdm = partial(bar, disable=True)
     try:
         yield

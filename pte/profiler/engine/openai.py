@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from pte.profiler.base import FAILED, Completion, Request, Result
-from pte.profiler.engine.arrival import Arrivals, check_failure_share, too_many
+from pte.profiler.engine.arrival import Arrivals, check_failure_share, tolerated, too_many
 from pte.profiler.engine.chat import (
     FILTERED,
     OTHER_MODEL,
@@ -97,6 +97,7 @@ class OpenAIEngine(Arrivals):
         """Every result as it arrives; InputError once the server cannot help, too many fail or the budget is spent."""
         key = self.key()
         waiting, running, done, failures = iter(requests), set[asyncio.Task[Result]](), 0, 0
+        share = tolerated(requests, self.server.failure_share)
         with asyncio.Runner() as runner:
             client = self.client(key)
             try:
@@ -118,7 +119,7 @@ class OpenAIEngine(Arrivals):
                         yield result
                     if fault:
                         raise fault
-                    if too_many(failures, done, self.server.failure_share):
+                    if too_many(failures, done, share):
                         raise InputError(self._too_many(failures, done, results))
                 if done < len(requests):
                     raise InputError(

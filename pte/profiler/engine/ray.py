@@ -22,7 +22,7 @@ import polars as pl
 
 from pte.artifact import digest
 from pte.profiler.base import CUT, FAILED, Completion, Request, Result
-from pte.profiler.engine.arrival import Arrivals, too_many
+from pte.profiler.engine.arrival import Arrivals, tolerated, too_many
 from pte.profiler.engine.chat import Sampling, body
 from pte.profiler.engine.fleet import Fleet
 from pte.profiler.engine.openai import OpenAIEngine
@@ -90,7 +90,7 @@ class RayEngine(Arrivals):
                     failures.append(Result(key, completion))
                 else:
                     yield Result(key, completion)  # paid for, so kept whatever becomes of the others
-        self._refuse(failures, len(keys))
+        self._refuse(failures, len(keys), tolerated(requests, self.failure_share))
         yield from failures
         if missing := len(keys - known):
             raise InputError(
@@ -180,12 +180,12 @@ class RayEngine(Arrivals):
                 if row["key"] in keys:
                     yield row["key"], Completion(**{name: row[name] for name in ANSWER})
 
-    def _refuse(self, failures: Sequence[Result], total: int) -> None:
+    def _refuse(self, failures: Sequence[Result], total: int, share: float) -> None:
         """InputError where more fail than is tolerated; no failure is recorded then."""
-        if too_many(len(failures), total, self.failure_share):
+        if too_many(len(failures), total, share):
             raise InputError(
                 f"{len(failures):,} of {total:,} requests failed, more than profiler.server.failure_share="
-                f"{self.failure_share}; one says: {failures[0].completion.detail}. Repair it, remove {self.folder},"
+                f"{share}; one says: {failures[0].completion.detail}. Repair it, remove {self.folder},"
                 " and type the same command again"
             )
 

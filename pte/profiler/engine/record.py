@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pte.artifact import digest
@@ -75,20 +75,20 @@ class Recorded:
                 known |= {key: _completion(row) for key, row in late.items()}
                 self.done += sum(key in known for key in keys)
                 if missing := {key for key in keys if key not in known}:
-                    self._generate(asks, keys, missing, known)
+                    self._generate(asks, keys, missing, known, attempt)
         else:
             self.done += len(keys)
         return [known[key] for key in keys]
 
     def _generate(
-        self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str], known: dict[str, Completion]
+        self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str], known: dict[str, Completion], attempt: int
     ) -> None:
         """Ask for what is missing; every result goes to the log as it arrives, and into `known`."""
         if self._meter is None:
             self._announce(len(missing))
             self._meter = _Meter(logger, "profiles", "generations", self.workload.completions, self.done)
         multiplicity = Counter(keys)
-        arrived = self._arrivals if self.generator is not None else self._batches
+        arrived = partial(self._arrivals, attempt) if self.generator is not None else self._batches
         self._meter.resume(self.done)
         for part in arrived(asks, keys, missing):
             known |= part
@@ -110,13 +110,15 @@ class Recorded:
             self._keep(todo, part)
             yield part
 
-    def _arrivals(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> Iterator[dict[str, Completion]]:
+    def _arrivals(
+        self, attempt: int, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]
+    ) -> Iterator[dict[str, Completion]]:
         """Result by result; failures of single requests are results too."""
         assert self.generator is not None
         todo = {key: ask for key, ask in zip(keys, asks, strict=True) if key in missing}
         waiting: dict[str, Completion] = {}
         try:
-            for result in self.generator.generate([Request(key, ask) for key, ask in todo.items()]):
+            for result in self.generator.generate([Request(key, ask, attempt) for key, ask in todo.items()]):
                 waiting[result.key] = result.completion
                 if len(waiting) >= self.together:
                     self._keep(todo, waiting)

@@ -26,7 +26,7 @@ from pte.profiler.text.style import Answer
 
 GRAVE = ("unusable", "short", "copy", "language")
 FAULTS = (*GRAVE, "long", "json", "duplicate")
-FINAL = (FAILED, "refusal", "content_filter")  # finish reasons of what would come out the same another time
+FINAL = (FAILED, "refusal", "content_filter")  # finish reasons that `retries` does not ask again
 COPIED, ALIKE, COMMON = 0.6, 0.9, 0.1
 FEW = 8  # words; shares of fewer mean nothing
 

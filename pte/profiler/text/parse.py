@@ -34,7 +34,9 @@ _NUMBERED = re.compile(  # one that a number follows
 _MARK = re.compile(r"(?:^|\s)(?:([*•#]+)|[-–]+|\(?(\d{1,2})[.)])\s")  # of an item of a list
 _SECOND = re.compile(r"\s\(?2[.)]\s")
 _WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]|[^\s\u2e80-\u9fff\uac00-\ud7af]+")  # without blanks: a letter
-_LINK = re.compile(r"https?:|www\.|\w\.(?:com|org|net|info|edu|gov|co\.uk)\b|\S@\S+\.\w", re.IGNORECASE)
+_LINK = re.compile(  # Battle.net and ASP.NET are products
+    r"(?i:https?:|www\.)|(?<![A-Za-z\d])[a-z\d-]+\.(?:com|org|info|edu|gov|co\.uk)\b|\S@\S+\.\w"
+)
 _LABEL = re.compile(
     r"^(?:(?:answer|assistant|description|summary|profile|sure|certainly|of course|okay|ok|absolutely)(?:[:!,.]|\s+-)"
     r"|(?:here(?:'s| is| are)|below is)\b[^:\n]{0,80}:)\s*",

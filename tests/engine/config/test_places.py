@@ -39,7 +39,8 @@ def test_a_file_in_a_folders_place_is_told_by_every_command(finished):
 @pytest.mark.parametrize(
     "mistake",
     ["paths.outputs=", "paths.outputs=null", "paths.store=null", "paths.store=' '", "hydra.run.dir=",
-     "optimizer.lr=null", "optimizer.betas=null", "reward.weights.distinct=null", "seed=0,1"],
+     "optimizer.lr=null", "optimizer.betas=null", "reward.weights.distinct=null", "seed=0,1",
+     "paths.outputs='~nosuchuser/x'", "dataset.interactions='~nosuchuser/x'"],
 )  # fmt: skip
 def test_nothing_is_no_place_and_no_number(mistake, pte, tmp_path):
     code, streams = pte("backbone=sasrec", "profiler=template", "representation=llm_only", mistake, "plan=true")

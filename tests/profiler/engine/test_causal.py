@@ -1,5 +1,8 @@
 """Prompts as tokens where tokenizers and templates differ, and models that state no length or carry a state."""
 
+import sys
+from types import ModuleType
+
 import pytest
 import torch
 from helper.transformers_profiler import CHAT, make_tokenizer, profiler
@@ -168,6 +171,13 @@ def test_a_missing_or_broken_tokenizer_is_one_sentence(content, tmp_path):
             (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=r"no tokenizer loads from it"):
         _ = Causal(model=str(tmp_path), sha256=None, revision=None, device="cpu", dtype="float32").tokenizer
+
+
+@pytest.mark.parametrize("module", [None, ModuleType("other")])
+def test_a_library_that_draws_no_bar_is_left_as_it_is(monkeypatch, module):
+    monkeypatch.setitem(sys.modules, "transformers.modeling_gguf_pytorch_utils", module)
+    with _quiet_tensors():
+        assert not hasattr(module, "tqdm")
 
 
 def test_no_bar_is_drawn_of_the_tensors_of_a_gguf_file(capfd):

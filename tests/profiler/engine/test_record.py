@@ -4,7 +4,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from pte.profiler.base import FAILED, Ask, Completion, Rate
+from pte.profiler.base import FAILED, Ask, Completion, Rate, Result
 from pte.profiler.engine.record import Recorded, Workload, forecast
 from pte.profiler.prompt import Prompt
 from pte.profiler.store.log import RecordLog
@@ -90,6 +90,21 @@ def test_a_failure_is_asked_again_when_that_is_asked_for(tmp_path):
     assert answers(Counting(), 1)[1] == []
     assert answers(Counting(), 2) == (["answer 0", "answer 0", "answer 2"], ["b"], 3)
     assert answers(Failing(), 2) == (["answer 0", "answer 0", "answer 2"], [], 3)
+
+
+def test_a_request_says_which_try_it_is(tmp_path):
+    class Failing(Counting):
+        """Fails at every question."""
+
+        def generate(self, requests):
+            self.answered += [request.attempt for request in requests]
+            return (Result(request.key, Completion("", 0, FAILED)) for request in requests)
+
+    engine = Failing()
+    answer = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")
+    answer.generator, answer.failed_retries = engine, 2
+    answer([ask("a"), ask("b")])
+    assert engine.answered == [0, 0, 1, 1, 2, 2]
 
 
 def test_forecast_by_hand():

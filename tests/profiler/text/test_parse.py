@@ -224,6 +224,15 @@ def test_sentences_of_other_scripts_end_too(completion, profile):
     assert read("", completion, "length") == profile
 
 
-@pytest.mark.parametrize("link", ["toys.org", "me@toys.de", "http://toys.fr", "www.toys", "toys.co.uk"])
+@pytest.mark.parametrize(
+    "link",
+    ["toys.org", "me@toys.de", "http://toys.fr", "www.toys", "WWW.toys.com", "https://Toys.net", "shop.toys.co.uk"],
+)
 def test_a_sentence_with_any_link_goes(link):
     assert read(LEAD, f" love toys. Ask {link} today. They play.") == f"{LEAD} love toys. They play."
+
+
+@pytest.mark.parametrize("name", ["Battle.net", "ASP.NET", "VB.NET", "Node.js"])
+def test_a_product_named_like_a_host_is_no_link(name):
+    profile = f"{LEAD} love toys. They know {name} well."
+    assert read("", profile) == profile
