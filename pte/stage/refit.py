@@ -21,7 +21,7 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 6  # 6: sentences and lists told by more marks; 5: more refusals and wrappings known
+VERSION = 6  # 6: sentences and lists record by more marks; 5: more refusals and wrappings known
 READS = ("profiler", "encoder")
 PARENTS = ("interactions", "split", "selection")
 
@@ -44,8 +44,8 @@ def run(context: Context) -> None:
         written[rows] = select(part, choice[rows])
         first += len(part)
     replace(selection, vector=vectors).save(context.out)
-    told = {**facts(profiles), "texts_cut": encoding.num_cut}
-    (context.out / "facts.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
+    record = {**facts(profiles), "texts_cut": encoding.num_cut}
+    (context.out / "facts.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def select(vector: np.ndarray, choice: np.ndarray) -> np.ndarray:
