@@ -13,13 +13,13 @@ FOLDER = Path(__file__).parent / "toys_method"
 METRIC = "NDCG@10"
 NAMES = {  # by what the run changed
     (): "the default: reader + likeness + memory",
-    ("backbone.experts=[reader,likeness]",): "reader + likeness: nothing counted",
+    ("experiment=row/fused_strict",): "reader + likeness: nothing counted",
     ("backbone=count_text",): "likeness + memory: nothing trained but the gates",
     ("experiment=row/fused_id",): "the default with an ID reader in place of the text reader",
     ("experiment=row/fused_id", "backbone.experts=[reader,likeness]"): "ID reader + likeness: nothing counted",
-    ("experiment=row/sasrec_id",): "SASRec with IDs alone",
+    ("experiment=row/bsarec",): "BSARec with IDs alone",
     ("backbone=markov", "representation=id"): "co-occurrence alone",
-    ("selector=permuted",): "control: the default with the texts dealt out at random",
+    ("selector=permuted", "backbone=count_text"): "control: likeness + memory with the texts dealt out at random",
 }
 
 
