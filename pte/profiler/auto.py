@@ -41,7 +41,7 @@ class Auto:
             return Choice(
                 "transformers", f"{size}, {why} -> profiler=transformers: a language model writes the profiles"
             )
-        why = f"more than the {self.limit:,} that a CPU does in about ten minutes, and there is no accelerator"
+        why = f"more than the {self.limit:,} that a CPU is given, and there is no accelerator"
         return Choice(
             "template",
             f"{size}, {why} -> profiler=template: NO LANGUAGE MODEL, texts are filled-in forms."

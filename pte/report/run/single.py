@@ -21,8 +21,9 @@ OWN = (
     "own data, in a minute and without a language model: pte dataset=custom dataset.interactions=MY.csv"
     " dataset.items=MY_ITEMS.csv profiler=template backbone=markov representation=id"
 )
-SAMPLE_COST = (  # of `make run` on two idle cores; wheels of the language model, the encoder and the data
-    "a first run of the sample takes about ten minutes on two cores, and fetches 179 MB; the same again only prints"
+SAMPLE_COST = (  # of `make run` on two cores; wheels of the language model, the encoder and the data
+    "a first run of the sample fetches 179 MB and takes two cores from a quarter of an hour to over an hour;"
+    " the same again only prints"
 )
 ROWS = {
     "masked": "items of a user's history are not recommended, so that one asked for again is a miss",
