@@ -11,7 +11,7 @@ run: $(READY)
 	$(VENV)/bin/python -m pte.run $(ARGS)
 
 test: $(READY) lint
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check pte tests experiments docs
