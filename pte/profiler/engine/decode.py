@@ -1,14 +1,13 @@
-"""Continuing K candidates from one prompt: prefill once, attend to it together, draw by inverse CDF, drop finished rows.
+"""Continuing K candidates from one prompt: prefill once, draw by inverse CDF, drop finished rows.
 
 Row r of a batch continues stem[row_stem[r]] + lead[r]: candidates of one entity share their stem (instruction and
-data) and may begin differently (the lead). Where a model's attention can be exchanged, the stem stays in the cache once
-for all its rows (pte/nn/kernel/stem_attention.py), else it is copied to each. Every row draws its own numbers in [0, 1), one per step, so what it says
-does not depend on who shares its batch (up to rounding of the model's arithmetic).
+data) and may begin differently (the lead). Where a model's attention can be exchanged, a stem stays in the cache once
+for all its rows (pte/profiler/cache/stems.py), else each has a copy. Every row draws its own numbers in [0, 1), one
+per step, so what it says does not depend on who shares its batch (up to rounding of the model's arithmetic).
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,17 +15,13 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from pte.nn.kernel.stem_attention import Seats, stem_attention
+from pte.profiler.cache.layer import ReservedLayer, caches, joined_right, shares_prompts
+from pte.profiler.cache.stems import STEMS, Stems
 from pte.schema import InputError, require
 
 PREFILL = 2048  # tokens of stems that are read at once: more leave the processor's cache
-STEMS = "pte_stems"  # transformers' name of `_attend`
-UNKNOWN = ("position_bias", "softcap", "s_aux", "cache")  # kinds of attention that `stem_attention` is not
 
 
 class Decoding:
@@ -97,111 +92,14 @@ def penalised(logits: Tensor, previous: Tensor, penalty: float) -> Tensor:
     return logits.scatter(1, previous, torch.where(value > 0, value / penalty, value * penalty))
 
 
-class ReservedLayer(DynamicLayer):
-    """A cache layer with room for the tokens to come: appending copies the new token, not all old ones.
-
-    (On two CPU cores decoding became 1.4 times as fast.)"""
-
-    keys: Tensor
-    values: Tensor
-
-    def __init__(self, keys: Tensor, values: Tensor, extra: int) -> None:
-        super().__init__()
-        self.lazy_initialization(keys, values)
-        self._reserve(keys, values, keys.shape[-2] + extra)
-
-    def _reserve(self, keys: Tensor, values: Tensor, capacity: int) -> None:
-        length = keys.shape[-2]
-        self._buffer = tuple(x.new_empty(*x.shape[:-2], capacity, x.shape[-1]) for x in (keys, values))
-        self._buffer[0][..., :length, :], self._buffer[1][..., :length, :] = keys, values
-        self._show(length)
-
-    def _show(self, length: int) -> None:
-        self.keys, self.values = (x[..., :length, :] for x in self._buffer)
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append (R, H, n, D) and return all (R, H, length, D)."""
-        length, end = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
-        self._buffer[0][..., length:end, :], self._buffer[1][..., length:end, :] = key_states, value_states
-        self._show(end)
-        return self.keys, self.values
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep these rows."""
-        self._reserve(self.keys[indices], self.values[indices], self._buffer[0].shape[-2])
-
-
-class Stems:
-    """P stems of R rows: keys and values of every layer (P, H, S, D), once; mask: (P, S), row_stem: (R,)."""
-
-    def __init__(self, layers: Sequence[DynamicLayer], mask: Tensor, row_stem: Tensor) -> None:
-        self.layers = [(layer.keys, layer.values) for layer in layers]
-        self.seats = Seats.of(row_stem, mask.bool())
-        self.read: set[int] = set()  # layers that attended
-
-    def take(self, rows: Tensor) -> None:
-        """Go on with these rows; stems without any are left behind once they are a quarter."""
-        stem, mask = self.seats.stem[rows], self.seats.mask
-        used, place = stem.unique(return_inverse=True)
-        if len(used) <= 0.75 * len(mask):
-            self.layers = [(keys[used], values[used]) for keys, values in self.layers]
-            stem, mask = place, mask[used]
-        self.seats = Seats.of(stem, mask)
-
-
-def _attend(
-    module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    stems: Stems | None = None,
-    **kwargs: Any,
-) -> tuple[Tensor, None]:
-    """transformers' attention over a row's own tokens and, where `stems` are given, over its stem before them."""
-    if stems is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
-    if any(kwargs.get(name) is not None for name in UNKNOWN) or scaling is None:
-        raise ValueError(f"{type(module).__name__} attends in a way of its own")
-    length = query.shape[2]
-    if attention_mask is None and length > 1:
-        attention_mask = torch.ones(1, 1, length, key.shape[2], dtype=torch.bool, device=key.device)
-        attention_mask = attention_mask.tril(key.shape[2] - length)
-    stems.read.add(module.layer_idx)
-    out = stem_attention(query, stems.layers[module.layer_idx], (key, value), stems.seats, attention_mask, scaling)
-    return out.transpose(1, 2).contiguous(), None
-
-
-AttentionInterface.register(STEMS, _attend)
-AttentionMaskInterface.register(STEMS, sdpa_mask)
-
-
-@torch.inference_mode()
-def caches(model: Any) -> bool:
-    """Whether a model takes and hands on a cache of the usual kind: Mamba's and RecurrentGemma's states are not."""
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
-        return False
-    out = model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), use_cache=True)
-    return isinstance(out.get("past_key_values"), Cache)
-
-
-def shares_prompts(model: Any) -> bool:
-    """Whether padding may stand in the middle of a row: not where layers slide a window over it or carry a state.
-
-    model: one that `caches`.
-    """
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
-
-
 _READS_STEMS: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # by model
 
 
 @torch.inference_mode()
 def reads_stems(model: Any) -> bool:
-    """Whether every layer attends through `_attend`, and the model says with stems what it says without; tried once.
+    """Whether every layer attends to `Stems`, and the model says with them what it says without; tried once.
 
-    model: one that `shares_prompts`; from then on it attends by `STEMS`.
+    model: one that `shares_prompts`; if so it attends by `STEMS` from then on.
     """
     if model not in _READS_STEMS:
         _READS_STEMS[model] = model.config._attn_implementation == "sdpa" and _try_stems(model)
@@ -217,9 +115,9 @@ def _try_stems(model: Any) -> bool:
         flight = Continuation(model, rows, pad=0, extra=1, stemwise=True)
     except (TypeError, ValueError, AttributeError):  # a signature or an attention of its own
         flight = None
-    if flight and flight.stems and len(flight.stems.read) == len(flight.stems.layers):
-        if (flight.logits.float() - plain).norm() <= 0.02 * plain.norm():  # bfloat16 rounds at .004
-            return True
+    whole = flight and flight.stems and len(flight.stems.read) == len(flight.stems.layers)
+    if flight and whole and (flight.logits.float() - plain).norm() <= 0.02 * plain.norm():  # bfloat16 rounds at .004
+        return True
     model.set_attn_implementation("sdpa")
     return False
 
@@ -240,20 +138,12 @@ def shared_length(rows: Sequence[Sequence[int]]) -> int:
 
 
 def portions(rows: Sequence[Sequence[int]], tokens: int) -> Iterator[Sequence[Sequence[int]]]:
-    """The rows in their order, so many at a time that the longest one's length times their number is at most `tokens`."""
+    """The rows in their order, so many at a time that their number times the longest is at most `tokens`."""
     first = 0
     for last in range(1, len(rows) + 1):
         if last == len(rows) or (last + 1 - first) * max(map(len, rows[first : last + 1])) > tokens:
             yield rows[first:last]
             first = last
-
-
-def joined_right(parts: Sequence[Tensor]) -> Tensor:
-    """(n, H, s, D) of several lengths s, one below the other: (sum of n, H, longest s, D), zeros on the left."""
-    if len(parts) == 1:
-        return parts[0]
-    longest = max(part.shape[2] for part in parts)
-    return torch.cat([torch.nn.functional.pad(part, (0, 0, longest - part.shape[2], 0)) for part in parts])
 
 
 class Continuation:
