@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -21,8 +20,8 @@ UNKNOWN = ("position_bias", "softcap", "s_aux", "cache")  # kinds of attention t
 class Stems:
     """P stems of R rows: keys and values of every layer (P, H, S, D), once; mask: (P, S), row_stem: (R,)."""
 
-    def __init__(self, layers: Sequence[DynamicLayer], mask: Tensor, row_stem: Tensor) -> None:
-        self.layers = [(layer.keys, layer.values) for layer in layers]
+    def __init__(self, layers: Sequence[tuple[Tensor, Tensor]], mask: Tensor, row_stem: Tensor) -> None:
+        self.layers = list(layers)
         self.seats = Seats.of(row_stem, mask.bool())
         self.read: set[int] = set()  # layers that attended
 

@@ -196,7 +196,7 @@ class Continuation:
 
     def _part(self, row_stem: Tensor, room: int) -> None:
         """Leave the stems as they are, once; from here on the cache holds what rows say of their own."""
-        self.stems = Stems(self.cache.layers, self.mask, row_stem)
+        self.stems = Stems([(layer.keys, layer.values) for layer in self.cache.layers], self.mask, row_stem)
         self.before = self.mask.sum(1)[row_stem, None]
         self.mask = self.mask.new_ones(len(row_stem), 0)
         self.cache = DynamicCache()
