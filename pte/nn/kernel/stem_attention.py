@@ -67,6 +67,6 @@ def stem_attention(
         of_own = of_own.masked_fill(~own_mask[:, :, None], float("-inf"))
     scores = torch.cat([of_stem, of_own.flatten(2, 3)], -1)
     p = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
-    said = p[..., stem_length:] @ own[1]
-    read = seats.by_row(seats.by_stem(p[..., :stem_length]) @ stem[1])
-    return rearrange(read + said, "R H (g n) D -> R (H g) n D", n=length)
+    own_part = p[..., stem_length:] @ own[1]
+    stem_part = seats.by_row(seats.by_stem(p[..., :stem_length]) @ stem[1])
+    return rearrange(stem_part + own_part, "R H (g n) D -> R (H g) n D", n=length)
