@@ -2,7 +2,7 @@
 
     nice python experiments/scale/profiles.py
 
-Synthetic histories (catalogue.py), half of the entities people and half items, K = 4 candidates of two rounds from an engine that
+Synthetic histories (catalogue.py), half of the entities people and half items, K = 4 candidates from an engine that
 answers at once and a hashed encoder of 64 columns: the stages `profiles` and `embeddings` as a run plays them, each in
 a process of its own. Writes result/profiles.json and result/profiles.md. A million entities take some 20 GB of disk.
 """
@@ -36,7 +36,7 @@ from pte.stage import embeddings, profiles
 
 HERE = Path(__file__).resolve().parent
 SIZES = (10**4, 10**5, 10**6)
-CANDIDATES, ROUNDS, WIDTH = 4, 2, 64  # candidates and rounds as by default
+CANDIDATES, WIDTH = 4, 64
 WORDS = (
     "quiet", "bold", "odd", "warm", "bleak", "bright", "slow", "quick", "tender", "rough", "plain", "rich", "small",
     "grand", "old", "new",
@@ -85,7 +85,7 @@ class Hashed:
 
 def profiler() -> LanguageModelProfiler:
     loop = Loop(
-        CANDIDATES, ROUNDS, ["what", "who", "when", "special"], ["taste", "likes", "apart", "wish"], [0.7], Evidence(),
+        CANDIDATES, 1, ["what", "who", "when", "special"], ["taste", "likes", "apart", "wish"], [0.7], Evidence(),
         retries=1,
     )  # fmt: skip
     return LanguageModelProfiler(Echo(), loop, noun="echo")
@@ -179,7 +179,7 @@ def record(measured: list[dict[str, Any]]) -> None:
     others = json.loads(file.read_text()) if file.is_file() else []
     others = [r for r in others if r["entities"] != measured[0]["entities"]]
     results = sorted([*others, *measured], key=lambda r: r["entities"])
-    text = f"Two CPU cores, shared with other work; one thread. K = {CANDIDATES}, rounds = {ROUNDS}.\n\n{table(results)}\n"
+    text = f"Two CPU cores, shared with other work; one thread. K = {CANDIDATES}.\n\n{table(results)}\n"
     write_atomic(file, json.dumps(results, indent=1))
     write_atomic(HERE / "result" / "profiles.md", text)
     print(text, flush=True)
