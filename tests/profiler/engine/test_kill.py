@@ -17,7 +17,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from helper.transformers_profiler import changed_decoding, profiler, save_model
 
 from pte.profiler.batch import BatchProfiler
 from pte.profiler.engine.chat import Sampling
@@ -193,59 +192,9 @@ def kill_runs_of_batch_files(tmp_path, view):
     assert one == two
 
 
-def kill_runs_of_a_model(tmp_path, view):
-    """A tiny random model in process, greedy: the batch in flight is paid twice at most."""
-    save_model(tmp_path / "model")
-    size, bill = 8, tmp_path / "bill.txt"
-    causal = profiler(tmp_path / "model").engine.causal
-    assert causal.model.config.num_hidden_layers == len(causal.tokenizer("a").input_ids) == 1  # loaded once for all
-
-    def make():
-        made = profiler(
-            tmp_path / "model", decoding=changed_decoding(temperatures=[0.0], max_new_tokens=5), batch_size=size,
-            num_candidates=2,
-        )  # fmt: skip
-        made.engine.causal, complete = causal, made.engine.complete
-        made.engine.rate = lambda asks: None
-
-        def paid(asks, keys):
-            with bill.open("a") as file:
-                file.write("".join(f"{key}\n" for key in keys))
-            return complete(asks, keys)
-
-        made.engine.complete = paid
-        return made
-
-    def play(folder):
-        return lambda: make().profile(view, log=RecordLog(folder))
-
-    status, calls = child(play(tmp_path / "whole"))
-    assert status == 0
-    once = bill.read_text().splitlines()
-    assert len(set(once)) == len(once)
-    bill.write_text("")
-    draw, kills, progress = random.Random(0), 0, []
-    while kills < KILLS:
-        status, _ = child(play(tmp_path / "killed"), draw.randrange(1, calls // 4))
-        assert status in (-signal.SIGKILL, 0)
-        kills += status != 0
-        progress.append(len(bill.read_text()))
-    assert child(play(tmp_path / "killed"))[0] == 0
-    assert len(set(progress)) >= KILLS // 2, "kills fall amid batches"
-    twice = bill.read_text().splitlines()
-    assert set(twice) == set(once)
-    assert len(once) < len(twice) <= len(once) + KILLS * size
-    bill.write_text("")
-    assert written(tmp_path / "killed", make(), view) == written(tmp_path / "whole", make(), view)
-    assert not bill.read_text()
-    assert len(RecordLog(tmp_path / "killed")) == len(RecordLog(tmp_path / "whole")) == len(once)
-
-
-@pytest.mark.parametrize("case", [kill_runs_of_a_server, kill_runs_of_batch_files, kill_runs_of_a_model])
+@pytest.mark.parametrize("case", [kill_runs_of_a_server, kill_runs_of_batch_files])
 def test_a_killed_run_goes_on(case, tmp_path):
     code = f"import runpy; from pathlib import Path; m = runpy.run_path({__file__!r}); " + (
         f"m[{case.__name__!r}](Path({str(tmp_path)!r}), m['make_view']())"
     )
-    path = os.pathsep.join(path for path in sys.path if path)  # helper's folder as well
-    one = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": path}
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=300, env={**os.environ, **one})
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
