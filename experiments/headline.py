@@ -11,22 +11,22 @@ from pte.report.runs import Run
 
 FOLDER = Path(__file__).parent / "toys_method"
 METRIC = "NDCG@10"
-NAMES = {  # by what the run changed
+NAMES = {  # by what the run changed, in order of the alphabet
     (): "the default: reader + likeness + memory",
     ("experiment=row/fused_strict",): "reader + likeness: nothing counted",
     ("backbone=count_text",): "likeness + memory: nothing trained but the gates",
     ("experiment=row/fused_id",): "the default with an ID reader in place of the text reader",
-    ("experiment=row/fused_id", "backbone.experts=[reader,likeness]"): "ID reader + likeness: nothing counted",
+    ("backbone.experts=[reader,likeness]", "experiment=row/fused_id"): "ID reader + likeness: nothing counted",
     ("experiment=row/bsarec",): "BSARec with IDs alone",
     ("backbone=markov", "representation=id"): "co-occurrence alone",
-    ("selector=permuted", "backbone=count_text"): "control: likeness + memory with the texts dealt out at random",
+    ("backbone=count_text", "selector=permuted"): "control: likeness + memory with the texts dealt out at random",
 }
 
 
 def name(command: list[str]) -> str | None:
     """None: a row of the table that is no headline."""
     same = {"dataset", "profiler", "logger", "seed"}
-    return NAMES.get(tuple(word for word in command[3:] if word.partition("=")[0] not in same))
+    return NAMES.get(tuple(sorted(word for word in command[3:] if word.partition("=")[0] not in same)))
 
 
 def number(value: float) -> str:
