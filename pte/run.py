@@ -34,7 +34,7 @@ READERS = {  # of finished runs and their store
     "leaderboard": "pte.report.leaderboard.command", "show": "pte.report.inspect.show",
     "export": "pte.report.inspect.export", "recommend": "pte.engine.inference.recommend",
     "serve": "pte.engine.inference.serve",
-    "list": "pte.report.store.list", "clean": "pte.report.store.clean",
+    "list": "pte.report.store.list", "clean": "pte.report.store.clean", "workspace": "pte.report.workspace",
 }  # fmt: skip
 PLACES = (  # errors of a place that a person named, or that is full
     errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT,

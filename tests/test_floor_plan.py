@@ -20,6 +20,7 @@ FORBIDDEN = {  # library -> rooms that may import it
     "hydra": {"run", "api", "engine"},
     "omegaconf": {"run", "api", "engine"},
     "wandb": {"train/logger"},
+    "wandb_workspaces": {"report/workspace"},
     "lightning": {"train"},
 }
 FILES = sorted(p for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")

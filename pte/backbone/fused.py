@@ -5,6 +5,7 @@
                 + g_m(h) (h M)_j / max_i (h M)_i                                         memory: training transitions
                 + g_c(h) (h M X)_j / max_i (h M X)_i                                carried: memory for alike items
                 + g_p(h) cos(p_u, z_j)                                                  profile: what is written of u
+                + c_1 x_j + c_2 x_j^2                              how popular j is in training (expert/popularity)
                 + r [j in h]                                                  whether users come back (expert/repeat)
 
 The reader's logits stand for its log softmax: they differ by a number per history, which neither a ranking nor a gate's
@@ -21,8 +22,8 @@ catalogue the likelihood is that of thousands of items that no list would show, 
 numbers, none of which belongs to an item or a user; where rows are few they stay near fixed ones. Afterwards M counts
 all rows.
 
-`experts: [reader, likeness]` counts nothing, and with a reader of text alone nothing belongs to one item: that is the
-claim "text only". Without the reader nothing is trained but the gates.
+`experts: [reader, likeness]` counts nothing, not even popularity, and with a reader of text alone nothing belongs to
+one item: that is the claim "text only". Without the reader nothing is trained but the gates.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pte.backbone.expert import gate, repeat
+from pte.backbone.expert import gate, popularity, repeat
 from pte.backbone.expert.likeness import Likeness, neighbor_matrix
 from pte.backbone.expert.memory import Memory
 from pte.backbone.expert.profile import Profile
@@ -47,6 +48,7 @@ from pte.nn.noise import Noise
 from pte.schema import InputError, require
 
 EXPERTS = ("reader", "likeness", "memory", "carried", "profile")
+GATE_FEATURES = ("history_length", "popularity")  # gates' slopes; a candidate's own term, where an expert counts
 
 
 class Expert(Protocol):
@@ -71,6 +73,7 @@ class Fused(nn.Module, Backbone):
     stacked = True
     gate: Tensor  # (terms, 2) float64: a_e, b_e
     repeat: Tensor  # () float64: r
+    popularity: Tensor | None  # (2,) float64: c_1, c_2; None: left out
 
     def __init__(
         self,
@@ -85,12 +88,16 @@ class Fused(nn.Module, Backbone):
         memory: Make | None,
         neighbors: int,
         candidates: int,
-        history_gate: bool,
+        gate_features: Sequence[str] = (),
         long_recency: float | None = None,
     ) -> None:
         super().__init__()
         if unknown := [name for name in experts if name not in EXPERTS]:
             raise InputError(f"backbone.experts={list(experts)}: {unknown[0]} is none of {', '.join(EXPERTS)}")
+        if unknown := [name for name in gate_features if name not in GATE_FEATURES]:
+            raise InputError(
+                f"backbone.gate_features={list(gate_features)}: {unknown[0]} is none of {', '.join(GATE_FEATURES)}"
+            )
         if not experts:
             raise InputError(f"backbone.experts is empty: name some of {', '.join(EXPERTS)}")
         for name, value in {"candidates": candidates, "neighbors": neighbors}.items():
@@ -101,7 +108,7 @@ class Fused(nn.Module, Backbone):
         self.experts = [name for name in EXPERTS if name in experts]
         self.trained = "reader" in experts  # before anything is counted
         self.num_items, self.length, self.candidates = num_items, length, candidates
-        self.neighbors, self.history_gate = neighbors, history_gate
+        self.neighbors, self.slopes = neighbors, "history_length" in gate_features
         self.make_likeness, self.make_profile = likeness, profile
         shared = {"representation": representation, "num_items": num_items}
         self.reader = _part("reader", reader, shared) if "reader" in experts else None
@@ -111,6 +118,9 @@ class Fused(nn.Module, Backbone):
         self.profile: Profile | None = None
         self.register_buffer("gate", torch.zeros(len(self.terms), 2, dtype=torch.float64))
         self.register_buffer("repeat", torch.zeros((), dtype=torch.float64))
+        popular = self.counts and "popularity" in gate_features
+        self.register_buffer("popularity", torch.zeros(2, dtype=torch.float64) if popular else None)
+        self.powers: Tensor | None = None  # (2, N): x and x^2, once counted
 
     @property
     def terms(self) -> list[str]:
@@ -155,6 +165,8 @@ class Fused(nn.Module, Backbone):
         if self.memory is None:
             return
         self.memory.fit(item, start)
+        if self.popularity is not None:
+            self.powers = popularity.powers(item, self.num_items).to(self.gate.device)
         if "carried" in self.experts:
             alike = neighbor_matrix(_ready(self.likeness, "attach").direction[1:], self.neighbors)
             self.carried = ItemMatrix((self.memory.similarity.csr @ alike).tocsr()).to(self.gate.device)
@@ -174,15 +186,19 @@ class Fused(nn.Module, Backbone):
                     choices.append(
                         gate.choices(
                             self._experts(some, None), some, target[part], exclusion[part],
-                            candidates=self.candidates, slopes=self.history_gate,
+                            candidates=self.candidates, slopes=self.slopes, item=self.powers,
                         )
                     )  # fmt: skip
         fixed = [share for name in self.experts for share in self._prior(name)]
-        fitted = gate.fit(choices, fixed, slopes=self.history_gate)
+        fitted = gate.fit(choices, fixed, slopes=self.slopes)
         self.gate.copy_(fitted.value)
         named = {name: [round(float(g), 4) for g in row] for name, row in zip(self.terms, self.gate, strict=True)}
         likelihood = round(fitted.log_likelihood, 5)
-        return {"gates": named, "gate_rows": rows, "gate_choices": fitted.choices, "gate_log_likelihood": likelihood}
+        facts = {"gates": named, "gate_rows": rows, "gate_choices": fitted.choices, "gate_log_likelihood": likelihood}
+        if self.popularity is None:
+            return facts
+        self.popularity.copy_(fitted.item)
+        return facts | {"popularity": [round(float(c), 4) for c in self.popularity]}
 
     def fit_repeat(self, histories: Iterable[History], share: float) -> dict[str, Any]:
         """Fit r under fitted gates to histories no expert was fitted on; share: of rows that repeat, from 0 to 1."""
@@ -231,6 +247,8 @@ class Fused(nn.Module, Backbone):
                 for expert, decays in self._untrained():
                     expert.add_(total, some, gates[begin_gate : begin_gate + len(decays)], decays)
                     begin_gate += len(decays)
+                if self.popularity is not None:
+                    total += self.popularity.float() @ _ready(self.powers, "fit")
                 own = repeat.places(some)
                 total.scatter_(1, own, total.gather(1, own) + self.repeat.float())
             yield total

@@ -253,8 +253,9 @@ def _load_report() -> Iterator[list[str]]:
             names.extend(row[0].strip() for row in rows if "MISSING" in row[1] and "pooler" not in row[0])
 
     library, handler = logging.getLogger("transformers.modeling_utils"), Report()
-    level, propagate = library.level, library.propagate
+    level, propagate, disabled = library.level, library.propagate, library.disabled
     library.addHandler(handler)
+    library.disabled = False  # Hydra's logging configuration turns loggers off that stood before it
     library.setLevel(logging.INFO)  # at WARNING transformers tells of plans for tensor parallelism that nobody made
     library.propagate = False
     try:
@@ -262,4 +263,4 @@ def _load_report() -> Iterator[list[str]]:
     finally:
         library.removeHandler(handler)
         library.setLevel(level)
-        library.propagate = propagate
+        library.propagate, library.disabled = propagate, disabled

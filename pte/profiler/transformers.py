@@ -12,7 +12,7 @@ from pte.profiler.language import LanguageModelProfiler, LoopKnobs, loop_of
 from pte.profiler.loop.closed_loop import workload
 from pte.schema import Runtime, View
 
-SAMPLE = 8  # completions to measure a plan on: a whole batch takes half a minute of a CPU
+SAMPLE = 32  # completions to measure a plan on: of fewer the weights alone are timed, a whole batch takes a minute
 
 
 class TransformersProfiler(LanguageModelProfiler):

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+LONG = 24  # characters from which a cell of words wraps
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --soft: #5d646d; --line: #d9dce1; --paper: #fff; --band: #f5f6f8;
   --mark: #2a6aa8; }
@@ -34,7 +35,7 @@ a { color: var(--mark); }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: 1rem 0; }
 #theme { position: absolute; top: 1rem; right: 1rem; }
 button, input, select { font: inherit; color: inherit; background: var(--band); border: 1px solid var(--line);
-  border-radius: 4px; padding: .25rem .6rem; }
+  border-radius: 4px; padding: .25rem .6rem; max-width: 100%; }
 .soft, figcaption, .note { color: var(--soft); font-size: .85rem; }
 .scroll { overflow-x: auto; margin: .75rem 0; border-top: 1px solid var(--line); border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; min-width: 100%;
@@ -42,9 +43,10 @@ table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabu
 th { font-weight: 600; border-bottom: 1px solid var(--line); }
 th, td { padding: .3rem .7rem; text-align: right; }
 th.word, td.word { text-align: left; }
-td.word.long { white-space: normal; overflow-wrap: anywhere; min-width: 12rem; }
+td.word.long { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
 .facts table { white-space: normal; overflow-wrap: anywhere; }
 .facts td.word.long { min-width: 0; }
+.facts td:first-child { overflow-wrap: normal; }
 .facts thead:not(:has(th:not(:empty))) { display: none; }
 .cards { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.25rem 0 .5rem; }
 .card { display: flex; flex-direction: column; background: var(--band); border: 1px solid var(--line);
@@ -57,7 +59,6 @@ code { font: .85em ui-monospace, monospace; overflow-wrap: anywhere; white-space
 pre { overflow-x: auto; background: var(--band); padding: .75rem; }
 pre code { white-space: pre; overflow-wrap: normal; }
 .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1rem; }
-.sides select { max-width: 100%; }
 .sides section::before { content: attr(data-said); display: block; color: var(--soft); font-size: .85rem; }
 details { margin: .5rem 0; }
 summary { cursor: pointer; }
@@ -68,7 +69,8 @@ summary { cursor: pointer; }
 div.dt-container .dt-search { text-align: left; padding: .4rem 0; }
 table.dataTable { margin: 0 !important; }
 table.dataTable thead th:not(.word) .dt-column-header { justify-content: flex-end; text-align: right; }
-@media (max-width: 40rem) { body { padding: 1rem .75rem 3rem; } th, td { padding: .3rem .4rem; } }
+@media (max-width: 40rem) { body { padding: 1rem .75rem 3rem; } th, td { padding: .3rem .4rem; }
+  figure > svg { min-width: 36rem; } }
 """
 
 
@@ -129,7 +131,7 @@ def table(
 
     def cells(tag: str, row: Sequence[str]) -> str:
         return "".join(
-            f'<{tag} class="word{" long" if len(cell) > 40 else ""}">{escape(cell)}</{tag}>'
+            f'<{tag} class="word{" long" if len(cell) > LONG else ""}">{escape(cell)}</{tag}>'
             if place < words
             else f"<{tag}>{escape(cell)}</{tag}>"
             for place, cell in enumerate(row)

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, TypedDict
 
 import torch
@@ -23,11 +24,12 @@ COUNTS = {"max_epochs": 10**5, "epoch_steps": 10**5}  # 1 to these: more would n
 RANGES = {"gradient_clip": (1e-9, 1e9), "scores_mib": (1, 2**20), "warmup": (0, 1)}  # gradient_clip may be null
 CHOICES = {
     "precision": ("32-true", "bf16-mixed", "16-mixed"),  # weights stay fp32: best weights are ranked as fp32
-    "strategy": ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_static_graph", "fsdp"),
+    "strategy": ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_static_graph", "fsdp", "deepspeed_stage_2"),
     "products": ("float32", "bfloat16"),  # float16 overflows where the loss takes its exponentials unshifted
 }
 OPTIMIZER = {"lr": (0, 10), "weight_decay": (0, 100)}  # beyond which training only overflows
 KINDS = {"auto": "", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "mps": "mps"}
+SHARDED = ("fsdp", "deepspeed")  # strategies that split what one GPU holds, and need GPUs
 TAKE_SPARSE = ("pte.nn.kernel.lazy_adam.LazyAdam", "torch.optim.SGD")  # optimizers that take sparse gradients
 WHOLE_WEIGHTS = ("32-true", "bf16-mixed")  # precisions that keep fp32 weights and scale no gradients
 
@@ -104,7 +106,7 @@ def device(knobs: Mapping[str, Any], processes: int) -> None:
     if processes > there:
         noun = "cores" if backend == "cpu" else "GPUs"
         raise InputError(f"trainer.devices={knobs['devices']}: this machine has {there} {noun}; give at most as many")
-    if str(knobs["strategy"]).startswith("fsdp") and backend != "cuda":
+    if str(knobs["strategy"]).startswith(SHARDED) and backend != "cuda":
         raise InputError(f"trainer.strategy={knobs['strategy']} needs GPUs, and there are none: take trainer=cpu")
     if backend == "cpu" and knobs["precision"] == "16-mixed":
         raise InputError("trainer.precision=16-mixed needs a GPU: take bf16-mixed, or 32-true")
@@ -124,13 +126,18 @@ def _together(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
             f"trainer.monitor={knobs['monitor']} is not measured; write RANKING/all/NAME@K, such as"
             f" masked/all/NDCG@10: masked or unmasked; {', '.join(NAMES)}; {', '.join(map(str, KS))}"
         )
-    sharded, mixed = "fsdp" in knobs["strategy"], knobs["precision"] != "32-true"
+    sharded, mixed = knobs["strategy"].startswith(SHARDED), knobs["precision"] != "32-true"
+    if knobs["strategy"].startswith("deepspeed") and find_spec("deepspeed") is None:
+        raise InputError(
+            f"trainer.strategy={knobs['strategy']}: deepspeed is not installed. Type: pip install deepspeed, or take"
+            " trainer=ddp"
+        )
     if sharded and mixed:
         raise InputError(
             f"trainer.strategy={knobs['strategy']} rounds the weights themselves under trainer.precision="
             f"{knobs['precision']}, and rounded scores tie: take trainer.precision=32-true with it"
         )
-    if knobs["gradient_clip"] is not None and sharded:
+    if knobs["gradient_clip"] is not None and knobs["strategy"] == "fsdp":
         raise InputError(f"trainer.gradient_clip={knobs['gradient_clip']} does not go with fsdp: take null, or ddp")
     if knobs["gradient_clip"] is not None and mixed and optimizer.get("fused"):
         raise InputError(

@@ -68,7 +68,7 @@ def run(context: Context, backbone: Fused, interactions: Interactions, split: Sp
     save_file({k: v.cpu().contiguous() for k, v in backbone.state_dict().items()}, context.out / WEIGHTS)
     write_atomic(context.out / "facts.json", json.dumps(facts, indent=1))
     logger.info(
-        f"  score = {formula(gates['gates'])} {gates['repeat']:+.2f} in the history;"
+        f"  score = {formula(gates['gates'], gates.get('popularity'))} {gates['repeat']:+.2f} in the history;"
         f" fitted on {gates['gate_rows']:,} rows no expert was fitted on"
     )
 
@@ -104,8 +104,9 @@ def restore(backbone: Fused, path: Path) -> None:
         counting.count(backbone, path)
 
 
-def formula(gates: dict[str, list[float]]) -> str:
+def formula(gates: dict[str, list[float]], popularity: list[float] | None = None) -> str:
     """One line: what is added up, and how much of it."""
-    return " + ".join(
-        f"{a:.2f} {name}" if not b else f"({a:.2f} {b:+.2f} log length) {name}" for name, (a, b) in gates.items()
-    )
+    terms = [f"{a:.2f} {name}" if not b else f"({a:.2f} {b:+.2f} log length) {name}" for name, (a, b) in gates.items()]
+    if popularity is not None:
+        terms.append("({:.2f} x {:+.2f} x^2, x: popularity)".format(*popularity))
+    return " + ".join(terms)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pte.backbone.expert import gate as module
+from pte.backbone.expert import popularity
 from pte.backbone.expert.likeness import Likeness, neighbor_matrix
 from pte.backbone.expert.profile import Profile
 from pte.backbone.fused import EXPERTS, Fused
@@ -44,7 +45,7 @@ class Reader(nn.Module, Backbone):
 
 
 def fused(experts=EXPERTS, vectors=VECTORS, users=USERS, **knobs) -> Fused:
-    usual = {"reader": Reader, "neighbors": 2, "candidates": N, "history_gate": True}
+    usual = {"reader": Reader, "neighbors": 2, "candidates": N, "gate_features": ["history_length"]}
     usual |= {"memory": functools.partial(Markov, length=50, **MEMORY)}
     usual |= {"likeness": functools.partial(Likeness, recency=0.5, components=None, neighbors=None, eps=1e-5)}
     model = Fused(
@@ -124,6 +125,47 @@ def test_the_fixed_gate_of_an_expert_read_twice_is_shared():
     twice = fused(["reader", "likeness", "memory"], long_recency=0.9)
     shares = [share for name in twice.experts for share in twice._prior(name)]
     assert shares == [1, 3, 3, 3, 3]
+
+
+def test_popularity_adds_a_parabola_of_log_counts():
+    plain, model = fused(), fused(gate_features=["history_length", "popularity"])
+    model.gate.copy_(GATE)
+    plain.gate.copy_(GATE)
+    model.popularity.copy_(torch.tensor([-0.5, 0.25]))
+    log_count = np.log1p(np.bincount(ITEM, minlength=N + 1)[1:])
+    x = torch.from_numpy((log_count - log_count.mean()) / log_count.std()).float()
+    torch.testing.assert_close(model.score(HISTORY), plain.score(HISTORY) - 0.5 * x + 0.25 * x**2)
+
+
+def test_popularity_of_equal_items_is_nothing():
+    assert not popularity.powers(np.array([1, 2, 3, 3, 2, 1]), 3).any()
+
+
+@pytest.mark.parametrize("experts", [["reader", "likeness"], ["likeness", "profile"]])
+def test_where_no_expert_counts_popularity_counts_nothing(experts):
+    model = gated(fused(experts, gate_features=["popularity"]))
+    assert model.popularity is None
+    assert "popularity" not in model.state_dict()
+    torch.testing.assert_close(model.score(HISTORY), gated(fused(experts, gate_features=[])).score(HISTORY))
+
+
+@pytest.mark.parametrize("slopes", [[], ["history_length"]])
+def test_the_weights_of_popularity_that_made_the_choices_are_found(slopes):
+    """4,000 choices by a likeness under 2, and x and x^2 under 1 and -.5."""
+    generator = torch.Generator().manual_seed(0)
+    rows, items = 4000, 30
+    length = torch.full((rows,), 3)
+    history = History(torch.ones(rows, 3, dtype=torch.int64), length)
+    score = torch.randn(rows, items, generator=generator)
+    x = torch.randn(items, generator=generator)
+    powers = torch.stack([x, x**2])
+    utility = 2 * score + x - 0.5 * x**2
+    target = torch.multinomial(utility.softmax(dim=1), 1, generator=generator)[:, 0] + 1
+    none = torch.zeros(rows, 1, dtype=torch.int64)
+    choices = module.choices([score], history, target, none, candidates=items, slopes=bool(slopes), item=powers)
+    fitted = module.fit([choices], [1.0], slopes=bool(slopes))
+    torch.testing.assert_close(fitted.item, torch.tensor([1.0, -0.5]).double(), atol=0.1, rtol=0)
+    assert abs(fitted.value[0] @ torch.tensor([1.0, np.log(3)]).double() - 2) < 0.15
 
 
 def test_what_the_history_holds_moves_by_one_number_and_nothing_else_moves():
@@ -320,7 +362,8 @@ def test_gates_need_a_row():
 @pytest.mark.parametrize(
     ("knobs", "word"),
     [({"experts": ["oracle"]}, "oracle"), ({"experts": []}, "empty"),
-     ({"neighbors": 0}, "neighbors"), ({"candidates": 0}, "candidates")],
+     ({"neighbors": 0}, "neighbors"), ({"candidates": 0}, "candidates"),
+     ({"gate_features": ["age"]}, r"gate_features=\['age'\]: age is none of history_length, popularity")],
 )  # fmt: skip
 def test_mistakes_are_named(knobs, word):
     with pytest.raises(InputError, match=word):
@@ -337,7 +380,6 @@ def test_nothing_scores_before_it_is_counted():
         representation=nn.Module(), num_items=N, length=50, experts=["memory"], reader=None, likeness=Likeness,
         profile=Profile,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=1, candidates=1,
-        history_gate=False,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="fit comes before score"):
         model.score(HISTORY)

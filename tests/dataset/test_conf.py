@@ -39,7 +39,7 @@ def test_a_custom_dataset_takes_paths_and_inherits_the_item_column():
 
 def test_the_demonstration_is_a_cut_of_the_whole():
     mini, whole = built("dataset", "MovieLensMini"), built("dataset", "MovieLens")
-    assert (mini.rules.max_users, mini.rules.max_items) == (120, 240)
+    assert (mini.rules.max_users, mini.rules.max_items) == (60, 120)
     assert (whole.rules.max_users, whole.rules.max_items) == (None, None)
     assert mini.fingerprint() == whole.fingerprint()
 

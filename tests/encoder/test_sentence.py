@@ -231,6 +231,12 @@ def test_a_broken_folder_is_one_sentence(folder, tmp_path, how, words):
     assert "\n" not in str(told.value)
 
 
+def test_missing_weights_are_seen_where_the_library_logs_nothing(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("transformers.modeling_utils"), "disabled", True)
+    with pytest.raises(InputError, match="1 of its weights are not in its files"):
+        SentenceEncoder(model=str(damaged(folder, "tensor", tmp_path)), device="cpu").encode(["a film"])
+
+
 def test_a_pooler_that_is_not_used_may_be_missing(folder, encoder, tmp_path):
     model = SentenceEncoder(model=str(damaged(folder, "pooler", tmp_path)), max_tokens=16, device="cpu")
     np.testing.assert_allclose(model.encode(["a film"]), encoder.encode(["a film"]), atol=1e-6)

@@ -11,6 +11,7 @@ from pte.engine.dry_run import _attention
 from pte.engine.validation import check
 from pte.paths import CONF_DIR
 from pte.schema import InputError
+from pte.train import check as knobs_check
 from pte.train.check import trainer as check_trainer
 from pte.train.recommender import Recommender
 
@@ -121,6 +122,19 @@ FUSED = {"fused": True}
 def test_what_a_trainer_cannot_be_is_named(trainer, words):
     with pytest.raises(InputError, match=words):
         check_trainer({**TRAINER, **trainer}, FUSED)
+
+
+def test_deepspeed_is_refused_where_it_is_not_installed(monkeypatch):
+    given = {**TRAINER, "strategy": "deepspeed_stage_2"}
+    monkeypatch.setattr(knobs_check, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"deepspeed is not installed\. Type: pip install deepspeed"):
+        check_trainer(given, FUSED)
+    monkeypatch.setattr(knobs_check, "find_spec", lambda name: name)
+    check_trainer(given, FUSED)
+    with pytest.raises(InputError, match=r"take trainer\.precision=32-true"):
+        check_trainer({**given, "precision": "bf16-mixed"}, FUSED)
+    with pytest.raises(InputError, match=r"trainer\.strategy=deepspeed_stage_2 needs GPUs, and there are none"):
+        knobs_check.device({**given, "accelerator": "cpu", "devices": 2}, 2)
 
 
 def test_clipping_goes_with_mixed_precision_where_the_optimizer_is_not_fused():

@@ -58,7 +58,7 @@ def build(group, **facts):
         **facts, length=50, experts=["reader", "likeness", "memory"], reader=Reader,
         memory=functools.partial(Markov, length=50, **MEMORY), neighbors=2,
         likeness=functools.partial(Likeness, recency=0.5, components=None, neighbors=None, eps=1e-5), profile=Profile,
-        candidates=5, history_gate=True,
+        candidates=5, gate_features=["history_length", "popularity"],
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ class Gates:
     """Fitted gates (experts, 2) float64: a_e, b_e; on how many choices, with which mean log-likelihood."""
 
     value: Tensor
+    item: Tensor  # (P,) float64: weights of items' own features
     choices: int
     log_likelihood: float
 
@@ -40,11 +41,19 @@ def log_length(history: History) -> Tensor:
 
 
 def choices(
-    scores: Iterable[Tensor], history: History, target: Tensor, exclusion: Tensor, *, candidates: int, slopes: bool
+    scores: Iterable[Tensor],
+    history: History,
+    target: Tensor,
+    exclusion: Tensor,
+    *,
+    candidates: int,
+    slopes: bool,
+    item: Tensor | None = None,
 ) -> logit.Choices:
     """The experts' scores (B, N) each, of the best candidates of each: features (experts, B', C) of the B' cases whose
-    target is one of them; slopes: times the history's log length as well, (2 experts, B', C). exclusion: (B, S).
-    """
+    target is one of them. item: (P, N), P further features, of items. slopes: the scores times the history's log length
+    as well, last. exclusion: (B, S).
+    """  # fmt: skip
     scores = list(scores)
     num_items = scores[0].shape[1]
     excluded = torch.zeros(len(target), num_items + 1, dtype=torch.bool, device=target.device)
@@ -57,22 +66,27 @@ def choices(
     own = (column == target[:, None] - 1) & ~absent
     row = own.any(dim=1).nonzero()[:, 0]
     features = torch.stack([score[row].gather(1, column[row]).masked_fill(absent[row], 0.0) for score in scores])
+    parts = [features, *([] if item is None else [item[:, column[row]]])]
     if slopes:
-        features = torch.cat([features, features * log_length(history)[row, None]])
+        parts.append(features * log_length(history)[row, None])
+    features = torch.cat(parts)
     return logit.Choices(features, own[row].int().argmax(dim=1), absent[row])
 
 
 def fit(parts: Sequence[logit.Choices], fixed: Sequence[float], *, slopes: bool) -> Gates:
-    """Gates from choices, near `fixed` where these are few, and without slopes."""
+    """Gates from choices, near `fixed` where these are few, and without slopes; items' weights, near 0."""
     count = sum(len(choice.target) for choice in parts)
     if count == 0:
         raise InputError("backbone=fused: no training row is left to fit its gates on; take another backbone")
-    terms = 2 if slopes and count >= SLOPE_CHOICES * len(fixed) else 1
-    size = terms * len(fixed)
+    experts, sloped = len(fixed), slopes and count >= SLOPE_CHOICES * len(fixed)
+    width = len(parts[0].feature) - experts * slopes  # of experts and items
+    size = width + experts * sloped
     parts = [replace(choice, feature=choice.feature[:size]) for choice in parts]
     prior = torch.zeros(size, dtype=torch.float64)
-    prior[: len(fixed)] = torch.tensor(fixed, dtype=torch.float64)
+    prior[:experts] = torch.tensor(fixed, dtype=torch.float64)
     theta, likelihood = logit.fit(lambda: parts, size, ridge=RIDGE + PRIOR_WEIGHT / count, prior=prior)
-    value = torch.zeros(len(fixed), 2, dtype=torch.float64)
-    value[:, :terms] = theta.view(-1, len(fixed)).T.to(value)
-    return Gates(value, count, likelihood)
+    value = torch.zeros(experts, 2, dtype=torch.float64)
+    value[:, 0] = theta[:experts]
+    if sloped:
+        value[:, 1] = theta[width:]
+    return Gates(value, theta[experts:width], count, likelihood)

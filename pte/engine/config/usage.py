@@ -14,6 +14,7 @@ pte show RUN user|item NAME; pte export profiles|vectors RUN; pte recommend RUN 
 pte list; pte clean                               runs and artefacts; what can be deleted, --yes deletes it
 pte leaderboard FOLDER ...                        every result below, by data set and protocol; pte leaderboard --help
 pte serve RUN                                     a page to try the model of a run on; pte serve --help
+pte workspace                                     a view of a W&B project with panels; pte workspace --help
 (python -m pte.run is the same command.)
 
 Stages, in order: interactions split profiles embeddings selection training metrics report; beside them refit,

@@ -1,22 +1,27 @@
-"""Continuing K candidates from one prompt: prefill once, expand the cache, draw by inverse CDF, drop finished rows.
+"""Continuing K candidates from one prompt: prefill once, draw by inverse CDF, drop finished rows.
 
 Row r of a batch continues stem[row_stem[r]] + lead[r]: candidates of one entity share their stem (instruction and
-data) and may begin differently (the lead). Every row draws its own numbers in [0, 1), one per step, so what it says
-does not depend on who shares its batch (up to rounding of the model's arithmetic).
+data) and may begin differently (the lead). Where a model's attention can be exchanged, a stem stays in the cache once
+for all its rows (pte/profiler/cache/stems.py), else each has a copy. Every row draws its own numbers in [0, 1), one
+per step, so what it says does not depend on who shares its batch (up to rounding of the model's arithmetic).
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from pte.profiler.cache.layer import ReservedLayer, caches, joined_right, shares_prompts
+from pte.profiler.cache.stems import STEMS, Stems
 from pte.schema import InputError, require
+
+PREFILL = 2048  # tokens of stems that are read at once: more leave the processor's cache
 
 
 class Decoding:
@@ -87,55 +92,34 @@ def penalised(logits: Tensor, previous: Tensor, penalty: float) -> Tensor:
     return logits.scatter(1, previous, torch.where(value > 0, value / penalty, value * penalty))
 
 
-class ReservedLayer(DynamicLayer):
-    """A cache layer with room for the tokens to come: appending copies the new token, not all old ones.
-
-    (On two CPU cores decoding became 1.4 times as fast.)"""
-
-    keys: Tensor
-    values: Tensor
-
-    def __init__(self, keys: Tensor, values: Tensor, extra: int) -> None:
-        super().__init__()
-        self.lazy_initialization(keys, values)
-        self._reserve(keys, values, keys.shape[-2] + extra)
-
-    def _reserve(self, keys: Tensor, values: Tensor, capacity: int) -> None:
-        length = keys.shape[-2]
-        self._buffer = tuple(x.new_empty(*x.shape[:-2], capacity, x.shape[-1]) for x in (keys, values))
-        self._buffer[0][..., :length, :], self._buffer[1][..., :length, :] = keys, values
-        self._show(length)
-
-    def _show(self, length: int) -> None:
-        self.keys, self.values = (x[..., :length, :] for x in self._buffer)
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append (R, H, n, D) and return all (R, H, length, D)."""
-        length, end = self.keys.shape[-2], self.keys.shape[-2] + key_states.shape[-2]
-        self._buffer[0][..., length:end, :], self._buffer[1][..., length:end, :] = key_states, value_states
-        self._show(end)
-        return self.keys, self.values
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep these rows."""
-        self._reserve(self.keys[indices], self.values[indices], self._buffer[0].shape[-2])
+_READS_STEMS: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # by model
 
 
 @torch.inference_mode()
-def caches(model: Any) -> bool:
-    """Whether a model takes and hands on a cache of the usual kind: Mamba's and RecurrentGemma's states are not."""
-    if "past_key_values" not in inspect.signature(model.forward).parameters:
-        return False
-    out = model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), use_cache=True)
-    return isinstance(out.get("past_key_values"), Cache)
+def reads_stems(model: Any) -> bool:
+    """Whether every layer attends to `Stems`, and the model says with them what it says without; tried once.
 
-
-def shares_prompts(model: Any) -> bool:
-    """Whether padding may stand in the middle of a row: not where layers slide a window over it or carry a state.
-
-    model: one that `caches`.
+    model: one that `shares_prompts`; if so it attends by `STEMS` from then on.
     """
-    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=model.config).layers)
+    if model not in _READS_STEMS:
+        _READS_STEMS[model] = model.config._attn_implementation == "sdpa" and _try_stems(model)
+    return _READS_STEMS[model]
+
+
+def _try_stems(model: Any) -> bool:
+    leads = [[1], [2, 3], [4]]
+    rows = Rows([[1, 2, 3], [1, 4]], torch.tensor([0, 1, 0]), leads, torch.zeros(3), torch.zeros(3, 1))
+    plain = Continuation(model, rows, pad=0, extra=1, stemwise=False).logits.float()
+    model.set_attn_implementation(STEMS)
+    try:
+        flight = Continuation(model, rows, pad=0, extra=1, stemwise=True)
+    except (TypeError, ValueError, AttributeError):  # a signature or an attention of its own
+        flight = None
+    whole = flight and flight.stems and len(flight.stems.read) == len(flight.stems.layers)
+    if flight and whole and (flight.logits.float() - plain).norm() <= 0.02 * plain.norm():  # bfloat16 rounds at .004
+        return True
+    model.set_attn_implementation("sdpa")
+    return False
 
 
 def padded_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
@@ -153,34 +137,71 @@ def shared_length(rows: Sequence[Sequence[int]]) -> int:
     return next((i for i in range(limit) if first[i] != last[i]), limit)
 
 
+def portions(rows: Sequence[Sequence[int]], tokens: int) -> Iterator[Sequence[Sequence[int]]]:
+    """The rows in their order, so many at a time that their number times the longest is at most `tokens`."""
+    first = 0
+    for last in range(1, len(rows) + 1):
+        if last == len(rows) or (last + 1 - first) * max(map(len, rows[first : last + 1])) > tokens:
+            yield rows[first:last]
+            first = last
+
+
 class Continuation:
     """A batch of rows in flight: the model's cache, the attention mask and how far each row is."""
 
-    def __init__(self, model: Any, rows: Rows, *, pad: int, extra: int) -> None:
+    def __init__(self, model: Any, rows: Rows, *, pad: int, extra: int, stemwise: bool | None = None) -> None:
+        """extra: tokens to come; stemwise: whether stems stay in the cache once (None: where the model can)."""
         self.model, self.device = model, model.device
         self.cache: Any = None
+        self.stems: Stems | None = None
+        self.before = torch.zeros(1, 1, dtype=torch.long, device=self.device)  # tokens of a row's stem, (R, 1)
         self.mask = torch.ones(1, 0, dtype=torch.long, device=self.device)
         self.caches = caches(model)
         self.tokens = torch.zeros(len(rows.leads), 0, dtype=torch.long, device=self.device)  # where nothing is cached
         if self.caches and shares_prompts(model):
-            self.logits = self._fill_shared(rows, pad, extra)
+            self._fill_stems(rows.stems, pad)
+            lead, mask = padded_left(rows.leads, pad)
+            row_stem, room = rows.row_stem.to(self.device), lead.shape[1] + extra
+            if reads_stems(model) if stemwise is None else stemwise:
+                self._part(row_stem, room)
+            else:
+                self._take(row_stem)
+                self._reserve(room)
+            self.logits = self._feed(lead, mask)
         else:
             whole = [[*rows.stems[stem], *lead] for stem, lead in zip(rows.row_stem.tolist(), rows.leads, strict=True)]
             self.mask = self.mask.expand(len(whole), -1)
             self.logits = self._feed(*padded_left(whole, pad))
 
-    def _fill_shared(self, rows: Rows, pad: int, extra: int) -> Tensor:
-        """What all stems share once, then every stem once, then every row's lead; logits after it, (R, V)."""
-        shared = shared_length(rows.stems)
+    def _fill_stems(self, stems: Sequence[Sequence[int]], pad: int) -> None:
+        """What all stems share once, then the rest of every stem, some at a time; padding stands on the left."""
+        shared = shared_length(stems)
         if shared:
-            self._feed(torch.tensor([list(rows.stems[0][:shared])]), torch.ones(1, shared, dtype=torch.long))
-            self._take(torch.zeros(len(rows.stems), dtype=torch.long, device=self.device))
-        self.mask = self.mask.expand(len(rows.stems), -1)
-        self._feed(*padded_left([row[shared:] for row in rows.stems], pad))
-        self._take(rows.row_stem.to(self.device))
-        lead, mask = padded_left(rows.leads, pad)
-        self._reserve(lead.shape[1] + extra)
-        return self._feed(lead, mask)
+            self._feed(torch.tensor([list(stems[0][:shared])]), torch.ones(1, shared, dtype=torch.long))
+        first = [(layer.keys, layer.values) for layer in self.cache.layers] if shared else []
+        parts = []
+        for some in portions(stems, PREFILL):
+            self.mask = self.mask.new_ones(len(some), shared)
+            self.cache = None
+            if shared:
+                self.cache = DynamicCache()
+                for place, pair in enumerate(first):
+                    self.cache.update(*(x.expand(len(some), -1, -1, -1) for x in pair), place)
+            self._feed(*padded_left([stem[shared:] for stem in some], pad))
+            parts.append((self.cache.layers, self.mask))
+        self.mask = joined_right([mask[:, None, :, None] for _, mask in parts])[:, 0, :, 0]
+        for place, layer in enumerate(self.cache.layers):
+            layer.keys = joined_right([layers[place].keys for layers, _ in parts])
+            layer.values = joined_right([layers[place].values for layers, _ in parts])
+
+    def _part(self, row_stem: Tensor, room: int) -> None:
+        """Leave the stems as they are, once; from here on the cache holds what rows say of their own."""
+        self.stems = Stems([(layer.keys, layer.values) for layer in self.cache.layers], self.mask, row_stem)
+        self.before = self.mask.sum(1)[row_stem, None]
+        self.mask = self.mask.new_ones(len(row_stem), 0)
+        self.cache = DynamicCache()
+        empty = [(k[row_stem, :, :0], v[row_stem, :, :0]) for k, v in self.stems.layers]
+        self.cache.layers = [ReservedLayer(keys, values, room) for keys, values in empty]
 
     def _reserve(self, extra: int) -> None:
         """Room for `extra` tokens in every layer."""
@@ -189,7 +210,7 @@ class Continuation:
     def _feed(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Run the model on (R, n) new tokens; logits after the last of them, (R, V)."""
         tokens, mask = tokens.to(self.device), mask.to(self.device)
-        position = self.mask.sum(1, keepdim=True) + mask.cumsum(1) - 1
+        position = self.before + self.mask.sum(1, keepdim=True) + mask.cumsum(1) - 1
         self.mask = torch.cat([self.mask, mask], 1)
         if not self.caches:
             self.tokens = torch.cat([self.tokens, tokens], 1)  # all is read anew: slow, and right
@@ -201,6 +222,7 @@ class Continuation:
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
+            **({"stems": self.stems} if self.stems else {}),
         )
         self.cache = out.past_key_values
         return out.logits[:, -1]
@@ -208,6 +230,9 @@ class Continuation:
     def _take(self, rows: Tensor) -> None:
         self.cache.batch_select_indices(rows)
         self.mask = self.mask[rows]
+        if self.stems:
+            self.before = self.before[rows]
+            self.stems.take(rows)
 
     def step(self, tokens: Tensor) -> None:
         """Feed the tokens drawn, (R,)."""

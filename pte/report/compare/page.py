@@ -101,7 +101,8 @@ def _table(grid: Grid) -> str:
 
 def _cell(tag: str, word: Word, left: bool) -> str:
     text = f"<strong>{escape(word.text)}</strong>" if word.bold else escape(word.text)
-    return f'<{tag} class="word">{text}</{tag}>' if left else f"<{tag}>{text}</{tag}>"
+    long = " long" if len(word.text) > shell.LONG else ""
+    return f'<{tag} class="word{long}">{text}</{tag}>' if left else f"<{tag}>{text}</{tag}>"
 
 
 def _list(sentences: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ TEX_SPECIAL = re.compile("|".join(map(re.escape, TEX)))
 
 def show(comparison: Comparison, console: Console) -> None:
     """Print one table per ranking and metric, with as many groups as there is room for; the files hold the rest."""
-    label = max(len(method.label) for method in comparison.methods)
+    label = min(max(len(method.label) for method in comparison.methods), console.width // 2)
     groups = fitting(comparison.groups, (console.width - label - 27) // 6)
     for ranking, metric in comparison.panels:
         columns = [Column(ranking, metric, group) for group in groups]
@@ -38,7 +38,7 @@ def show(comparison: Comparison, console: Console) -> None:
             box=SIMPLE_HEAD,
             padding=0,
         )
-        table.add_column("method", no_wrap=True)
+        table.add_column("method", max_width=label, overflow="fold")
         for heading in ("all", "against", *groups[1:]):
             table.add_column(heading.replace("_", "\n"), justify="right", no_wrap=True)
         cells = [comparison.row(column) for column in columns]

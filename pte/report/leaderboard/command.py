@@ -109,7 +109,7 @@ def table(each: Mapping[str, Any], metrics: Sequence[str], width: int) -> Table:
     ]
     for place in places:
         word = place in page.WORDS
-        grid.add_column(escape(header[place]), justify="left" if word else "right", no_wrap=not word)
+        grid.add_column(escape(header[place]), justify="left" if word else "right", no_wrap=not word, overflow="fold")
     for number, words in enumerate(rows[:MOST]):
         texts = [escape(word) for word in words]
         if number == 0:

@@ -74,11 +74,12 @@ def by_bin(done: Finished, measure: np.ndarray, edges: Sequence[int], title: str
         units = [per_user(value[place == b], done.ranked.user[place == b])[0] for b in bins]
         error = [1.96 * unit.std(ddof=1) / len(unit) ** 0.5 if len(unit) > 1 else 0 for unit in units]
         names = [f"{span(edges, b)}<br>{(place == b).sum():,}" for b in bins]
+        dash = "dot" if figure.data else "solid"  # where both rankings agree, one line would hide the other
         figure.add_scatter(
-            x=names, y=(mean := [u.mean() for u in units]), name=ranking, mode="lines+markers",
+            x=names, y=(mean := [u.mean() for u in units]), name=ranking, mode="lines+markers", line={"dash": dash},
             error_y={"array": error, "arrayminus": np.minimum(error, mean).tolist(), "thickness": 1},
         )  # fmt: skip
-    figure.update_xaxes(title=f"{title}, and number of cases", type="category")
+    figure.update_xaxes(title=f"{title}, and number of cases", type="category", automargin=True)
     figure.update_yaxes(title="NDCG@10", rangemode="tozero")
     return element(figure, identity, f"NDCG@10 of test cases by {title}; bars: 95 % normal intervals over users.")
 

@@ -39,7 +39,7 @@ function show() {
     cells.forEach((text, place) => {
       const cell = document.createElement("td");
       cell.textContent = text;
-      if (place === 0 || place === 5) cell.className = "word";
+      if (place === 0 || place === 5) cell.className = place || text.length <= 24 ? "word" : "word long";
       if (place === 5 && row.corrected <= alpha) cell.style.fontWeight = "600";
       line.append(cell);
     });

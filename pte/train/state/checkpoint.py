@@ -60,7 +60,11 @@ class ResumeCheckpoint(Checkpoint):  # Lightning calls checkpoint callbacks afte
         forget(self.snapshot)
 
     def keep(self, trainer: Trainer) -> None:
-        """Save to the file. Collective: every process calls it, the first one writes."""
+        """Save to the file. Collective: every process calls it, the first one writes. Nothing of DeepSpeed,
+        whose state would be a folder.
+        """
+        if "deepspeed" in type(trainer.strategy).__name__.lower():
+            return
         scratch = self.file.with_suffix(".tmp")
         trainer.save_checkpoint(scratch)
         if trainer.is_global_zero:

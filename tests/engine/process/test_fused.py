@@ -17,14 +17,14 @@ from pte.engine.process import launch
 from pte.metric.rank import ranks
 from pte.paths import CONF_DIR
 from pte.protocol.leave_one_out import LeaveOneOut
-from pte.schema import Entities, Selection
+from pte.schema import Entities, InputError, Selection
 from pte.schema.context import Context
 from pte.stage import reader, training
 from pte.train.loader import EvaluationLoader
 from pte.train.state.restore import restore
 
 WORDS = [
-    "backbone=fused", "representation=llm_only", "profiler=template", "trainer.accelerator=cpu", "trainer.max_epochs=3",
+    "backbone=fused", "representation=llm_only", "profiler=template", "trainer.accelerator=cpu", "trainer.max_epochs=8",
     "trainer.batch_size=16", "trainer.epoch_steps=1", "trainer.patience=9", "trainer.products=float32",
     "backbone.reader.inner=16", "backbone.reader.layers=1", "backbone.fit.width=8",
     "representation.components=12", "logger=none",
@@ -53,7 +53,7 @@ def parents(data, tmp_path_factory):
     return folders
 
 
-def train(folder, config, parents, processes):
+def train(folder, config, parents, processes, loggers=()):
     """The reader, in this process or by a group, then the rest; the folder of what was trained."""
     found = dict(parents)
     for module in (reader, training):
@@ -61,7 +61,7 @@ def train(folder, config, parents, processes):
         for each in (out, work):
             each.mkdir(exist_ok=True, parents=True)
         read = {name: config[name] for name in module.READS}
-        context = Context(read, found, out, work, builder(config), [])
+        context = Context(read, found, out, work, builder(config), list(loggers))
         if processes == 1 or module is training:
             module.run(context)
         else:
@@ -79,6 +79,35 @@ def made(config, parents, tmp_path_factory):
         return train(tmp_path_factory.mktemp("group"), config, parents, processes)
 
     return made
+
+
+class Kill:
+    """A logger that kills every process of the group with SIGKILL at the end of the second epoch."""
+
+    def __init__(self, group):
+        self.group = group
+
+    def log_metrics(self, metrics, step):
+        if metrics["training/epoch"] == 1:
+            for process in self.group:
+                process.kill()
+            for process in self.group:
+                process.wait()
+
+
+@pytest.mark.slow
+def test_a_killed_group_goes_on_to_the_same_model(made, config, parents, tmp_path, monkeypatch):
+    group, start = [], launch._start
+    monkeypatch.setattr(launch, "_start", lambda *order: group.append(start(*order)) or group[-1])
+    with pytest.raises(InputError, match=r"reader failed in process \d of 2: ended by SIGKILL"):
+        train(tmp_path, config, parents, 2, [Kill(group)])
+    assert not list((tmp_path / "reader" / "out").iterdir())
+    out = train(tmp_path, config, parents, 2)
+    facts = json.loads((tmp_path / "reader" / "out" / "facts.json").read_text())
+    assert (facts["resumed"], facts["processes"]) == (True, 2)
+    assert "continuing after epoch" in (tmp_path / "log").read_text()
+    resumed, whole = (load_file(folder / "weights.safetensors") for folder in (out, made(2)))
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
 
 def ranked(folder, config, data, more=0.0):
@@ -109,7 +138,7 @@ def test_a_group_makes_the_same_model(made, config, data, processes):
     for name, value in one.items():
         torch.testing.assert_close(other[name], value, rtol=1e-3, atol=1e-3, msg=name)
     curves = [(made(n) / "curve.csv").read_text().splitlines() for n in (1, processes)]
-    assert [len(curve) for curve in curves] == [4, 4]
+    assert [len(curve) for curve in curves] == [9, 9]
     best, worst = (ranked(made(1), config, data, more) for more in (1e-3, -1e-3))
     found = ranked(made(processes), config, data)
     assert ((best <= found) & (found <= worst)).all()

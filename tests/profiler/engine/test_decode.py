@@ -1,6 +1,7 @@
 """Continuing rows from shared prompts equals the plainest loop: one row at a time, no cache, no padding."""
 
 import math
+from copy import deepcopy
 
 import pytest
 import torch
@@ -15,15 +16,19 @@ from transformers import (
     Qwen3Config,
 )
 
+from pte.profiler.cache import stems
+from pte.profiler.cache.layer import ReservedLayer, joined_right, shares_prompts
+from pte.profiler.engine import decode
 from pte.profiler.engine.decode import (
+    Continuation,
     Decoding,
-    ReservedLayer,
     Rows,
     continue_rows,
     draw,
     penalised,
+    portions,
+    reads_stems,
     shared_length,
-    shares_prompts,
 )
 from pte.schema import InputError
 
@@ -94,6 +99,14 @@ def test_batch_equals_one_by_one(model):
     assert len({len(text) for text in found}) > 2, "rows of several lengths, or dropping rows is not tried"
 
 
+def test_prompts_that_are_read_some_at_a_time_change_nothing(model, monkeypatch):
+    monkeypatch.setattr(decode, "PREFILL", 10)
+    batch = rows(torch.Generator().manual_seed(1))
+    stops = lambda row, token: token % 7 == 0  # noqa: E731
+    found = continue_rows(model, batch, stops=stops, pad=0, decoding=decoding())
+    assert found == one_by_one(model, batch, decoding(), stops)
+
+
 def test_greedy_texts_equal_those_of_generate(model):
     """With the library's own loop, token for token in float32: nothing shared, nothing padded."""
     batch = rows(torch.Generator().manual_seed(4), temperature=0.0)
@@ -111,6 +124,36 @@ def test_greedy_texts_equal_those_of_generate(model):
 )
 def test_prompts_are_shared_where_padding_may_stand_in_the_middle(name, shares):
     assert shares_prompts(AutoModelForCausalLM.from_config(CONFIGS[name])) is shares
+
+
+@pytest.mark.parametrize("kind", ["sdpa", "eager"])
+@pytest.mark.parametrize("name", ["llama", "qwen3", "neox, half rotary", "gpt2, learned positions"])
+def test_stems_stay_once_where_attention_can_be_exchanged(name, kind):
+    """Eleven rows of five stems; where rows end, stems that nobody continues leave too."""
+    model = AutoModelForCausalLM.from_config(deepcopy(CONFIGS[name]), attn_implementation=kind).eval()
+    once = kind == "sdpa"
+    assert reads_stems(model) is once
+    with torch.inference_mode():
+        flight = Continuation(model, rows(torch.Generator().manual_seed(1)), pad=0, extra=2)
+        assert (flight.stems is not None) is once
+        if flight.stems:
+            assert {len(keys) for keys, _ in flight.stems.layers} == {5}
+            flight.keep(torch.tensor([2, 3, 5]))
+            assert {len(keys) for keys, _ in flight.stems.layers} == {2}
+
+
+@pytest.mark.parametrize("wrong", ["says otherwise", "knows no stems"])
+def test_a_model_that_says_otherwise_with_stems_gets_none(wrong, monkeypatch):
+    model = AutoModelForCausalLM.from_config(deepcopy(CONFIGS["llama"]), attn_implementation="sdpa").eval()
+    if wrong == "says otherwise":
+        monkeypatch.setattr(stems, "stem_attention", lambda query, *rest: 5 * query)
+    else:
+        forward = type(model).forward
+        known = lambda self, *a, stems=None, **k: forward(self, *a, **k)  # noqa: E731 - they do not reach attention
+        monkeypatch.setattr(type(model), "forward", known)
+        monkeypatch.setattr(decode, "caches", lambda model: True)
+    assert not reads_stems(model)
+    assert model.config._attn_implementation == "sdpa"
 
 
 def test_a_row_does_not_depend_on_its_company(model):
@@ -181,6 +224,18 @@ def test_shared_length_leaves_every_row_a_token():
     assert shared_length([[1, 2], [1, 2, 4]]) == 1
     assert shared_length([[7]]) == 0
     assert shared_length([[1, 2], [3, 2]]) == 0
+
+
+def test_portions_by_hand():
+    """Twelve tokens at a time: two rows of five, then one of five, one of nine, one of thirteen."""
+    lengths = [[len(row) for row in some] for some in portions([[0] * n for n in (5, 5, 5, 9, 13)], 12)]
+    assert lengths == [[5, 5], [5], [9], [13]]
+    assert list(portions([], 12)) == []
+
+
+def test_parts_are_joined_at_their_right():
+    one, two = torch.ones(1, 1, 1, 2), torch.full((2, 1, 3, 2), 2.0)
+    assert joined_right([one, two])[:, 0, :, 0].tolist() == [[0, 0, 1], [2, 2, 2], [2, 2, 2]]
 
 
 @pytest.mark.parametrize("wrong", [{"top_p": 0.0}, {"top_k": 0}, {"temperatures": []}, {"temperatures": [-0.1]}])

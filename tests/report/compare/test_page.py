@@ -185,6 +185,22 @@ def test_a_narrow_terminal_shows_the_groups_it_has_room_for(comparison):
     assert render.fitting(("all", "head_items", "tail_items"), 1) == ["all", "tail_items"]
 
 
+def test_a_long_name_takes_no_room_from_figures(tmp_path):
+    experts = [["reader", "likeness", "memory", "repeat"], ["reader", "likeness", "memory"]]
+    rows = [
+        {"test": test, "knobs": {"backbone": {"experts": names}}}
+        for test, names in zip((NONE, HALF), experts, strict=True)
+    ]
+    made = Comparison(methods.group([runs.read(p) for p in write_all(tmp_path, rows)])[0], metrics=["Hit@10"])
+    assert max(len(method.label) for method in made.methods) > 50
+    out = io.StringIO()
+    render.show(made, Console(file=out, width=80))
+    assert "…" not in out.getvalue()
+    assert ".5000" in out.getvalue()
+    text = page.page(made, grid.grids(made), "pte compare a", [])
+    assert 'class="word long">sasrec' in text  # wraps
+
+
 def test_the_page_stands_alone(tmp_path):
     pytest.importorskip("matplotlib")
     paths = write_all(tmp_path, dataset="<b>&'\"")
@@ -350,7 +366,10 @@ def test_in_a_browser_any_row_can_be_held_against(tmp_path):
         before = shown.run("getComputedStyle(document.body).backgroundColor")
         shown.run("theme.click()")
         assert shown.run("getComputedStyle(document.body).backgroundColor") != before
+        shown.run('reference.append(new Option("a long name ".repeat(9), 99))')
         shown.size(390, 800)
+        assert shown.run("innerWidth") == 390  # what does not fit would make it wider
+        assert shown.run('document.querySelector("figure svg").clientWidth') > 500  # is scrolled, not shrunk
         assert shown.run("document.documentElement.scrollWidth") <= 390
         assert shown.errors == []
         assert [url for url in shown.requests if not url.startswith(("file:", "blob:"))] == []

@@ -1,5 +1,6 @@
 """`pte leaderboard`: what stands on which board, what is averaged, and that the file is what its description says."""
 
+import io
 import json
 import os
 import re
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helper.report import write_run
+from rich.console import Console
 
 from pte.paths import RUN_KEYS
 from pte.report import evidence, runs
@@ -43,6 +45,19 @@ def test_seeds_are_averaged_and_the_best_comes_first(tmp_path):
     assert first["figures"]["masked/NDCG@10"]["mean"] == 1
     assert (second["seconds"], second["source"], second["hardware"]) == (26, "runs", "CPU")
     assert (only["dataset"]["name"], only["protocol"]["name"], only["cases"]) == ("Eight", "leave_one_out", 8)
+
+
+def test_a_narrow_terminal_keeps_every_method(tmp_path):
+    for place, rank in ((0, NONE), (1, HALF)):
+        experts = ["reader", "likeness", "memory", "repeat"][place:]
+        write_run(tmp_path / "runs" / str(place), rank, knobs={"backbone": {"experts": experts}})
+    (only,) = made(tmp_path / "out", tmp_path / "runs")["boards"]
+    for row in only["rows"]:
+        row["source"] = "experiments/a_folder_with_quite_a_long_name_indeed"
+    out = io.StringIO()
+    Console(file=out, width=80).print(command.table(only, ["NDCG@10", "Hit@10"], 80))
+    assert "…" not in out.getvalue()
+    assert out.getvalue().count("sasrec") == 2
 
 
 def test_trials_of_a_search_stand_on_no_board(tmp_path, capsys):
