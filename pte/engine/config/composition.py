@@ -80,10 +80,11 @@ def _refuse_nothing(override: Override, config: Any) -> None:
     """InputError for {} where knobs are: values are merged, so that all would stay as they were."""
     inside = OmegaConf.select(config, override.key_or_group, throw_on_resolution_failure=False)
     if override.value() == {} and not override.is_delete() and OmegaConf.is_dict(inside) and len(inside):
-        first = next(iter(inside))
+        knobs: Any = OmegaConf.to_container(inside)
+        first, value = next(iter(knobs.items()))
         raise InputError(
             f"{override.key_or_group}={{}} changes nothing: knobs are merged; give each a value of its own, as"
-            f" {override.key_or_group}.{first}={typed(OmegaConf.to_container(inside)[first])}"
+            f" {override.key_or_group}.{first}={typed(value)}"
         )
 
 
