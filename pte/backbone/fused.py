@@ -235,14 +235,21 @@ class Fused(nn.Module, Backbone):
 
     @torch.no_grad()
     def score_parts(self, history: History, *, noise: Noise = None) -> Iterator[Tensor]:
-        """The gated sum, float32 (b, N) of the next few histories at a time; the reader reads all of them at once."""
-        begin = 0
+        """The gated sum, float32 (b, N) of the next few histories at a time; the reader reads all of them at once.
+
+        A part lies where the last one lay.
+        """
+        begin, space = 0, None
         for part in self._reader_parts(history, noise):
             rows = slice(begin, begin := begin + len(part))
             some = history.rows(rows)
             with torch.autocast(part.device.type, enabled=False):  # rounded scores would tie
                 gates = (self.gate[:, :1] + self.gate[:, 1:] * gate.log_length(some)).float()  # (terms, b)
-                total = part.float() * gates[0, :, None] if self.trained else part
+                total = part
+                if self.trained:
+                    if space is None or space.shape != part.shape:
+                        space = torch.empty_like(part, dtype=torch.float32)
+                    total = torch.mul(part.float(), gates[0, :, None], out=space)
                 begin_gate = int(self.trained)
                 for expert, decays in self._untrained():
                     expert.add_(total, some, gates[begin_gate : begin_gate + len(decays)], decays)
@@ -263,7 +270,7 @@ class Fused(nn.Module, Backbone):
 
     def score(self, history: History, *, noise: Noise = None) -> Tensor:
         """(B, N): the gated sum, float32."""
-        return torch.cat(list(self.score_parts(history, noise=noise)))
+        return torch.cat([part.clone() for part in self.score_parts(history, noise=noise)])
 
 
 def _part(name: str, make: Make | None, shared: Mapping[str, Any]) -> Any:

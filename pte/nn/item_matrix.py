@@ -7,6 +7,9 @@ The matrix is sparse and only the rows that stand in a history are read, so the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -57,31 +60,51 @@ class ItemMatrix(nn.Module):
     def add_(self, scores: Tensor, item: Tensor, weight: Tensor, largest: Tensor | None = None) -> Tensor:
         """Add the sums to `scores` (B, N), in place, dense and in either order in memory.
 
-        largest: (B,), to which the largest entry of each history's sums is scaled; for a matrix of nothing negative.
+        weight: (B, L), or (R, B, L) of R readings of the same items, all of which are added. largest: (B,) or (R, B),
+        to which the largest entry of a history's sums is scaled; for a matrix of nothing negative.
         """
+        weight = weight if weight.dim() == 3 else weight[None]
+        tops = [None] * len(weight) if largest is None else list(largest.view(len(weight), -1))
         if scores.is_cpu:
-            return self._add_sparse(scores, item, weight, largest)
-        sums = torch.zeros(scores.shape, device=scores.device)
-        self._add_gathered(sums, item, weight)
-        if largest is not None:
-            sums *= (largest / sums.amax(dim=1).clamp_min(_TINY))[:, None]
-        return scores.add_(sums)
+            for i in range(0, len(weight), 2):
+                self._add_sparse(scores, item, weight[i : i + 2], tops[i : i + 2])
+            return scores
+        for own, top in zip(weight, tops, strict=True):
+            sums = torch.zeros(scores.shape, device=scores.device)
+            self._add_gathered(sums, item, own)
+            if top is not None:
+                sums *= (top / sums.amax(dim=1).clamp_min(_TINY))[:, None]
+            scores += sums
+        return scores
 
-    def _add_sparse(self, scores: Tensor, item: Tensor, weight: Tensor, largest: Tensor | None) -> Tensor:
-        """By scipy's product of sparse matrices: no pass over the catalogue, two to three times as fast on a CPU."""
+    def _add_sparse(self, scores: Tensor, item: Tensor, weight: Tensor, largest: Sequence[Tensor | None]) -> None:
+        """By scipy's product of sparse matrices: no pass over the catalogue; two readings cost one product.
+
+        Two readings, weights (2, B, L), are the two parts of a complex number: their sums have the same places.
+        """
         real = item > 0
         begin = F.pad(real.sum(dim=1).cumsum(0), (1, 0)).int().numpy()
-        history = (weight[real].float().numpy(), item[real].int().numpy() - 1, begin)
-        sums = sparse.csr_array(history, shape=tuple(scores.shape)) @ self.csr
-        size, value = np.diff(sums.indptr), sums.data
-        if largest is not None:
-            top = np.ones(len(size), np.float32)  # of a history without entries: nothing is scaled
-            top[size > 0] = np.maximum.reduceat(value, sums.indptr[:-1][size > 0]) if len(value) else 1
-            value *= np.repeat(largest.numpy() / np.maximum(top, _TINY), size)
+        read = weight[:, real].float().numpy()
+        history = (read[0] if len(read) == 1 else read[0] + 1j * read[1], item[real].int().numpy() - 1, begin)
+        sums = sparse.csr_array(history, shape=tuple(scores.shape)) @ (self.csr if len(read) == 1 else self._complex)
+        size, some = np.diff(sums.indptr), sums.indptr[:-1] < sums.indptr[1:]
+        parts = sums.data.view(np.float32).reshape(-1, len(read))
+        value = np.zeros(len(parts), np.float32)
+        for part, top in zip(parts.T, largest, strict=True):
+            if top is None:
+                value += part
+                continue
+            scale = np.zeros(len(size), np.float32)  # of a history without entries: nothing is scaled
+            scale[some] = top.numpy()[some] / np.maximum(np.maximum.reduceat(part, sums.indptr[:-1][some]), _TINY)
+            value += part * np.repeat(scale, size)
         row = np.repeat(np.arange(len(size), dtype=np.int64) * scores.stride(0), size)
-        cell = torch.from_numpy(row + sums.indices * np.int64(scores.stride(1)))
-        scores.as_strided((scores.numel(),), (1,)).index_add_(0, cell, torch.from_numpy(value))
-        return scores
+        cell = row + sums.indices * np.int64(scores.stride(1))
+        np.add.at(scores.as_strided((scores.numel(),), (1,)).numpy(), cell, value)
+
+    @cached_property
+    def _complex(self) -> sparse.csr_array:
+        """The matrix with complex entries, places shared."""
+        return sparse.csr_array((self.csr.data.astype(np.complex64), self.csr.indices, self.csr.indptr), self.csr.shape)
 
     def _add_gathered(self, scores: Tensor, item: Tensor, weight: Tensor) -> None:
         """By gathering entries, on any device: whole histories at a time, as many as the scratch memory allows."""

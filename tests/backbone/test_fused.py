@@ -18,6 +18,7 @@ from pte.backbone.markov import Markov
 from pte.backbone.sasrec import SASRec
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Backbone
+from pte.nn.kernel import chunked_scoring
 from pte.nn.statistic.whitening import axes
 from pte.representation.llm_only import LlmOnly
 from pte.schema import InputError
@@ -125,6 +126,15 @@ def test_the_fixed_gate_of_an_expert_read_twice_is_shared():
     twice = fused(["reader", "likeness", "memory"], long_recency=0.9)
     shares = [share for name in twice.experts for share in twice._prior(name)]
     assert shares == [1, 3, 3, 3, 3]
+
+
+def test_parts_that_share_their_memory_are_whole_together(monkeypatch):
+    model = gated(fused(gate_features=["history_length", "popularity"], long_recency=0.9))
+    expected = model.score(HISTORY)
+    monkeypatch.setattr(chunked_scoring, "_ROWS", 1)
+    monkeypatch.setitem(chunked_scoring._SCORES, "cpu", 0)
+    assert [len(part) for part in model.score_parts(HISTORY)] == [1, 1, 1]
+    torch.testing.assert_close(model.score(HISTORY), expected)
 
 
 def test_popularity_adds_a_parabola_of_log_counts():

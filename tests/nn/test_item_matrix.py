@@ -47,6 +47,19 @@ def test_sums_are_added_scaled_to_their_largest_in_either_order_of_memory(items_
     torch.testing.assert_close(scores, torch.tensor([[13, 3, 6], [1, 1, 1], [0, 1, 1 - 1 / 3]]))
 
 
+@pytest.mark.parametrize("readings", [1, 2, 3])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_several_readings_are_added_as_one_after_the_other(readings, scaled):
+    generator = np.random.default_rng(readings)
+    matrix = ItemMatrix(sparse.csr_array(generator.random((5, 5)) * (generator.random((5, 5)) < 0.5)))
+    weight = torch.stack([recency(ITEM, LENGTH, decay) for decay in (0.2, 0.8, 0.0)[:readings]])
+    largest = torch.tensor([[2.0, -1, 3], [0.5, 4, 0], [1, 1, 1]])[:readings] if scaled else None
+    expected = torch.zeros(3, 5)
+    for i, own in enumerate(weight):
+        matrix.add_(expected, ITEM, own, None if largest is None else largest[i])
+    torch.testing.assert_close(matrix.add_(torch.zeros(3, 5), ITEM, weight, largest), expected)
+
+
 def test_nothing_is_added_where_no_history_has_entries():
     scores = ItemMatrix(sparse.csr_array((5, 5), dtype=np.float32)).add_(
         torch.ones(3, 5), ITEM, ITEM.float(), torch.ones(3)

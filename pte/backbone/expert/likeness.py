@@ -64,7 +64,7 @@ class Likeness(nn.Module):
             own = recency(history.item, history.length, decay)
             weight += own * (gate / self._sum(history, own).norm(dim=1).clamp_min(TINY))[:, None]
         if self.near is None:
-            scores += (self.direction[1:] @ self._sum(history, weight).T).T  # items first in memory, as a reader's
+            scores.T.addmm_(self.direction[1:], self._sum(history, weight).T)  # items first in memory, as a reader's
         else:
             self.near.add_(scores, history.item, weight)
 

@@ -28,6 +28,5 @@ class Memory:
 
     def add_(self, scores: Tensor, history: History, gates: Tensor, decays: Sequence[float]) -> None:
         """scores (B, N) += gates (R, B) times the `score` of each of R decays, in place."""
-        for gate, decay in zip(gates, decays, strict=True):
-            weight = recency(history.item, history.length, decay)
-            self.matrix.add_(scores, history.item, weight, largest=gate)
+        weight = torch.stack([recency(history.item, history.length, decay) for decay in decays])
+        self.matrix.add_(scores, history.item, weight, largest=gates)
