@@ -167,8 +167,8 @@ def _composed(name: str, words: list[str]) -> Any:
             raise InputError(f"{first_line(error)}: add -m to run each of them, or give one") from None
         if there := re.search(r"An item is already at '([\w.]+)'", str(error)):
             raise InputError(f"+{there[1]}: it is there already: type it without +") from None
-        if gone := re.search(r"Could not delete from config\. '([\w.]+)' does not exist", str(error)):
-            raise InputError(f"~{gone[1]}: there is no such knob, or it is null already") from None
+        if absent := re.search(r"Could not delete from config\. '([\w.]+)' does not exist", str(error)):
+            raise InputError(f"~{absent[1]}: there is no such knob, or it is null already") from None
         match = re.search(r"Could not (?:override|append to|delete) '?([\w.@/]+)'?", str(error))
         if not match:
             raise InputError(first_line(error)) from None
