@@ -94,6 +94,7 @@ class Request:
     key: str
     ask: Ask
     attempt: int = 0  # above 0: it failed so often before
+    of: int = 0  # answers that were wanted with it at first, where attempt is above 0
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,13 @@ def too_many(failures: int, results: int, share: float) -> bool:
 
 
 def tolerated(requests: Sequence[Request], share: float) -> float:
-    """The share of failures to tolerate: all of requests that failed before, for they were within `share` then."""
-    return 1.0 if any(request.attempt for request in requests) else share
+    """The share of failures to tolerate.
+
+    Of requests that failed before all, where they are within `share` of what was wanted at first; else in proportion.
+    """
+    if not any(request.attempt for request in requests):
+        return share
+    return min(1.0, share * max(request.of for request in requests) / len(requests))
 
 
 class Arrivals:

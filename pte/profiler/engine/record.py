@@ -54,17 +54,19 @@ class Recorded:
 
     def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
         """Every answer; a failure is asked for again under a key of its own, so that it is recorded as well."""
-        answers = self._answers(asks, 0)
+        answers = self._answers(asks, 0, len(asks))
         for attempt in range(1, self.failed_retries + 1):
             failed = [i for i, answer in enumerate(answers) if answer.finish == FAILED]
             if not failed:
                 break
             self.done -= len(failed)
-            for i, answer in zip(failed, self._answers([asks[i] for i in failed], attempt), strict=True):
+            again = self._answers([asks[i] for i in failed], attempt, len(asks))
+            for i, answer in zip(failed, again, strict=True):
                 answers[i] = answer
         return answers
 
-    def _answers(self, asks: Sequence[Ask], attempt: int) -> list[Completion]:
+    def _answers(self, asks: Sequence[Ask], attempt: int, of: int) -> list[Completion]:
+        """attempt: how often they failed before; of: how many answers were wanted at first."""
         again = {"again": attempt} if attempt else {}
         draws = ({"prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate} for a in asks)
         keys = [digest({**self.identity, **draw, **again}) for draw in draws]
@@ -75,20 +77,25 @@ class Recorded:
                 known |= {key: _completion(row) for key, row in late.items()}
                 self.done += sum(key in known for key in keys)
                 if missing := {key for key in keys if key not in known}:
-                    self._generate(asks, keys, missing, known, attempt)
+                    self._generate(asks, keys, missing, known, partial(self._arrivals, attempt, of))
         else:
             self.done += len(keys)
         return [known[key] for key in keys]
 
     def _generate(
-        self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str], known: dict[str, Completion], attempt: int
+        self,
+        asks: Sequence[Ask],
+        keys: Sequence[str],
+        missing: set[str],
+        known: dict[str, Completion],
+        arrivals: Callable[[Sequence[Ask], Sequence[str], set[str]], Iterator[dict[str, Completion]]],
     ) -> None:
         """Ask for what is missing; every result goes to the log as it arrives, and into `known`."""
         if self._meter is None:
             self._announce(len(missing))
             self._meter = _Meter(logger, "profiles", "generations", self.workload.completions, self.done)
         multiplicity = Counter(keys)
-        arrived = partial(self._arrivals, attempt) if self.generator is not None else self._batches
+        arrived = arrivals if self.generator is not None else self._batches
         self._meter.resume(self.done)
         for part in arrived(asks, keys, missing):
             known |= part
@@ -111,14 +118,14 @@ class Recorded:
             yield part
 
     def _arrivals(
-        self, attempt: int, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]
+        self, attempt: int, of: int, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]
     ) -> Iterator[dict[str, Completion]]:
         """Result by result; failures of single requests are results too."""
         assert self.generator is not None
         todo = {key: ask for key, ask in zip(keys, asks, strict=True) if key in missing}
         waiting: dict[str, Completion] = {}
         try:
-            for result in self.generator.generate([Request(key, ask, attempt) for key, ask in todo.items()]):
+            for result in self.generator.generate([Request(key, ask, attempt, of) for key, ask in todo.items()]):
                 waiting[result.key] = result.completion
                 if len(waiting) >= self.together:
                     self._keep(todo, waiting)

@@ -92,19 +92,19 @@ def test_a_failure_is_asked_again_when_that_is_asked_for(tmp_path):
     assert answers(Failing(), 2) == (["answer 0", "answer 0", "answer 2"], [], 3)
 
 
-def test_a_request_says_which_try_it_is(tmp_path):
+def test_a_request_says_which_try_it_is_and_of_how_many(tmp_path):
     class Failing(Counting):
         """Fails at every question."""
 
         def generate(self, requests):
-            self.answered += [request.attempt for request in requests]
+            self.answered += [(request.attempt, request.of) for request in requests]
             return (Result(request.key, Completion("", 0, FAILED)) for request in requests)
 
     engine = Failing()
     answer = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")
     answer.generator, answer.failed_retries = engine, 2
     answer([ask("a"), ask("b")])
-    assert engine.answered == [0, 0, 1, 1, 2, 2]
+    assert engine.answered == [(0, 2), (0, 2), (1, 2), (1, 2), (2, 2), (2, 2)]
 
 
 def test_forecast_by_hand():
