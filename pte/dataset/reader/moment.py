@@ -78,9 +78,11 @@ def _readable(values: pl.Series) -> pl.Series:
 
 def _formatted(values: pl.Series, form: str) -> pl.Series:
     """Text by a strptime format; whole numbers (20010909) as their digits."""
-    text = values.cast(pl.Int64, strict=False) if values.dtype.is_float() else values
+    text = (values.cast(pl.Int64, strict=False) if values.dtype.is_float() else values).cast(pl.String)
+    if "." not in form:  # 20010909.0 is how a column with a gap in it is written
+        text = text.str.replace(r"^(\d+)\.0*$", "$1")
     try:
-        moment = text.cast(pl.String).str.to_datetime(form, strict=False, time_unit="us")
+        moment = text.str.to_datetime(form, strict=False, time_unit="us")
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"dataset.time_format={form} is no format of dates and times ({reason})") from None
