@@ -128,7 +128,7 @@ def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, files, 
     ("mistake", "told"),
     [("backbone.fit=null", "backbone.fit=null: it holds knobs"), ("llm_esr_groups=5", "llm_esr_groups.items=null"),
      ("trainer.compile=null", "trainer.compile=null: give true or false"), ("backbone=null", "choose one of bert4rec"),
-     ("plan=maybe", "plan=maybe: give true or false"), ("trainer.max_epochs=true", "trainer.max_epochs=true: give"),
+     ("trainer.max_epochs=true", "trainer.max_epochs=true: give"),
      ("seed=${oc.env:PTE_NO_SUCH}", "seed=${oc.env:PTE_NO_SUCH}: Environment variable 'PTE_NO_SUCH' not found")],
 )  # fmt: skip
 def test_values_are_told_as_they_are_typed(mistake, told, pte):
