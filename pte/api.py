@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pte.artifact import Stored
 from pte.engine import pipeline, tracking, validation
 from pte.engine.config import secret
+from pte.engine.config.composition import at_home, first_line
 from pte.engine.config.source import names_as_typed
 from pte.metric.summary import values
 from pte.paths import CONF_DIR
@@ -107,7 +108,7 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
     """Run to the table, or to where `until=` says. `config_dir`: a folder of options of one's own."""
     if isinstance(overrides, str):
         raise InputError(f"pte.run({overrides!r}): give a list of overrides: pte.run([{overrides!r}])")
-    words = list(overrides)
+    words = [at_home(word) for word in overrides]
     secret.refuse_words(words)
     folders = [] if config_dir is None else [str(Path(config_dir).resolve())]
     if missing := [each for each in folders if not Path(each).is_dir()]:
@@ -129,5 +130,5 @@ def run(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) 
                 validation.check_job(cfg)
                 pipeline.run(cfg, folder, tracking.Identity(options, command, None))
     except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(str(error)) from error
+        raise InputError(first_line(error)) from error
     return Result(folder)

@@ -58,7 +58,7 @@ def job(cfg: DictConfig) -> float | None:
         end_with(os.getppid())
     sweep.forget_reason(run_dir)
     try:
-        with run_log(run_dir / "run.log"), source.names_as_typed(cfg, hydra_config.overrides.task):
+        with run_log(run_dir / "run.log"), source.names_as_typed(cfg, source.words(hydra_config)):
             return _measured(cfg, run_dir, hydra_config)
     except PrunedError as early:  # no failure, and no figure either: the sweeper learns of it by an exception
         print(f"\n{run_dir}: {early}\n", flush=True)
@@ -100,7 +100,7 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
     if sweeping and not cfg.plan:
         pool.reserve(cfg.trainer)
     if sweeping and cfg.prune and not cfg.plan:
-        pruner = pruning.of_job(hydra_config.sweeper, hydra_config.overrides.task, cfg.trainer.monitor)
+        pruner = pruning.of_job(hydra_config.sweeper, source.words(hydra_config), cfg.trainer.monitor)
         watchers = [pruner] if pruner else []
     options = {k: v for k, v in hydra_config.runtime.choices.items() if "/" not in k and v}
     group = run_dir.parent.name if sweeping else None
@@ -120,7 +120,7 @@ def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float
 def _typed(hydra_config: DictConfig) -> list[str]:
     """What this job would be typed as: its own overrides, of a sweep or not, and a folder of one's own options."""
     folders = [s.path for s in hydra_config.runtime.config_sources if s.provider == "command-line"]
-    return [*(f"--config-dir={os.path.relpath(folder)}" for folder in folders), *hydra_config.overrides.task]
+    return [*(f"--config-dir={os.path.relpath(folder)}" for folder in folders), *source.words(hydra_config)]
 
 
 def _terminate(signum: int, frame: Any) -> None:

@@ -11,6 +11,7 @@ import pte.asset.cache as cache
 from pte.artifact import digest
 from pte.asset.code import sources
 from pte.asset.origin import Remote, UnreachableError, hub, web, wheel
+from pte.paths import expanded
 from pte.schema import InputError, require
 
 
@@ -67,7 +68,7 @@ def knob_content(knobs: Mapping[str, Any]) -> dict[str, str]:
     for group, value in knobs.items():
         for knob in ("model", "file"):
             uri = value.get(knob) if isinstance(value, Mapping) else None
-            if sha256 := named_content(uri):
+            if sha256 := named_content(uri, f"{group}.{knob}"):
                 hashes[group if knob == "model" else f"{group}.{knob}"] = sha256
     return hashes
 
@@ -83,22 +84,14 @@ def _remote(uri: str) -> Remote | None:
     return None
 
 
-def local_path(uri: str) -> Path:
+def local_path(uri: str, knob: str = "") -> Path:
     """The path that a plain path or a file: URI names, ~ expanded."""
-    return expanded(re.sub("^file:(//)?", "", uri))
-
-
-def expanded(place: str) -> Path:
-    """A path, ~ expanded; InputError for the home of nobody."""
-    try:
-        return Path(place).expanduser()
-    except RuntimeError:
-        raise InputError(f"{place}: there is no such home folder") from None
+    return expanded(re.sub("^file:(//)?", "", uri), knob)
 
 
 def local_file(uri: str, knob: str) -> Path:
     """The file on this machine that a knob names; InputError where there is none."""
-    path = local_path(uri)
+    path = local_path(uri, knob)
     require(path.is_file(), knob, uri, "there is no such file")
     return path
 
@@ -114,9 +107,9 @@ def _local(uri: str, sha256: str | None) -> Path:
     return path
 
 
-def named_content(uri: Any) -> str | None:
+def named_content(uri: Any, knob: str) -> str | None:
     """Hex sha256 of the file or folder on this machine that a knob's value names; None where it names none."""
-    if isinstance(uri, str) and uri and (path := local_path(uri)).exists():
+    if isinstance(uri, str) and uri and (path := local_path(uri, knob)).exists():
         return content(path)
     return None
 

@@ -15,6 +15,7 @@ from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, r
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import build_read
 from pte.dataset.table.column import is_index
+from pte.paths import expanded
 from pte.schema import InputError, Interactions, Resolved
 
 FILES = {"interactions": "interactions.csv.gz", "items": "items.csv.gz"}
@@ -45,7 +46,7 @@ class Prepared:
                 f"dataset={self.name} needs prepared tables and no folder is given. Set PTE_DATA (or paths.data) to the"
                 f" folder that holds {expected}"
             )
-        paths = {role: Path(self.data).expanduser() / self.folder / file for role, file in FILES.items()}
+        paths = {role: expanded(self.data, "paths.data") / self.folder / file for role, file in FILES.items()}
         for path in paths.values():
             if not path.is_file():
                 raise InputError(

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from pte.asset import cached, expanded
+from pte.asset import cached
 from pte.asset.progress import no_progress_bar
 from pte.nn.device import fast_dtype, named_device
+from pte.paths import expanded
 from pte.schema import InputError, Resolved, Runtime
 
 if TYPE_CHECKING:
@@ -180,8 +181,8 @@ class SentenceEncoder:
             from pte.asset import fetch
 
             return str(fetch(self.model, sha256=self.sha256))
-        if expanded(self.model).is_dir():
-            return str(expanded(self.model))
+        if (folder := expanded(self.model, "encoder.model")).is_dir():
+            return str(folder)
         if HUB_NAME.match(self.model):
             return self.model
         raise InputError(

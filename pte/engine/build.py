@@ -14,7 +14,7 @@ from pte.asset.code import targets
 from pte.engine.config import signature
 from pte.engine.config.secret import leaves
 from pte.engine.trust import locate, trusted
-from pte.schema import InputError
+from pte.schema import InputError, typed
 from pte.schema.knob import divided
 
 CANNOT = (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)  # of a value a class cannot use
@@ -53,12 +53,12 @@ def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:
     """
     known, part = dict(leaves(values)), ""
 
-    def typed(match: re.Match[str]) -> str:
+    def in_full(match: re.Match[str]) -> str:
         nonlocal part
         joint, name, value = match.groups()
         leaf = name if joint == "." else f"{name}._target_"
         places = [place for place in known if f".{place}".endswith(f".{leaf}")]
-        holder = [place for place in places if _written(known[place]) == value]
+        holder = [place for place in places if typed(known[place]) == value]
         usual = [place for place in (f"{part}{leaf}" * bool(part), *holder, leaf, *places) if place in places]
         if not usual:
             return match[0]
@@ -67,11 +67,7 @@ def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:
             return f"{group}{joint}{part}{name}={value}"
         return f"{group}/{name}@{group}.{part}{name}={value}"
 
-    return re.sub(rf"\b{re.escape(group)}([./])(\w[\w.]*)=([^\s:;,]*)", typed, sentence)
-
-
-def _written(value: Any) -> str:
-    return "null" if value is None else str(value)
+    return re.sub(rf"\b{re.escape(group)}([./])(\w[\w.]*)=(\[[^\]]*\]|[^\s:;,]*)", in_full, sentence)
 
 
 def apart(values: Mapping[str, Any], config: Mapping[str, Any], *marks: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -26,7 +26,8 @@ from pte.engine.process import launch
 from pte.engine.process.device import process_count
 from pte.engine.run_log import run_log
 from pte.engine.tracking import Identity
-from pte.schema import InputError, Interactions, Split, visible_view
+from pte.paths import expanded
+from pte.schema import InputError, Interactions, Split, require, visible_view
 from pte.schema.context import Context
 from pte.train.curve import log_curve
 
@@ -101,6 +102,12 @@ def _lock(work: Path, step: Step) -> int | None:
     return None
 
 
+def _folder(place: Any) -> Path:
+    """Of the store: an InputError where a job's own number was to name it, and it has none."""
+    require(place is not None, "paths.store", place, "give a folder; ${hydra:job.num} is known in a sweep (-m) alone")
+    return expanded(str(place), "paths.store").resolve()
+
+
 class Run:
     """One run: its plan, its finished stages, and the messages about them."""
 
@@ -113,7 +120,7 @@ class Run:
             raise InputError(f"{knob}={self.target}: there is no such stage. Stages in order: {', '.join(known)}")
         if self.target == "reader" and not trains_reader(self.config):
             raise InputError("this backbone has no reader that is trained in a stage of its own: type until=training")
-        self.store = Store(Path(self.config["paths"]["store"]).expanduser().resolve())
+        self.store = Store(_folder(self.config["paths"]["store"]))
         self.done: dict[str, Path] = {}
         self.loggers: list[Any] = []
         run_dir.mkdir(parents=True, exist_ok=True)

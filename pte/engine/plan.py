@@ -124,7 +124,7 @@ def _resolved(groups: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
     knobs = {group: value for group, value in own_knobs(groups).items() if group != "dataset"}
     hashes = {}
     for name, value in leaves(apart(knobs, config, "Resolved")[1]):
-        if sha256 := named_content(value):
+        if sha256 := named_content(value, name):
             hashes[name] = sha256
     return hashes
 

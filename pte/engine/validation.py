@@ -14,7 +14,8 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from pte.schema import InputError
+from pte.engine.config import source
+from pte.schema import InputError, typed
 
 SEEDS = 2**32 - 1  # what every generator takes
 LENGTHS = {"optimizer.betas": 2, "protocol.shares": 3}
@@ -23,28 +24,38 @@ WORDS_TOO = ("trainer.devices", "representation.cross_attention", "encoded")  # 
 
 def check_job(config: DictConfig) -> None:
     """`check` of the configuration of the job that Hydra runs, by the names a person typed."""
-    typed = HydraConfig.get().overrides.task
-    choices = [word for word in typed if word.lstrip("+~").partition("=")[0] in HydraConfig.get().runtime.choices]
-    usual = compose("config", overrides=choices) if len(choices) < len(typed) else config
-    resolved: list[Any] = [OmegaConf.to_container(each, resolve=True) for each in (config, usual)]
-    check(*resolved)
+    job: Any = HydraConfig.get()
+    words = source.words(job)
+    choices = [word for word in words if word.lstrip("+~").partition("=")[0] in job.runtime.choices]
+    usual = compose("config", overrides=choices) if len(choices) < len(words) else config
+    for resolve in (False, True):  # a part in place of a value, or the reverse, may leave others nothing to refer to
+        trees: list[Any] = [OmegaConf.to_container(each, resolve=resolve) for each in (config, usual)]
+        (check if resolve else check_parts)(*trees)
+
+
+def check_parts(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
+    """InputError for knobs where `usual` has one value, and for one value where it has knobs."""
+    given, shipped = _leaves(config), _leaves(usual)
+    for name, value in given.items():
+        above = name.rpartition(".")[0]
+        if shipped.get(above) is not None and not str(shipped[above]).startswith("${"):
+            raise InputError(f"{above}={{{name.rpartition('.')[2]}: ...}}: give one value, as {typed(shipped[above])}")
+        inside = [other for other in shipped if other.startswith(f"{name}.")]
+        if inside and not str(value).startswith("${"):
+            raise InputError(
+                f"{name}={typed(value)}: it holds knobs of its own, such as {inside[0]}={typed(shipped[inside[0]])}"
+            )
 
 
 def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """InputError for a value whose type differs from that in `usual`, the same options without overrides."""
+    check_parts(config, usual)
     given, shipped = _leaves(config), _leaves(usual)
     for name, value in given.items():
-        above = name.rpartition(".")[0]
-        if shipped.get(above) is not None:
-            raise InputError(f"{above}={{{name.rpartition('.')[2]}: ...}}: give one value, as {_typed(shipped[above])}")
-        if inside := [other for other in shipped if other.startswith(f"{name}.")]:
-            raise InputError(
-                f"{name}={_typed(value)}: it holds knobs of its own, such as {inside[0]}={shipped[inside[0]]}"
-            )
         if name.rpartition(".")[2] in ("seed", "cut_seed"):
             whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SEEDS
             if not whole:
-                raise InputError(f"{name}={_typed(value)}: give a whole number, 0 to {SEEDS}")
+                raise InputError(f"{name}={typed(value)}: give a whole number, 0 to {SEEDS}")
         elif name not in WORDS_TOO and (value is not None or _needed(name, shipped.get(name))):
             _kind(name, value, shipped.get(name))
 
@@ -57,32 +68,25 @@ def _needed(name: str, expected: Any) -> bool:
 def _kind(name: str, value: Any, expected: Any) -> None:
     """Refuse a value of another kind than the shipped one."""
     if name.rpartition(".")[2] == "_target_" and not isinstance(value, str):
-        raise InputError(f"{name}={value}: give the name of a class, as pte.backbone.sasrec.SASRec")
+        raise InputError(f"{name}={typed(value)}: give the name of a class, as pte.backbone.sasrec.SASRec")
     if isinstance(expected, bool):
         if not isinstance(value, bool):
-            raise InputError(f"{name}={value}: give true or false")
+            raise InputError(f"{name}={typed(value)}: give true or false")
     elif isinstance(expected, int | float):
         if not _number(value):
-            raise InputError(f"{name}={value}: give a number, as {expected}, which it is by default")
+            raise InputError(f"{name}={typed(value)}: give a number, as {typed(expected)}, which it is by default")
     elif isinstance(expected, str) and isinstance(value, list | bool):
-        raise InputError(f"{name}={value}: give one word, as {expected}, which it is by default")
+        raise InputError(f"{name}={typed(value)}: give one word, as {typed(expected)}, which it is by default")
     elif isinstance(expected, list):
         numbers = all(map(_number, expected))
         if not isinstance(value, list) or (expected and numbers and not all(map(_number, value))):
-            raise InputError(f"{name}={_typed(value)}: give a list, as {_typed(expected)}, which it is by default")
+            raise InputError(f"{name}={typed(value)}: give a list, as {typed(expected)}, which it is by default")
         if len(value) != LENGTHS.get(name, len(value)):
-            raise InputError(f"{name}={_typed(value)}: give {LENGTHS[name]} numbers, as {_typed(expected)}")
+            raise InputError(f"{name}={typed(value)}: give {LENGTHS[name]} numbers, as {typed(expected)}")
 
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _typed(value: Any) -> str:
-    """As it is typed on the command line."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_typed, value))}]"
-    return "null" if value is None else str(value)
 
 
 def _leaves(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -7,9 +7,9 @@ the run writes what is missing and stops; with the answers in place the same com
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Unpack
 
+from pte.paths import expanded
 from pte.profiler.engine.arrival import check_failure_share
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import OPTIONAL, Sampling
@@ -43,6 +43,8 @@ class BatchProfiler(ServedProfiler):
         check_failure_share(failure_share, "profiler.failure_share")
         played = loop_of(decoding.temperatures, seed=seed, **loop)
         settings = decoding.holding(played.style.tokens).identity()
-        engine = BatchEngine(model, Path(folder).expanduser(), settings, frozenset(without), failure_share, seed=seed)
+        engine = BatchEngine(
+            model, expanded(folder, "profiler.folder"), settings, frozenset(without), failure_share, seed=seed
+        )
         super().__init__(engine, played, noun=model, generator=engine, together=IN_FILES, failed_retries=failed_retries)
         self.new_tokens, self.tariff = settings["max_tokens"], tariff

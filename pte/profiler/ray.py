@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Unpack
 
+from pte.paths import expanded
 from pte.profiler.engine.chat import Sampling
 from pte.profiler.engine.cost import UNKNOWN, Tariff
 from pte.profiler.engine.openai import OpenAIEngine, Server
@@ -52,7 +52,7 @@ class RayProfiler(ServedProfiler):
         engine = RayEngine(
             model,
             servers,
-            Path(folder).expanduser().absolute(),
+            expanded(folder, "profiler.folder").absolute(),
             sampling,
             cluster,
             model_kwargs=model_kwargs,

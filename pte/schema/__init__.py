@@ -2,7 +2,7 @@
 
 from pte.schema.embeddings import Embeddings
 from pte.schema.entities import FIRST, Entities
-from pte.schema.error import InputError, require
+from pte.schema.error import InputError, require, typed
 from pte.schema.generations import Generation
 from pte.schema.interactions import Interactions, Items
 from pte.schema.knob import Resolved, Runtime
@@ -13,5 +13,5 @@ from pte.schema.split import Cases, Split, View, training_view, view_of, visible
 __all__ = [
     "FIRST", "IMPORTED", "Cases", "Embeddings", "Entities", "Generation", "InputError", "Interactions", "Items",
     "ProfileWriter", "Profiles", "Resolved", "Runtime", "Selection", "Split", "View", "require", "training_view",
-    "view_of", "visible_view",
+    "typed", "view_of", "visible_view",
 ]  # fmt: skip

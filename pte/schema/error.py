@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+_PYTHON = re.compile(r"(?<=[\w\]]=)(?:None|True|False)\b")  # values of knobs, as f-strings write them
+
 
 class InputError(ValueError):
-    """A mistake in the user's input: what is wrong, where, and what to type. Printed without a traceback."""
+    """A mistake in the user's input: what is wrong, where, and what to type. Printed without a traceback.
+
+    A knob's value that is written as Python writes it (None) stands there as it is typed (null).
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(_PYTHON.sub(lambda match: typed(WORDS[match[0]]), sentence))
+
+
+WORDS = {"None": None, "True": True, "False": False}
+
+
+def typed(value: object) -> str:
+    """A knob's value as it is typed on the command line: null, true, [a,b], {a:1}."""
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{key}:{typed(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(typed, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "null" if value is None else str(value)
 
 
 def require(holds: bool, knob: str, value: object, sentence: str) -> None:
     """Raise InputError with the knob as it is typed and a sentence on what it may be, unless the condition holds."""
     if not holds:
-        raise InputError(f"{knob}={'null' if value is None else value}: {sentence}")
+        raise InputError(f"{knob}={typed(value)}: {sentence}")

@@ -18,7 +18,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "profiles"
-VERSION = 8  # 8: sentences and lists told by more marks; 7: more refusals and wrappings known
+VERSION = 9  # 9: more wrappings of answers known; 8: sentences and lists told by more marks
 READS = ("profiler",)
 PARENTS = ("interactions", "split")
 

@@ -55,6 +55,25 @@ def test_one_time_in_milliseconds_leaves_the_others(custom):
     assert made.card["counted"]["times in another unit than most, each read in its own"] == 1
 
 
+@pytest.mark.parametrize(
+    ("time", "form"),
+    [("20190101", "%Y%m%d"), ("20190101.0", "%Y%m%d"), ('"19991231"', "%Y%m%d"), ("201901012359", "%Y%m%d%H%M"),
+     ("20190101235959", "%Y%m%d%H%M%S")],
+)  # fmt: skip
+def test_a_date_written_as_a_whole_number_is_no_second(custom, time, form):
+    rows = f"user_id,item_id,timestamp\nu,1,{time}\nu,2,{time}\n"
+    with pytest.raises(InputError, match=rf"column 'timestamp' .* dataset\.time_format={form}, or"):
+        custom(rows).read()
+    year = time.strip('"')[:4]
+    assert [day[:4] for day in custom(rows, time_format=form).read().card["dates"]] == [year, year]
+
+
+@pytest.mark.parametrize("times", [(20190101, 20199999), (20231399, 20230000), (1600000000, 20190101)])
+def test_numbers_that_are_no_dates_are_seconds(custom, times):
+    made = custom("user_id,item_id,timestamp\n" + "".join(f"u,{n},{time}\n" for n, time in enumerate(times, 1))).read()
+    assert sorted(made.time.tolist()) == sorted(times)
+
+
 @pytest.mark.parametrize(("form", "time"), [("%Y%m%d", "20010909"), ("%d/%m/%Y", "09/09/2001")])
 def test_a_stated_time_format(custom, form, time):
     made = custom(f"user_id,item_id,timestamp\nu,1,{time}\n", time_format=form).read()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from helper.command import sentence
 
@@ -66,6 +68,21 @@ PLANNED = [  # the mistake, last, and what goes before it
     (ID, "trainer.precision=64"),
     (ID, "optimizer.betas=[1.5,0.9]"), (ID, "+optimizer.momentum=0.9"), (ID, "optimizer._target_=torch.optim.Nope"),
     (ID, "logger=wandbb"), (ID, "paths.store=/dev/null/x"), (ID, "hydra.run.dir=/dev/null/y"), (ID, "until=profile"),
+    # ~ of nobody, values that others do not give, parts in place of values and the reverse
+    (ID, 'paths.outputs="~nosuchuser/x"'), (ID, "paths.store=~nosuchuser/x"), (ID, 'hydra.run.dir="~nosuchuser/x"'),
+    (ID, 'dataset.items="~nosuchuser/x"'), (TEXT, 'encoder.model="~nosuchuser/x"'),
+    (VECTORS, 'encoder.file="~nosuchuser/x"'), (CAUSAL, 'profiler.model="~nosuchuser/x"'),
+    (SERVED, 'profiler.templates="~nosuchuser/x"'), (COLD, 'protocol.file="~nosuchuser/x"'),
+    ([*TEXT, "profiler=imported"], 'profiler.file="~nosuchuser/x"'),
+    ([*TEXT, "profiler=batch", "profiler.model=m"], 'profiler.folder="~nosuchuser/x"'),
+    (ID, "seed=${oc.env:PTE_NO_SUCH}"), (ID, "seed=${seed}"), (ID, "seed=${nope:1}"), (ID, "seed=???"),
+    (ID, "optimizer.lr=${backbone.nope}"), (ID, "ranking=${backbone}"), (ID, "paths.outputs=${paths.nope}"),
+    (ID, "paths.store=${paths.store}"), (ID, "paths.outputs=${hydra:job.num}"), (ID, "paths.store=${hydra:job.num}"),
+    (ID, "paths.outputs=null"), (ID, "paths.outputs=???"), (ID, "backbone.fit=null"), (ID, "backbone.fit=5"),
+    (ID, "llm_esr_groups=null"), (ID, "dataset.rules=[]"), (ID, "backbone=null"), (ID, "optimizer=5"),
+    (ID, "logger=true"), (ID, "backbone/fit=null"), (ID, "dataset/rules={a:1}"), (ID, "experiment=null"),
+    (GRPO, "reward.weights={}"), (ID, "backbone.fit={}"), (ID, "llm_esr_groups={}"), (ID, "+seed=1"), (ID, "~seed"),
+    (ID, "~backbone"), (ID, "~paths.store"), (ID, "~trainer.devices"), (ID, "~dataset.text"), (ID, "~dataset.nope"),
     (ID, "plan=yes please"), (ID, "seed=1.5"), (ID, "trust=mypackage"), (ID, "llm_esr_groups.users=0"),
 ]  # fmt: skip
 RUN = [  # told by the first stages
@@ -101,10 +118,43 @@ def files(tmp_path):
 @pytest.mark.parametrize(("before", "mistake"), PLANNED, ids=[mistake for _, mistake in PLANNED])
 def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, files, tmp_path):
     code, streams = pte(*before, mistake, *([] if mistake.startswith("plan=") else ["plan=true"]))
-    assert mistake.lstrip("+").partition("=")[0] in sentence(streams.err)
+    assert mistake.lstrip("+~").partition("=")[0] in sentence(streams.err)
     assert code == 2
     new = {path.relative_to(tmp_path).parts[:2] for path in {*tmp_path.rglob("*")} - files if path.is_file()}
     assert new <= {("inter.csv",), ("items.csv",), ("outputs", "run")}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [("backbone.fit=null", "backbone.fit=null: it holds knobs"), ("llm_esr_groups=5", "llm_esr_groups.items=null"),
+     ("trainer.compile=null", "trainer.compile=null: give true or false"), ("backbone=null", "choose one of bert4rec"),
+     ("trainer.max_epochs=true", "trainer.max_epochs=true: give"),
+     ("seed=${oc.env:PTE_NO_SUCH}", "seed=${oc.env:PTE_NO_SUCH}: Environment variable 'PTE_NO_SUCH' not found")],
+)  # fmt: skip
+def test_values_are_told_as_they_are_typed(mistake, told, pte):
+    assert told in sentence(pte(*ID, mistake, "plan=true")[1].err)
+
+
+@pytest.mark.parametrize("word", ["paths.outputs=~/out", 'paths.outputs="~/out"', "hydra.run.dir=~/out"])
+def test_home_is_no_folder_of_that_name(word, pte, tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert pte(*ID, word, "plan=true")[0] == 0
+    assert (tmp_path / "home" / "out").is_dir()
+    assert not (tmp_path / "~").exists()
+
+
+def test_jobs_of_a_sweep_may_have_stores_of_their_own(pte, tmp_path):
+    code, streams = pte("-m", "backbone=markov", *PLAIN, "paths.store=store${hydra:job.num}", "seed=0,1", "until=split")
+    assert (code, streams.err) == (0, "")
+    assert all(list(tmp_path.glob(f"store{number}/split/*/manifest.json")) for number in (0, 1))
+
+
+def test_words_from_the_environment_are_recorded_as_they_were_typed(pte, tmp_path, monkeypatch):
+    monkeypatch.setenv("PTE_OWN_NAME", "hidden-name")
+    assert pte("backbone=markov", *PLAIN, "dataset.name=${oc.env:PTE_OWN_NAME}")[0] == 0
+    report = json.loads(next(tmp_path.glob("outputs/run/*/report.json")).read_text())
+    assert "dataset.name=${oc.env:PTE_OWN_NAME}" in report["command"]
 
 
 @pytest.mark.parametrize(("before", "mistake"), RUN, ids=[mistake for _, mistake in RUN])

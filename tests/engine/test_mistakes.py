@@ -93,7 +93,7 @@ def test_a_knob_of_another_option_names_that_option(pte):
      (["backbone.loss=gbce"], "type backbone/loss=gbce"), (["backbone.loss=bpr"], "one of bce, cross_entropy"),
      (["backbone.loss_knobs.negatives=8"], "and backbone.loss.negatives=8"),
      (["backbone.loss_knobs=8"], "and backbone.loss.KNOB="), (["+backbone.loss_knobs.x=8"], "loss.x"),
-     (["+backbone.loss_knobs={shared:true}"], "and backbone.loss.shared=True"),
+     (["+backbone.loss_knobs={shared:true}"], "and backbone.loss.shared=true"),
      (["backbone.fit=gru4rec"], "type backbone/fit=gru4rec"),
      (["backbone.fit.max_epochs=3"], "type trainer.max_epochs=3"),
      (["backbone=fused", "backbone.reader.fit.lr=0.1"], "type backbone.fit.lr=0.1"),

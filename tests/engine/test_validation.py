@@ -58,11 +58,11 @@ def test_what_can_be_passes(name, value):
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [("seed", "x", "seed=x: give a whole number"), ("seed", -1, "seed=-1: give a whole number, 0 to 4294967295"),
-     ("seed", True, "seed=True"),
+     ("seed", True, "seed=true"),
      ("optimizer.betas", [0.9], "give 2 numbers"),
      ("trainer.compile", "maybe", "compile=maybe: give true or false"), ("trainer.compile", 1, "true or false"),
      ("optimizer.lr", "fast", "optimizer.lr=fast: give a number, as 0.001"),
-     ("optimizer.lr", None, "optimizer.lr=None: give a number"),
+     ("optimizer.lr", None, "optimizer.lr=null: give a number"),
      ("reward.parts.distinct.temperature", "hot", "reward.parts.distinct.temperature=hot")],
 )  # fmt: skip
 def test_what_cannot_be_is_named(name, value, words):
@@ -104,7 +104,7 @@ FUSED = {"fused": True}
         ({"batch_targets": 0}, "trainer.batch_targets=0: give a whole number, 1 or more"),
         ({"max_epochs": None}, "max_epochs=null"),
         ({"patience": 0}, "patience=0: give a whole number, 1 or more"),
-        ({"batch_size": True}, "batch_size=True"),
+        ({"batch_size": True}, "batch_size=true"),
         ({"scores_mib": 0}, "scores_mib=0: give a number from 1"),
         ({"gradient_clip": -1}, "gradient_clip=-1"),
         ({"warmup": 2}, "warmup=2"),

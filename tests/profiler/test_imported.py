@@ -78,7 +78,7 @@ def test_both_sides_and_what_is_missing(read):
      ({"candidate": [0, 0, 0, 0, 0, 4]}, {}, "profiler.num_candidates=5"),
      ({"candidate": ["a"] * 6}, {}, "row 1: candidate=a"), ({"candidate": [0, None] * 3}, {}, "number all of them"),
      ({"id": ["m1", "m1", "m3", "m4", "m5", "m6"], "candidate": [0] * 6}, {"missing_share": 0.2}, "two texts of one"),
-     ({"side": ["items"] * 6}, {}, "side=items"), ({"id": [None, *list(ITEMS)[1:]]}, {}, "row 1: id=None"),
+     ({"side": ["items"] * 6}, {}, "side=items"), ({"id": [None, *list(ITEMS)[1:]]}, {}, "row 1: id=null"),
      ({}, {"num_candidates": 0}, "num_candidates=0"), ({}, {"missing_share": 2}, "missing_share=2")],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(read, change, knobs, words):

@@ -13,6 +13,7 @@ import polars as pl
 from pte.schema import InputError
 
 UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}  # times per second
+DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}  # of a date as one number, by how it is written
 GAP = 30  # dates from 1973 to 2040 lie within a factor 22 of one another; neighbouring units are a factor 1000 apart
 TELLING = 1e8  # seconds until March 1973: what is smaller may be milliseconds or a plain count
 FORMS = "Unix seconds (or milli-, micro-, nanoseconds), or ISO dates such as 2001-09-09 or 2001-09-09T01:46:40Z"
@@ -37,6 +38,8 @@ def microseconds(values: pl.Series, form: str | None = None) -> pl.Series:
         moment = _formatted(values, form)
     else:
         numbers = values.cast(pl.Float64, strict=False)
+        if form is None:
+            _refuse_dates(numbers)
         moment = _scaled(numbers, UNITS[form]) if form else _sized(numbers)
         if form is None and numbers.null_count() > values.null_count():  # some are not numbers
             moment = _iso(values.cast(pl.String)).fill_null(moment)
@@ -75,13 +78,28 @@ def _readable(values: pl.Series) -> pl.Series:
 
 def _formatted(values: pl.Series, form: str) -> pl.Series:
     """Text by a strptime format; whole numbers (20010909) as their digits."""
-    text = values.cast(pl.Int64, strict=False) if values.dtype.is_float() else values
+    text = (values.cast(pl.Int64, strict=False) if values.dtype.is_float() else values).cast(pl.String)
+    if "." not in form:  # 20010909.0 is how a column with a gap in it is written
+        text = text.str.replace(r"^(\d+)\.0*$", "$1")
     try:
-        moment = text.cast(pl.String).str.to_datetime(form, strict=False, time_unit="us")
+        moment = text.str.to_datetime(form, strict=False, time_unit="us")
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"dataset.time_format={form} is no format of dates and times ({reason})") from None
     return moment.dt.epoch("us")
+
+
+def _refuse_dates(numbers: pl.Series) -> None:
+    """InputError where nine in ten numbers read as dates, which no seconds do: 20190101, 201901011230 ..."""
+    whole = numbers.filter((numbers.is_finite() & (numbers > 0) & (numbers < 1e15)).fill_null(False)).cast(pl.Int64)
+    for form, digits in DIGITS.items():
+        text = whole.filter(whole.is_between(19 * 10 ** (digits - 2), 21 * 10 ** (digits - 2))).cast(pl.String)
+        dates = text.str.to_datetime(form, strict=False) if len(text) else text
+        if len(text) and len(text) - dates.null_count() >= 0.9 * len(whole):
+            raise InputError(
+                f"column {numbers.name!r} holds dates written as whole numbers, such as {text[0]}: type"
+                f" dataset.time_format={form}, or dataset.time_format=seconds where they are seconds after all"
+            )
 
 
 def _sized(numbers: pl.Series) -> pl.Series:

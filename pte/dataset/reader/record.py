@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from pte import asset
 from pte.dataset.reader.content import FORMATS, MARKS
+from pte.paths import expanded
 from pte.schema import InputError
 
 Record = TypeVar("Record")
@@ -38,11 +39,11 @@ def locate(
     names: what the file may be called in that folder; advice: what to do where it is nowhere and cannot be fetched.
     """
     if place is not None and not re.match(r"(https?|hf|pypi):", place):
-        path = asset.local_path(place)
+        path = asset.local_path(place, f"dataset.{knob}")
         if not path.exists():
             raise InputError(f"dataset.{knob}={place}: there is no such file")
         return path
-    here = Path(data).expanduser() / folder if data else None
+    here = expanded(data, "paths.data") / folder if data else None
     if place is not None:
         names = (place.rsplit("/", 1)[-1], *names)
         if here is not None and (here / names[0]).is_file():

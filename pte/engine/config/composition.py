@@ -22,15 +22,23 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine.config import renamed, secret
-from pte.paths import CONF_DIR
-from pte.schema import InputError
+from pte.engine.config import renamed, secret, source
+from pte.paths import CONF_DIR, expanded
+from pte.schema import InputError, typed
+
+PLACES = ("paths.outputs", "paths.store", "hydra.run.dir", "hydra.sweep.dir")
+_HOME = re.compile(rf"({'|'.join(map(re.escape, PLACES))})=(['\"]?)(~[\w.-]*)(?=/|['\"]?$)")
 
 
 def ordered(words: list[str]) -> list[str]:
     """Flags first: Hydra does not read overrides on both sides of one, as in `backbone=a,b -m seed=0,1`."""
     overrides = get_args_parser().parse_intermixed_args(words).overrides
-    return [*(word for word in words if word not in overrides), *overrides]
+    return [*(word for word in words if word not in overrides), *map(at_home, overrides)]
+
+
+def at_home(word: str) -> str:
+    """An override of a folder that is to be, its ~ expanded, which Hydra would take for a folder of that name."""
+    return _HOME.sub(lambda match: f"{match[1]}={match[2]}{expanded(match[3], match[1])}", word)
 
 
 def check(words: list[str]) -> None:
@@ -44,31 +52,59 @@ def check(words: list[str]) -> None:
     main = Path(arguments.config_path).absolute() if arguments.config_path else CONF_DIR
     with initialize_config_dir(str(main), version_base="1.3"):
         for job in _jobs(overrides, sweeping=arguments.multirun):
+            for word in job:
+                _refuse_change(_parsed(word))
             config = _composed(arguments.config_name or "config", [*searched, *job])
             tree: Any = OmegaConf.to_container(config, resolve=False)
             secret.refuse_tree(tree)
             renamed.refuse(tree)
-            if not arguments.cfg:
-                _writable("paths.outputs", config.paths.outputs)
-                _writable("paths.store", config.paths.store)
+            with source.names_as_typed(config, job):
                 for override in overrides:
-                    if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir"):
-                        _writable(override.key_or_group, str(override.value()).partition("${")[0])
+                    _refuse_nothing(override, config)
+                for knob in PLACES if not arguments.cfg else ():
+                    _writable(knob, config, str(dict(secret.leaves(tree)).get(knob)))
 
 
-def _writable(knob: str, place: Any) -> None:
-    """A folder that is to be, by writing into what there is of it."""
+def _refuse_change(override: Override) -> None:
+    """InputError where a group is given no name of an option, or what every run needs is left out."""
+    name, value = override.key_or_group, override.value()
+    options = sorted(file.stem for file in (CONF_DIR / name).glob("*.yaml"))
+    if override.is_delete():
+        if name.partition(".")[0] in ("paths", "trainer") or "." not in name:
+            raise InputError(f"~{name}: every run needs it; leave the word out to have what is usual")
+    elif options and not isinstance(value, str | list) and not override.is_sweep_override():
+        raise InputError(f"{name}={typed(value)}: choose one of {', '.join(options)}")
+
+
+def _refuse_nothing(override: Override, config: Any) -> None:
+    """InputError for {} where knobs are: values are merged, so that all would stay as they were."""
+    inside = OmegaConf.select(config, override.key_or_group, throw_on_resolution_failure=False)
+    if override.value() == {} and not override.is_delete() and OmegaConf.is_dict(inside) and len(inside):
+        knobs: Any = OmegaConf.to_container(inside)
+        first, value = next(iter(knobs.items()))
+        raise InputError(
+            f"{override.key_or_group}={{}} changes nothing: knobs are merged; give each a value of its own, as"
+            f" {override.key_or_group}.{first}={typed(value)}"
+        )
+
+
+def _writable(knob: str, config: Any, raw: str) -> None:
+    """A folder that is to be, by writing into what there is of it; of one that its job decides, as far as is known."""
+    if knob == "paths.outputs" and "${hydra:" in raw:
+        raise InputError(f"{knob}={raw}: it is needed before a job begins: give a folder")
+    later = "${hydra:" in raw or ("${" in raw and knob.startswith("hydra."))
+    place: Any = raw.partition("${")[0] if later else OmegaConf.select(config, knob)
+    if later and not place:
+        return
     if place is None or not str(place).strip():
-        raise InputError(f"{knob}={'' if place is None else place}: give a folder")
+        raise InputError(f"{knob}={typed(place)}: give a folder")
+    folder = expanded(str(place), knob).absolute()
     try:
-        folder = Path(str(place)).expanduser().absolute()
         there = next(path for path in (folder, *folder.parents) if path.exists())
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         raise InputError(f"{knob}={place}: nothing can be written there ({error.strerror})") from None
-    except RuntimeError:
-        raise InputError(f"{knob}={place}: there is no such home folder") from None
 
 
 def check_folder(folder: Path) -> None:
@@ -96,8 +132,8 @@ def _parsed(word: str) -> Override:
         return override
     except HydraException:  # of the parser, or of the lexer below it
         raise InputError(
-            f"{word}: cannot be read as NAME=VALUE; a value with blanks, commas, brackets or letters beyond ASCII needs"
-            f""" double quotes inside single ones: '{word.partition("=")[0]}="..."'"""
+            f"{word}: cannot be read as NAME=VALUE; a value with ~, blanks, commas, brackets or letters beyond ASCII"
+            f""" needs double quotes inside single ones: '{word.partition("=")[0]}="..."'"""
         ) from None
 
 
@@ -123,15 +159,19 @@ def _composed(name: str, words: list[str]) -> Any:
         group, _, option = (error.missing_cfg_file or name).rpartition("/")
         options = list(error.options or [])
         if not group or not options:
-            raise InputError(_first_line(error)) from None
+            raise InputError(first_line(error)) from None
         close = suggestion(option, options, group) or f"; {group} has {', '.join(options)}"
         raise InputError(f"{group}={option}: there is no such option{close}") from None
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
         if "Ambiguous value" in str(error):
-            raise InputError(f"{_first_line(error)}: add -m to run each of them, or give one") from None
+            raise InputError(f"{first_line(error)}: add -m to run each of them, or give one") from None
+        if there := re.search(r"An item is already at '([\w.]+)'", str(error)):
+            raise InputError(f"+{there[1]}: it is there already: type it without +") from None
+        if absent := re.search(r"Could not delete from config\. '([\w.]+)' does not exist", str(error)):
+            raise InputError(f"~{absent[1]}: there is no such knob, or it is null already") from None
         match = re.search(r"Could not (?:override|append to|delete) '?([\w.@/]+)'?", str(error))
         if not match:
-            raise InputError(_first_line(error)) from None
+            raise InputError(first_line(error)) from None
         knob = match.group(1)
         typed = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
         if hint := renamed.moved(knob):
@@ -142,7 +182,7 @@ def _composed(name: str, words: list[str]) -> Any:
         raise InputError(f"{typed}: there is no knob or group {knob}{hint}") from None
     except (AssertionError, ValueError, TypeError, AttributeError, LookupError) as error:  # of Hydra, for odd words
         given = " ".join(word for word in words if not word.startswith("hydra.searchpath"))
-        raise InputError(f"{given}: this configuration cannot be composed ({_first_line(error)})") from None
+        raise InputError(f"{given}: this configuration cannot be composed ({first_line(error)})") from None
 
 
 def suggestion(typed: str, known: list[str], group: str = "", exact: bool = False) -> str:
@@ -194,5 +234,5 @@ def _names(name: str, words: list[str]) -> list[str]:
     return list(dict.fromkeys([*names, *inner]))
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return " ".join((str(error).strip() or type(error).__name__).splitlines()[0].split())

@@ -15,8 +15,9 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.asset import expanded
 from pte.engine.config.secret import leaves
+from pte.paths import expanded
+from pte.schema import typed
 
 Test = Callable[[Any], bool]
 
@@ -120,7 +121,7 @@ def _beside(config: Mapping[str, Any], name: str) -> str:
         own = part if isinstance(part, Mapping) and other in part else config.get(group, {})
         if above.partition(".")[0] == group and leaf in knobs and other in own and not _reads(read, own[other]):
             where = above if own is part else group
-            return f"beside {where}.{other}={_written(own[other])}: it is for {purpose}"
+            return f"beside {where}.{other}={typed(own[other])}: it is for {purpose}"
     return ""
 
 
@@ -189,10 +190,6 @@ def _reads(test: Test, value: Any) -> bool:
 
 def _number(value: Any) -> float:
     return value if isinstance(value, int | float) else float("nan")
-
-
-def _written(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _on_hub(model: Any) -> bool:

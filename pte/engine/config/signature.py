@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pte.schema import InputError
+from pte.schema import InputError, typed
 from pte.schema.knob import keywords, mark
 
 KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word", "None": "null"}
@@ -20,7 +20,7 @@ def check(values: Mapping[str, Any], name: str, locate: Callable[[str], Any]) ->
             kinds = annotation.get(key)
             if kinds and not any(fits(value, kind) for kind in kinds):
                 take = " or ".join(KINDS[kind] for kind in kinds)
-                raise InputError(f"{at}.{key}={'null' if value is None else value}: give {take}")
+                raise InputError(f"{at}.{key}={typed(value)}: give {take}")
 
 
 def parts(values: Any, name: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

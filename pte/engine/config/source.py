@@ -1,5 +1,5 @@
 """A knob by the name that a person typed: `protocol.withhold` takes its value from `selector.fit.withhold`, and a
-sentence on the one is read by who typed the other.
+sentence on the one is read by who typed the other. A value that cannot be found out is told in a sentence as well.
 """
 
 from __future__ import annotations
@@ -10,12 +10,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine.config.secret import leaves
-from pte.schema import InputError
+from pte.schema import InputError, typed
 
 REFERENCE = re.compile(r"\$\{(?:oc\.select:)?(\.*)([\w.]+)[,}]")
+RESOLVING = re.compile(r"^\w+ raised while resolving interpolation: ")
 KNOB = re.compile(r"\b[a-z_]\w*(?:\.\w+)+(?==)")
+
+
+def words(hydra_config: DictConfig) -> list[str]:
+    """A job's overrides as they were typed: what they take from elsewhere is not looked up."""
+    task: list[str] = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)  # type: ignore[assignment]
+    return task
 
 
 @contextmanager
@@ -23,13 +31,23 @@ def names_as_typed(cfg: DictConfig, words: Sequence[str]) -> Iterator[None]:
     """Let an InputError name the knobs of `words` in place of those that take their values from them."""
     try:
         yield
-    except InputError as error:
+    except (InputError, OmegaConfBaseException) as error:
         tree: Any = OmegaConf.to_container(cfg, resolve=False)
         known = {word.lstrip("+~").partition("=")[0] for word in words}
-        sentence = KNOB.sub(lambda match: source(tree, match[0], known), str(error))
+        plain = str(error) if isinstance(error, InputError) else unresolved(error, tree, known)
+        sentence = KNOB.sub(lambda match: source(tree, match[0], known), plain)
         if sentence == str(error):
             raise
         raise InputError(sentence) from error.__cause__
+
+
+def unresolved(error: OmegaConfBaseException, tree: Mapping[str, Any], known: set[str]) -> str:
+    """The first of OmegaConf's lines, on the knob whose value it could not find out."""
+    reason = RESOLVING.sub("", str(error).strip().partition("\n")[0]).strip("\"'")
+    if not error.full_key:
+        return reason
+    name = source(tree, error.full_key, known)
+    return f"{name}={typed(dict(leaves(tree)).get(name))}: {reason}"
 
 
 def source(tree: Mapping[str, Any], name: str, known: set[str]) -> str:

@@ -17,9 +17,10 @@ from typing import Any
 import torch
 
 from pte.artifact import digest, file_sha256
-from pte.asset import cached, derive, expanded, fetch
+from pte.asset import cached, derive, fetch
 from pte.asset.progress import no_progress_bar
 from pte.nn.device import fast_dtype, named_device
+from pte.paths import expanded
 from pte.schema import InputError
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Causal:
         name = self.model_name
         if URI.match(name):
             return cached(name, self.sha256)
-        if expanded(name).exists():
+        if expanded(name, "profiler.model").exists():
             return True
         return cached(f"hf:{name}@{self.revision}" if self.revision else f"hf:{name}")
 
@@ -55,7 +56,7 @@ class Causal:
     def source(self) -> Path:
         """The fetched file or folder."""
         name = self.model_name
-        if URI.match(name) or expanded(name).exists():
+        if URI.match(name) or expanded(name, "profiler.model").exists():
             return fetch(name, sha256=self.sha256)
         if HUB_NAME.match(name):
             return fetch(f"hf:{name}@{self.revision}" if self.revision else f"hf:{name}")

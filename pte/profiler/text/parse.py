@@ -38,19 +38,31 @@ _LINK = re.compile(  # Battle.net and ASP.NET are products
     r"(?i:https?:|www\.)|(?<![A-Za-z\d])[a-z\d-]+\.(?:com|org|info|edu|gov|co\.uk)\b|\S@\S+\.\w"
 )
 _LABEL = re.compile(
-    r"^(?:(?:answer|assistant|description|summary|profile|sure|certainly|of course|okay|ok|absolutely)(?:[:!,.]|\s+-)"
-    r"|(?:here(?:'s| is| are)|below is)\b[^:\n]{0,80}:)\s*",
+    r"^(?:(?:(?:final )?answer|(?:item |user )?(?:profile|description)|assistant|summary|result|output|response"
+    r"|sure|great|certainly|of course|okay|ok|absolutely|got it|understood)(?:[:!,.]|\s+[-–—])"
+    r"|(?:here(?:'s| is| are)|below is|based on)\b[^:\n]{0,80}:)\s*",
     re.IGNORECASE,
 )
 _EMPHASIS = re.compile(r"(?<![\w*_])[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?![\w*_])|`+|^#+\s+", re.MULTILINE)
-_THINK = r"(?:think|thinking|thought|reasoning|analysis)"
-_OPEN, _CLOSE = (re.compile(rf"[<◁]{end}{_THINK}[>▷]|\[{end}THINK\]", re.IGNORECASE) for end in ("", "/"))
-_BLOCK = re.compile(rf"(?:{_OPEN.pattern}).*?(?:{_CLOSE.pattern})", re.IGNORECASE | re.DOTALL)
+_THINK = r"(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|details):?\s*"
+_OPEN, _CLOSE = (
+    re.compile(rf"[<◁]{end}{_THINK}[>▷]|\[{end}THINK\]|{others}", re.IGNORECASE | re.MULTILINE)
+    for end, others in (
+        ("", r"<\|(?:begin_of|start)_(?:thought|thinking)\|>|<\|channel>\s*thought|<unused94>|^Thinking\.\.\.$"),
+        ("/", r"<\|end_(?:of_)?(?:thought|thinking)\|>|<channel\|>|<unused95>|^\.\.\.done thinking\.$"),
+    )
+)
+_TAG = re.compile(  # around an answer: <answer>, <p>
+    r"</?(?:answer|final|output|response|result|solution|profile|p|b|i|em|strong|span|div|br)\s*/?>", re.IGNORECASE
+)
+_QUOTES = ('""', "''", "“”", "„“", "«»", "»«", "‘’", "‚‘", "「」", "『』", "()", "[]")
+_BLOCK = re.compile(rf"(?:{_OPEN.pattern}).*?(?:{_CLOSE.pattern})", re.IGNORECASE | re.DOTALL | re.MULTILINE)
 _OFFER = re.compile(
     r"(?:please )?(?:let me know|feel free)\b|(?:i )?hope (?:this|that|it)\b|would you like me\b", re.IGNORECASE
 )
 HEADING_WORDS = 6  # at most, of a line without a full stop above the answer
-_FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*<\|message\|>")
+_FINAL = re.compile(r"<\|channel\|>\s*final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
+_BARE_FINAL = re.compile(r"\Aanalysis(?![a-z ]).*assistantfinal", re.DOTALL)  # Harmony without its markers
 _REFUSAL = re.compile(
     r"(?:i'm|i am|we're|we are)? ?(?:very |so |really )?sorry\b|(?:i|my) apolog"
     r"|as an? (?:\w+ )?(?:ai|language model|assistant)\b|(?:i'm|i am) afraid (?:i|we|that)\b"
@@ -118,7 +130,7 @@ def answer(completion: str) -> str:
         completion = re.split(r"<\|(?:return|end|start|channel)\|>", completion, maxsplit=1)[0]
     elif "<|channel|>" in completion:
         return ""  # an analysis or commentary alone
-    text = _BLOCK.sub(" ", completion)
+    text = _BLOCK.sub(" ", _BARE_FINAL.sub("", completion))
     closed = list(_CLOSE.finditer(text))
     text = text[closed[-1].end() :] if closed else text
     opened = _OPEN.search(text)
@@ -127,7 +139,7 @@ def answer(completion: str) -> str:
 
 def _after_lead(lead: str, text: str) -> str:
     """The line that answers, without preamble, label, bold type, quotes and a repetition of the lead."""
-    text = _EMPHASIS.sub("", SPECIAL.sub(" ", text.replace("\u200b", "").replace("\ufeff", "")))
+    text = _EMPHASIS.sub("", _TAG.sub("", SPECIAL.sub(" ", text.replace("\u200b", "").replace("\ufeff", ""))))
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     lines = [_unlabelled(line) for line in lines]
     begins = [_begins(line, lead) for line in lines]
@@ -137,7 +149,7 @@ def _after_lead(lead: str, text: str) -> str:
         return ""
     rest = lines[0][begins[0] :].strip()
     if begins[0]:  # the lead, and what it leads to after a colon or on the next line
-        rest = rest.lstrip(": ") or " ".join(lines[1:2])
+        rest = re.sub(r"^[: ]*(?:\.\.\.|…|[-–—](?= ))? *", "", rest) or " ".join(lines[1:2])
     return rest
 
 
@@ -150,16 +162,15 @@ def _unlabelled(line: str) -> str:
     before = None
     while line != before:
         before, line = line, _LABEL.sub("", line.strip())
-    return line[1:-1] if len(line) > 1 and line[0] + line[-1] in ('""', "“”", "„“", "«»") else line
+    wrapped = len(line) > 1 and line[0] + line[-1] in _QUOTES and not {line[0], line[-1]} & set(line[1:-1])
+    return line[1:-1].strip() if wrapped else line
 
 
 def _begins(line: str, lead: str) -> int:
     """Characters of a line's beginning that repeat the lead, in whatever case; 0 where none do."""
-    match = re.match(
-        r"(?:(?:[>*•-]+|\(?\d{1,2}[.)])\s+)?[\"'“‘]?" + r"\s+".join(map(re.escape, lead.split())) + r"(?!\w)",
-        line,
-        re.IGNORECASE,
-    )
+    words = re.sub("['’ʼ′]", "['’ʼ′]", r"\s+".join(map(re.escape, lead.split())))
+    mark = r"(?:(?:[>*•·–—-]+|\(?(?:\d{1,2}|[a-z])[.)])\s+)?"
+    match = re.match(rf"{mark}[\"'“‘„«»‚「『]?\s*{words}(?!\w)", line, re.IGNORECASE)
     return match.end() if match else 0
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pte.asset import expanded
+from pte.paths import expanded
 from pte.schema import InputError
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
@@ -93,7 +93,7 @@ def load_style(style: str, templates: str | None = None) -> Style:
     """A style by name; with `templates` the files of that folder stand in for those of the style."""
     if style not in STYLES:
         raise InputError(f"profiler.style={style}: take one of {', '.join(STYLES)}, or profiler.templates=FOLDER")
-    own = expanded(templates) if templates else None
+    own = expanded(templates, "profiler.templates") if templates else None
     if own is not None and not any((own / f"{side}.toml").is_file() for side in LABELS):
         raise InputError(
             f"profiler.templates={templates}: there is no item.toml or user.toml in it; copy {TEMPLATES / style} there"

@@ -16,7 +16,7 @@ SASREC = {"_target_": "pte.backbone.sasrec.SASRec", "length": 4, "inner": 8, "la
         ({**ENCODER, "layers": 1.5}, "backbone.layers=1.5: give a whole number"),
         ({**ENCODER, "dropout": "much"}, "backbone.dropout=much: give a number"),
         ({**ENCODER, "dropout": float("nan")}, "backbone.dropout=nan"),
-        ({**ENCODER, "heads": True}, "backbone.heads=True: give a whole number"),
+        ({**ENCODER, "heads": True}, "backbone.heads=true: give a whole number"),
         ({**ENCODER, "inner": None}, "backbone.inner=null: give a whole number"),
         ({"_target_": "pte.backbone.bsarec.BSARec", "heads": "two"}, "backbone.heads=two: give a whole number"),
         ({**SASREC, "loss": {"_target_": "pte.nn.loss.bce.BinaryCrossEntropy", "negatives": "many"}},

@@ -236,3 +236,55 @@ def test_a_sentence_with_any_link_goes(link):
 def test_a_product_named_like_a_host_is_no_link(name):
     profile = f"{LEAD} love toys. They know {name} well."
     assert read("", profile) == profile
+
+
+WHOLE = f"{LEAD} love trains."
+
+
+@pytest.mark.parametrize(
+    "completion",
+    ["<reasoning>hm</reasoning>{}", "<thoughts>hm</thoughts>{}", "<scratchpad>hm</scratchpad>{}",
+     "<seed:think>hm</seed:think>{}",
+     "<think:>hm</think:>{}", "<reflection>hm\n</reflection>\n{}", "<details><summary>x</summary>hm</details>{}",
+     "<|begin_of_thought|>hm<|end_of_thought|>{}",
+     "<|begin_of_thought|>hm<|end_of_thought|><|begin_of_solution|>{}<|end_of_solution|>",
+     "<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>{}<|END_RESPONSE|>",
+     "<|channel>thought\nhm<channel|>{}", "<unused94>thought\nhm<unused95>{}",
+     "Thinking...\nhm\n...done thinking.\n\n{}",
+     "<|channel|>final<|constrain|>text<|message|>{}", "analysisThey like trains.assistantfinal{}",
+     "<|channel|>commentary<|message|>x<|end|><|start|>assistant<|channel|>final<|message|>{}"],
+)  # fmt: skip
+def test_reasoning_of_any_mark_goes(completion):
+    assert read(LEAD, completion.format(WHOLE)) == WHOLE
+
+
+@pytest.mark.parametrize(
+    "completion",
+    ["<answer>{}</answer>", "<think>hm</think><answer>{}</answer>", "<output>{}</output>", "<p>{}</p>", "– {}", "— {}",
+     "a) {}", "(1) {}", "• {}", "# {}", "**Profile:** {}", "> {}", "```text\n{}\n```", "‚{}‘", "‘{}’", "'{}'", "»{}«",
+     "«\u00a0{}\u00a0»", "「{}」", "『{}』", "({})", "[{}]", "Final answer: {}", "Result: {}", "Output: {}",
+     "Great! {}", "Got it. {}", "Based on the data: {}", "Item profile: {}", "Profile — {}"],
+)  # fmt: skip
+def test_any_wrapping_goes(completion):
+    assert read(LEAD, completion.format(WHOLE)) == WHOLE
+
+
+@pytest.mark.parametrize("rest", ["... love trains.", "… love trains.", " - love trains.", " — love trains."])
+def test_a_lead_that_trails_off_goes_on(rest):
+    assert read(LEAD, LEAD + rest) == WHOLE
+    assert read(LEAD, "<b>" + LEAD + "</b>" + rest) == WHOLE
+
+
+@pytest.mark.parametrize("lead", ["It's for dads who", "It’s for dads who"])
+@pytest.mark.parametrize("apostrophe", "'’ʼ′")
+def test_a_lead_is_known_by_any_apostrophe(lead, apostrophe):
+    assert read(lead, f"It{apostrophe}s for dads who love trains.") == f"{lead} love trains."
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["love 'Cars' and 'Up'.", "love Cars (2006) and Up (2009).", "love a final answer: trains.", "love great! trains."],
+)
+def test_marks_within_an_answer_stay(rest):
+    assert read(LEAD, f" {rest}") == f"{LEAD} {rest}"
+    assert read(LEAD, f"{LEAD} {rest}") == f"{LEAD} {rest}"
