@@ -21,7 +21,7 @@ from pte.schema import Interactions, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 7  # 7: more wrappings of answers known; 6: sentences and lists record by more marks
+VERSION = 7  # 7: more wrappings of answers known; 6: sentences and lists by more marks
 READS = ("profiler", "encoder")
 PARENTS = ("interactions", "split", "selection")
 

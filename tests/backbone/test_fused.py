@@ -316,7 +316,7 @@ def test_users_texts_are_read_where_an_expert_reads_them():
 
 
 def test_gates_are_those_of_the_largest_likelihood(monkeypatch):
-    monkeypatch.setattr(module, "SLOPE_CHOICES", 0)
+    monkeypatch.setattr(module, "FEW", 0)
     monkeypatch.setattr(module, "PRIOR_WEIGHT", 0.0)
     monkeypatch.setattr(module, "RIDGE", 1e-3)
     prior = torch.tensor([[6.0, 0.0], [6.0, 0.0]])
@@ -338,8 +338,17 @@ def test_gates_are_those_of_the_largest_likelihood(monkeypatch):
             assert value(moved) < top
 
 
+@pytest.mark.parametrize(("times", "read"), [(33, False), (34, True)])
+def test_popularity_is_read_from_a_hundred_cases_on(times, read):
+    model = fused(gate_features=["popularity"])
+    facts = model.fit_gates(case for _ in range(times) for case in questions())
+    assert facts["gate_choices"] == 3 * times
+    assert bool(model.popularity.any()) == read
+
+
 def test_few_questions_leave_the_gates_near_fixed_ones():
-    facts = fused().fit_gates(questions())
+    facts = fused(gate_features=["history_length", "popularity"]).fit_gates(questions())
+    assert facts["popularity"] == [0, 0]
     for name, (constant, slope) in facts["gates"].items():
         assert slope == 0
         assert abs(constant - module.PRIOR[name]) < 2.5

@@ -22,7 +22,7 @@ from pte.schema import InputError
 PRIOR = {"reader": 1.0, "likeness": 6.0, "memory": 6.0, "carried": 0.0, "profile": 0.0}
 PRIOR_WEIGHT = 0.5  # ridge towards them, shared by all cases: a tenth of a likeness's curvature at 100 cases
 RIDGE = 1e-6  # per case, however many
-SLOPE_CHOICES = 50  # cases a gate needs before it may vary with the length of the history
+FEW = 50  # cases for each number beside the gates themselves; with fewer, such numbers stay 0
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def choices(
     """The experts' scores (B, N) each, of the best candidates of each: features (experts, B', C) of the B' cases whose
     target is one of them. item: (P, N), P further features, of items. slopes: the scores times the history's log length
     as well, last. exclusion: (B, S).
-    """  # fmt: skip
+    """
     scores = list(scores)
     num_items = scores[0].shape[1]
     excluded = torch.zeros(len(target), num_items + 1, dtype=torch.bool, device=target.device)
@@ -74,19 +74,20 @@ def choices(
 
 
 def fit(parts: Sequence[logit.Choices], fixed: Sequence[float], *, slopes: bool) -> Gates:
-    """Gates from choices, near `fixed` where these are few, and without slopes; items' weights, near 0."""
+    """Gates from choices, near `fixed` where these are few, and then without slopes or weights of items."""
     count = sum(len(choice.target) for choice in parts)
     if count == 0:
         raise InputError("backbone=fused: no training row is left to fit its gates on; take another backbone")
-    experts, sloped = len(fixed), slopes and count >= SLOPE_CHOICES * len(fixed)
+    experts = len(fixed)
     width = len(parts[0].feature) - experts * slopes  # of experts and items
-    size = width + experts * sloped
-    parts = [replace(choice, feature=choice.feature[:size]) for choice in parts]
-    prior = torch.zeros(size, dtype=torch.float64)
+    used = torch.arange(len(parts[0].feature)) < experts
+    used[experts:width] = count >= FEW * (width - experts)
+    used[width:] = count >= FEW * experts
+    parts = [replace(choice, feature=choice.feature[used]) for choice in parts]
+    prior = torch.zeros(len(used), dtype=torch.float64)
     prior[:experts] = torch.tensor(fixed, dtype=torch.float64)
-    theta, likelihood = logit.fit(lambda: parts, size, ridge=RIDGE + PRIOR_WEIGHT / count, prior=prior)
-    value = torch.zeros(experts, 2, dtype=torch.float64)
-    value[:, 0] = theta[:experts]
-    if sloped:
-        value[:, 1] = theta[width:]
-    return Gates(value, theta[experts:width], count, likelihood)
+    ridge = RIDGE + PRIOR_WEIGHT / count
+    theta, likelihood = logit.fit(lambda: parts, int(used.sum()), ridge=ridge, prior=prior[used])
+    whole = torch.zeros(len(used), dtype=torch.float64).masked_scatter(used, theta)
+    slope = whole[width:] if slopes else torch.zeros(experts, dtype=torch.float64)
+    return Gates(torch.stack([whole[:experts], slope], 1), whole[experts:width], count, likelihood)

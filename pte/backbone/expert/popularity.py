@@ -1,8 +1,7 @@
 """How popular a candidate is, under two fitted numbers: score_j = c_1 x_j + c_2 x_j^2.
 
-x_j is log(1 + training rows of item j) less its mean over the catalogue, in standard deviations. A reader trained on
-all targets ranks the popular too high beside experts that are not trained, and those few count too little; the square
-lets the correction differ between the two ends, where one slope weighs them against each other.
+x_j is log(1 + training rows of item j) less its mean over the catalogue, in standard deviations. It corrects how far
+the experts together favour the popular; the square lets the correction differ between the catalogue's two ends.
 """
 
 from __future__ import annotations

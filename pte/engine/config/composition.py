@@ -173,13 +173,13 @@ def _composed(name: str, words: list[str]) -> Any:
         if not match:
             raise InputError(first_line(error)) from None
         knob = match.group(1)
-        typed = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
+        given = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
         if hint := renamed.moved(knob):
-            raise InputError(f"{typed}: {hint}{typed.partition('=')[2]}") from None
+            raise InputError(f"{given}: {hint}{given.partition('=')[2]}") from None
         names = _names(name, words)
         within = [own for own in names if "." in knob and own.startswith(f"{knob.partition('.')[0]}.")]
         hint = suggestion(knob, within, exact=True) or _elsewhere(knob) or suggestion(knob, names)
-        raise InputError(f"{typed}: there is no knob or group {knob}{hint}") from None
+        raise InputError(f"{given}: there is no knob or group {knob}{hint}") from None
     except (AssertionError, ValueError, TypeError, AttributeError, LookupError) as error:  # of Hydra, for odd words
         given = " ".join(word for word in words if not word.startswith("hydra.searchpath"))
         raise InputError(f"{given}: this configuration cannot be composed ({first_line(error)})") from None

@@ -140,6 +140,12 @@ def _alone(config: Mapping[str, Any], name: str) -> str:
     if readers and experts and not experts & set(readers):
         among = f"backbone.experts=[{','.join(config['backbone']['experts'])}]"
         return f"it is read by {' and '.join(readers)}, not among {among}"
+    if (
+        name == "backbone.gate_features"
+        and own["gate_features"] == ["popularity"]
+        and not experts & {"memory", "carried"}
+    ):
+        return "popularity goes with an expert that counts, memory or carried"
     if name == "representation.width" and own.get("head") == "none" and "id_share" not in own:
         return "under representation.head=none item vectors have representation.components numbers"
     if name == "representation.scale" and own.get("standardise") and "representation.null_space.threshold" not in given:

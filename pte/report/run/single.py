@@ -22,7 +22,7 @@ OWN = (
     " dataset.items=MY_ITEMS.csv profiler=template backbone=markov representation=id"
 )
 SAMPLE_COST = (  # of `make run` on two cores; wheels of the language model, the encoder and the data
-    "a first run of the sample fetches 179 MB and takes two cores from a quarter of an hour to over an hour;"
+    "a first run of the sample fetches 179 MB and takes two cores ten minutes, many times as long beside other work;"
     " the same again only prints"
 )
 ROWS = {

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.strategies import DeepSpeedStrategy
 
 from pte.train.loader import Place
 from pte.train.state.snapshot import SUFFIX, SnapshotIO, forget
@@ -63,7 +64,7 @@ class ResumeCheckpoint(Checkpoint):  # Lightning calls checkpoint callbacks afte
         """Save to the file. Collective: every process calls it, the first one writes. Nothing of DeepSpeed,
         whose state would be a folder.
         """
-        if "deepspeed" in type(trainer.strategy).__name__.lower():
+        if isinstance(trainer.strategy, DeepSpeedStrategy):
             return
         scratch = self.file.with_suffix(".tmp")
         trainer.save_checkpoint(scratch)

@@ -29,6 +29,8 @@ SERVED = [*TEXT, "profiler=openai", "profiler.model=m"]
      (["profiler=template", "backbone.profile.eps=0.1"], "eps=0.1 changes nothing: it is read by profile, not among"),
      (["profiler=template", "backbone.experts=[likeness,memory]", "backbone.reader.layers=1"], "=1 changes nothing"),
      (["profiler=template", "backbone.experts=[reader]", "backbone.long_recency=0.5"], "long_recency=0.5 changes noth"),
+     (["profiler=template", "backbone.experts=[reader,likeness]", "backbone.gate_features=[popularity]"],
+      "changes nothing: popularity goes with an expert that counts"),
      (["profiler=template", "backbone.experts=[reader,carried]", "backbone.likeness.neighbors=5"],
       "neighbors=5 changes nothing: it is read by likeness, not among"),
      ([*TEXT, "profiler.num_candidates=1"], "profiler.num_candidates=1 leaves selector=grpo nothing to choose"),
