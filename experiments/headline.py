@@ -19,6 +19,7 @@ NAMES = {  # by what the run changed, in order of the alphabet
     ("backbone.experts=[reader,likeness]", "experiment=row/fused_id"): "ID reader + likeness: nothing counted",
     ("experiment=row/bsarec",): "BSARec with IDs alone",
     ("backbone=markov", "representation=id"): "co-occurrence alone",
+    ("selector=permuted",): "control: the default with the texts dealt out at random",
     ("backbone=count_text", "selector=permuted"): "control: likeness + memory with the texts dealt out at random",
 }
 
