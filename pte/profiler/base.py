@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pte.profiler.prompt import Prompt
 from pte.schema import Generation, Profiles, View, require
@@ -141,3 +141,13 @@ class Engine(Protocol):
     def rate(self, asks: Sequence[Ask]) -> Rate | None:
         """The speed measured on these prompts; None where it cannot be measured beforehand."""
         ...
+
+
+Watch = Callable[[int, float], None]  # new tokens of a batch so far, and the share of the batch that is done
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """An engine that tells, within `complete`, how far it is."""
+
+    watch: Watch

@@ -98,6 +98,21 @@ def test_a_writer_that_is_killed_loses_the_torn_line_alone(tmp_path):
     assert texts(RecordLog(tmp_path), ONE, *"abcdef") == [*"abcde", "about f"]
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.99])
+def test_a_batch_is_kept_as_a_whole_or_not_at_all(tmp_path, share):
+    """Its writer is killed within a write: no row of the batch is known, those of the batch before are."""
+    records = RecordLog(tmp_path).of(ONE)
+    records.folder.mkdir(parents=True)
+    records.extend([row("a"), row("b")])
+    (journal,) = records.folder.glob("*.jsonl")
+    before = journal.stat().st_size
+    records.extend([row(word) for word in "cdef"])
+    os.truncate(journal, before + int(share * (journal.stat().st_size - before)))
+    assert texts(RecordLog(tmp_path), ONE, *"abcdef") == ["about a", "about b", *[None] * 4]
+    keep(RecordLog(tmp_path), ONE, row("c"))
+    assert texts(RecordLog(tmp_path), ONE, *"abcdef") == ["about a", "about b", "about c", *[None] * 3]
+
+
 @pytest.mark.parametrize("moment", ["shard", "journal"])
 def test_a_kill_while_a_journal_is_closed_loses_nothing_and_doubles_nothing(tmp_path, monkeypatch, moment):
     """Between writing the shard and removing the journal, or before the shard is there."""
