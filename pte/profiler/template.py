@@ -7,15 +7,13 @@ back. With more candidates than forms the second turn cites what comes next in e
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from pte.profiler.base import Log, check_candidates
+from pte.profiler.base import Written, check_candidates
 from pte.profiler.evidence.neighbor import (
     Neighbors,
     incidence,
@@ -31,13 +29,11 @@ from pte.profiler.loop.account import account
 from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, require
 
-logger = logging.getLogger(__name__)
-
 ITEM_FORMS = ("together", "sequence", "audience", "metadata")
 USER_FORMS = ("recent", "interests", "similar", "companions")
 
 
-class TemplateProfiler:
+class TemplateProfiler(Written):
     """Texts by form; candidate k takes form k modulo the number of forms."""
 
     def __init__(
@@ -52,15 +48,8 @@ class TemplateProfiler:
         self.num_candidates, self.titles = num_candidates, titles
         self.item_forms, self.user_forms = list(item_forms), list(user_forms)
 
-    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
-        """All texts; nothing is generated, so nothing is logged."""
-        profiles = self._write(view, ProfileWriter(out, self.num_candidates))
-        logger.info(account(profiles)[-1])
-        return profiles
-
-    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
-        """The texts follow from the view alone."""
-        return self._write(view, ProfileWriter(None, self.num_candidates))
+    def _account(self, profiles: Profiles) -> list[str]:
+        return account(profiles)[-1:]
 
     def _write(self, view: View, writer: ProfileWriter) -> Profiles:
         depth = -(-self.num_candidates // min(len(self.item_forms), len(self.user_forms)))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pte.profiler.engine.secret import check_variable
 from pte.schema import InputError
+from pte.schema.knob import leaves
 
 _WORD = (  # max_tokens and its like are numbers of them
     r"(?:(?:api|access|private|secret|auth|account|subscription)[_-]?key|token(?!s)|(?<!max_)(?<!new_)(?<!budget_)(?<!batched_)token"
@@ -68,18 +69,6 @@ def refuse_tree(config: Any) -> None:
     """The same for every value of an unresolved configuration, lists included."""
     for name, value in leaves(config):
         refuse(name, value)
-
-
-def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted name and value of every leaf; a list's items go by the list's name."""
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from leaves(part, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from leaves(part, name)
-    else:
-        yield name, value
 
 
 def redacted(value: Any, key: str = "") -> Any:

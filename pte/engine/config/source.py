@@ -12,8 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine.config.secret import leaves
 from pte.schema import InputError, typed
+from pte.schema.knob import leaves
 
 REFERENCE = re.compile(r"\$\{(?:oc\.select:)?(\.*)([\w.]+)[,}]")
 RESOLVING = re.compile(r"^\w+ raised while resolving interpolation: ")
