@@ -23,7 +23,7 @@ from typing import Any
 
 import polars as pl
 
-from pte.dataset.events import Choice, Events, TwoFiles, core, items_table
+from pte.dataset.events import Choice, Events, ReviewRelease, core, items_table
 from pte.dataset.reader.plaintext import category_path, category_paths, plain, price_bucket, title_text
 from pte.dataset.reader.record import Records, about, rating_of, text_of, time_of
 from pte.dataset.rules import Rules
@@ -72,7 +72,7 @@ EDITIONS = {
 }  # fmt: skip
 
 
-class Amazon(TwoFiles):
+class Amazon(ReviewRelease):
     """One category of one edition. reviews, metadata: a path, or a URI; `data`/Amazon<edition>/ may hold a copy."""
 
     def __init__(

@@ -151,8 +151,8 @@ def items_table(rows: Mapping[str, list[str]], texts: tuple[str, ...]) -> pl.Dat
     return pl.DataFrame(table, schema=dict.fromkeys(table, pl.String)).with_row_index("row", offset=1)
 
 
-class Published:
-    """A publisher's own files; name, licence, expect and rules are the constructor's to set."""
+class Release:
+    """A data set as its publisher releases it. The constructor sets name, licence, expect and rules."""
 
     name: str
     licence: str
@@ -168,8 +168,8 @@ class Published:
         return with_counts(build(rows, items, rules=self.rules, source=source), counts)
 
 
-class TwoFiles(Published):
-    """Reviews, and what they are about, each a file of records: `_rows` and `_items` read one.
+class ReviewRelease(Release):
+    """A release of two files of records: reviews, which `_rows` reads, and the items they are about, by `_items`.
 
     places: a path or URI by role, reviews first; search: further keywords of `locate` by role.
     """

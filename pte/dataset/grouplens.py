@@ -25,7 +25,7 @@ import numpy as np
 import polars as pl
 
 from pte.artifact import digest, file_sha256
-from pte.dataset.events import Choice, CodedColumn, Published, core, items_table, select_rows
+from pte.dataset.events import Choice, CodedColumn, Release, core, items_table, select_rows
 from pte.dataset.reader.plaintext import plain
 from pte.dataset.reader.record import LAST_SECOND, locate
 from pte.dataset.rules import Rules
@@ -41,7 +41,7 @@ NO_GENRE = ("unknown", "(no genres listed)", "")
 _YEAR = re.compile(r"^(.*?)\s*\((\d{4})(?:[-–]\d{0,4})?\)$")
 
 
-class GroupLens(Published):
+class GroupLens(Release):
     """source: the zip (a URI or a path) or the folder it unpacks to; a copy in `data` is used before a download."""
 
     def __init__(

@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from pte.dataset.events import Choice, Events, TwoFiles, core, items_table
+from pte.dataset.events import Choice, Events, ReviewRelease, core, items_table
 from pte.dataset.reader.plaintext import plain
 from pte.dataset.reader.record import Records, about, rating_of, text_of
 from pte.dataset.rules import Rules
@@ -36,7 +36,7 @@ PRICE_CLASS = {"1": "inexpensive", "2": "moderate", "3": "expensive", "4": "very
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?")
 
 
-class Yelp(TwoFiles):
+class Yelp(ReviewRelease):
     """reviews, businesses: paths; null: the files' own names in `data`/YelpReviews/."""
 
     def __init__(

@@ -171,20 +171,14 @@ class Run:
         if step.name in self.done:
             return self.done[step.name]
         if step.path is not None:
-            logger.info(f"{step.name:<13} {step.key[:16]}  found")
-            self.done[step.name] = step.path
-            self.log_curve(step, step.path)
-            return step.path
+            return self.reuse(step, step.path)
         if self.store.exists(step.name, step.key):
             logger.info(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
         with alone(context := self.context(step), step) as lock:
             path = self.store.find(step.name, step.key)
             if path is not None:  # another process has made it meanwhile
-                logger.info(f"{step.name:<13} {step.key[:16]}  found")
                 self.store.register(self.run_dir)
-                self.done[step.name] = path
-                self.log_curve(step, path)
-                return path
+                return self.reuse(step, path)
             logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
             try:
@@ -196,12 +190,13 @@ class Run:
             logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{note}")
         return self.done[step.name]
 
-    def log_curve(self, step: Step, path: Path) -> None:
-        """The curve of a step that was found; where a reader was trained apart, it is in the reader's step."""
-        if plan.trains(step):
-            log_curve(self.loggers, "training", path)
-        elif step.name != "training":
-            log_curve(self.loggers, step.name, path)
+    def reuse(self, step: Step, path: Path) -> Path:
+        """An artefact that is there, and its curve; where a reader was trained apart, that is in the reader's step."""
+        logger.info(f"{step.name:<13} {step.key[:16]}  found")
+        if plan.trains(step) or step.name != "training":
+            log_curve(self.loggers, "training" if plan.trains(step) else step.name, path)
+        self.done[step.name] = path
+        return path
 
     def rehearse(self, steps: list[Step]) -> None:
         """Build and check the whole configuration, against the data as far as they have been read."""

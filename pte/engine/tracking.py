@@ -35,7 +35,7 @@ TAG_LENGTH, NAME_LENGTH = 64, 120  # W&B refuses longer tags
 class Identity:
     """The identity of a run: the option chosen of every group, its own overrides, the sweep it is a job of.
 
-    watchers: told what is logged while a stage is made, beside the loggers.
+    watchers: given what is logged while a stage is made, beside the loggers.
     """
 
     options: Mapping[str, str]

@@ -66,8 +66,8 @@ class Profiler(Protocol):
         ...
 
 
-class Written:
-    """A profiler that generates nothing: its texts follow from the view, so nothing is logged either."""
+class DeterministicProfiler:
+    """A profiler without a language model: its texts follow from the view, so there is nothing to log."""
 
     num_candidates: int
 

@@ -15,7 +15,7 @@ import polars as pl
 from pte.asset import local_file
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
-from pte.profiler.base import Written, check_candidates
+from pte.profiler.base import DeterministicProfiler, check_candidates
 from pte.profiler.evidence.plain import Plain
 from pte.schema import IMPORTED, Generation, InputError, Profiles, ProfileWriter, Resolved, View
 
@@ -23,7 +23,7 @@ SIDES = ("user", "item")
 STAND_IN = "metadata"  # the form of a text that the file lacks
 
 
-class ImportedProfiler(Written):
+class ImportedProfiler(DeterministicProfiler):
     """K texts per entity out of a file."""
 
     def __init__(

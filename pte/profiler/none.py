@@ -5,12 +5,12 @@ The control that profiles must beat under the same encoder (LangPTune, arXiv 241
 
 from __future__ import annotations
 
-from pte.profiler.base import Written
+from pte.profiler.base import DeterministicProfiler
 from pte.profiler.evidence.plain import Plain
 from pte.schema import Generation, InputError, Profiles, ProfileWriter, View
 
 
-class MetadataProfiler(Written):
+class MetadataProfiler(DeterministicProfiler):
     """Plain metadata, K = 1."""
 
     def __init__(self, *, num_candidates: int, titles: int) -> None:

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from pte.profiler.base import Written, check_candidates
+from pte.profiler.base import DeterministicProfiler, check_candidates
 from pte.profiler.evidence.neighbor import (
     Neighbors,
     incidence,
@@ -33,7 +33,7 @@ ITEM_FORMS = ("together", "sequence", "audience", "metadata")
 USER_FORMS = ("recent", "interests", "similar", "companions")
 
 
-class TemplateProfiler(Written):
+class TemplateProfiler(DeterministicProfiler):
     """Texts by form; candidate k takes form k modulo the number of forms."""
 
     def __init__(

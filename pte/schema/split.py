@@ -75,7 +75,7 @@ class View:
     num_users: int
     items: Items
     user_id: Sequence[str] = ()  # (U,) external ids, for profiles that come by them
-    prefix: View | None = None  # rows of people who train nothing, before their first target: for their own texts alone
+    prefix: View | None = None  # rows before the first target of users without training rows, for their own texts alone
 
     @property
     def num_items(self) -> int:

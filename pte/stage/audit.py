@@ -4,9 +4,9 @@ Rebuild: every held-out row is deleted from the interactions, the profiler plays
 completions for answers (no model at work), and must arrive at the stored prompts and texts, byte for byte.
 Read back: whatever wrote them, the lines of a stored prompt that list a user's own history may name visible rows of
 that person only. A held-out title in such lines is a leak unless a visible item of the person has the same title.
-A held-out title may still occur elsewhere in a prompt: other people's visible rows are collaborative evidence. The
-report counts those. A person who trains nothing may be told by the rows before the first target alone, and in the own
-texts alone. Where items' texts were written anew after a choice (stage `refit`), those are read in the same two ways.
+A held-out title may still occur elsewhere in a prompt: other users' visible rows are collaborative evidence. The report
+counts those. The texts of a user without training rows, and no other texts, may state the rows before the user's
+first target. Where items' texts were written anew after a choice (stage `refit`), those are read in the same two ways.
 Of texts that were written elsewhere (`profiler=imported`) neither way proves anything: the verdict says so.
 """
 
@@ -124,7 +124,7 @@ def clean_rows(interactions: Interactions, split: Split, rows: np.ndarray | None
 
 
 def own_rows(interactions: Interactions, split: Split) -> np.ndarray:
-    """(M,) bool: of people who train nothing, rows of a history that lie before their first target."""
+    """(M,) bool: of users without training rows, rows of a history that lie before their first target."""
     begin = np.full(interactions.num_users, len(interactions.user), np.int64)
     for cases in (split.valid, split.test):
         np.minimum.at(begin, cases.user, cases.history_begin(interactions))

@@ -57,7 +57,8 @@ def check(words: list[str]) -> None:
                 _refuse_change(_parsed(word))
             config = _composed(arguments.config_name or "config", [*searched, *job])
             tree: Any = OmegaConf.to_container(config, resolve=False)
-            secret.refuse_tree(tree)
+            for name, value in leaves(tree):
+                secret.refuse(name, value)
             renamed.refuse(tree)
             with source.names_as_typed(config, job):
                 for override in overrides:

@@ -14,7 +14,6 @@ from typing import Any
 
 from pte.profiler.engine.secret import check_variable
 from pte.schema import InputError
-from pte.schema.knob import leaves
 
 _WORD = (  # max_tokens and its like are numbers of them
     r"(?:(?:api|access|private|secret|auth|account|subscription)[_-]?key|token(?!s)|(?<!max_)(?<!new_)(?<!budget_)(?<!batched_)token"
@@ -63,12 +62,6 @@ def refuse_words(words: Iterable[str]) -> None:
             refuse(name, value)
         elif URL.search(word) or VALUE.search(word):
             raise InputError("a word of the command holds a secret: leave it out")
-
-
-def refuse_tree(config: Any) -> None:
-    """The same for every value of an unresolved configuration, lists included."""
-    for name, value in leaves(config):
-        refuse(name, value)
 
 
 def redacted(value: Any, key: str = "") -> Any:
