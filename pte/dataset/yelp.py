@@ -2,7 +2,7 @@
 
 A review is an interaction of `user_id` with `business_id` at `date` ("2018-07-07 22:09:11", older editions
 "2018-07-07"; Yelp names no zone, read as UTC). `first` and `last` bound the dates, inclusive and compared as text:
-S3-Rec's own test, by which "2019-12-31 00:00:00" leaves out all of that day but its first second. People come back to a
+S3-Rec's own test, by which "2019-12-31 00:00:00" leaves out all of that day but its first second. Users come back to a
 place: repeats are kept (S3-Rec; its table holds 11,830 of them). Item text: name, categories, city, price class.
 """
 

@@ -162,7 +162,7 @@ class Run:
         """
         with self.store.planning():
             steps = plan.steps(self.config, self.store, names)
-            self.rehearse(steps)
+            self.check(steps)
             run_folder.save_keys(self.store.root, {step.name: step.key for step in steps}, self.run_dir)
         return steps
 
@@ -198,7 +198,7 @@ class Run:
         self.done[step.name] = path
         return path
 
-    def rehearse(self, steps: list[Step]) -> None:
+    def check(self, steps: list[Step]) -> None:
         """Build and check the whole configuration, against the data as far as they have been read."""
         paths = {step.name: step.path for step in steps if step.path} | self.done
         missing = any(step.name == "embeddings" and step.path is None for step in steps)
@@ -209,8 +209,8 @@ class Run:
             download=missing and not self.config["plan"],
         )
 
-    def tell_cost(self, steps: list[Step]) -> None:
-        """What a language model would be asked, where one would be; reads the data, and keeps nothing."""
+    def log_forecast(self, steps: list[Step]) -> None:
+        """What a language model would be asked, where one would be; reads the data and stores nothing."""
         artefact = {step.name: step.path for step in steps}
         if artefact.get("profiles", True) is not None or not asks_model(self.config):
             return
@@ -225,9 +225,9 @@ class Run:
         for step in steps:
             self.make(step)
             if step.name == "split" and step.path is None:
-                self.rehearse(steps)
+                self.check(steps)
 
-    def to_the_end(self, steps: list[Step]) -> dict[str, float]:
+    def complete(self, steps: list[Step]) -> dict[str, float]:
         """All stages under open loggers, then the run folder's files."""
         keys = {step.name: step.key for step in steps}
         self.loggers = tracking.open_loggers(self.config, self.run_dir, self.identity, keys)
@@ -266,7 +266,7 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     for line in plan.table(this.store, steps):
         logger.info(line)
     if this.config["plan"]:
-        this.tell_cost(steps)
+        this.log_forecast(steps)
         return None
     if this.config["stage"]:
         plan.require_parents(steps, target)
@@ -278,4 +278,4 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     if this.identity.group and (metrics := run_folder.finished(run_dir, {step.name: step.key for step in steps})):
         logger.info("finished before: nothing to do")
         return metrics
-    return this.to_the_end(steps)
+    return this.complete(steps)

@@ -1,4 +1,4 @@
-"""`profiler=none`: no profiles; an item is its metadata, a person the titles they chose. One candidate each.
+"""`profiler=none`: no profiles; an item is its metadata, a user the titles they chose. One candidate each.
 
 The control that profiles must beat under the same encoder (LangPTune, arXiv 2410.18870, found it hard to beat).
 """

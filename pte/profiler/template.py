@@ -1,7 +1,7 @@
 """`profiler=template`: the same profiles without a language model, K differing candidates from several forms.
 
 The honest control of a language model's profiles: whatever the model is shown, a form simply states. A text is made of
-lines `head: title; title; ...`; a person's own rows stand under RECENT and nowhere else, so that an audit can read them
+lines `head: title; title; ...`; a user's own rows stand under RECENT and nowhere else, so that an audit can read them
 back. With more candidates than forms the second turn cites what comes next in each list.
 """
 
@@ -109,7 +109,7 @@ class _Facts:
 
     @cached_property
     def audience_kinds(self) -> Neighbors:
-        """Kinds that people who chose an item have more of than everybody."""
+        """Kinds that users who chose an item have more of than all users."""
         counts = (incidence(self.view).T @ self.user_kinds).tocsr()
         return top(shifted_ppmi(counts, negatives=1.0, smoothing=1.0, shrink=5.0), self.most, none=-1)
 
@@ -131,7 +131,7 @@ class _Facts:
         return "\n".join(lines)
 
     def user(self, user: int, form: str, turn: int) -> str:
-        """The text of one form about a person."""
+        """The text of one form about a user."""
         history = self.view.history(user)[::-1].tolist()
         if not history:
             return NOBODY
@@ -153,7 +153,7 @@ class _Facts:
         return "\n".join(lines)
 
     def _also(self, user: int, history: list[int]) -> list[int]:
-        """What similar people chose and this one did not, the most frequent first, ties by item."""
+        """What similar users chose and this one did not, the most frequent first, ties by item."""
         rows = [self.view.item[self.view.start[v] : self.view.start[v + 1]] for v in self.similar.of(user)]
         if not rows:
             return []

@@ -112,7 +112,7 @@ def _view(interactions: Interactions, split: Split, rows: np.ndarray) -> View:
 
 
 def view_of(interactions: Interactions, rows: np.ndarray, prefix: np.ndarray) -> View:
-    """The view of these rows, and of others (both (M,) bool) for the texts of their own people."""
+    """The view of these rows, and of others (both (M,) bool) for the texts of their own users."""
     users, items = interactions.num_users, interactions.items
     own = View(interactions.user[prefix], interactions.item[prefix], users, items) if prefix.any() else None
     return View(interactions.user[rows], interactions.item[rows], users, items, interactions.user_id, own)

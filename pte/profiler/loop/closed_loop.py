@@ -1,7 +1,7 @@
-"""The closed loop: items are described, people through their items, items through their people, and so on.
+"""The closed loop: items are described, users through their items, items through their users, and so on.
 
-    round 0: P_i from metadata, companions and people    round t: P_u from items' P_i and similar people's P_u of t-1,
-             (kinds and latest choices stand for P)               then P_i from metadata, their people's P_u of t and
+    round 0: P_i from metadata, companions and users     round t: P_u from items' P_i and similar users' P_u of t-1,
+             (kinds and latest choices stand for P)               then P_i from metadata, their users' P_u of t and
                                                                   companions' P_i of t-1
 
 The last round of each side holds K candidates; rounds before keep one text per entity. `rounds=1` is the single pass
@@ -9,7 +9,7 @@ without exchange. Of several candidates the one cited by others is the most cent
 mean of its group, which is what `selector=mean` comes to before there are vectors, and asks for no reward. Where texts
 move less than `stop` between two rounds, the next round is the last.
 
-A profile opens with the entity's plain facts (an item's title and kind, a person's main kinds): exchanging texts
+A profile opens with the entity's plain facts (an item's title and kind, a user's main kinds): exchanging texts
 smooths them like a graph Laplacian, and the facts damp it. User profiles reach the recommender only through item
 profiles. A faulty answer (text/fault.py) is asked for once more; where that brings none to use, the entity's text of
 the round before stands in, or its facts. A side that is not among `sides` is represented by its metadata or titles.
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 SIDES = ("item", "user")
 MOST_ROUNDS = 100
-TITLES = 10  # of a person's latest choices, where no profile of people is written
+TITLES = 10  # of a user's latest choices, where no user profiles are written
 PORTION = 2048  # entities whose prompts and answers are in memory at a time
 
 
@@ -287,7 +287,7 @@ def workload(loop: Loop, view: View) -> Workload:
 
 
 def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
-    """Every draft of some items and people spread over the view, with profiles as long as prompts cite them."""
+    """Every draft of some items and users spread over the view, with profiles as long as prompts cite them."""
     play = _Play(loop, view)
     filler = ("stories with warmth and wit about people far from home " * 5)[: loop.evidence.brief]
     play.cited = {side: [filler] * len(cited) for side, cited in play.cited.items()}
