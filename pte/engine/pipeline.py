@@ -71,7 +71,7 @@ def overhead(step: Step, path: Path) -> str:
 
 
 @contextmanager
-def alone(context: Context, step: Step) -> Iterator[int]:
+def exclusive(context: Context, step: Step) -> Iterator[int]:
     """Until no other process makes the same artefact. The lock, a file descriptor, ends with its process, however that
     ends, and with the last process that was handed it.
     """
@@ -174,7 +174,7 @@ class Run:
             return self.reuse(step, step.path)
         if self.store.exists(step.name, step.key):
             logger.info(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
-        with alone(context := self.context(step), step) as lock:
+        with exclusive(context := self.context(step), step) as lock:
             path = self.store.find(step.name, step.key)
             if path is not None:  # another process has made it meanwhile
                 self.store.register(self.run_dir)

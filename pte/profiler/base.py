@@ -27,10 +27,10 @@ class Records(Protocol):
         ...
 
     def extend(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Append rows, each with its `key`; within `alone`."""
+        """Append rows, each with its `key`; within `exclusive`."""
         ...
 
-    def alone(self) -> AbstractContextManager[None]:
+    def exclusive(self) -> AbstractContextManager[None]:
         """One writer at a time; waits for another process."""
         ...
 

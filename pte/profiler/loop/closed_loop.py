@@ -122,21 +122,21 @@ class Loop:
 
         out: a folder for the profiles and for what the loop notes down; None: all of it in memory.
         """
-        with _Play(self, view, out) as play:
+        with _State(self, view, out) as state:
             walk = legs(self.rounds, self.num_candidates, self.sides)
             for number, round_ in groupby(walk, key=lambda leg: leg.round):
-                last = number == walk[-1].round or play.settled
+                last = number == walk[-1].round or state.settled
                 for leg in round_:
-                    play.leg(replace(leg, drafts=self.num_candidates) if last else leg, answer, last, portion)
+                    state.leg(replace(leg, drafts=self.num_candidates) if last else leg, answer, last, portion)
                 if last:
                     break
             for side in SIDES:
                 if side not in self.sides:
-                    play.plain(side)
-            return play.writer.close()
+                    state.plain(side)
+            return state.writer.close()
 
 
-class _Play:
+class _State:
     """One run of the loop over one view; what it notes down lies in a folder within `out` until it ends."""
 
     def __init__(self, loop: Loop, view: View, out: Path | None = None) -> None:
@@ -152,7 +152,7 @@ class _Play:
         }
         self.moved: dict[str, float | None] = {}
 
-    def __enter__(self) -> _Play:
+    def __enter__(self) -> _State:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -266,7 +266,9 @@ class _Play:
         return "; ".join(part for part in (", ".join(kinds), profile.strip(" :")) if part)
 
 
-def play(loop: Loop, view: View, answer: Answer, *, out: Path | None = None, portion: int | None = PORTION) -> Profiles:
+def run_loop(
+    loop: Loop, view: View, answer: Answer, *, out: Path | None = None, portion: int | None = PORTION
+) -> Profiles:
     """Run the loop and log what came out."""
     profiles = loop.run(view, answer, out=out, portion=portion)
     refuse_unusable(profiles)
@@ -288,13 +290,13 @@ def workload(loop: Loop, view: View) -> Workload:
 
 def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
     """Every draft of some items and users spread over the view, with profiles as long as prompts cite them."""
-    play = _Play(loop, view)
+    state = _State(loop, view)
     filler = ("stories with warmth and wit about people far from home " * 5)[: loop.evidence.brief]
-    play.cited = {side: [filler] * len(cited) for side, cited in play.cited.items()}
+    state.cited = {side: [filler] * len(cited) for side, cited in state.cited.items()}
     active = np.flatnonzero(view.size > 0)
     users = active[np.linspace(0, len(active) - 1, min(size, len(active)), dtype=int)].tolist()
     items = np.linspace(1, view.num_items, min(size, view.num_items), dtype=int).tolist()
     mixed = zip_longest((("item", i) for i in items), (("user", u) for u in users))
     entities = [entity for pair in mixed for entity in pair if entity and entity[0] in loop.sides]
-    asks = (play.ask(side, entity, k) for side, entity in entities for k in range(loop.num_candidates))
+    asks = (state.ask(side, entity, k) for side, entity in entities for k in range(loop.num_candidates))
     return [ask for ask in asks if ask]

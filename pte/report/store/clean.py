@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     """Show or delete."""
     options = parser().parse_args(arguments)
     store = content.store_of(options.outputs, options.store)
-    with Store(store.resolve()).planning(alone=True):  # no run finds an artefact now and names it a moment later
+    with Store(store.resolve()).planning(exclusive=True):  # no run finds an artefact now and names it a moment later
         outputs = Content(store, options.outputs)
         kinds = {
             "half-made": outputs.incomplete(),
