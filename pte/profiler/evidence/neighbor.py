@@ -180,10 +180,10 @@ def user_neighbors(view: View, k: int, *, most: int = 1000, products: int = BLOC
     """
     x, visible = own_incidence(view), incidence(view)
     norm = np.sqrt(np.asarray(x.sum(1)).ravel())
-    users = np.asarray(visible.sum(0)).ravel()
+    popularity = np.asarray(visible.sum(0)).ravel()
     scale = np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0).astype(np.float32)
     x.data = np.repeat(scale, np.diff(x.indptr))  # rows of unit length
-    shared = x[:, users <= most]
+    shared = x[:, popularity <= most]
     others = sparse.diags((np.diff(view.start) > 0).astype(np.float32)) @ shared
     others.eliminate_zeros()
     by_item = others.T.tocsr()
