@@ -80,7 +80,7 @@ def count_generations(num_users: int, num_items: int, num_candidates: int, round
 
 @dataclass(frozen=True)
 class Loop:
-    """A closed loop's settings; `run` plays it against anything that answers."""
+    """A closed loop's settings; `run` asks anything that answers."""
 
     num_candidates: int
     rounds: int
@@ -100,10 +100,8 @@ class Loop:
         legs(self.rounds, self.num_candidates, self.sides)
         if not self.temperatures:
             raise InputError("profiler.decoding.temperatures is empty: give at least one, for instance [0.7]")
-        if self.retries not in (0, 1) or not 0 <= self.stop < 2:
-            raise InputError(
-                f"profiler.retries={self.retries}: take 0 or 1; profiler.stop={self.stop}: from 0 to below 2"
-            )
+        require(self.retries in (0, 1), "profiler.retries", self.retries, "take 0 or 1")
+        require(0 <= self.stop < 2, "profiler.stop", self.stop, "give a number from 0 to below 2")
 
     @property
     def forms(self) -> dict[str, Sequence[str]]:
