@@ -72,7 +72,7 @@ class Recorded:
         keys = [digest({**self.identity, **draw, **again}) for draw in draws]
         known = {key: _completion(row) for key, row in self.records.find(keys).items()}
         if len(known) < len(set(keys)):
-            with self.records.alone():  # two runs of one model take turns, so that none pays twice
+            with self.records.exclusive():  # two runs of one model take turns, so that none pays twice
                 late = self.records.find(key for key in keys if key not in known)
                 known |= {key: _completion(row) for key, row in late.items()}
                 self.done += sum(key in known for key in keys)

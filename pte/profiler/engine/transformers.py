@@ -22,7 +22,7 @@ from pte.profiler.engine.causal import Causal, model_identity
 from pte.profiler.engine.decode import Decoding, Rows, continue_rows, unwatched
 from pte.profiler.prompt import Prompt
 from pte.profiler.text.style import JSON_LEAD
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,8 +32,7 @@ class TransformersEngine:
     """Batches, tokens, draws."""
 
     def __init__(self, causal: Causal, decoding: Decoding, batch_size: int, *, seed: int = 0) -> None:
-        if batch_size < 1:
-            raise InputError(f"profiler.batch_size={batch_size} must be at least 1")
+        require(batch_size >= 1, "profiler.batch_size", batch_size, "must be at least 1")
         self.causal, self.decoding, self.batch_size = causal, decoding, batch_size
         self.seed = seed  # of all draws
         self.watch: Watch = unwatched

@@ -156,7 +156,7 @@ class Records:
             self._close()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """While nobody else writes generations of this model; then theirs are known. A lock ends with its process."""
         self.folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT)
