@@ -155,14 +155,7 @@ class Continuation:
     """A batch of rows in flight: the model's cache, the attention mask and how far each row is."""
 
     def __init__(
-        self,
-        model: Any,
-        rows: Rows,
-        *,
-        pad: int,
-        extra: int,
-        stemwise: bool | None = None,
-        watch: Watch = unwatched,
+        self, model: Any, rows: Rows, *, pad: int, extra: int, stemwise: bool | None = None, watch: Watch = unwatched
     ) -> None:
         """extra: tokens to come; stemwise: whether stems stay in the cache once (None: where the model can)."""
         self.model, self.device, self.watch = model, model.device, watch
