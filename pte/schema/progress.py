@@ -46,11 +46,11 @@ class Progress:
         """ "embeddings: 1,024 of 8,364 texts, 120 texts/s, 1:01 left" """
         seconds = max(now - self.began, 1e-9)
         done = self.done + self.part
-        told = f"{self.noun}: {self.done:,} of {self.total:,} {self.unit}"
+        line = f"{self.noun}: {self.done:,} of {self.total:,} {self.unit}"
         if done == self.start:
-            return f"{told}, begun {clock(seconds)} ago"
+            return f"{line}, begun {clock(seconds)} ago"
         left = seconds * max(self.total - done, 0) / (done - self.start)
-        return f"{told}, {self.rate(seconds)}, {clock(left)} left"
+        return f"{line}, {self.rate(seconds)}, {clock(left)} left"
 
     def rate(self, seconds: float) -> str:
         """Since the beginning."""

@@ -92,12 +92,12 @@ class Journal:
 
     def rows(self, keys: Iterable[str]) -> Iterator[Row]:
         """The rows of these keys."""
-        wanted: dict[int, list[str]] = {}
+        keys_at: dict[int, list[str]] = {}
         for key in keys:
             if (place := self.places.get(prefix(key))) is not None:
-                wanted.setdefault(place, []).append(key)
+                keys_at.setdefault(place, []).append(key)
         with self.path.open("rb") as file:
-            for place, some in wanted.items():
+            for place, some in keys_at.items():
                 file.seek(place)
                 known = {row["key"]: row for row in reversed(parsed(file.readline()))}  # of equal ones the first
                 yield from (known[key] for key in some if key in known)
@@ -111,8 +111,8 @@ class Journal:
 def parsed(line: bytes) -> list[Row]:
     """Rows of a line of the journal, none where it holds none; half a character, which no Parquet holds, as ?."""
     try:
-        said = json.loads(line)
-        rows = said if isinstance(said, list) else [said]
+        value = json.loads(line)
+        rows = value if isinstance(value, list) else [value]
         for row in rows:
             int(row["key"][:PREFIX], 16)
     except (ValueError, KeyError, TypeError):
