@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from pte.nn.device import fast_dtype
 from pte.nn.kernel import catalogue_pass as sweep
 from pte.nn.kernel import liger
 
@@ -48,20 +49,13 @@ def catalogue_cross_entropy(
     one of KERNELS. Chunked values are exact up to 85 nats per target and clipped there; gradients are always exact, and
     are made for one backward.
     """
-    if product_dtype == torch.bfloat16 and not fast_bfloat16(hidden.device):
-        product_dtype = torch.float32
+    if product_dtype == torch.bfloat16:
+        product_dtype = fast_dtype(hidden.device)
     if kernel == "liger" and len(target):  # whose number of chunks is none to divide by without targets
         rows = chunk or _rows(len(table) * product_dtype.itemsize, hidden.device)
         return liger.cross_entropy(hidden, table, target, total=total, chunk=rows, product_dtype=product_dtype)
     with torch.autocast(hidden.device.type, enabled=False):  # the dtype of the products is this function's own business
         return _CatalogueCrossEntropy.apply(hidden, table, target, float(total), chunk, product_dtype)
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """Whether bf16 products are at least as fast as fp32 ones: elsewhere they are emulated number by number."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 class _CatalogueCrossEntropy(torch.autograd.Function):

@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from pte.metric.significance import paired_bootstrap
 from pte.metric.summary import values
 from pte.report import evidence, runs
 from pte.report.compare import methods
-from pte.report.compare.comparison import parse, per_user
+from pte.report.compare.comparison import mean_interval, parse
 from pte.report.compare.methods import FIELDS, KNOWN_ROWS, Method
 from pte.report.runs import Run
 
@@ -133,9 +132,7 @@ def interval(
         name, k = parse(metric)
         parts = [run.parts[PART] for run in method.runs]
         case = np.mean([values(name, part.rank[ranking], k) for part in parts], axis=0)
-        unit = per_user(case, parts[0].user)[0]
-        rng = np.random.default_rng(0)
-        interval = paired_bootstrap(unit, np.zeros_like(unit), rng=rng, draws=DRAWS, level=LEVEL)
+        interval = mean_interval(case, parts[0].user, DRAWS, LEVEL)
         return interval.low, interval.high, "users"
     if len(by_seed) < 2:
         return None, None, None

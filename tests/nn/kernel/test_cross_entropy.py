@@ -5,6 +5,7 @@ import torch
 from helper.cross_entropy import gradients, plain, problem
 from torch.nn import functional as F
 
+from pte.nn.kernel import cross_entropy
 from pte.nn.kernel.cross_entropy import catalogue_cross_entropy
 
 
@@ -90,6 +91,27 @@ def test_an_underflowing_target_is_clipped_in_value_and_exact_in_gradient():
     assert gradients(loss, hidden, table)[0].item() == pytest.approx(2.0)
 
 
+@pytest.fixture
+def native_bfloat16(monkeypatch):
+    """A device that multiplies bf16, which any processor can emulate."""
+    monkeypatch.setattr(cross_entropy, "fast_dtype", lambda device: torch.bfloat16)
+
+
+@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_bfloat16_products_only_where_the_processor_has_them(monkeypatch, native, dtype):
+    """AVX-512 without its bf16 instructions emulates them, at a third of the speed of fp32."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: native)
+    hidden, table, target = problem()
+    rounded = catalogue_cross_entropy(hidden, table, target, total=37, product_dtype=torch.bfloat16)
+    with monkeypatch.context() as forced:
+        forced.setattr(cross_entropy, "fast_dtype", lambda device: dtype)
+        expected = catalogue_cross_entropy(hidden, table, target, total=37, product_dtype=torch.bfloat16)
+    whole = catalogue_cross_entropy(hidden, table, target, total=37)
+    assert rounded.item() == expected.item()
+    assert (rounded.item() == whole.item()) == (not native)
+
+
+@pytest.mark.usefixtures("native_bfloat16")
 def test_bfloat16_products_are_close_and_unbiased():
     """Inputs and logits are rounded to 8 bits: 2^-9 relative each, so per cent in an entry, less in a norm."""
     hidden, table, target = problem(targets=400, width=64, num_items=500, scale=0.3)
@@ -109,6 +131,7 @@ def test_autocast_changes_nothing():
     assert inside.item() == catalogue_cross_entropy(hidden, table, target, total=37).item()
 
 
+@pytest.mark.usefixtures("native_bfloat16")
 def test_half_precision_states_get_gradients_of_their_own_dtype():
     hidden, table, target = problem()
     low = hidden.detach().bfloat16().requires_grad_()
