@@ -54,12 +54,12 @@ def headings(boards: Sequence[Mapping[str, Any]]) -> list[str]:
     """ "Toys, cold_start" and, where several boards would be called so, the knobs in which they differ."""
     names = [f"{board['dataset']['name']}, {board['protocol']['name']}" for board in boards]
     knobs = [{k: str(v) for k, v in board["protocol"]["knobs"].items()} for board in boards]
-    found = []
+    titles = []
     for name, own in zip(names, knobs, strict=True):
         others = [other for other_name, other in zip(names, knobs, strict=True) if other_name == name]
         apart = [f"{k} {v}" for k, v in own.items() if any(other.get(k) != v for other in others)]
-        found.append(f"{name} ({', '.join(apart)})" if apart else name)
-    return found
+        titles.append(f"{name} ({', '.join(apart)})" if apart else name)
+    return titles
 
 
 def cells(board: Mapping[str, Any], metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
