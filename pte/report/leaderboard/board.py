@@ -27,6 +27,7 @@ from pte.report.runs import Run
 VERSION = 1  # of the fields
 PART, RANKINGS = "test", ("masked", "unmasked")
 RUNS = "runs"  # the source of what comes from run folders
+REFUSALS = ("unknown_share",)  # knobs of a protocol that say when a run stops, not what it is asked
 DRAWS, LEVEL = 1_000, 0.95
 
 
@@ -38,7 +39,8 @@ def read(folder: Path) -> list[Run]:
 def question(run: Run) -> dict[str, Any]:
     """What a run was asked: equal for runs that share a board."""
     card, protocol = run.report["card"], run.config["protocol"]
-    knobs = {name: value for name, value in protocol.items() if name not in KNOWN_ROWS and not name.startswith("_")}
+    asks = {name for name, value in protocol.items() if value is not None and not name.startswith("_")}
+    knobs = {name: protocol[name] for name in protocol if name in asks - {*KNOWN_ROWS, *REFUSALS}}
     return {
         "dataset": {name: card.get(name) for name in evidence.CARD},
         "protocol": {"name": run.option("protocol"), "knobs": knobs},
