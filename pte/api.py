@@ -24,14 +24,14 @@ from omegaconf.errors import OmegaConfBaseException
 from pte.artifact import Stored
 from pte.engine import pipeline, tracking, validation
 from pte.engine.config import secret
-from pte.engine.config.composition import at_home, first_line
+from pte.engine.config.composition import at_home
 from pte.engine.config.source import names_as_typed
 from pte.metric.summary import values
 from pte.paths import CONF_DIR
 from pte.report.compare.comparison import parse
 from pte.report.inspect import export
 from pte.report.runs import Ranked, Run, read
-from pte.schema import InputError, Interactions, Selection
+from pte.schema import InputError, Interactions, first_line
 
 SIDES = ("item", "user")
 
@@ -60,8 +60,7 @@ class Result:
     def profiles(self) -> pl.DataFrame:
         """Every candidate text: side, id, candidate, text, selected."""
         stored = self._stored
-        selection = Selection.load(stored.path("selection")) if stored.has("selection") else None
-        return export.profile_rows(self._interactions, export.texts(stored), selection)
+        return export.profile_rows(self._interactions, export.texts(stored), export.before_refit(stored))
 
     def vectors(self, side: str) -> pl.DataFrame:
         """The selected text vectors of "item" or "user": id, vector."""

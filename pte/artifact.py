@@ -81,8 +81,8 @@ class Store:
         return final.parent / f".{final.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
 
     @contextmanager
-    def planning(self, *, alone: bool = False) -> Iterator[None]:
-        """While keys are looked up and named by a run; `alone` while artefacts that no run names are deleted.
+    def planning(self, *, exclusive: bool = False) -> Iterator[None]:
+        """While keys are looked up and named by a run; `exclusive` while artefacts that no run names are deleted.
 
         Where there is no store yet, nothing can be deleted, and none is made.
         """
@@ -91,7 +91,7 @@ class Store:
             return
         descriptor = os.open(self.root, os.O_RDONLY)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
             yield
         finally:
             os.close(descriptor)

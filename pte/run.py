@@ -48,6 +48,7 @@ def job(cfg: DictConfig) -> float | None:
 
     A job of a sweep that fails raises JobError: the launcher goes on with the others, and the sweeper knows.
     """
+    from pte.artifact import write_atomic
     from pte.engine import sweep
     from pte.engine.pruning import PrunedError
     from pte.engine.run_log import run_log
@@ -56,7 +57,7 @@ def job(cfg: DictConfig) -> float | None:
     run_dir, sweeping = Path(hydra_config.runtime.output_dir), hydra_config.mode == RunMode.MULTIRUN
     if os.getpid() != _main:  # a launcher's worker: it and its groups end with the sweep
         end_with(os.getppid())
-    sweep.forget_reason(run_dir)
+    (run_dir / sweep.ERROR).unlink(missing_ok=True)
     try:
         with run_log(run_dir / "run.log"), source.names_as_typed(cfg, source.words(hydra_config)):
             return _measured(cfg, run_dir, hydra_config)
@@ -73,7 +74,7 @@ def job(cfg: DictConfig) -> float | None:
             print(secret.redacted(traceback.format_exc()), file=sys.stderr)
         if not sweeping:
             raise SystemExit(2 if known else 1) from None  # Hydra would print a traceback of its own
-        sweep.keep_reason(run_dir, reason)
+        write_atomic(run_dir / sweep.ERROR, reason)
         raise sweep.JobError(reason) from None
 
 

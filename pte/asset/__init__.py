@@ -8,24 +8,6 @@
 What is cached verifies at every use; a damaged file is fetched again. One process fetches while the others wait.
 """
 
-from pte.asset.local import (
-    cached,
-    content,
-    derive,
-    fetch,
-    knob_content,
-    local_file,
-    local_path,
-    named_content,
-)
+from pte.asset.local import cached, content, derive, fetch, knob_content, local_file, local_path, named_content
 
-__all__ = [
-    "cached",
-    "content",
-    "derive",
-    "fetch",
-    "knob_content",
-    "local_file",
-    "local_path",
-    "named_content",
-]
+__all__ = ["cached", "content", "derive", "fetch", "knob_content", "local_file", "local_path", "named_content"]

@@ -92,7 +92,7 @@ def verify(path: Path, sha256: str | None, noun: str) -> None:
 
 
 @contextmanager
-def alone(target: Path) -> Iterator[None]:
+def exclusive(target: Path) -> Iterator[None]:
     """One process at a time; a killed process lets go."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

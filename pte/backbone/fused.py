@@ -92,12 +92,9 @@ class Fused(nn.Module, Backbone):
         long_recency: float | None = None,
     ) -> None:
         super().__init__()
-        if unknown := [name for name in experts if name not in EXPERTS]:
-            raise InputError(f"backbone.experts={list(experts)}: {unknown[0]} is none of {', '.join(EXPERTS)}")
-        if unknown := [name for name in gate_features if name not in GATE_FEATURES]:
-            raise InputError(
-                f"backbone.gate_features={list(gate_features)}: {unknown[0]} is none of {', '.join(GATE_FEATURES)}"
-            )
+        for knob, names, known in (("experts", experts, EXPERTS), ("gate_features", gate_features, GATE_FEATURES)):
+            if unknown := [name for name in names if name not in known]:
+                raise InputError(f"backbone.{knob}={list(names)}: {unknown[0]} is none of {', '.join(known)}")
         if not experts:
             raise InputError(f"backbone.experts is empty: name some of {', '.join(EXPERTS)}")
         for name, value in {"candidates": candidates, "neighbors": neighbors}.items():

@@ -10,29 +10,17 @@ tie for their worst place; a vector of zeros scores -2, behind every other item.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
-
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from pte.backbone.sequence.count_model import CountModel
 from pte.nn.batch import History
+from pte.nn.contract import Representation
 from pte.nn.item_matrix import train_counts
 from pte.nn.noise import Noise
 from pte.schema import InputError
-
-
-class Texts(Protocol):
-    """The part of a representation that is read here."""
-
-    uses_text: bool
-
-    def table(self) -> Tensor: ...
-
-    def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
 class TextKNN(CountModel):
@@ -41,7 +29,9 @@ class TextKNN(CountModel):
     uses_text = True
     direction: Tensor  # (N+1, D) unit rows; row 0 zeros
 
-    def __init__(self, *, representation: Texts, num_items: int, length: int, recency: float, fallback: float) -> None:
+    def __init__(
+        self, *, representation: Representation, num_items: int, length: int, recency: float, fallback: float
+    ) -> None:
         super().__init__(num_items, length, recency=recency, fallback=fallback)
         if not representation.uses_text:
             raise InputError("backbone=text_knn compares text vectors: type representation=llm_only")

@@ -23,13 +23,11 @@ from typing import Any
 
 import polars as pl
 
-from pte.artifact import file_sha256
-from pte.dataset.events import Choice, Events, core, items_table, with_counts
+from pte.dataset.events import Choice, Events, ReviewRelease, core, items_table
 from pte.dataset.reader.plaintext import category_path, category_paths, plain, price_bucket, title_text
-from pte.dataset.reader.record import Records, about, locate, rating_of, text_of, time_of
+from pte.dataset.reader.record import Records, about, rating_of, text_of, time_of
 from pte.dataset.rules import Rules
-from pte.dataset.table.build import Source, build
-from pte.schema import InputError, Interactions, Resolved
+from pte.schema import InputError, Resolved, one_of
 
 TEXTS = ("brand", "categories", "price", "features", "description")
 Review = tuple[str, str, int, float]  # user, item, time, rating
@@ -74,7 +72,7 @@ EDITIONS = {
 }  # fmt: skip
 
 
-class Amazon:
+class Amazon(ReviewRelease):
     """One category of one edition. reviews, metadata: a path, or a URI; `data`/Amazon<edition>/ may hold a copy."""
 
     def __init__(
@@ -93,34 +91,13 @@ class Amazon:
         choice: Choice,
         rules: Rules,
     ) -> None:
-        if edition not in EDITIONS:
-            raise InputError(f"dataset.edition={edition}: must be one of {', '.join(map(str, EDITIONS))}")
+        one_of("dataset.edition", edition, EDITIONS)
         self.name, self.edition = f"Amazon {edition} {category}", EDITIONS[edition]
         self.data, self.folder = data, f"Amazon{edition}"
-        self.places, self.sha256 = {"reviews": reviews, "metadata": metadata}, sha256
+        self.places = {"reviews": reviews, "metadata": metadata}
+        self.search = {role: {"sha256": sha256.get(role)} for role in self.places}
         self.licence, self.expect, self.rules, self.choice = licence, expect, rules, choice
         self.max_malformed, self.description_chars = max_malformed, description_chars
-
-    def paths(self) -> dict[str, Path]:
-        """The two files by role, fetched if need be."""
-        return {
-            role: locate(place, knob=role, data=self.data, folder=self.folder, sha256=self.sha256.get(role))
-            for role, place in self.places.items()
-        }
-
-    def fingerprint(self) -> dict[str, str]:
-        """sha256 of the two files."""
-        return {role: file_sha256(path) for role, path in self.paths().items()}
-
-    def read(self) -> Interactions:
-        """The data set as Interactions; the card counts what this reader left out too."""
-        counts: dict[str, int] = {}
-        paths = self.paths()
-        rows = self._rows(paths["reviews"], counts)
-        catalogue = None if self.rules.unseen_items == "keep" else set(rows["item_id"].unique().to_list())
-        items = self._items(paths["metadata"], catalogue, counts)
-        source = Source(name=self.name, licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
-        return with_counts(build(rows, items, rules=self.rules, source=source), counts)
 
     def _rows(self, path: Path, counts: dict[str, int]) -> pl.DataFrame:
         """The reviews, one line at a time: only user, item, time and rating of each are kept."""

@@ -10,14 +10,19 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
+from pte.artifact import file_sha256
+from pte.dataset.reader.record import locate
 from pte.dataset.rules import Rules
+from pte.dataset.table.build import Source, build
 from pte.dataset.table.card import row_losses
 from pte.dataset.table.filter import k_core
-from pte.schema import InputError, Interactions
+from pte.schema import InputError, Interactions, one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +35,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         for name, allowed in {"repeats": ("keep", "first", "last"), "ties": ("file", "item_id")}.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(f"dataset.choice.{name}={getattr(self, name)}: must be one of {', '.join(allowed)}")
+            one_of(f"dataset.choice.{name}", getattr(self, name), allowed)
 
 
 class Column:
@@ -145,6 +149,62 @@ def items_table(rows: Mapping[str, list[str]], texts: tuple[str, ...]) -> pl.Dat
     columns = list(zip(*rows.values(), strict=True))
     table = {"item_id": list(rows), **dict(zip(("title", *texts), columns, strict=True))}
     return pl.DataFrame(table, schema=dict.fromkeys(table, pl.String)).with_row_index("row", offset=1)
+
+
+class Release:
+    """A data set as its publisher releases it. The constructor sets name, licence, expect and rules."""
+
+    name: str
+    licence: str
+    expect: Mapping[str, int] | None
+    rules: Rules
+
+    def fingerprint(self) -> dict[str, str]:
+        """sha256 of the files by role."""
+        raise NotImplementedError
+
+    def _built(self, rows: pl.DataFrame, items: pl.DataFrame, counts: Mapping[str, int]) -> Interactions:
+        source = Source(name=self.name, licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
+        return with_counts(build(rows, items, rules=self.rules, source=source), counts)
+
+
+class ReviewRelease(Release):
+    """A release of two files of records: reviews, which `_rows` reads, and the items they are about, by `_items`.
+
+    places: a path or URI by role, reviews first; search: further keywords of `locate` by role.
+    """
+
+    data: str | None
+    folder: str
+    places: Mapping[str, str | None]
+    search: Mapping[str, Mapping[str, Any]]
+
+    def paths(self) -> dict[str, Path]:
+        """The two files by role, fetched if need be."""
+        return {
+            role: locate(place, knob=role, data=self.data, folder=self.folder, **self.search[role])
+            for role, place in self.places.items()
+        }
+
+    def fingerprint(self) -> dict[str, str]:
+        """sha256 of the two files."""
+        return {role: file_sha256(path) for role, path in self.paths().items()}
+
+    def read(self) -> Interactions:
+        """The data set as Interactions; the card counts what this reader left out too."""
+        counts: dict[str, int] = {}
+        reviews, about = self.paths().values()
+        rows = self._rows(reviews, counts)
+        catalogue = None if self.rules.unseen_items == "keep" else set(rows["item_id"].unique().to_list())
+        return self._built(rows, self._items(about, catalogue, counts), counts)
+
+    def _rows(self, path: Path, counts: dict[str, int]) -> pl.DataFrame:
+        """The reviews that count as interactions, as `Events.table`."""
+        raise NotImplementedError
+
+    def _items(self, path: Path, catalogue: set[str] | None, counts: dict[str, int]) -> pl.DataFrame:
+        """The texts of the items of the catalogue (None: of all), as `items_table`."""
+        raise NotImplementedError
 
 
 def with_counts(interactions: Interactions, counts: Mapping[str, int]) -> Interactions:

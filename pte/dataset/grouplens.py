@@ -25,12 +25,11 @@ import numpy as np
 import polars as pl
 
 from pte.artifact import digest, file_sha256
-from pte.dataset.events import Choice, CodedColumn, core, items_table, select_rows, with_counts
+from pte.dataset.events import Choice, CodedColumn, Release, core, items_table, select_rows
 from pte.dataset.reader.plaintext import plain
 from pte.dataset.reader.record import LAST_SECOND, locate
 from pte.dataset.rules import Rules
-from pte.dataset.table.build import Source, build
-from pte.schema import InputError, Interactions, Resolved
+from pte.schema import InputError, Interactions, Resolved, one_of
 
 NAMES = {
     "100k": ("u.data", "u.item", "u.genre"),
@@ -42,7 +41,7 @@ NO_GENRE = ("unknown", "(no genres listed)", "")
 _YEAR = re.compile(r"^(.*?)\s*\((\d{4})(?:[-–]\d{0,4})?\)$")
 
 
-class GroupLens:
+class GroupLens(Release):
     """source: the zip (a URI or a path) or the folder it unpacks to; a copy in `data` is used before a download."""
 
     def __init__(
@@ -59,8 +58,7 @@ class GroupLens:
         choice: Choice,
         rules: Rules,
     ) -> None:
-        if layout not in NAMES:
-            raise InputError(f"dataset.layout={layout}: must be one of {', '.join(NAMES)}")
+        one_of("dataset.layout", layout, NAMES)
         self.name, self.layout, self.source, self.sha256 = name, layout, source, sha256
         self.data = data
         self.licence, self.expect, self.rules, self.choice = licence, expect, rules, choice
@@ -93,8 +91,7 @@ class GroupLens:
             counts["repeated film lines left out (first kept)"] = repeated
         tags = _tags(path, self.max_tags) if self._tagged() else {}
         items = items_table({film: [*fields, tags.get(film, "")] for film, fields in films.items()}, TEXTS)
-        source = Source(name=self.name, licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
-        return with_counts(build(rows, items, rules=self.rules, source=source), counts)
+        return self._built(rows, items, counts)
 
     def _tagged(self) -> bool:
         return self.layout == "latest" and self.max_tags > 0
@@ -102,27 +99,25 @@ class GroupLens:
     def _rows(self, path: Path, counts: dict[str, int]) -> pl.DataFrame:
         """The ratings: four numbers a line, read at once by columns."""
         name = NAMES[self.layout][0]
-        raw = member(path, name)
+        raw, latest = member(path, name), self.layout == "latest"
         if self.layout == "1m":
             raw = raw.replace(b"::", b"\t")
         types: dict[str, Any] = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float64, "time": pl.Int64}
-        names = _rating_columns(path, name, raw) if self.layout == "latest" else list(types)
+        names = _rating_columns(path, name, raw) if latest else list(types)
         try:
             frame = pl.read_csv(
-                raw, separator="," if self.layout == "latest" else "\t", has_header=False,
-                schema={c: types.get(c, pl.String) for c in names},
-                skip_rows=int(self.layout == "latest"), ignore_errors=True,
+                raw, separator="," if latest else "\t", has_header=False,
+                schema={c: types.get(c, pl.String) for c in names}, skip_rows=int(latest), ignore_errors=True,
             )  # fmt: skip
         except pl.exceptions.PolarsError as error:
             reason = "a line has too many fields" if "n_extra" in str(error) else str(error).splitlines()[0]
             raise InputError(f"{path}: {name} cannot be read: {reason}") from None
-        header = int(self.layout == "latest")
         frame = frame.select(*types)
         good = pl.all_horizontal(pl.all().is_not_null()) & pl.col("time").is_between(0, LAST_SECOND)
         bad = frame.select((good & pl.col("rating").is_finite()).fill_null(False).not_()).to_series()
         if bad.any():
             lines = raw.split(b"\n")
-            numbers = [n for n in (bad.arg_true() + header).to_list() if lines[n].strip()]
+            numbers = [n for n in (bad.arg_true() + int(latest)).to_list() if lines[n].strip()]
             if numbers:
                 raise InputError(
                     f"{path}: {name} has {len(numbers):,} malformed line(s), the first is line {numbers[0] + 1:,}"

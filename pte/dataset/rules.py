@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pte.schema import InputError
+from pte.schema import InputError, one_of, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +30,9 @@ class Rules:
             "unseen_items": ("drop", "keep"),
         }
         for name, values in allowed.items():
-            if getattr(self, name) not in values:
-                raise InputError(f"dataset.rules.{name}={getattr(self, name)}: must be one of {', '.join(values)}")
+            one_of(f"dataset.rules.{name}", getattr(self, name), values)
         for name in ("k_core", "min_length", "cut_length", "max_items", "max_users"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"dataset.rules.{name}={value}: must be at least 1")
+            require(value is None or value >= 1, f"dataset.rules.{name}", value, "must be at least 1")
         if self.unseen_items == "keep" and (self.k_core > 1 or self.max_items or self.max_users):
             raise InputError("dataset.rules.unseen_items=keep contradicts k_core, max_items and max_users; give up one")

@@ -2,7 +2,7 @@
 
 A review is an interaction of `user_id` with `business_id` at `date` ("2018-07-07 22:09:11", older editions
 "2018-07-07"; Yelp names no zone, read as UTC). `first` and `last` bound the dates, inclusive and compared as text:
-S3-Rec's own test, by which "2019-12-31 00:00:00" leaves out all of that day but its first second. People come back to a
+S3-Rec's own test, by which "2019-12-31 00:00:00" leaves out all of that day but its first second. Users come back to a
 place: repeats are kept (S3-Rec; its table holds 11,830 of them). Item text: name, categories, city, price class.
 """
 
@@ -17,13 +17,11 @@ from typing import Any
 
 import polars as pl
 
-from pte.artifact import file_sha256
-from pte.dataset.events import Choice, Events, core, items_table, with_counts
+from pte.dataset.events import Choice, Events, ReviewRelease, core, items_table
 from pte.dataset.reader.plaintext import plain
-from pte.dataset.reader.record import Records, about, locate, rating_of, text_of
+from pte.dataset.reader.record import Records, about, rating_of, text_of
 from pte.dataset.rules import Rules
-from pte.dataset.table.build import Source, build
-from pte.schema import InputError, Interactions, Resolved
+from pte.schema import InputError, Resolved
 
 FILES = {
     "reviews": ("yelp_academic_dataset_review.json", "review.json"),
@@ -38,7 +36,7 @@ PRICE_CLASS = {"1": "inexpensive", "2": "moderate", "3": "expensive", "4": "very
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}( \d{2}:\d{2}:\d{2})?")
 
 
-class Yelp:
+class Yelp(ReviewRelease):
     """reviews, businesses: paths; null: the files' own names in `data`/YelpReviews/."""
 
     def __init__(
@@ -59,31 +57,11 @@ class Yelp:
             if date is not None and not _DATE.fullmatch(date):
                 raise InputError(f"dataset.{name}={date}: must look like 2019-01-01 or '2019-01-01 00:00:00'")
         self.places = {"reviews": reviews, "businesses": businesses}
-        self.data = data
+        self.search = {role: {"names": FILES[role], "advice": ADVICE} for role in self.places}  # none can be fetched
+        self.name, self.data, self.folder = "Yelp", data, "YelpReviews"
         self.first, self.last = first or "", last or "9999"
         self.licence, self.expect, self.rules, self.choice = licence, expect, rules, choice
         self.max_malformed = max_malformed
-
-    def paths(self) -> dict[str, Path]:
-        """The two files by role; they cannot be fetched, so an error says who gives them and where to put them."""
-        return {
-            role: locate(place, knob=role, data=self.data, folder="YelpReviews", names=FILES[role], advice=ADVICE)
-            for role, place in self.places.items()
-        }
-
-    def fingerprint(self) -> dict[str, str]:
-        """sha256 of the two files."""
-        return {role: file_sha256(path) for role, path in self.paths().items()}
-
-    def read(self) -> Interactions:
-        """The data set as Interactions; the card counts what this reader left out too."""
-        counts: dict[str, int] = {}
-        paths = self.paths()
-        rows = self._rows(paths["reviews"], counts)
-        catalogue = None if self.rules.unseen_items == "keep" else set(rows["item_id"].unique().to_list())
-        items = self._items(paths["businesses"], catalogue, counts)
-        source = Source(name="Yelp", licence=self.licence, sha256=self.fingerprint(), expect=self.expect)
-        return with_counts(build(rows, items, rules=self.rules, source=source), counts)
 
     def _rows(self, path: Path, counts: dict[str, int]) -> pl.DataFrame:
         """The reviews in range, one line at a time: only user, business, time and stars of each are kept."""

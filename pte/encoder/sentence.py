@@ -22,20 +22,18 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from pte.asset import cached
+from pte.asset import cached, fetch
+from pte.asset.local import HUB_NAME, URI
 from pte.asset.progress import no_progress_bar
-from pte.nn.device import fast_dtype, named_device
+from pte.nn.device import named_device, named_dtype
 from pte.paths import expanded
-from pte.schema import InputError, Resolved, Runtime
+from pte.schema import InputError, Resolved, Runtime, first_line
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-URI = re.compile(r"(pypi|https?|file|hf):")
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")
 POSITIONS = re.compile(r"(?:^|\.)(?:position_embeddings?|embed_positions|wpe)$")
 MOST_TOKENS = 2**20  # more than any encoder reads
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 class SentenceEncoder:
@@ -58,8 +56,6 @@ class SentenceEncoder:
     ) -> None:
         if not model:
             raise InputError("encoder.model is missing: type encoder.model=owner/name, or a folder")
-        if dtype not in DTYPES:
-            raise InputError(f"encoder.dtype={dtype}: choose one of {', '.join(DTYPES)}")
         if not 3 <= max_tokens <= MOST_TOKENS or batch_size < 1:
             raise InputError(
                 f"encoder.max_tokens={max_tokens} must be >= 3 (two are marks) and at most {MOST_TOKENS},"
@@ -73,7 +69,7 @@ class SentenceEncoder:
         self.own_prompt, self.prompt_name = prompt, prompt_name
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self.device = named_device(device, "encoder.device")
-        self.dtype = fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
+        self.dtype = named_dtype(dtype, self.device, "encoder.dtype")
 
     def identity(self) -> dict[str, str]:
         """What vectors depend on beyond the knobs: the dtype that `auto` became on this hardware. Loads nothing."""
@@ -159,10 +155,10 @@ class SentenceEncoder:
                     model_kwargs={"dtype": self.dtype},
                 )
         except Exception as error:  # of a broken folder the libraries raise many kinds
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise InputError(
-                f"encoder.model={self.model}: no sentence encoder could be loaded from it ({reason}). Give a folder"
-                " that SentenceTransformer.save wrote, or a hub name such as sentence-transformers/all-MiniLM-L6-v2"
+                f"encoder.model={self.model}: no sentence encoder could be loaded from it ({first_line(error)}). Give a"
+                " folder that SentenceTransformer.save wrote, or a hub name such as"
+                " sentence-transformers/all-MiniLM-L6-v2"
             ) from error
         if report:
             raise InputError(
@@ -178,8 +174,6 @@ class SentenceEncoder:
     def _source(self) -> str:
         """A local folder, or the hub name for the library to resolve."""
         if URI.match(self.model):
-            from pte.asset import fetch
-
             return str(fetch(self.model, sha256=self.sha256))
         if (folder := expanded(self.model, "encoder.model")).is_dir():
             return str(folder)
@@ -202,10 +196,9 @@ class SentenceEncoder:
                 texts, prompt=prompt, batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
             )
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise InputError(
-                f"encoder.model={self.model} cannot read these texts ({reason}): type a smaller encoder.max_tokens or"
-                " encoder.batch_size, or take another encoder"
+                f"encoder.model={self.model} cannot read these texts ({first_line(error)}): type a smaller"
+                " encoder.max_tokens or encoder.batch_size, or take another encoder"
             ) from error
         unit = F.normalize(raw.float(), dim=-1)
         if not unit.isfinite().all():

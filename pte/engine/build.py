@@ -12,10 +12,9 @@ from hydra.utils import instantiate
 
 from pte.asset.code import targets
 from pte.engine.config import signature
-from pte.engine.config.secret import leaves
 from pte.engine.trust import locate, trusted
 from pte.schema import InputError, typed
-from pte.schema.knob import divided
+from pte.schema.knob import divided, leaves, own_knobs
 
 CANNOT = (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)  # of a value a class cannot use
 
@@ -114,11 +113,6 @@ def _attribute(config: Mapping[str, Any], group: str, name: str) -> Any:
             f"conf/{group}: {target} does not say {name}, an attribute of the class;"
             " docs/own_classes.md lists what each class must offer"
         ) from None
-
-
-def own_knobs(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A config without what it passes to other groups (`fit`), however deep a part with a `fit` of its own may lie."""
-    return {k: own_knobs(v) if isinstance(v, Mapping) else v for k, v in values.items() if k != "fit"}
 
 
 def builder(config: Mapping[str, Any]) -> Any:

@@ -19,10 +19,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from pte.engine.build import builder
-from pte.engine.config.secret import leaves
 from pte.engine.process.device import process_count
 from pte.metric.sampled import NEGATIVES
-from pte.schema import InputError, Interactions, Split, require
+from pte.schema import InputError, Interactions, Split, one_of, require
+from pte.schema.knob import leaves
 from pte.stage.metrics import RANKINGS
 from pte.train import check
 from pte.train.state.restore import network
@@ -149,8 +149,7 @@ def _sizes(knobs: Mapping[str, Any], name: str) -> list[str]:
 
 def _metrics(config: Mapping[str, Any], known: Known) -> None:
     ranking = config["ranking"]
-    if ranking not in RANKINGS:
-        raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
+    one_of("ranking", ranking, RANKINGS)
     for name, least in config["llm_esr_groups"].items():
         if least is not None and (isinstance(least, bool) or not isinstance(least, int) or least < 1):
             raise InputError(

@@ -71,7 +71,7 @@ def overhead(step: Step, path: Path) -> str:
 
 
 @contextmanager
-def alone(context: Context, step: Step) -> Iterator[int]:
+def exclusive(context: Context, step: Step) -> Iterator[int]:
     """Until no other process makes the same artefact. The lock, a file descriptor, ends with its process, however that
     ends, and with the last process that was handed it.
     """
@@ -162,7 +162,7 @@ class Run:
         """
         with self.store.planning():
             steps = plan.steps(self.config, self.store, names)
-            self.rehearse(steps)
+            self.check(steps)
             run_folder.save_keys(self.store.root, {step.name: step.key for step in steps}, self.run_dir)
         return steps
 
@@ -171,20 +171,14 @@ class Run:
         if step.name in self.done:
             return self.done[step.name]
         if step.path is not None:
-            logger.info(f"{step.name:<13} {step.key[:16]}  found")
-            self.done[step.name] = step.path
-            self.log_curve(step, step.path)
-            return step.path
+            return self.reuse(step, step.path)
         if self.store.exists(step.name, step.key):
             logger.info(f"{step.name:<13} {step.key[:16]}  is damaged or incomplete: making it again")
-        with alone(context := self.context(step), step) as lock:
+        with exclusive(context := self.context(step), step) as lock:
             path = self.store.find(step.name, step.key)
             if path is not None:  # another process has made it meanwhile
-                logger.info(f"{step.name:<13} {step.key[:16]}  found")
                 self.store.register(self.run_dir)
-                self.done[step.name] = path
-                self.log_curve(step, path)
-                return path
+                return self.reuse(step, path)
             logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()
             try:
@@ -196,14 +190,15 @@ class Run:
             logger.info(f"{step.name:<13} {step.key[:16]}  made in {seconds:.1f} s{note}")
         return self.done[step.name]
 
-    def log_curve(self, step: Step, path: Path) -> None:
-        """The curve of a step that was found; where a reader was trained apart, it is in the reader's step."""
-        if plan.trains(step):
-            log_curve(self.loggers, "training", path)
-        elif step.name != "training":
-            log_curve(self.loggers, step.name, path)
+    def reuse(self, step: Step, path: Path) -> Path:
+        """An artefact that is there, and its curve; where a reader was trained apart, that is in the reader's step."""
+        logger.info(f"{step.name:<13} {step.key[:16]}  found")
+        if plan.trains(step) or step.name != "training":
+            log_curve(self.loggers, "training" if plan.trains(step) else step.name, path)
+        self.done[step.name] = path
+        return path
 
-    def rehearse(self, steps: list[Step]) -> None:
+    def check(self, steps: list[Step]) -> None:
         """Build and check the whole configuration, against the data as far as they have been read."""
         paths = {step.name: step.path for step in steps if step.path} | self.done
         missing = any(step.name == "embeddings" and step.path is None for step in steps)
@@ -214,8 +209,8 @@ class Run:
             download=missing and not self.config["plan"],
         )
 
-    def tell_cost(self, steps: list[Step]) -> None:
-        """What a language model would be asked, where one would be; reads the data, and keeps nothing."""
+    def log_forecast(self, steps: list[Step]) -> None:
+        """What a language model would be asked, where one would be; reads the data and stores nothing."""
         artefact = {step.name: step.path for step in steps}
         if artefact.get("profiles", True) is not None or not asks_model(self.config):
             return
@@ -230,9 +225,9 @@ class Run:
         for step in steps:
             self.make(step)
             if step.name == "split" and step.path is None:
-                self.rehearse(steps)
+                self.check(steps)
 
-    def to_the_end(self, steps: list[Step]) -> dict[str, float]:
+    def complete(self, steps: list[Step]) -> dict[str, float]:
         """All stages under open loggers, then the run folder's files."""
         keys = {step.name: step.key for step in steps}
         self.loggers = tracking.open_loggers(self.config, self.run_dir, self.identity, keys)
@@ -271,7 +266,7 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     for line in plan.table(this.store, steps):
         logger.info(line)
     if this.config["plan"]:
-        this.tell_cost(steps)
+        this.log_forecast(steps)
         return None
     if this.config["stage"]:
         plan.require_parents(steps, target)
@@ -283,4 +278,4 @@ def to_the_target(this: Run) -> dict[str, float] | None:
     if this.identity.group and (metrics := run_folder.finished(run_dir, {step.name: step.key for step in steps})):
         logger.info("finished before: nothing to do")
         return metrics
-    return this.to_the_end(steps)
+    return this.complete(steps)

@@ -17,10 +17,9 @@ from typing import Any
 
 from pte.artifact import Store, digest, read_manifest
 from pte.asset import knob_content, named_content
-from pte.engine.build import apart, asks_model, builder, flag, own_knobs, reads_users, trains_reader
-from pte.engine.config.secret import leaves
+from pte.engine.build import apart, asks_model, builder, flag, reads_users, trains_reader
 from pte.schema import InputError
-from pte.schema.knob import MARKS
+from pte.schema.knob import MARKS, leaves, own_knobs
 
 STAGES = ("interactions", "split", "profiles", "embeddings", "selection", "refit", "reader", "training", "metrics")
 EXTRA = ("audit",)  # run by name, not on the way to a table

@@ -1,7 +1,7 @@
 """Trials of a kept Optuna study that end early: those whose validation curve lies below the median of earlier ones.
 
 Hydra's Optuna sweeper hands a job numbers only, neither its trial nor a pruner. The job therefore looks its trial up in
-the study, by number of the running trial with its parameters, and reports to it what its loggers are told after each
+the study, by number of the running trial with its parameters, and reports to it what its loggers are given after each
 validation, which a group of processes relays to it. A pruned trial raises, which ends its group too: it leaves no
 artefact, so a later run of that configuration goes on where it was.
 """

@@ -19,8 +19,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pte.artifact import write_atomic
-
 ERROR = "error.txt"  # in the folder of a job that failed
 SQLITE = "sqlite:///"
 
@@ -43,14 +41,6 @@ class Sweep(Callback):  # conf/config.yaml, hydra.callbacks
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         if Sweep.folder is not None and len(rows := figures(Sweep.folder, monitor := str(config.trainer.monitor))) > 1:
             Console().print(table(rows, monitor))
-
-
-def keep_reason(run_dir: Path, reason: str) -> None:
-    write_atomic(run_dir / ERROR, reason)
-
-
-def forget_reason(run_dir: Path) -> None:
-    (run_dir / ERROR).unlink(missing_ok=True)
 
 
 def failures() -> list[str]:

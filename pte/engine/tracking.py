@@ -21,6 +21,7 @@ from pte.engine.config.secret import NAME, redacted
 from pte.engine.trust import trusted
 from pte.metric.summary import MISS
 from pte.schema import InputError, Interactions, Split
+from pte.schema.knob import leaves
 from pte.train.curve import rows_of
 
 PROFILE_SAMPLE, CASE_SAMPLE = 24, 24
@@ -34,7 +35,7 @@ TAG_LENGTH, NAME_LENGTH = 64, 120  # W&B refuses longer tags
 class Identity:
     """The identity of a run: the option chosen of every group, its own overrides, the sweep it is a job of.
 
-    watchers: told what is logged while a stage is made, beside the loggers.
+    watchers: given what is logged while a stage is made, beside the loggers.
     """
 
     options: Mapping[str, str]
@@ -58,14 +59,8 @@ def flat_config(config: Mapping[str, Any], options: Mapping[str, str]) -> dict[s
     return {**options, **_leaves({k: v for k, v in redacted(config).items() if k not in ("paths", "logger")})}
 
 
-def _leaves(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            leaves |= _leaves(value, f"{above}{key}.")
-        elif not key.startswith("_"):
-            leaves[f"{above}{key}"] = value
-    return leaves
+def _leaves(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in leaves(values, lists=True) if not k.rpartition(".")[2].startswith("_")}
 
 
 def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, keys: Mapping[str, str]) -> list[Any]:

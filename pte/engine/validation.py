@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pte.engine.config import source
 from pte.schema import InputError, typed
+from pte.schema.knob import leaves
 
 SEEDS = 2**32 - 1  # what every generator takes
 LENGTHS = {"optimizer.betas": 2, "protocol.shares": 3}
@@ -35,7 +36,7 @@ def check_job(config: DictConfig) -> None:
 
 def check_parts(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """InputError for knobs where `usual` has one value, and for one value where it has knobs."""
-    given, shipped = _leaves(config), _leaves(usual)
+    given, shipped = (dict(leaves(each, lists=True)) for each in (config, usual))
     for name, value in given.items():
         above = name.rpartition(".")[0]
         if shipped.get(above) is not None and not str(shipped[above]).startswith("${"):
@@ -50,7 +51,7 @@ def check_parts(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
 def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """InputError for a value whose type differs from that in `usual`, the same options without overrides."""
     check_parts(config, usual)
-    given, shipped = _leaves(config), _leaves(usual)
+    given, shipped = (dict(leaves(each, lists=True)) for each in (config, usual))
     for name, value in given.items():
         if name.rpartition(".")[2] in ("seed", "cut_seed"):
             whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SEEDS
@@ -87,11 +88,3 @@ def _kind(name: str, value: Any, expected: Any) -> None:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _leaves(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Dotted name -> value; lists are values."""
-    leaves: dict[str, Any] = {}
-    for key, part in value.items():
-        leaves |= _leaves(part, f"{above}{key}.") if isinstance(part, Mapping) else {f"{above}{key}": part}
-    return leaves

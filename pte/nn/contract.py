@@ -12,47 +12,11 @@ import numpy as np
 from torch import Tensor
 
 from pte.nn.batch import History, PackedBatch
-from pte.nn.item_table import Last
+from pte.nn.item_table import ItemTable
 from pte.nn.kernel.chunked_scoring import by_parts
 from pte.nn.noise import Noise
 
-
-class Representation(Protocol):
-    """Item vectors a backbone consumes, with their own extra losses. `nn.item_table.ItemTable` has defaults of all but
-    `table`; a class of one's own inherits it. The constructor gets `num_items` and `vectors`, (N+1, d) or None.
-    """
-
-    uses_text: bool  # whether `vectors` are needed
-    width: int  # D, all views together
-    views: int  # equal blocks of columns that the encoder reads one by one
-    sparse: bool  # the gradient of `table` holds the rows read and no others
-
-    def table(self) -> Tensor:
-        """(N+1, D) by which items are scored; row 0, padding, is zeros."""
-        ...
-
-    def inputs(self, table: Tensor) -> Tensor:
-        """(N+1, D) -> (N+1, D): what the encoder reads instead of `table`."""
-        ...
-
-    def mix(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """(V, R, L, D/V) -> the same: views read one another before they are encoded; `mask` as attention's."""
-        ...
-
-    def auxiliary(self) -> Tensor:
-        """Scalar added to the backbone's loss in every step, weighted already."""
-        ...
-
-    def sequence_auxiliary(self, batch: PackedBatch, state: Tensor, last: Last) -> Tensor | None:
-        """The same from the encoder's states (R, L, D); `last(item, length)` encodes other histories; None: no loss."""
-        ...
-
-    def observe(self, item: np.ndarray, begin: np.ndarray, length: np.ndarray, history: np.ndarray | None) -> None:
-        """Called once before training: training history s is item[begin[s] : begin[s] + length[s]].
-
-        history: (W,) the history that each training sequence of a batch is a window of; None: sequence s is history s.
-        """
-        ...
+Representation = ItemTable  # what a backbone consumes; a class of one's own inherits it and writes `table`
 
 
 class Backbone(Protocol):

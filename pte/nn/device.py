@@ -6,7 +6,9 @@ import os
 
 import torch
 
-from pte.schema import InputError
+from pte.schema import InputError, one_of
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")  # of models that read or write text
 
 
 def device_of(accelerator: str) -> torch.device:
@@ -27,6 +29,12 @@ def named_device(name: str, knob: str) -> torch.device:
     if not there[kind] or (kind == "cuda" and number and int(number) >= torch.cuda.device_count()):
         raise InputError(f"{knob}={name}: there is none on this machine; take auto or cpu")
     return torch.device(name)
+
+
+def named_dtype(name: str, device: torch.device, knob: str) -> torch.dtype:
+    """auto: the fast one of the device. InputError, by the knob, for one that is not offered."""
+    one_of(knob, name, DTYPES)
+    return fast_dtype(device) if name == "auto" else getattr(torch, name)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

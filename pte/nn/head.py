@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pte.nn.kernel.dropout import Dropout
 from pte.nn.kernel.place_noise import common
 from pte.nn.sequence.attention import MOST_LAYERS, normal_weights
-from pte.schema import InputError, require
+from pte.schema import one_of, require
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
@@ -18,8 +18,7 @@ def mlp(source: int, target: int, *, layers: int, activation: str, dropout: floa
 
     Weights start small, as the encoder's do: items start alike and their scores near zero.
     """
-    if activation not in ACTIVATIONS:
-        raise InputError(f"representation.activation={activation}: take {' or '.join(ACTIVATIONS)}")
+    one_of("representation.activation", activation, ACTIVATIONS)
     require(1 <= layers <= MOST_LAYERS, "representation.layers", layers, f"give a whole number, 1 to {MOST_LAYERS}")
     steps: list[nn.Module] = []
     for layer in range(layers):

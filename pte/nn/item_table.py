@@ -21,9 +21,12 @@ Last = Callable[[Tensor, Tensor], Tensor]  # item (B, L) right-padded, length (B
 
 
 class ItemTable(nn.Module):
-    """Item vectors (N+1, D), row 0 zeros, in `views` blocks of columns that the encoder reads one by one."""
+    """Item vectors (N+1, D), row 0 zeros, in `views` blocks of columns that the encoder reads one by one.
 
-    uses_text = False
+    The constructor gets `num_items` and `vectors`, (N+1, d) or None.
+    """
+
+    uses_text = False  # whether `vectors` are needed
     views = 1
     sparse = False  # True: `table` is a leaf, and whoever reads rows of it sends back a gradient of these rows alone
     width: int  # D, all views together
@@ -60,6 +63,19 @@ class ItemTable(nn.Module):
     def sequence_auxiliary(self, batch: PackedBatch, state: Tensor, last: Last) -> Tensor | None:
         """The same from the encoder's states (R, L, D); `last` encodes other histories. None where there is none."""
         return None
+
+
+class FreeTable(ItemTable):
+    """N trainable vectors, `weight` (N, D), which the constructor makes."""
+
+    weight: nn.Parameter
+
+    @property
+    def free_per_item(self) -> int:
+        return self.width
+
+    def table(self) -> Tensor:
+        return padded(self.weight)
 
 
 def padded(rows: Tensor) -> Tensor:

@@ -32,12 +32,8 @@ class Auto:
         """transformers if there is an accelerator or its generations are within the limit, else template."""
         num_generations = count_generations(num_users, num_items, self.num_candidates, self.rounds)
         size = f"profiler=auto: {num_generations:,} generations"
-        if accelerator:
-            return Choice(
-                "transformers", f"{size} on an accelerator -> profiler=transformers: a language model writes them"
-            )
-        if num_generations <= self.limit:
-            why = f"at most {self.limit:,}, which a CPU can do"
+        if accelerator or num_generations <= self.limit:
+            why = "on an accelerator" if accelerator else f"at most {self.limit:,}, which a CPU can do"
             return Choice(
                 "transformers", f"{size}, {why} -> profiler=transformers: a language model writes the profiles"
             )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pte.profiler.prompt import Prompt
-from pte.schema import Generation, Profiles, View, require
+from pte.schema import Generation, Profiles, ProfileWriter, View, require
+
+logger = logging.getLogger(__name__)
 
 MOST_CANDIDATES = 1000  # of an entity: more would fill the memory, and no selector tells them apart
 CUT = "length"  # the finish reason of an answer that reached its limit of tokens
@@ -24,10 +27,10 @@ class Records(Protocol):
         ...
 
     def extend(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Append rows, each with its `key`; within `alone`."""
+        """Append rows, each with its `key`; within `exclusive`."""
         ...
 
-    def alone(self) -> AbstractContextManager[None]:
+    def exclusive(self) -> AbstractContextManager[None]:
         """One writer at a time; waits for another process."""
         ...
 
@@ -61,6 +64,30 @@ class Profiler(Protocol):
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """The same from stored completions and without a model: for the audit, which compares both to the letter."""
         ...
+
+
+class DeterministicProfiler:
+    """A profiler without a language model: its texts follow from the view, so there is nothing to log."""
+
+    num_candidates: int
+
+    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
+        """All texts, and lines on them."""
+        profiles = self._write(view, ProfileWriter(out, self.num_candidates))
+        for line in self._account(profiles):
+            logger.info(line)
+        return profiles
+
+    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
+        """The same again."""
+        return self._write(view, ProfileWriter(None, self.num_candidates))
+
+    def _write(self, view: View, writer: ProfileWriter) -> Profiles:
+        raise NotImplementedError
+
+    def _account(self, profiles: Profiles) -> Sequence[str]:
+        """Lines on what was written."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -141,3 +168,13 @@ class Engine(Protocol):
     def rate(self, asks: Sequence[Ask]) -> Rate | None:
         """The speed measured on these prompts; None where it cannot be measured beforehand."""
         ...
+
+
+Watch = Callable[[int, float], None]  # new tokens of a batch so far, and the share of the batch that is done
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """An engine that tells, within `complete`, how far it is."""
+
+    watch: Watch

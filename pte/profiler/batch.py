@@ -1,6 +1,6 @@
 """`profiler=batch`: the closed loop by files of requests that a batch service, or `vllm run-batch`, answers in time.
 
-Each leg of the loop (items, people, items ...) needs the texts of the one before, and so is a round trip of its own:
+Each leg of the loop (items, users, items ...) needs the texts of the one before, and so is a round trip of its own:
 the run writes what is missing and stops; with the answers in place the same command goes on.
 """
 

@@ -8,26 +8,22 @@ without knowledge of held-out rows cannot be proven here: it is said when they a
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import polars as pl
 
 from pte.asset import local_file
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
-from pte.profiler.base import Log, check_candidates
+from pte.profiler.base import DeterministicProfiler, check_candidates
 from pte.profiler.evidence.plain import Plain
 from pte.schema import IMPORTED, Generation, InputError, Profiles, ProfileWriter, Resolved, View
-
-logger = logging.getLogger(__name__)
 
 SIDES = ("user", "item")
 STAND_IN = "metadata"  # the form of a text that the file lacks
 
 
-class ImportedProfiler:
+class ImportedProfiler(DeterministicProfiler):
     """K texts per entity out of a file."""
 
     def __init__(
@@ -49,20 +45,12 @@ class ImportedProfiler:
         self.titles = titles
         self._counts: list[str] = []
 
-    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
-        """Read, match and count; nothing is generated."""
-        profiles = self._write(view, ProfileWriter(out, self.num_candidates))
-        for line in self._counts:
-            logger.info(line)
-        logger.info(
+    def _account(self, profiles: Profiles) -> list[str]:
+        elsewhere = (
             "profiles: WRITTEN ELSEWHERE. That they tell nothing of held-out interactions cannot be proven here:"
             " figures made with them rest on whoever wrote the file"
         )
-        return profiles
-
-    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
-        """The texts of the file, and plain ones where it has none."""
-        return self._write(view, ProfileWriter(None, self.num_candidates))
+        return [*self._counts, elsewhere]
 
     def _write(self, view: View, writer: ProfileWriter) -> Profiles:
         table = self._table()

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict
 from pte.profiler.base import Engine, Generator, Log
 from pte.profiler.engine.cost import Tariff, served
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop.closed_loop import PORTION, Loop, play, workload
+from pte.profiler.loop.closed_loop import PORTION, Loop, run_loop, workload
 from pte.profiler.loop.draft import Stored
 from pte.profiler.prompt import Evidence
 from pte.profiler.text.style import load_style
@@ -74,7 +74,7 @@ class LanguageModelProfiler:
         answer = Recorded(self.engine, log, workload(self.loop, view), noun=self.noun)
         answer.generator, answer.together = self.generator, self.together
         answer.failed_retries = self.failed_retries
-        return play(self.loop, view, answer, out=out, portion=self.portion)
+        return run_loop(self.loop, view, answer, out=out, portion=self.portion)
 
     def forecast(self, view: View) -> list[str]:
         """Lines on what `profile` would cost."""

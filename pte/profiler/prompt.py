@@ -46,10 +46,10 @@ class Evidence:
     draw of it by the profiler's seed, of which an entity's latest two rows are always part.
     """
 
-    history: int = 6  # a person's latest items
+    history: int = 6  # a user's latest items
     similar_users: int = 2
-    companions: int = 4  # items often chosen with an item, and with a person's
-    choosers: int = 3  # people who chose an item
+    companions: int = 4  # items often chosen with an item, and with a user's
+    choosers: int = 3  # users who chose an item
     brief: int = 80  # characters of another entity's profile
     keep: float = 1.0  # chance that an older row of the history is shown; 1 = all
     jitter: int = 0  # places by which rows may pass each other; 0 = in order

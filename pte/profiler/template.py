@@ -1,21 +1,19 @@
 """`profiler=template`: the same profiles without a language model, K differing candidates from several forms.
 
 The honest control of a language model's profiles: whatever the model is shown, a form simply states. A text is made of
-lines `head: title; title; ...`; a person's own rows stand under RECENT and nowhere else, so that an audit can read them
+lines `head: title; title; ...`; a user's own rows stand under RECENT and nowhere else, so that an audit can read them
 back. With more candidates than forms the second turn cites what comes next in each list.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
-from pte.profiler.base import Log, check_candidates
+from pte.profiler.base import DeterministicProfiler, check_candidates
 from pte.profiler.evidence.neighbor import (
     Neighbors,
     incidence,
@@ -31,13 +29,11 @@ from pte.profiler.loop.account import account
 from pte.profiler.text.clean import Catalogue
 from pte.schema import Generation, InputError, Profiles, ProfileWriter, View, require
 
-logger = logging.getLogger(__name__)
-
 ITEM_FORMS = ("together", "sequence", "audience", "metadata")
 USER_FORMS = ("recent", "interests", "similar", "companions")
 
 
-class TemplateProfiler:
+class TemplateProfiler(DeterministicProfiler):
     """Texts by form; candidate k takes form k modulo the number of forms."""
 
     def __init__(
@@ -52,15 +48,8 @@ class TemplateProfiler:
         self.num_candidates, self.titles = num_candidates, titles
         self.item_forms, self.user_forms = list(item_forms), list(user_forms)
 
-    def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
-        """All texts; nothing is generated, so nothing is logged."""
-        profiles = self._write(view, ProfileWriter(out, self.num_candidates))
-        logger.info(account(profiles)[-1])
-        return profiles
-
-    def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
-        """The texts follow from the view alone."""
-        return self._write(view, ProfileWriter(None, self.num_candidates))
+    def _account(self, profiles: Profiles) -> list[str]:
+        return account(profiles)[-1:]
 
     def _write(self, view: View, writer: ProfileWriter) -> Profiles:
         depth = -(-self.num_candidates // min(len(self.item_forms), len(self.user_forms)))
@@ -120,7 +109,7 @@ class _Facts:
 
     @cached_property
     def audience_kinds(self) -> Neighbors:
-        """Kinds that people who chose an item have more of than everybody."""
+        """Kinds that users who chose an item have more of than all users."""
         counts = (incidence(self.view).T @ self.user_kinds).tocsr()
         return top(shifted_ppmi(counts, negatives=1.0, smoothing=1.0, shrink=5.0), self.most, none=-1)
 
@@ -142,7 +131,7 @@ class _Facts:
         return "\n".join(lines)
 
     def user(self, user: int, form: str, turn: int) -> str:
-        """The text of one form about a person."""
+        """The text of one form about a user."""
         history = self.view.history(user)[::-1].tolist()
         if not history:
             return NOBODY
@@ -164,7 +153,7 @@ class _Facts:
         return "\n".join(lines)
 
     def _also(self, user: int, history: list[int]) -> list[int]:
-        """What similar people chose and this one did not, the most frequent first, ties by item."""
+        """What similar users chose and this one did not, the most frequent first, ties by item."""
         rows = [self.view.item[self.view.start[v] : self.view.start[v + 1]] for v in self.similar.of(user)]
         if not rows:
             return []

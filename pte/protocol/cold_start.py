@@ -23,10 +23,9 @@ from pte.asset import local_file
 from pte.dataset.reader.source import read_frame, require, text
 from pte.dataset.table.by_id import Tolerance, match
 from pte.protocol.leave_one_out import cases
-from pte.protocol.withhold import Withheld
+from pte.protocol.withhold import Withheld, check_draw
 from pte.schema import Cases, InputError, Interactions, Resolved, Split
 
-SCORING = ("every_prefix", "last")
 PARTS = ("train", "valid", "test")
 
 
@@ -46,10 +45,7 @@ class ColdStart:
         file: Resolved[str | None] = None,
         unknown_share: float = 0.0,
     ) -> None:
-        if len(shares) != 3 or min(shares) < 1:
-            raise InputError(f"protocol.shares={list(shares)}: three positive numbers, train : valid : test")
-        if scoring not in SCORING:
-            raise InputError(f"protocol.scoring={scoring}: must be one of {', '.join(SCORING)}")
+        check_draw(shares, scoring)
         if max_interactions is not None and max_interactions < 2:
             raise InputError(f"protocol.max_interactions={max_interactions}: a history and a target take at least 2")
         self.shares, self.scoring, self.max_interactions = tuple(shares), scoring, max_interactions

@@ -57,6 +57,10 @@ def check(interactions: Interactions, split: Split) -> None:
         raise AssertionError("rows held out must be train rows that no prompt shows")
     for part in (split.valid, split.test):
         _check_cases(interactions, split, part)
+    for rows in (split.train, split.rest):
+        user, place = interactions.user[rows], np.flatnonzero(rows)
+        if ((user[1:] == user[:-1]) & (np.diff(place) > 1)).any():
+            raise AssertionError("a user's train rows must be consecutive, and so must those that are not held out")
     last = np.full(interactions.num_users, -1, np.int64)
     np.maximum.at(last, split.valid.user, split.valid.target)
     both = last[split.test.user]

@@ -15,10 +15,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pte.protocol.leave_one_out import cases
-from pte.protocol.withhold import Withheld
+from pte.protocol.withhold import Withheld, check_draw
 from pte.schema import Cases, InputError, Interactions, Split
-
-SCORING = ("last", "every_prefix")
 
 
 class GlobalTemporal:
@@ -36,10 +34,7 @@ class GlobalTemporal:
         holdout: int = 3000,
         seed: int = 0,
     ) -> None:
-        if len(shares) != 3 or min(shares) < 1:
-            raise InputError(f"protocol.shares={list(shares)}: three positive numbers, train : valid : test")
-        if scoring not in SCORING:
-            raise InputError(f"protocol.scoring={scoring}: must be one of {', '.join(SCORING)}")
+        check_draw(shares, scoring)
         if (valid_from is None) != (test_from is None):
             raise InputError("protocol.valid_from and protocol.test_from: give both dates, or neither")
         self.shares, self.scoring = tuple(shares), scoring

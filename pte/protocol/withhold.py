@@ -11,13 +11,22 @@ which no text states and no such model trains on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pte.schema import Cases, Interactions, Split, require
+from pte.schema import Cases, InputError, Interactions, Split, one_of, require
 
+SCORING = ("every_prefix", "last")
 HOLDOUT_SHARE = 0.25  # ours: of the users who could give a row, at most; small data keep most of their last rows
+
+
+def check_draw(shares: Sequence[int], scoring: str) -> None:
+    """InputError for what does not part cases: train : valid : test, and which rows of a part are targets."""
+    if len(shares) != 3 or min(shares) < 1:
+        raise InputError(f"protocol.shares={list(shares)}: three positive numbers, train : valid : test")
+    one_of("protocol.scoring", scoring, SCORING)
 
 
 @dataclass(frozen=True)

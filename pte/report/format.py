@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pte.metric.significance import Interval
 
 MISSING = "–"
+LINES = ("#3b82c4", "#d9822b", "#3a9d6e", "#cf5656", "#9368b7", "#2a9fb0", "#c9679e", "#8f9a2f")  # colours of figures
 
 
 def plain(value: float | None) -> str:
@@ -36,6 +38,20 @@ def p_value(value: float) -> str:
 def spread(mean: float, sd: float | None) -> str:
     """Mean, and the standard deviation over seeds where there are several."""
     return plain(mean) if sd is None else f"{plain(mean)} ±{plain(sd)}"
+
+
+def span(edges: Sequence[int], place: int) -> str:
+    """A range of whole numbers by their lower edges: "0", "5–9", "500+"."""
+    if place + 1 == len(edges):
+        return f"{edges[place]}+"
+    last = edges[place + 1] - 1
+    return str(last) if last == edges[place] else f"{edges[place]}–{last}"
+
+
+def from_here(path: Path) -> str:
+    """A folder as seen from the current one, where it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def seconds(value: float | None) -> str:

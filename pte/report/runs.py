@@ -21,6 +21,7 @@ import numpy as np
 
 from pte.metric.summary import MISS, check_invariants, groups, summarise
 from pte.paths import RUN_KEYS
+from pte.report.format import from_here
 from pte.schema import InputError
 
 RANKINGS = ("masked", "unmasked", "sampled")
@@ -94,9 +95,7 @@ class Run:
 
     @property
     def place(self) -> str:
-        """The folder, as seen from here where it lies below."""
-        here = Path.cwd()
-        return str(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path)
+        return from_here(self.path)
 
     def key(self, stage: str) -> str:
         return str(self.report["stages"][stage]["key"])
@@ -123,14 +122,18 @@ class Run:
 
     @cached_property
     def curve(self) -> Mapping[str, np.ndarray]:
-        """The columns of curve.csv, missing values NaN; empty where the run left none."""
-        file = self.path / "curve.csv"
-        if not file.is_file():
-            return {}
-        with file.open(encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-        names = list(rows[0]) if rows else []
-        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
+        """As `curve_in` its folder."""
+        return curve_in(self.path)
+
+
+def curve_in(folder: Path) -> dict[str, np.ndarray]:
+    """The columns of the curve.csv in a folder, missing values NaN; {} where there is none."""
+    file = folder / "curve.csv"
+    if not file.is_file():
+        return {}
+    with file.open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
 
 
 def find(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:

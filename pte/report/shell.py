@@ -74,7 +74,7 @@ table.dataTable thead th:not(.word) .dt-column-header { justify-content: flex-en
 """
 
 
-def document(title: str, body: Sequence[str], *, foot: Sequence[str] = (), tables: bool = True) -> str:
+def document(title: str, body: Sequence[str], *, foot: Sequence[str] = ()) -> str:
     """The whole page; its <h2 id=...> headings become the table of contents, after the first paragraphs.
 
     foot: elements for the end of <body>.
@@ -84,7 +84,7 @@ def document(title: str, body: Sequence[str], *, foot: Sequence[str] = (), table
     links = "".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in matches)
     contents = f'<nav aria-label="contents">{links}</nav>\n' if matches else ""
     before, mark, after = text.partition("<h2 id=")
-    bundle = datatables() if tables else []
+    bundle = datatables()
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',

@@ -17,11 +17,11 @@ GROUPS = ("all", "head_items", "tail_items", "head_users", "tail_users")
 OPTIONS = ("dataset", "profiler", "encoder", "selector", "representation", "backbone", "optimizer", "seed")
 TABLES = ("profiles", "recommendations", "ranks", "figures")
 POLICY = {  # curves of GRPO: what one panel shows
-    "Reward: policy and rivals, trained entities": [
-        f"trained_{rival}" for rival in ("policy", "argmax", "first", "random", "best_of_k")
+    "Reward: policy and baselines, trained entities": [
+        f"trained_{name}" for name in ("policy", "argmax", "first", "random", "best_of_k")
     ],
-    "Reward: policy and rivals, unseen entities": [
-        f"unseen_{rival}" for rival in ("policy", "argmax", "first", "random", "best_of_k")
+    "Reward: policy and baselines, unseen entities": [
+        f"unseen_{name}" for name in ("policy", "argmax", "first", "random", "best_of_k")
     ],
     "Objective": ["objective"], "Divergence from the reference": ["kl"], "Entropy": ["entropy"],
     "Shares: clipped, equal rewards": ["clip_fraction", "frac_zero_std"],

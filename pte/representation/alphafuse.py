@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from pte.nn.item_table import ItemTable, fitting, item_rows, padded
 from pte.nn.statistic.whitening import axes
-from pte.schema import InputError, require
+from pte.schema import InputError, one_of, require
 
 PLACEMENTS = ("lowest", "highest", "spread")
 
@@ -39,8 +39,7 @@ class NullSpace:
     placement: str = "lowest"
 
     def __post_init__(self) -> None:
-        name, take = "representation.null_space", f"take {', '.join(PLACEMENTS)}"
-        require(self.placement in PLACEMENTS, f"{name}.placement", self.placement, take)
+        one_of("representation.null_space.placement", self.placement, PLACEMENTS)
 
     def size(self, variance: Tensor, width: int) -> int:
         """n, how many of the d axes take an ID."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pte.nn.item_table import ItemTable, fitting, item_rows, padded
+from pte.nn.item_table import FreeTable, fitting, item_rows
 from pte.nn.statistic.whitening import axes
 from pte.schema import InputError, require
 
 
-class LlmInit(ItemTable):
+class LlmInit(FreeTable):
     """N trainable vectors that start on the d first principal axes of the text vectors.
 
     standardise: bring every axis to the same variance; otherwise they keep their ratios. std: root mean square of all
@@ -36,10 +36,3 @@ class LlmInit(ItemTable):
         if not start.is_meta and not start.any():
             raise InputError("representation=llm_init: all item vectors are alike, so they are nothing to start from")
         self.weight = nn.Parameter((start / start.square().mean().sqrt() * std).to(rows))
-
-    @property
-    def free_per_item(self) -> int:
-        return self.width
-
-    def table(self) -> Tensor:
-        return padded(self.weight)

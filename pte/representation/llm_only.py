@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pte.nn.item_table import ItemTable, padded, positive
 from pte.nn.kernel.dropout import Dropout
 from pte.nn.statistic.whitening import whitened
-from pte.schema import InputError, require
+from pte.schema import InputError, one_of, require
 
 HEADS = ("none", "linear", "mlp")
 
@@ -51,8 +51,7 @@ class LlmOnly(ItemTable):
     ) -> None:
         super().__init__()
         vectors = _checked(vectors, num_items, components, whiten)
-        if head not in HEADS:
-            raise InputError(f"representation.head={head}: choose {', '.join(HEADS)}")
+        one_of("representation.head", head, HEADS)
         space = whitened(vectors[1:], components, eps) if whiten else standardised(vectors[1:])
         # Saved with the weights: a rebuilt model needs the very same axes.
         self.register_buffer("space", padded(space))

@@ -12,19 +12,23 @@ here `sample` items are drawn from the catalogue in every step (0 = all of them,
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from pte.nn.head import projector, sample_rows
-from pte.nn.item_table import ItemTable, item_rows, padded, positive
+from pte.nn.item_table import FreeTable, item_rows, positive
 from pte.nn.loss.alignment import cosine_alignment, info_nce
-from pte.schema import InputError, require
+from pte.schema import require
 
 
-class RlmRecCon(ItemTable):
-    """N trainable vectors e_i ~ N(0, std^2), aligned with g(L_i)."""
+class RlmRec(FreeTable):
+    """N trainable vectors e_i ~ N(0, std^2) beside text vectors L_i, with a loss of one of `forms` on both."""
 
     uses_text = True
+    name: ClassVar[str]
+    forms: ClassVar[tuple[str, str]]
     text: Tensor
 
     def __init__(
@@ -40,25 +44,27 @@ class RlmRecCon(ItemTable):
         sample: int,
     ) -> None:
         super().__init__()
-        if form not in ("cosine", "infonce"):
-            raise InputError(f"representation.form={form}: rlmrec_con knows cosine and infonce")
+        require(form in self.forms, "representation.form", form, f"{self.name} knows {' and '.join(self.forms)}")
         require(temperature > 0, "representation.temperature", temperature, "it must be positive")
         require(weight >= 0, "representation.weight", weight, "the weight of a loss, 0 or more")
         require(sample >= 0, "representation.sample", sample, "a number of items, or 0 for all")
         require(std > 0, "representation.std", std, "a standard deviation is above 0")
-        rows = item_rows(vectors, num_items, "rlmrec_con")
+        rows = item_rows(vectors, num_items, self.name)
         self.width, self.form, self.share = positive(width), form, weight
         self.temperature, self.sample = temperature, sample
         self.register_buffer("text", rows, persistent=False)
         self.weight = nn.Parameter(torch.randn(num_items, width) * std)
-        self.project = projector(rows.shape[1], width)
 
-    @property
-    def free_per_item(self) -> int:
-        return self.width
 
-    def table(self) -> Tensor:
-        return padded(self.weight)
+class RlmRecCon(RlmRec):
+    """Aligned with g(L_i)."""
+
+    name = "rlmrec_con"
+    forms = ("cosine", "infonce")
+
+    def __init__(self, **rlmrec: Any) -> None:
+        super().__init__(**rlmrec)
+        self.project = projector(self.text.shape[1], self.width)
 
     def auxiliary(self) -> Tensor:
         row = sample_rows(len(self.weight), self.sample, self.weight.device)

@@ -14,60 +14,33 @@ another place is no negative.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from pte.nn.all_gather import others
 from pte.nn.batch import PackedBatch
 from pte.nn.head import projector, sample_rows
-from pte.nn.item_table import ItemTable, Last, item_rows, padded, positive
+from pte.nn.item_table import Last
 from pte.nn.loss.alignment import cosine_alignment, info_nce
-from pte.schema import InputError, require
+from pte.representation.rlmrec_con import RlmRec
+from pte.schema import require
 
 
-class RlmRecGen(ItemTable):
-    """N trainable vectors e_i ~ N(0, std^2) from which g predicts L_i."""
+class RlmRecGen(RlmRec):
+    """From which g predicts L_i. mask: the share of hidden items."""
 
-    uses_text = True
-    text: Tensor
+    name = "rlmrec_gen"
+    forms = ("cosine", "masked")
 
-    def __init__(
-        self,
-        *,
-        num_items: int,
-        vectors: Tensor | None,
-        width: int,
-        std: float,
-        form: str,
-        weight: float,
-        temperature: float,
-        mask: float,
-        sample: int,
-    ) -> None:
-        super().__init__()
-        if form not in ("cosine", "masked"):
-            raise InputError(f"representation.form={form}: rlmrec_gen knows cosine and masked")
-        if not 0 < mask < 1:
-            raise InputError(f"representation.mask={mask}: the share of hidden items lies between 0 and 1")
-        require(temperature > 0, "representation.temperature", temperature, "it must be positive")
-        require(weight >= 0, "representation.weight", weight, "the weight of a loss, 0 or more")
-        require(sample >= 0, "representation.sample", sample, "a number of items, or 0 for all")
-        require(std > 0, "representation.std", std, "a standard deviation is above 0")
-        rows = item_rows(vectors, num_items, "rlmrec_gen")
-        self.width, self.form, self.share, self.temperature = positive(width), form, weight, temperature
-        self.mask, self.sample = mask, sample
-        self.register_buffer("text", rows, persistent=False)
-        self.weight = nn.Parameter(torch.randn(num_items, width) * std)
-        self.token = nn.Parameter(torch.zeros(width)) if form == "masked" else None
-        self.tell = projector(width, rows.shape[1])
+    def __init__(self, *, mask: float, **rlmrec: Any) -> None:
+        require(0 < mask < 1, "representation.mask", mask, "the share of hidden items lies between 0 and 1")
+        super().__init__(**rlmrec)
+        self.mask = mask
+        self.token = nn.Parameter(torch.zeros(self.width)) if self.form == "masked" else None
+        self.tell = projector(self.width, self.text.shape[1])
         self.hidden: Tensor | None = None  # (N+1,) bool, which items this step hides
-
-    @property
-    def free_per_item(self) -> int:
-        return self.width
-
-    def table(self) -> Tensor:
-        return padded(self.weight)
 
     def inputs(self, table: Tensor) -> Tensor:
         """While training with form=masked, a new share of the rows is the token."""

@@ -21,7 +21,7 @@ from pte.nn.item_table import ItemTable, item_rows, padded, positive
 from pte.nn.kernel.dropout import dropout, probability_of
 from pte.nn.kernel.place_noise import common
 from pte.nn.noise import standard_normal
-from pte.schema import InputError
+from pte.schema import require
 
 
 class UniSRec(ItemTable):
@@ -38,8 +38,7 @@ class UniSRec(ItemTable):
     ) -> None:
         super().__init__()
         rows = item_rows(vectors, num_items, "unisrec")
-        if experts < 1:
-            raise InputError(f"representation.experts={experts}: give a positive number")
+        require(experts >= 1, "representation.experts", experts, "give a positive number")
         self.width, self.dropout = positive(width), probability_of(dropout, "representation.dropout")
         self.register_buffer("text", rows, persistent=False)
         self.weight = nn.Parameter(torch.randn(experts, width, rows.shape[1]) * 0.02)

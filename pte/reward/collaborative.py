@@ -19,11 +19,10 @@ import torch
 from torch import Tensor
 
 from pte.reward.base import PartScore
-from pte.reward.contrast import MOST_NEGATIVES, NONE, Contrast, Relation, info_nce
+from pte.reward.contrast import NONE, Contrast, Relation, check_knobs, info_nce
 from pte.reward.data import RewardData
 from pte.reward.neighbor import cooccurring, nearest
 from pte.reward.space import Space
-from pte.schema import require
 
 LOOK_ALIKES = 32  # nearest in the space, of which negatives are drawn
 TOGETHER = 16  # items that co-occur most often with an item, likewise
@@ -34,14 +33,7 @@ class Collaborative:
     """InfoNCE against withheld training behaviour."""
 
     def __init__(self, *, temperature: float = 0.1, negatives: int = 64, sample: int = 4096) -> None:
-        require(temperature > 0, "reward.parts.collaborative.temperature", temperature, "give a number above 0")
-        require(
-            2 <= negatives <= MOST_NEGATIVES,
-            "reward.parts.collaborative.negatives",
-            negatives,
-            f"give 2 to {MOST_NEGATIVES}",
-        )
-        require(sample >= 1, "reward.parts.collaborative.sample", sample, "give a whole number, 1 or more")
+        check_knobs("collaborative", temperature, negatives, sample)
         self.temperature, self.negatives, self.sample = temperature, negatives, sample
 
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:

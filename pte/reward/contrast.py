@@ -17,8 +17,18 @@ from einops import einsum
 from torch import Tensor
 from torch.nn import functional as F
 
+from pte.schema import require
+
 MOST_NEGATIVES = 65_536  # of one comparison; more do not fit in memory
 NONE = -1  # in a list of negatives: nobody
+
+
+def check_knobs(part: str, temperature: float, negatives: int, sample: int) -> None:
+    """InputError for knobs out of range of a part of the reward that contrasts."""
+    knob = f"reward.parts.{part}"
+    require(temperature > 0, f"{knob}.temperature", temperature, "give a number above 0")
+    require(2 <= negatives <= MOST_NEGATIVES, f"{knob}.negatives", negatives, f"give 2 to {MOST_NEGATIVES}")
+    require(sample >= 1, f"{knob}.sample", sample, "give a whole number, 1 or more")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from pte.schema import Embeddings, Entities, Interactions, Profiles, Split
 
 @dataclass(frozen=True)
 class RewardData:
-    """Candidates of the E entities, users before items, and the R training rows, sorted by user, oldest first."""
+    """Candidates of the E entities, users before items, and R training rows, sorted by user, oldest first: not those
+    held out, on which gates are fitted.
+    """
 
     entities: Entities
     vector: Tensor  # (E, K, d) unit vectors of the candidates
@@ -52,11 +54,10 @@ def reward_data(
     device: torch.device,
 ) -> RewardData:
     """Gather what rewards read, zeros for sides without vectors. parsed: (E, K) bool."""
-    train, entities = split.train, embeddings.entities
+    rows, entities = split.rest, embeddings.entities
     vector = torch.from_numpy(embeddings.vector)
     plain = embeddings.metadata
     metadata = torch.zeros_like(vector[entities.item, 0]) if plain is None else torch.from_numpy(plain)
-    judge = split.rest & ~split.visible  # never by rows held out: gates are fitted on them
     return RewardData(
         entities=entities,
         vector=vector.to(device),
@@ -64,8 +65,8 @@ def reward_data(
         text=[*profiles.user, *profiles.item[1:]],
         parsed=parsed,
         title=[""] * entities.num_users + interactions.items.title[1:],
-        row_user=torch.from_numpy(interactions.user[train]).long().to(device),
-        row_item=torch.from_numpy(interactions.item[train]).long().to(device) + entities.row("item", 0),
-        visible=torch.from_numpy(split.visible[train]).to(device),
-        withheld=torch.from_numpy(judge[train]).to(device),
+        row_user=torch.from_numpy(interactions.user[rows]).long().to(device),
+        row_item=torch.from_numpy(interactions.item[rows]).long().to(device) + entities.row("item", 0),
+        visible=torch.from_numpy(split.visible[rows]).to(device),
+        withheld=torch.from_numpy(~split.visible[rows]).to(device),
     )

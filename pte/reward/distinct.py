@@ -12,25 +12,17 @@ import torch
 from torch import Tensor
 
 from pte.reward.base import PartScore
-from pte.reward.contrast import MOST_NEGATIVES, NONE, Contrast, info_nce
+from pte.reward.contrast import NONE, Contrast, check_knobs, info_nce
 from pte.reward.data import RewardData
 from pte.reward.neighbor import nearest
 from pte.reward.space import Space
-from pte.schema import require
 
 
 class Distinct:
     """Identification among the nearest and among random others, half of each."""
 
     def __init__(self, *, temperature: float = 0.1, negatives: int = 64, sample: int = 4096) -> None:
-        require(temperature > 0, "reward.parts.distinct.temperature", temperature, "give a number above 0")
-        require(
-            2 <= negatives <= MOST_NEGATIVES,
-            "reward.parts.distinct.negatives",
-            negatives,
-            f"give 2 to {MOST_NEGATIVES}",
-        )
-        require(sample >= 1, "reward.parts.distinct.sample", sample, "give a whole number, 1 or more")
+        check_knobs("distinct", temperature, negatives, sample)
         self.temperature, self.negatives, self.sample = temperature, negatives, sample
 
     def score(self, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:

@@ -41,8 +41,8 @@ class Mixture:
             raise InputError(f"reward.weights.{name}={weights[name]}: it would ask for bad candidates; give 0 or more")
         if not any(weights.values()):
             raise InputError("reward.weights: all are 0, so no candidate is better than another")
-        if width is not None and width < 2:
-            raise InputError(f"reward.width={width}: give the axes to compare in, 2 or more, or null for all of them")
+        axes = "give the axes to compare in, 2 or more, or null for all of them"
+        require(width is None or width >= 2, "reward.width", width, axes)
         require(0 <= eps <= 10, "reward.eps", eps, "give a number from 0 to 10")
         self.parts, self.weights, self.raw = dict(parts), dict(weights), set(raw)
         self.width, self.eps, self.seed = width, eps, seed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _PYTHON = re.compile(r"(?<=[\w\]]=)(?:None|True|False)\b")  # values of knobs, as f-strings write them
 
@@ -16,6 +16,17 @@ class InputError(ValueError):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(_PYTHON.sub(lambda match: typed(WORDS[match[0]]), sentence))
+
+
+def one_of(knob: str, value: object, choices: Iterable[object]) -> None:
+    """InputError with the knob as it is typed where the value is none of these."""
+    choices = list(choices)
+    require(value in choices, knob, value, f"take one of {', '.join(map(str, choices))}")
+
+
+def first_line(error: Exception) -> str:
+    """Of a library's message, or the name of its class where it says nothing."""
+    return " ".join((str(error).strip() or type(error).__name__).splitlines()[0].split())
 
 
 WORDS = {"None": None, "True": True, "False": False}

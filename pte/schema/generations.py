@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
+
+from pte.schema.texts import ByPlace
 
 PART = "generations-*.parquet"
 ROWS = 8192  # of one part: some 20 MB in memory
@@ -34,10 +36,8 @@ class Generation:
     prompt_tokens: int = field(default=0, compare=False)  # where an engine counts them
 
 
-class Generations(Sequence[Generation]):
-    """What `GenerationWriter` wrote, in its order: a sequence that compares like a list, one part of it in memory."""
-
-    __hash__ = None  # type: ignore[assignment]
+class Generations(ByPlace[Generation]):
+    """What `GenerationWriter` wrote, in its order, one part of it in memory."""
 
     def __init__(self, folder: Path) -> None:
         import polars as pl
@@ -54,28 +54,14 @@ class Generations(Sequence[Generation]):
         for part in self.parts:
             yield from (Generation(*row) for row in pl.read_parquet(part).iter_rows())
 
-    @overload
-    def __getitem__(self, place: int) -> Generation: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[Generation]: ...
-
-    def __getitem__(self, place: int | slice) -> Generation | list[Generation]:
+    def _one(self, place: int) -> Generation:
         import polars as pl
 
-        if isinstance(place, slice):
-            return list(self)[place]
-        i = range(len(self))[place]
         for part, rows in zip(self.parts, self.rows, strict=True):
-            if i < rows:
-                return Generation(*pl.read_parquet(part).row(i))
-            i -= rows
+            if place < rows:
+                return Generation(*pl.read_parquet(part).row(place))
+            place -= rows
         raise IndexError(place)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence) or len(self) != len(other):
-            return False
-        return all(one == two for one, two in zip(self, other, strict=True))
 
 
 class GenerationWriter:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, NotRequired, TypeVar, Unpack, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -57,6 +57,23 @@ def mark(annotation: Any) -> tuple[str, str]:
     marks = [each for each in getattr(annotation, "__metadata__", ()) if each in MARKS]
     inner = annotation.__origin__ if marks else annotation
     return marks[0] if marks else "", getattr(inner, "__name__", str(inner))
+
+
+def leaves(value: Any, name: str = "", *, lists: bool = False) -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of every leaf of a config. lists: they are leaves; else their items are, by their name."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from leaves(part, f"{name}.{key}" if name else str(key), lists=lists)
+    elif isinstance(value, list | tuple) and not lists:
+        for part in value:
+            yield from leaves(part, name)
+    else:
+        yield name, value
+
+
+def own_knobs(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config without what it passes to other groups (`fit`), however deep a part with a `fit` of its own may lie."""
+    return {k: own_knobs(v) if isinstance(v, Mapping) else v for k, v in values.items() if k != "fit"}
 
 
 def divided(

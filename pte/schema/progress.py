@@ -19,13 +19,22 @@ class Progress:
     def __init__(self, logger: logging.Logger, noun: str, unit: str, total: int, done: int = 0) -> None:
         self.logger, self.noun, self.unit, self.total = logger, noun, unit, total
         self.done = self.start = done
+        self.part = 0.0  # of the units that are done next
         self.began = self.file_time = self.screen_time = time.monotonic()
 
     def advance(self, more: int = 1) -> None:
         """So many more are done now."""
-        self.done, now = self.done + more, time.monotonic()
+        self.done, self.part = self.done + more, 0.0
         self.total = max(self.total, self.done)
-        whole = self.done == self.total
+        self._tell(whole=self.done == self.total)
+
+    def underway(self, part: float) -> None:
+        """Units that take long together are half done: as many as `part` of them would be."""
+        self.part = part
+        self._tell(whole=False)
+
+    def _tell(self, *, whole: bool) -> None:
+        now = time.monotonic()
         if now - self.file_time >= TELL_SECONDS or (whole and self.file_time > self.began):
             self.file_time = self.screen_time = now
             self.logger.info(self.line(now), extra=EXTRA)
@@ -36,12 +45,16 @@ class Progress:
     def line(self, now: float) -> str:
         """ "embeddings: 1,024 of 8,364 texts, 120 texts/s, 1:01 left" """
         seconds = max(now - self.began, 1e-9)
-        left = seconds * (self.total - self.done) / max(self.done - self.start, 1)
-        return f"{self.noun}: {self.done:,} of {self.total:,} {self.unit}, {self.rate(seconds)}, {clock(left)} left"
+        done = self.done + self.part
+        line = f"{self.noun}: {self.done:,} of {self.total:,} {self.unit}"
+        if done == self.start:
+            return f"{line}, begun {clock(seconds)} ago"
+        left = seconds * max(self.total - done, 0) / (done - self.start)
+        return f"{line}, {self.rate(seconds)}, {clock(left)} left"
 
     def rate(self, seconds: float) -> str:
         """Since the beginning."""
-        rate = (self.done - self.start) / seconds
+        rate = (self.done + self.part - self.start) / seconds
         return f"{rate:,.0f} {self.unit}/s" if rate >= 10 else f"{rate:.1f} {self.unit}/s"
 
 

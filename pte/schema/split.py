@@ -75,7 +75,7 @@ class View:
     num_users: int
     items: Items
     user_id: Sequence[str] = ()  # (U,) external ids, for profiles that come by them
-    prefix: View | None = None  # rows of people who train nothing, before their first target: for their own texts alone
+    prefix: View | None = None  # rows before the first target of users without training rows, for their own texts alone
 
     @property
     def num_items(self) -> int:
@@ -112,7 +112,7 @@ def _view(interactions: Interactions, split: Split, rows: np.ndarray) -> View:
 
 
 def view_of(interactions: Interactions, rows: np.ndarray, prefix: np.ndarray) -> View:
-    """The view of these rows, and of others (both (M,) bool) for the texts of their own people."""
+    """The view of these rows, and of others (both (M,) bool) for the texts of their own users."""
     users, items = interactions.num_users, interactions.items
     own = View(interactions.user[prefix], interactions.item[prefix], users, items) if prefix.any() else None
     return View(interactions.user[rows], interactions.item[rows], users, items, interactions.user_id, own)

@@ -7,19 +7,44 @@ text ends, entity by entity.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
 from pte.schema.error import InputError
 
+T = TypeVar("T")
 
-class Texts(Sequence[list[str]]):
-    """What `TextWriter` wrote, by entity; a sequence of lists of K texts that compares like a list."""
+
+class ByPlace(Sequence[T]):
+    """A sequence by `_one` and its length, which compares like a list."""
 
     __hash__ = None  # type: ignore[assignment]
+
+    def _one(self, place: int) -> T:
+        raise NotImplementedError
+
+    @overload
+    def __getitem__(self, place: int) -> T: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[T]: ...
+
+    def __getitem__(self, place: int | slice) -> T | list[T]:
+        if isinstance(place, slice):
+            return [self._one(i) for i in range(*place.indices(len(self)))]
+        return self._one(range(len(self))[place])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(self) != len(other):
+            return False
+        return all(one == two for one, two in zip(self, other, strict=True))
+
+
+class Texts(ByPlace[list[str]]):
+    """What `TextWriter` wrote: of each entity its K texts."""
 
     def __init__(self, folder: Path, name: str) -> None:
         ends = np.memmap(folder / f"{name}.ends", np.int64, "r")
@@ -31,27 +56,10 @@ class Texts(Sequence[list[str]]):
     def __len__(self) -> int:
         return len(self.ends)
 
-    @overload
-    def __getitem__(self, place: int) -> list[str]: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[list[str]]: ...
-
-    def __getitem__(self, place: int | slice) -> list[str] | list[list[str]]:
-        if isinstance(place, slice):
-            return [self[i] for i in range(*place.indices(len(self)))]
-        i = range(len(self))[place]
-        ends = self.ends[i].tolist()
-        starts = [int(self.ends[i - 1, -1]) if i else 0, *ends[:-1]]
+    def _one(self, place: int) -> list[str]:
+        ends = self.ends[place].tolist()
+        starts = [int(self.ends[place - 1, -1]) if place else 0, *ends[:-1]]
         return [self.letters[a:b].decode() for a, b in zip(starts, ends, strict=True)]
-
-    def __iter__(self) -> Iterator[list[str]]:
-        return (self[i] for i in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence) or len(self) != len(other):
-            return False
-        return all(one == two for one, two in zip(self, other, strict=True))
 
 
 class TextWriter:

@@ -6,7 +6,7 @@ the withheld rows at hand: `withheld_share` below 1 chooses by some of them and 
 
 from __future__ import annotations
 
-from pte.schema import InputError
+from pte.schema import require
 from pte.selector.base import Candidates, Choice, Fit, certain
 
 
@@ -16,8 +16,7 @@ class BestOfK:
     reads_reward = True
 
     def __init__(self, *, withheld_share: float = 1.0) -> None:
-        if not 0 < withheld_share <= 1:
-            raise InputError(f"selector.withheld_share={withheld_share} must be above 0 and at most 1")
+        require(0 < withheld_share <= 1, "selector.withheld_share", withheld_share, "a share, above 0 and up to 1")
         self.withheld_share = withheld_share
 
     def select(self, candidates: Candidates, *, fit: Fit) -> Choice:

@@ -3,10 +3,10 @@
 Rebuild: every held-out row is deleted from the interactions, the profiler plays again on what is left with the stored
 completions for answers (no model at work), and must arrive at the stored prompts and texts, byte for byte.
 Read back: whatever wrote them, the lines of a stored prompt that list a user's own history may name visible rows of
-that person only. A held-out title in such lines is a leak unless a visible item of the person has the same title.
-A held-out title may still occur elsewhere in a prompt: other people's visible rows are collaborative evidence. The
-report counts those. A person who trains nothing may be told by the rows before the first target alone, and in the own
-texts alone. Where items' texts were written anew after a choice (stage `refit`), those are read in the same two ways.
+that user only. A held-out title in such lines is a leak unless a visible item of the user has the same title.
+A held-out title may still occur elsewhere in a prompt: other users' visible rows are collaborative evidence. The report
+counts those. The texts of a user without training rows, and no other texts, may state the rows before the user's
+first target. Where items' texts were written anew after a choice (stage `refit`), those are read in the same two ways.
 Of texts that were written elsewhere (`profiler=imported`) neither way proves anything: the verdict says so.
 """
 
@@ -33,7 +33,7 @@ from pte.schema.profiles import last_round
 logger = logging.getLogger(__name__)
 
 NAME = "audit"
-VERSION = 4  # 4: of refit's texts too, and of people who train nothing. 3: held_out_titles_named_elsewhere
+VERSION = 4  # 4: of refit's texts too, and of users without training rows. 3: held_out_titles_named_elsewhere
 READS = ("profiler",)
 PARENTS = ("interactions", "split", "profiles", "refit")
 LISTED = 100  # findings written out in full; all are counted
@@ -89,7 +89,7 @@ def run(context: Context) -> None:
     again = f" (and {report['refit']['generations']:,} written anew)" if "refit" in report else ""
     logger.info(
         f"audit: clean. {report['generations']:,}{again} prompts and texts rebuilt from visible rows alone are"
-        f" identical; {report['titles_read_back']:,} titles of people's own choices read back, all visible"
+        f" identical; {report['titles_read_back']:,} titles of users' own choices read back, all visible"
     )
 
 
@@ -124,7 +124,7 @@ def clean_rows(interactions: Interactions, split: Split, rows: np.ndarray | None
 
 
 def own_rows(interactions: Interactions, split: Split) -> np.ndarray:
-    """(M,) bool: of people who train nothing, rows of a history that lie before their first target."""
+    """(M,) bool: of users without training rows, rows of a history that lie before their first target."""
     begin = np.full(interactions.num_users, len(interactions.user), np.int64)
     for cases in (split.valid, split.test):
         np.minimum.at(begin, cases.user, cases.history_begin(interactions))
@@ -173,7 +173,7 @@ def exchanged(profiles: Profiles) -> list[Finding]:
 def read_back(
     interactions: Interactions, split: Split, profiles: Profiles, rows: np.ndarray | None = None
 ) -> list[Finding]:
-    """Own-choice lines that name something else than the person's rows that may be shown."""
+    """Own-choice lines that name something else than the user's rows that may be shown."""
     titles = _Titles(interactions, split, rows)
     findings = []
     for g in profiles.generations:
@@ -248,7 +248,7 @@ def summary(
 
 
 def _named_elsewhere(interactions: Interactions, split: Split, user_generations: Sequence[Generation]) -> int:
-    """How many user prompts name a held-out title of the person outside the own-choice lines, which is allowed."""
+    """How many user prompts name a held-out title of the user outside the own-choice lines, which is allowed."""
     name = Catalogue(interactions.items).name
     targets: dict[int, set[str]] = {}
     for cases in (split.valid, split.test):

@@ -27,7 +27,7 @@ from pte.metric.summary import LLM_ESR, check_invariants, groups, summarise
 from pte.nn.device import device_of
 from pte.nn.noise import CaseNoise
 from pte.protocol.group import item_groups, llm_esr_item_groups, llm_esr_user_groups, user_groups
-from pte.schema import Cases, InputError, Interactions, Selection, Split
+from pte.schema import Cases, Interactions, Selection, Split, one_of
 from pte.schema.context import Context
 from pte.schema.progress import Progress
 from pte.train.loader import EvaluationLoader
@@ -46,8 +46,7 @@ RANKINGS = ("full", "sampled")
 def run(context: Context) -> None:
     """Rank the validation and test cases; write ranks.npz, metrics.json and facts.json."""
     knobs, seed, ranking = context.config["trainer"], int(context.config["seed"]), context.config["ranking"]
-    if ranking not in RANKINGS:
-        raise InputError(f"ranking={ranking}: choose {' or '.join(RANKINGS)}")
+    one_of("ranking", ranking, RANKINGS)
     interactions = Interactions.load(context.parents["interactions"])
     split = Split.load(context.parents["split"])
     selection = Selection.of(context.parents)

@@ -24,7 +24,7 @@ from pte.train.selection_record import describe, lines, rewards_of, samples, wri
 logger = logging.getLogger(__name__)
 
 NAME = "selection"
-VERSION = 5  # 5: users and items in one table. 4: permuted deals out means; the reward judges by no row held out
+VERSION = 6  # 6: a reward reads no row held out, not even beside a withheld one. 5: users and items in one table
 READS = ("reward", "selector")
 PARENTS = ("interactions", "split", "profiles", "embeddings")
 

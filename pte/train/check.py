@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pte.metric.summary import KS, NAMES
-from pte.schema import InputError, Runtime, require
+from pte.schema import InputError, Runtime, one_of, require
 from pte.train.learning_rate import check as learning_rate
 
 __all__ = ["Knobs", "device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse", "trainer"]
@@ -64,7 +64,7 @@ def trainer(knobs: Mapping[str, Any], optimizer: Mapping[str, Any]) -> None:
             f"conf/trainer has no {missing[0]}: let it begin with defaults: [default], and let the backbone have a fit"
         )
     for name, choices in CHOICES.items():
-        require(knobs[name] in choices, f"trainer.{name}", knobs[name], f"take one of {', '.join(choices)}")
+        one_of(f"trainer.{name}", knobs[name], choices)
     for name in WHOLE:
         require(_within(knobs[name], 1, MOST, int), f"trainer.{name}", knobs[name], "give a whole number, 1 or more")
     for name, most in COUNTS.items():
@@ -87,10 +87,8 @@ def _within(value: Any, low: float, high: float, kind: Any) -> bool:
 
 def kind(knobs: Mapping[str, Any]) -> str:
     """The backend: cpu, cuda or mps. InputError for another accelerator."""
-    accelerator = knobs["accelerator"]
-    if accelerator not in KINDS:
-        raise InputError(f"trainer.accelerator={accelerator}: take one of {', '.join(KINDS)}")
-    return KINDS[accelerator] or ("cuda" if torch.cuda.is_available() else "cpu")
+    one_of("trainer.accelerator", knobs["accelerator"], KINDS)
+    return KINDS[knobs["accelerator"]] or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def device(knobs: Mapping[str, Any], processes: int) -> None:

@@ -7,7 +7,7 @@ curve looks the same in all three.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,14 @@ def log_row(loggers: Iterable[Any], stage: str, row: Mapping[str, float]) -> Non
     values = {name if "/" in name else f"{stage}/{name}": float(value) for name, value in row.items()}
     for logger in loggers:
         logger.log_metrics(values, step=int(row["step"]))
+
+
+def write(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """curve.csv: the rows, and a column for every name that one of them has."""
+    with (folder / FILE).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def rows_of(path: Path) -> list[dict[str, float]]:

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import math
 
-from pte.schema import InputError
+from pte.schema import one_of, require
 
 DECAYS = ("none", "cosine")
 
 
 def check(warmup: float, decay: str) -> None:
     """Refuse what is no schedule, by the names a person typed."""
-    if decay not in DECAYS:
-        raise InputError(f"trainer.decay={decay}: choose {' or '.join(DECAYS)}")
-    if not 0 <= warmup < 1:
-        raise InputError(f"trainer.warmup={warmup}: it is the share of all steps that the rate rises in, 0 to below 1")
+    one_of("trainer.decay", decay, DECAYS)
+    require(0 <= warmup < 1, "trainer.warmup", warmup, "the share of all steps that the rate rises in, 0 to below 1")
 
 
 def factor(step: int, *, steps: int, warmup: float, decay: str) -> float:

@@ -149,22 +149,22 @@ class GRPOModule(LightningModule):
         self.progress.advance()
 
     def figures(self) -> dict[str, float]:
-        """Rewards under the policy and its rivals, on training and on unseen entities; collapse of the selection."""
+        """Rewards of the policy and of baselines, on training and on unseen entities; collapse of the selection."""
         row: dict[str, float] = {}
         probability = all_logits(self.policy, self.candidates, self.probe).softmax(dim=1)
         for name, part in self.parts.items():
             row[f"reward_{name}"] = float((probability * part[self.probe]).sum(dim=1).mean())
-        row |= {f"trained_{k}": v for k, v in rivals(probability, self.candidates.reward[self.probe]).items()}
+        row |= {f"trained_{k}": v for k, v in baselines(probability, self.candidates.reward[self.probe]).items()}
         if len(self.unseen):
             unseen = all_logits(self.policy, self.candidates, self.unseen).softmax(dim=1)
-            row |= {f"unseen_{k}": v for k, v in rivals(unseen, self.candidates.reward[self.unseen]).items()}
+            row |= {f"unseen_{k}": v for k, v in baselines(unseen, self.candidates.reward[self.unseen]).items()}
         best = self.candidates.vector[self.probe, probability.argmax(dim=1)].float().cpu().numpy()
         if len(best) > 1:
             row |= {"pairwise_cosine": pairwise_cosine(best), "effective_rank": effective_rank(best)}
         return row
 
 
-def rivals(probability: Tensor, reward: Tensor) -> dict[str, float]:
+def baselines(probability: Tensor, reward: Tensor) -> dict[str, float]:
     """Mean reward (n, K) under the policy, under its argmax, and under what needs no learning."""
     best = probability.argmax(dim=1, keepdim=True)
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,24 +15,22 @@ from pte.reward.base import RewardParts
 from pte.reward.data import RewardData
 from pte.schema import Entities, Selection
 from pte.selector.base import Candidates, Choice
+from pte.train import curve
 
 SAMPLE = 6  # entities of each side whose candidates are kept for people to read
 
 
 def write(
-    out: Path, entities: Entities, choice: Choice, scores: RewardParts, curve: Sequence[Mapping[str, float]]
+    out: Path, entities: Entities, choice: Choice, scores: RewardParts, rows: Sequence[Mapping[str, float]]
 ) -> None:
-    """selection.npz (vectors and choices), reward.npz (every part of every candidate), curve.csv."""
+    """selection.npz (vectors and choices), reward.npz (every part of every candidate), and rows as curve.csv."""
     Selection(entities, choice.vector.cpu().numpy(), choice.index.cpu().numpy().astype(np.int16)).save(out)
     arrays: dict[str, Any] = {"probability": choice.probability.cpu().numpy().astype(np.float32)}
     for name, score in {**scores.part, "total": scores.total}.items():
         arrays |= {name: score.value.cpu().numpy(), f"{name}_known": score.known.cpu().numpy()}
     np.savez(out / "reward.npz", **arrays)
-    if curve:
-        with (out / "curve.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in curve for name in row)))
-            writer.writeheader()
-            writer.writerows(curve)
+    if rows:
+        curve.write(out, rows)
 
 
 def weights(choice: Choice) -> Tensor:

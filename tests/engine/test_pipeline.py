@@ -113,10 +113,10 @@ def test_one_process_at_a_time_makes_an_artefact(tmp_path, caplog):
         return Context({}, {}, work, work, lambda *_: None, [])
 
     def second(given):
-        with pipeline.alone(given, step):
+        with pipeline.exclusive(given, step):
             order.append(("second", given.work.is_dir()))
 
-    with pipeline.alone(first := context(), step):
+    with pipeline.exclusive(first := context(), step):
         waiting = threading.Thread(target=second, args=[context()])
         waiting.start()
         while not caplog.messages:
@@ -267,5 +267,5 @@ def test_who_waited_for_a_folder_that_was_removed_locks_the_one_that_is_there(tm
         return lock(descriptor, kind)
 
     monkeypatch.setattr(pipeline.fcntl, "flock", removed_meanwhile)
-    with pipeline.alone(SimpleNamespace(work=work), step) as descriptor:
+    with pipeline.exclusive(SimpleNamespace(work=work), step) as descriptor:
         assert os.path.samestat(os.fstat(descriptor), work.stat())

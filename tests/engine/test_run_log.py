@@ -89,3 +89,14 @@ def test_rate_and_time_left_by_hand(monkeypatch):
     counted.done = 210
     assert counted.line(110.0).endswith("1.0 cases/s, 16:30 left")
     assert [progress.clock(seconds) for seconds in (0, 59.6, 3_599, 3_600)] == ["0:00", "1:00", "59:59", "1:00:00"]
+
+
+def test_what_is_half_done_counts_for_rate_and_time_left(monkeypatch):
+    """40 units take long together; a quarter of them in 10 s are 1 unit a second, and 90 of 100 are left."""
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
+    counted = progress.Progress(logger, "profiles", "generations", 100)
+    assert counted.line(165.0) == "profiles: 0 of 100 generations, begun 1:05 ago"
+    counted.underway(40 * 0.25)
+    assert counted.line(110.0) == "profiles: 0 of 100 generations, 1.0 generations/s, 1:30 left"
+    counted.advance(40)
+    assert counted.line(120.0) == "profiles: 40 of 100 generations, 2.0 generations/s, 0:30 left"

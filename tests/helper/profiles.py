@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pte.profiler.base import Ask, Completion
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop.closed_loop import Loop, play, workload
+from pte.profiler.loop.closed_loop import Loop, run_loop, workload
 from pte.profiler.loop.draft import Stored
 from pte.profiler.prompt import Evidence
 
@@ -40,7 +40,9 @@ class ScriptedProfiler:
         self.loop = Loop(2, 2, ["what", "who"], ["taste", "alone"], [0.7], Evidence())
 
     def profile(self, view, *, log, out=None):
-        return play(self.loop, view, Recorded(self.engine, log, workload(self.loop, view), noun="scripted"), out=out)
+        return run_loop(
+            self.loop, view, Recorded(self.engine, log, workload(self.loop, view), noun="scripted"), out=out
+        )
 
     def rebuild(self, view, stored):
         return self.loop.run(view, Stored(stored))

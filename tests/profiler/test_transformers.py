@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from helper.transformers_profiler import changed_decoding, make_tokenizer, profiler
 
 from pte.profiler.base import Ask
@@ -173,6 +174,27 @@ def test_forecast_is_said_before_work(folder, view, tmp_path, caplog):
     rate = profiler(folder).engine.rate([Ask(Prompt("what", "a", "b", "c"), 0, 0.7)])
     assert rate.prompt_seconds > 0
     assert rate.completion_seconds > 0
+
+
+def test_a_batch_tells_how_far_it_is(folder):
+    """While prompts are read nothing is done yet; then token by token up to the whole of every row."""
+    engine, told = profiler(folder).engine, []
+    engine.watch = lambda tokens, share: told.append((tokens, share))
+    asks = [Ask(Prompt("what", "a", data, "c"), 0, 0.7) for data in "bcd"]
+    done = engine.complete(asks, ["ab" * 32, "ac" * 32, "ad" * 32])
+    assert told[0] == (0, 0.0)
+    assert told == sorted(told)
+    assert told[-1] == (sum(completion.tokens for completion in done), 1.0)
+    assert len(told) == 1 + max(completion.tokens for completion in done)
+
+
+def test_threads_follow_the_cores_that_are_free(folder, monkeypatch):
+    """Asked before every step; what torch works with elsewhere is left as it was."""
+    engine, seen, before = profiler(folder).engine, [], torch.get_num_threads()
+    monkeypatch.setattr(engine.threads, "fit", lambda: seen.append(torch.set_num_threads(before + 1)))
+    engine.complete([Ask(Prompt("what", "a", "b", "c"), 0, 0.7)], ["ab" * 32])
+    assert len(seen) > 2
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize(

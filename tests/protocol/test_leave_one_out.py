@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -125,6 +127,15 @@ def test_check_catches_another_users_row(twelve, twelve_split):
     twelve_split.test.target[0] = 8
     with pytest.raises(AssertionError):
         check(twelve, twelve_split)
+
+
+@pytest.mark.parametrize("gap", ["train", "holdout"])
+def test_check_catches_train_rows_with_a_gap(twelve, twelve_split, gap):
+    """Loaders read a user's rows from the first on: of rows with a gap they would read what does not train."""
+    rows = np.arange(12) == 1  # ann's second
+    split = replace(twelve_split, visible=twelve_split.visible & ~rows)
+    with pytest.raises(AssertionError, match="must be consecutive"):
+        check(twelve, replace(split, train=split.train & ~rows) if gap == "train" else replace(split, holdout=rows))
 
 
 def test_too_short_a_minimum_is_refused():

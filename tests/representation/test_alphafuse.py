@@ -91,7 +91,7 @@ def test_wrong_knobs_are_refused(wrong):
 
 
 def test_an_unknown_placement_is_refused():
-    with pytest.raises(InputError, match="placement=middle: take lowest, highest, spread"):
+    with pytest.raises(InputError, match="placement=middle: take one of lowest, highest, spread"):
         NullSpace(0.5, placement="middle")
 
 

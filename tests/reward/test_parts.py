@@ -159,24 +159,28 @@ def test_negatives_are_a_matter_of_the_generator():
 
 
 def test_held_out_rows_are_never_read(twelve, twelve_split):
-    """Whatever stands in validation and test rows, the reward is the same; a withheld row matters."""
+    """Whatever stands in validation and test rows, and in those gates are fitted on, the reward is the same; a withheld
+    row matters.
+    """
+    split = replace(twelve_split, visible=twelve_split.visible.copy(), holdout=np.arange(12) == 2)
+    split.visible[[1, 2]] = False  # ann's third row is held out, the one before it withheld
 
     def rewards(interactions):
         profiles = Profiles([["a b"] * 2] * 4, [["a b"] * 2] * 7, [])
         vectors = Embeddings(Entities(4, 6), unit(10, 2, 8).numpy(), True, unit(6, 8, seed=1).numpy())
         parsed = torch.ones(10, 2, dtype=torch.bool)
-        data = reward_data(interactions, twelve_split, profiles, vectors, parsed=parsed, device=torch.device("cpu"))
+        data = reward_data(interactions, split, profiles, vectors, parsed=parsed, device=torch.device("cpu"))
         space = Space.of(data, 4)
         scores = [part.score(data, space, rng()) for part in (Collaborative(), Distinct(), Format())]
         return [score.value for score in scores]
 
-    held_out = ~twelve_split.train
+    held_out = ~split.rest
     item = twelve.item.copy()
     item[held_out] = 7 - item[held_out]
     before, after = rewards(twelve), rewards(replace(twelve, item=item))
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     item = twelve.item.copy()
-    item[2] = 6  # ann's withheld row
+    item[1] = 6  # ann's withheld row
     assert not torch.equal(rewards(replace(twelve, item=item))[0], before[0])
 
 

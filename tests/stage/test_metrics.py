@@ -219,7 +219,7 @@ def test_sampled_figures_stand_beside_the_full_ones_under_other_names(measure, m
 
 
 def test_other_rankings_are_refused(measure):
-    with pytest.raises(InputError, match="ranking=half: choose full or sampled"):
+    with pytest.raises(InputError, match="ranking=half: take one of full, sampled"):
         measure(*world(), Table(), ranking="half")
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from helper.training import ITEMS, KilledError, changed, context, same_ends
+from safetensors.torch import load_file
 
 from pte.schema import InputError
 from pte.stage import training
 from pte.train import check
-from pte.train.state.restore import load_weights
 
 LAZY = {"_target_": "pte.nn.kernel.lazy_adam.LazyAdam"}
 SAMPLED = {"loss": {"_target_": "pte.nn.loss.sampled_softmax.SampledSoftmax"}}
@@ -46,7 +46,7 @@ def test_bf16_activations_leave_fp32_weights(tmp_path, parents):
     trainer = {**SPARSE["trainer"], "precision": "bf16-mixed", "max_epochs": 1}
     made = context(tmp_path, parents, {**SPARSE, "trainer": trainer})
     training.run(made)
-    assert load_weights(made.out)["representation.weight"].dtype == torch.float32
+    assert load_file(made.out / "weights.safetensors")["representation.weight"].dtype == torch.float32
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_no_step_of_a_fit_is_lost(steps):
     assert factor(steps, steps=steps, warmup=0.1, decay="cosine") == 0  # set after the last step, never used
 
 
-@pytest.mark.parametrize(("knobs", "words"), [((1.0, "none"), "trainer.warmup=1.0"), ((0, "linear"), "none or cosine")])
+@pytest.mark.parametrize(("knobs", "words"), [((1.0, "none"), "trainer.warmup=1.0"), ((0, "linear"), "none, cosine")])
 def test_what_is_no_schedule_is_named(knobs, words):
     with pytest.raises(InputError, match=words):
         check(*knobs)

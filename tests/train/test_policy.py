@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pte.selector.base import Candidates
 from pte.selector.grpo import GRPO, Objective, all_logits
-from pte.train.policy import GRPOModule, Shuffled, rivals, train
+from pte.train.policy import GRPOModule, Shuffled, baselines, train
 from pte.train.state.checkpoint import ResumeCheckpoint
 
 E, K, D = 600, 4, 8
@@ -175,5 +175,5 @@ def test_a_killed_training_goes_on_at_the_step_where_it_was(tmp_path, monkeypatc
 
 
 def test_rivals_by_hand():
-    got = rivals(torch.tensor([[0.75, 0.25]]), torch.tensor([[1.0, 3.0]]))
+    got = baselines(torch.tensor([[0.75, 0.25]]), torch.tensor([[1.0, 3.0]]))
     assert got == {"policy": 1.5, "argmax": 1, "first": 1, "random": 2, "best_of_k": 3}

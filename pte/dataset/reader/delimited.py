@@ -22,7 +22,7 @@ import polars as pl
 
 from pte.dataset.reader.content import text_bytes
 from pte.dataset.reader.structure import Records, blank_records, looks_like_row, records_of, row_inside
-from pte.schema import InputError
+from pte.schema import InputError, one_of
 
 NAMES = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " ", "comma_space": ", "}
 QUOTING = ("auto", "double", "backslash", "none")
@@ -38,8 +38,7 @@ class Form:
     configurable: bool = False  # whether `dataset.separator` and `dataset.quoting` are knobs of this data set
 
     def __post_init__(self) -> None:
-        if self.quoting not in QUOTING:
-            raise InputError(f"dataset.quoting={self.quoting}: must be one of {', '.join(QUOTING)}")
+        one_of("dataset.quoting", self.quoting, QUOTING)
         if self.separator is not None and (not str(self.separator) or set(str(self.separator)) & set('"\n\r')):
             raise InputError(
                 f"dataset.separator={self.separator!r}: must be one of {', '.join(NAMES)}, or the characters themselves"

@@ -99,7 +99,7 @@ def ids(frame: pl.DataFrame, column: str) -> pl.Series:
     return values.set((values.str.strip_chars() == "").fill_null(False), None)
 
 
-def alike(values: pl.Series) -> pl.Series:
+def normalized(values: pl.Series) -> pl.Series:
     """Ids without what people do not see: blanks around, zero-width characters, Unicode's two forms, the .0 of 1.0."""
     visible = values.str.replace_all("[\u200b\u200c\u200d\u2060\ufeff\0]", "").str.strip_chars().str.normalize("NFC")
     return visible.str.replace(r"^(\d+)\.0$", "$1")

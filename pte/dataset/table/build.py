@@ -17,7 +17,7 @@ import polars as pl
 
 from pte.dataset.reader.delimited import Table
 from pte.dataset.reader.moment import FORMS
-from pte.dataset.reader.source import OWN_COLUMNS, alike, with_places
+from pte.dataset.reader.source import OWN_COLUMNS, normalized, with_places
 from pte.dataset.rules import Rules
 from pte.dataset.table.card import card
 from pte.dataset.table.filter import row_mask
@@ -170,8 +170,8 @@ def _items(items: pl.DataFrame, rules: Rules, source: Source, counts: dict[str, 
 
 def _same(unknown: pl.Series, known: pl.Series) -> str:
     """A sentence where an unknown id is a known one written in another way, "" where none is."""
-    forms = pl.DataFrame({"known": known, "form": alike(known)})
-    pairs = pl.DataFrame({"id": unknown, "form": alike(unknown)}).join(forms, on="form")
+    forms = pl.DataFrame({"known": known, "form": normalized(known)})
+    pairs = pl.DataFrame({"id": unknown, "form": normalized(unknown)}).join(forms, on="form")
     if pairs.is_empty():
         return ""
     name, written = pairs.select("id", "known").row(0)
@@ -183,7 +183,7 @@ def _suspicious(rows: pl.DataFrame, counts: dict[str, int]) -> None:
     for noun in ("user", "item"):
         names = rows[f"{noun}_id"].unique()
         counts[f"{noun} ids that differ from another's in blanks, Unicode form or a .0 alone, kept apart"] = (
-            len(names) - alike(names).n_unique()
+            len(names) - normalized(names).n_unique()
         )
         counts[f"{noun} ids that read nan, null or none, kept as ids"] = int(
             names.str.to_lowercase().is_in(["nan", "null", "none", "<na>"]).sum()

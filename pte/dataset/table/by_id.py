@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +25,7 @@ class Tolerance:
     def __post_init__(self) -> None:
         for name in ("missing_share", "unknown_share"):
             share = getattr(self, name)
-            if not 0 <= share <= 1:
-                raise InputError(f"{self.group}.{name}={share}: give a share, 0 to 1")
+            require(0 <= share <= 1, f"{self.group}.{name}", share, "give a share, 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine.config import renamed, secret, source
 from pte.paths import CONF_DIR, expanded
-from pte.schema import InputError, typed
+from pte.schema import InputError, first_line, typed
+from pte.schema.knob import leaves
 
 PLACES = ("paths.outputs", "paths.store", "hydra.run.dir", "hydra.sweep.dir")
 _HOME = re.compile(rf"({'|'.join(map(re.escape, PLACES))})=(['\"]?)(~[\w.-]*)(?=/|['\"]?$)")
@@ -56,13 +57,14 @@ def check(words: list[str]) -> None:
                 _refuse_change(_parsed(word))
             config = _composed(arguments.config_name or "config", [*searched, *job])
             tree: Any = OmegaConf.to_container(config, resolve=False)
-            secret.refuse_tree(tree)
+            for name, value in leaves(tree):
+                secret.refuse(name, value)
             renamed.refuse(tree)
             with source.names_as_typed(config, job):
                 for override in overrides:
                     _refuse_nothing(override, config)
                 for knob in PLACES if not arguments.cfg else ():
-                    _writable(knob, config, str(dict(secret.leaves(tree)).get(knob)))
+                    _writable(knob, config, str(dict(leaves(tree)).get(knob)))
 
 
 def _refuse_change(override: Override) -> None:
@@ -120,7 +122,7 @@ def check_folder(folder: Path) -> None:
             problem = getattr(error, "problem", None) or "it is not UTF-8 text"
             raise InputError(f"{file}{where}: not readable as yaml ({problem})") from None
         group = ".".join(file.relative_to(folder).parent.parts)
-        for name, value in secret.leaves(options):
+        for name, value in leaves(options):
             secret.refuse(f"{group}.{name}" if group else name, value)
 
 
@@ -217,7 +219,7 @@ def _knobs(file: Path, group: str) -> list[str]:
     where = "" if text.startswith("# @package _global_") else f"{group}."
     bases = [str(entry).removesuffix("@_here_") for entry in options.get("defaults", []) if "@_here_" in str(entry)]
     inner = [name for base in bases for name in _knobs(file.parent / f"{base}.yaml", group)]
-    return [*(f"{where}{leaf}" for leaf, _ in secret.leaves(options) if leaf != "defaults"), *inner]
+    return [*(f"{where}{leaf}" for leaf, _ in leaves(options) if leaf != "defaults"), *inner]
 
 
 def _names(name: str, words: list[str]) -> list[str]:
@@ -229,10 +231,6 @@ def _names(name: str, words: list[str]) -> list[str]:
         config = OmegaConf.to_container(compose(name, overrides=choices), resolve=False)
     except HydraException:
         config = OmegaConf.to_container(compose(name), resolve=False)
-    names = dict.fromkeys(leaf for leaf, _ in secret.leaves(config))
+    names = dict.fromkeys(leaf for leaf, _ in leaves(config))
     inner = (leaf.rsplit(".", cut)[0] for leaf in names for cut in range(1, leaf.count(".") + 1))
     return list(dict.fromkeys([*names, *inner]))
-
-
-def first_line(error: Exception) -> str:
-    return " ".join((str(error).strip() or type(error).__name__).splitlines()[0].split())

@@ -15,9 +15,9 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine.config.secret import leaves
 from pte.paths import expanded
 from pte.schema import typed
+from pte.schema.knob import leaves, own_knobs
 
 Test = Callable[[Any], bool]
 
@@ -211,14 +211,10 @@ def _same_without(config: Mapping[str, Any], word: str, typed: Sequence[str]) ->
     """Whether the configuration but its `fit` parts is the same where the word was not typed."""
     others = [other for other in typed if other != word and not other.startswith("--")]
     try:
-        other = OmegaConf.to_container(compose("config", overrides=others), resolve=True)
+        other: Any = OmegaConf.to_container(compose("config", overrides=others), resolve=True)
     except (HydraException, OmegaConfBaseException):  # the others make sense with this word alone
         return False
-    return _without_fit(other) == _without_fit(config)
-
-
-def _without_fit(value: Any) -> Any:
-    return {k: _without_fit(v) for k, v in value.items() if k != "fit"} if isinstance(value, Mapping) else value
+    return own_knobs(other) == own_knobs(config)
 
 
 def _option(config: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pte.profiler.engine.secret import check_variable
@@ -62,24 +62,6 @@ def refuse_words(words: Iterable[str]) -> None:
             refuse(name, value)
         elif URL.search(word) or VALUE.search(word):
             raise InputError("a word of the command holds a secret: leave it out")
-
-
-def refuse_tree(config: Any) -> None:
-    """The same for every value of an unresolved configuration, lists included."""
-    for name, value in leaves(config):
-        refuse(name, value)
-
-
-def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted name and value of every leaf; a list's items go by the list's name."""
-    if isinstance(value, Mapping):
-        for key, part in value.items():
-            yield from leaves(part, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from leaves(part, name)
-    else:
-        yield name, value
 
 
 def redacted(value: Any, key: str = "") -> Any:

@@ -1,5 +1,5 @@
 """A knob by the name that a person typed: `protocol.withhold` takes its value from `selector.fit.withhold`, and a
-sentence on the one is read by who typed the other. A value that cannot be found out is told in a sentence as well.
+sentence on the one must name the other, which was typed. A value that cannot be resolved is answered in a sentence too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine.config.secret import leaves
 from pte.schema import InputError, typed
+from pte.schema.knob import leaves
 
 REFERENCE = re.compile(r"\$\{(?:oc\.select:)?(\.*)([\w.]+)[,}]")
 RESOLVING = re.compile(r"^\w+ raised while resolving interpolation: ")

@@ -20,10 +20,11 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from pte.engine.process.environment import of_torchrun, without_rank
-
 POLL_SECONDS = 0.1
 AGENT = "TORCHELASTIC_USE_AGENT_STORE"  # set: the store is there already, and the first process is a client too
+PER_RANK = re.compile(  # variables by which a process of a group knows its place, as torchrun sets them
+    r"(RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|NODE_RANK|GROUP_RANK|ROLE_\w+|MASTER_\w+|PL_\w+|TORCHELASTIC_\w+)$"
+)
 _joined: Joined | None = None
 
 
@@ -124,3 +125,15 @@ def of_slurm(environ: Mapping[str, str]) -> dict[str, str] | None:
         "MASTER_ADDR": environ.get("MASTER_ADDR", first), "MASTER_PORT": environ.get("MASTER_PORT", str(port)),
         "TORCHELASTIC_RESTART_COUNT": environ.get("SLURM_RESTART_COUNT", "0"),
     }  # fmt: skip
+
+
+def without_rank(environ: Mapping[str, str]) -> dict[str, str]:
+    """The rest."""
+    return {name: value for name, value in environ.items() if not PER_RANK.match(name)}
+
+
+def of_torchrun(environ: Mapping[str, str]) -> dict[str, str] | None:
+    """The variables of a process that torchrun started beside others."""
+    if int(environ.get("WORLD_SIZE", "1")) < 2 or not {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= set(environ):
+        return None
+    return {name: value for name, value in environ.items() if PER_RANK.match(name)}

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pte.engine.process import join
-from pte.engine.process.environment import without_rank
-from pte.engine.process.join import Joined
+from pte.engine.process.join import Joined, without_rank
 from pte.schema import InputError
 from pte.schema.context import Context
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pte.nn.kernel.place_noise import PlaceNoise, current
-from pte.schema import InputError
+from pte.schema import require
 
 
 def dropout_mask(shape: torch.Size, probability: float, like: Tensor, key: Tensor | None = None) -> Tensor:
@@ -67,8 +67,7 @@ def dropout(x: Tensor, probability: float, training: bool, key: Tensor | None = 
 
 def probability_of(value: float, knob: str = "backbone.dropout") -> float:
     """A dropout probability, or an InputError that names the knob."""
-    if not 0 <= value < 1:
-        raise InputError(f"{knob}={value}: a dropout probability lies in 0 to below 1")
+    require(0 <= value < 1, knob, value, "a dropout probability lies in 0 to below 1")
     return value
 
 

@@ -12,7 +12,7 @@ from pte.nn.kernel.cross_entropy import KERNELS, catalogue_cross_entropy
 from pte.nn.loss.base import InnerProduct
 from pte.nn.loss.negative import Exclusion
 from pte.nn.noise import Generator
-from pte.schema import require
+from pte.schema import one_of
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,7 @@ class CrossEntropy(InnerProduct):
     exclude_history: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        there_is = f"there is no such kernel; take {' or '.join(KERNELS)}"
-        require(self.kernel in KERNELS, "backbone.loss.kernel", self.kernel, there_is)
+        one_of("backbone.loss.kernel", self.kernel, KERNELS)
 
     def __call__(
         self, hidden: Tensor, table: Tensor, target: Tensor, *, total: float, exclusion: Exclusion | None = None,

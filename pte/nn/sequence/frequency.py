@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from pte.nn.sequence.attention import Block
-from pte.schema import InputError
+from pte.schema import require
 
 
 def low_pass(window: int, c: int) -> Tensor:
@@ -39,8 +39,7 @@ class CausalRescaler(nn.Module):
 
     def __init__(self, *, width: int, window: int, c: int) -> None:
         super().__init__()
-        if c < 1:
-            raise InputError(f"backbone.c={c}: the low-pass keeps at least one component, so give 1 or more")
+        require(c >= 1, "backbone.c", c, "the low-pass keeps at least one component, so give 1 or more")
         self.register_buffer("kernel", low_pass(window, c), persistent=False)
         self.sqrt_beta = nn.Parameter(torch.randn(width))
 
@@ -70,8 +69,7 @@ class FrequencyBlock(Block):
         alpha: float, c: int, window: int,
     ) -> None:  # fmt: skip
         super().__init__(width=width, inner=inner, heads=heads, dropout=dropout, attention_dropout=attention_dropout)
-        if not 0 <= alpha <= 1:
-            raise InputError(f"backbone.alpha={alpha}: the share of the frequency rescaler lies in 0..1")
+        require(0 <= alpha <= 1, "backbone.alpha", alpha, "the share of the frequency rescaler lies in 0..1")
         self.alpha = alpha
         self.rescale, self.norm_rescale = CausalRescaler(width=width, window=window, c=c), nn.LayerNorm(width)
 

@@ -18,16 +18,14 @@ import torch
 
 from pte.artifact import digest, file_sha256
 from pte.asset import cached, derive, fetch
+from pte.asset.local import HUB_NAME, URI
 from pte.asset.progress import no_progress_bar
-from pte.nn.device import fast_dtype, named_device
+from pte.nn.device import named_device, named_dtype
 from pte.paths import expanded
-from pte.schema import InputError
+from pte.schema import InputError, first_line
 
 logger = logging.getLogger(__name__)
-URI = re.compile(r"(pypi|https?|file|hf):")
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")
 COMMIT = re.compile(r"[0-9a-f]{40}$")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
 THINKING = re.compile(r"(?:<(?:think|thinking|thought|reasoning|analysis)>|\[THINK\])(?=\s*$)", re.IGNORECASE)
 UNPACKED = "causal-v1"  # bump when `unpack` changes
 
@@ -36,11 +34,9 @@ class Causal:
     """A model by URI, local folder or GGUF file, or hub name (pinned by `revision`); loaded at first use."""
 
     def __init__(self, *, model: str, sha256: str | None, revision: str | None, device: str, dtype: str) -> None:
-        if dtype not in DTYPES:
-            raise InputError(f"profiler.dtype={dtype}: choose one of {', '.join(DTYPES)}")
         self.model_name, self.sha256, self.revision = model, sha256, revision
         self.device = named_device(device, "profiler.device")
-        self.dtype = fast_dtype(self.device) if dtype == "auto" else getattr(torch, dtype)
+        self.dtype = named_dtype(dtype, self.device, "profiler.dtype")
 
     @property
     def at_hand(self) -> bool:
@@ -86,7 +82,7 @@ class Causal:
                 )
         except Exception as error:  # of a broken folder the libraries raise many kinds
             raise InputError(
-                f"profiler.model={self.model_name}: no causal model loads from it ({_first(error)})"
+                f"profiler.model={self.model_name}: no causal model loads from it ({first_line(error)})"
             ) from error
         model, report = loaded
         if not (decoder and reads_left_to_right(model.to(self.device).eval())):
@@ -109,7 +105,7 @@ class Causal:
             tokenizer: Any = AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
         except Exception as error:  # of a broken folder the libraries raise many kinds
             raise InputError(
-                f"profiler.model={self.model_name}: no tokenizer loads from it ({_first(error)})"
+                f"profiler.model={self.model_name}: no tokenizer loads from it ({first_line(error)})"
             ) from error
         if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):  # where files are missing, GPT-2's is empty
             raise InputError(f"profiler.model={self.model_name}: no tokenizer loads from it (it has no vocabulary)")
@@ -175,8 +171,9 @@ class Causal:
             text = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False, **quiet)
         except (TemplateError, TypeError, ValueError, LookupError, AttributeError) as error:
             raise InputError(
-                f"profiler.model={self.model_name}: its chat template fails on one message of a user ({_first(error)})."
-                " Choose a chat model that takes one, or a copy of this one without chat_template"
+                f"profiler.model={self.model_name}: its chat template fails on one message of a user"
+                f" ({first_line(error)}). Choose a chat model that takes one, or a copy of this one without"
+                " chat_template"
             ) from error
         opened = THINKING.search(text, text.rfind(stem.strip()) + len(stem.strip()))
         return f"{text.rstrip()}\n\n{_closing(opened[0])}\n\n" if opened else text
@@ -206,7 +203,7 @@ def unpack(source: Path, out: Path) -> None:
             model = AutoModelForCausalLM.from_pretrained(source.parent, **whole)
     except Exception as error:  # of a broken file the libraries raise many kinds
         raise InputError(
-            f"profiler.model={source}: no model can be read from this GGUF file ({_first(error)})"
+            f"profiler.model={source}: no model can be read from this GGUF file ({first_line(error)})"
         ) from error
     tokenizer.padding_side = "left"
     with no_progress_bar():
@@ -265,7 +262,3 @@ def _content(source: Path) -> str:
 def _closing(mark: str) -> str:
     """</think> of <think>, [/THINK] of [THINK]."""
     return f"{mark[0]}/{mark[1:]}"
-
-
-def _first(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from pte.profiler.base import Watch
 from pte.profiler.cache.layer import ReservedLayer, caches, joined_right, shares_prompts
 from pte.profiler.cache.stems import STEMS, Stems
 from pte.schema import InputError, require
@@ -146,12 +147,18 @@ def portions(rows: Sequence[Sequence[int]], tokens: int) -> Iterator[Sequence[Se
             first = last
 
 
+def unwatched(tokens: int, share: float) -> None:
+    """Nobody looks on."""
+
+
 class Continuation:
     """A batch of rows in flight: the model's cache, the attention mask and how far each row is."""
 
-    def __init__(self, model: Any, rows: Rows, *, pad: int, extra: int, stemwise: bool | None = None) -> None:
+    def __init__(
+        self, model: Any, rows: Rows, *, pad: int, extra: int, stemwise: bool | None = None, watch: Watch = unwatched
+    ) -> None:
         """extra: tokens to come; stemwise: whether stems stay in the cache once (None: where the model can)."""
-        self.model, self.device = model, model.device
+        self.model, self.device, self.watch = model, model.device, watch
         self.cache: Any = None
         self.stems: Stems | None = None
         self.before = torch.zeros(1, 1, dtype=torch.long, device=self.device)  # tokens of a row's stem, (R, 1)
@@ -188,6 +195,7 @@ class Continuation:
                 for place, pair in enumerate(first):
                     self.cache.update(*(x.expand(len(some), -1, -1, -1) for x in pair), place)
             self._feed(*padded_left([stem[shared:] for stem in some], pad))
+            self.watch(0, 0.0)
             parts.append((self.cache.layers, self.mask))
         self.mask = joined_right([mask[:, None, :, None] for _, mask in parts])[:, 0, :, 0]
         for place, layer in enumerate(self.cache.layers):
@@ -257,10 +265,11 @@ def continue_rows(
     stops: Callable[[int, int], bool],
     pad: int,
     decoding: Decoding,
+    watch: Watch = unwatched,
 ) -> list[list[int]]:
     """New tokens of every row, R lists of at most T. `stops(row, token)` says that the row ends with this token."""
     steps = rows.uniform.shape[1]
-    flight = Continuation(model, rows, pad=pad, extra=steps)
+    flight = Continuation(model, rows, pad=pad, extra=steps, watch=watch)
     temperature, uniform = rows.temperature.to(flight.device), rows.uniform.to(flight.device)
     previous = torch.empty(len(rows.leads), 0, dtype=torch.long, device=flight.device)
     texts: list[list[int]] = [[] for _ in rows.leads]
@@ -275,6 +284,7 @@ def continue_rows(
                 if stops(row, value):
                     ended.add(row)
         live = [i for i, row in enumerate(alive) if row not in ended]
+        watch(sum(map(len, texts)), 1 - len(live) / len(texts) * (1 - (step + 1) / steps))
         if not live or step == steps - 1:
             break
         previous = torch.cat([previous, token[:, None]], 1)

@@ -30,7 +30,7 @@ from pte.profiler.engine.chat import (
     retry_after,
 )
 from pte.profiler.engine.secret import LOCAL, check_url, check_variable, mask, read_key
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # worth another try
 TRIES = 6
@@ -53,11 +53,10 @@ class Server:
 
     def __post_init__(self) -> None:
         check_variable(self.key_variable)
-        if self.parallel < 1:
-            raise InputError(f"profiler.server.parallel={self.parallel} must be at least 1")
+        require(self.parallel >= 1, "profiler.server.parallel", self.parallel, "must be at least 1")
         for name in ("timeout_seconds", "budget_tokens", "budget_money"):
-            if (value := getattr(self, name)) is not None and value <= 0:
-                raise InputError(f"profiler.server.{name}={value} must be above 0")
+            value = getattr(self, name)
+            require(value is None or value > 0, f"profiler.server.{name}", value, "must be above 0")
         check_failure_share(self.failure_share, "profiler.server.failure_share")
 
 

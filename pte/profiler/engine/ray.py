@@ -26,7 +26,7 @@ from pte.profiler.engine.arrival import Arrivals, tolerated, too_many
 from pte.profiler.engine.chat import Sampling, body
 from pte.profiler.engine.fleet import Fleet
 from pte.profiler.engine.openai import OpenAIEngine
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 PART = 4096  # requests in a file
 CPUS = 2  # at least, of a cluster of our own: Ray's checkpoint filter holds one, what reads and writes needs another
@@ -46,8 +46,7 @@ class Cluster:
     def __post_init__(self) -> None:
         if len(self.workers) != 2 or not 1 <= self.workers[0] <= self.workers[1]:
             raise InputError(f"profiler.cluster.workers={list(self.workers)}: give two numbers, [from,to], from 1 on")
-        if self.batch_size < 1:
-            raise InputError(f"profiler.cluster.batch_size={self.batch_size} must be at least 1")
+        require(self.batch_size >= 1, "profiler.cluster.batch_size", self.batch_size, "must be at least 1")
 
 
 class RayEngine(Arrivals):

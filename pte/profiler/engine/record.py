@@ -16,7 +16,7 @@ from typing import Any
 
 from pte.artifact import digest
 from pte.asset.code import sources
-from pte.profiler.base import FAILED, Ask, Completion, Engine, Generator, Log, Rate, Records, Request
+from pte.profiler.base import FAILED, Ask, Completion, Engine, Generator, Log, Rate, Records, Request, Watched
 from pte.schema.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Recorded:
         keys = [digest({**self.identity, **draw, **again}) for draw in draws]
         known = {key: _completion(row) for key, row in self.records.find(keys).items()}
         if len(known) < len(set(keys)):
-            with self.records.alone():  # two runs of one model take turns, so that none pays twice
+            with self.records.exclusive():  # two runs of one model take turns, so that none pays twice
                 late = self.records.find(key for key in keys if key not in known)
                 known |= {key: _completion(row) for key, row in late.items()}
                 self.done += sum(key in known for key in keys)
@@ -112,6 +112,8 @@ class Recorded:
             if not todo:
                 continue
             left -= todo.keys()
+            if self._meter and isinstance(self.engine, Watched):
+                self.engine.watch = partial(self._meter.within, len(todo))
             completions = self.engine.complete(list(todo.values()), list(todo))
             part = dict(zip(todo, completions, strict=True))
             self._keep(todo, part)
@@ -189,9 +191,19 @@ class _Meter(Progress):
     """Generations, whose rate is told in tokens."""
 
     tokens = 0
+    fresh = 0  # of the batch in flight
 
     def rate(self, seconds: float) -> str:
-        return f"{self.tokens / seconds:,.0f} tokens/s"
+        return f"{(self.tokens + self.fresh) / seconds:,.0f} tokens/s"
+
+    def advance(self, more: int = 1) -> None:
+        self.fresh = 0
+        super().advance(more)
+
+    def within(self, rows: int, tokens: int, share: float) -> None:
+        """So many tokens of a batch, and this share of its rows' work."""
+        self.fresh = tokens
+        self.underway(rows * share)
 
     def resume(self, done: int) -> None:
         """Go on where so many are done: what is recorded already took no time."""

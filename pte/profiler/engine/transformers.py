@@ -2,7 +2,8 @@
 
 The K candidates of one entity share instruction and data: these are prefilled once and the cache expanded (decode.py).
 Draws are seeded by each generation's key, so a text depends neither on its batch's company nor on a global seed; what
-arithmetic in low precision rounds differently from machine to machine is kept stable by the log, not by the seed.
+arithmetic rounds differently from machine to machine, or from one number of threads to another, is kept stable by the
+log, not by the seed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pte.profiler.base import CUT, Ask, Completion, Rate
+from pte.nn.threads import Threads
+from pte.profiler.base import CUT, Ask, Completion, Rate, Watch
 from pte.profiler.engine.causal import Causal, model_identity
-from pte.profiler.engine.decode import Decoding, Rows, continue_rows
+from pte.profiler.engine.decode import Decoding, Rows, continue_rows, unwatched
 from pte.profiler.prompt import Prompt
 from pte.profiler.text.style import JSON_LEAD
-from pte.schema import InputError
+from pte.schema import InputError, require
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,10 +32,11 @@ class TransformersEngine:
     """Batches, tokens, draws."""
 
     def __init__(self, causal: Causal, decoding: Decoding, batch_size: int, *, seed: int = 0) -> None:
-        if batch_size < 1:
-            raise InputError(f"profiler.batch_size={batch_size} must be at least 1")
+        require(batch_size >= 1, "profiler.batch_size", batch_size, "must be at least 1")
         self.causal, self.decoding, self.batch_size = causal, decoding, batch_size
         self.seed = seed  # of all draws
+        self.watch: Watch = unwatched
+        self.threads = Threads()
 
     @cached_property
     def _identity(self) -> Mapping[str, Any]:
@@ -66,6 +69,7 @@ class TransformersEngine:
             asks,
             torch.from_numpy(uniform).float(),
             lambda row, token: self.causal.ends(token, one_line=one_line[row]),
+            self.watch,
         )
         ended = [self.causal.ends(t[-1], one_line=line) for t, line in zip(new, one_line, strict=True)]
         return [
@@ -95,7 +99,9 @@ class TransformersEngine:
             completion_seconds=(marks[-1] - marks[0]) / (len(marks) - 1) / len(asks) * steps,
         )
 
-    def _continue(self, asks: Sequence[Ask], uniform: Tensor, stops: Callable[[int, int], bool]) -> list[list[int]]:
+    def _continue(
+        self, asks: Sequence[Ask], uniform: Tensor, stops: Callable[[int, int], bool], watch: Watch = unwatched
+    ) -> list[list[int]]:
         """New tokens of each row, uniform: (R, steps)."""
         stems: dict[str, int] = {}
         stem_tokens, leads, row_stem = [], [], []
@@ -113,13 +119,14 @@ class TransformersEngine:
             temperature=torch.tensor([ask.temperature for ask in asks]),
             uniform=uniform,
         )
-        return continue_rows(
-            self.causal.model,
-            rows,
-            stops=stops,
-            pad=self.causal.pad,
-            decoding=self.decoding,
-        )
+
+        def step(tokens: int, share: float) -> None:
+            self.threads.fit()
+            watch(tokens, share)
+
+        model = self.causal.model
+        with self.threads.fitted():
+            return continue_rows(model, rows, stops=stops, pad=self.causal.pad, decoding=self.decoding, watch=step)
 
     def _tokens(self, prompt: Prompt) -> tuple[list[int], list[int]]:
         """Tokens of stem and lead; data lines are dropped from their end where the context is too short."""

@@ -167,23 +167,23 @@ def incidence(view: View) -> sparse.csr_matrix:
 
 
 def own_incidence(view: View) -> sparse.csr_matrix:
-    """(U, N+1) 1 where a user's own text may state the item: `incidence`, and people who train nothing."""
+    """(U, N+1) 1 where a user's own text may state the item: `incidence`, and rows of users without training rows."""
     return incidence(view) if view.prefix is None else incidence(view) + incidence(view.prefix)
 
 
 def user_neighbors(view: View, k: int, *, most: int = 1000, products: int = BLOCK) -> Neighbors:
     """The k users of most similar choices, cos(x_u, x_v) of 0/1 rows, oneself left out; (U, k), none = -1.
 
-    An item that more than `most` people chose counts in the lengths alone, not in the overlap: it says little of
-    likeness, and the work would grow with the square of its people. Who trains nothing has neighbours and is none.
-    `products` of pairs are in memory at a time.
+    An item that more than `most` users chose counts in the lengths alone, not in the overlap: it says little of
+    likeness, and the work would grow with the square of its users. A user without training rows has neighbours and is
+    nobody's neighbour. `products` of pairs are in memory at a time.
     """
     x, visible = own_incidence(view), incidence(view)
     norm = np.sqrt(np.asarray(x.sum(1)).ravel())
-    people = np.asarray(visible.sum(0)).ravel()
+    popularity = np.asarray(visible.sum(0)).ravel()
     scale = np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 0).astype(np.float32)
     x.data = np.repeat(scale, np.diff(x.indptr))  # rows of unit length
-    shared = x[:, people <= most]
+    shared = x[:, popularity <= most]
     others = sparse.diags((np.diff(view.start) > 0).astype(np.float32)) @ shared
     others.eliminate_zeros()
     by_item = others.T.tocsr()

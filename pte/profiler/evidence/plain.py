@@ -1,4 +1,4 @@
-"""The text of an entity without a profile: an item's metadata, a person's latest titles."""
+"""The text of an entity without a profile: an item's metadata, a user's latest titles."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pte.profiler.text.clean import Catalogue
 from pte.schema import View
 
 NOBODY = "A person whose choices are not known yet."
-RECENT = "Recently chose:"  # a person's own rows stand under it and nowhere else, so that an audit can read them back
+RECENT = "Recently chose:"  # a user's own rows stand under it and nowhere else, so that an audit can read them back
 
 
 class Plain:
-    """Texts from metadata alone; `titles` of a person's latest choices."""
+    """Texts from metadata alone; `titles` of a user's latest choices."""
 
     def __init__(self, view: View, titles: int) -> None:
         self.view, self.titles, self.catalogue = view, titles, Catalogue(view.items)

@@ -1,8 +1,8 @@
 """What a view knows about every entity, as the labelled lines of a prompt.
 
 Evidence is ordered by worth: what does not fit a context is dropped from the end. Every title stands cleaned and in
-double quotes, which no title can close (text/clean.py), and the person's own rows stand under HISTORY and nowhere else,
-so that an audit can read them back. Items meet people, and people items, through the other side's last profiles.
+double quotes, which no title can close (text/clean.py), and the user's own rows stand under HISTORY and nowhere else,
+so that an audit can read them back. Items are shown users' last profiles, and users those of items.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Witness:
         return [kind for kind, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]]
 
     def first_words(self, user: int) -> str:
-        """What stands for a person's profile before there is one: main kinds and latest choices."""
+        """What stands for a user's profile before there is one: main kinds and latest choices."""
         names = [f"'{self.catalogue.name[i]}'" for i in self.history(user)[:2]]
         chose = f"chose {', '.join(names)}" if names else ""
         return "; ".join(part for part in (", ".join(self.kinds(user)), chose) if part)
@@ -101,7 +101,7 @@ class Witness:
     def item_prompt(
         self, item: int, form: str, user_profiles: Sequence[str], item_profiles: Sequence[str], draw: Draw = None
     ) -> Prompt:
-        """Metadata, profiles of people who chose it, its companions with theirs."""
+        """Metadata, profiles of users who chose it, its companions with theirs."""
         evidence, wording = self.evidence, self.style.item
         lines = [f'{wording.label["title"]} "{self.catalogue.name[item]}"', *self.catalogue.facts(item)]
         if wording.form[form].others:
@@ -116,7 +116,7 @@ class Witness:
     def user_prompt(
         self, user: int, form: str, item_profiles: Sequence[str], user_profiles: Sequence[str], draw: Draw = None
     ) -> Prompt:
-        """The latest items with their kinds and profiles; then what similar people are like."""
+        """The latest items with their kinds and profiles; then what similar users are like."""
         evidence, wording = self.evidence, self.style.user
         lines = [HISTORY, *(self._cited(i, item_profiles[i]) for i in self.history_sample(user, draw))]
         if wording.form[form].others:

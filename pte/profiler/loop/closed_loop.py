@@ -1,7 +1,7 @@
-"""The closed loop: items are described, people through their items, items through their people, and so on.
+"""The closed loop: items are described, users through their items, items through their users, and so on.
 
-    round 0: P_i from metadata, companions and people    round t: P_u from items' P_i and similar people's P_u of t-1,
-             (kinds and latest choices stand for P)               then P_i from metadata, their people's P_u of t and
+    round 0: P_i from metadata, companions and users     round t: P_u from items' P_i and similar users' P_u of t-1,
+             (kinds and latest choices stand for P)               then P_i from metadata, their users' P_u of t and
                                                                   companions' P_i of t-1
 
 The last round of each side holds K candidates; rounds before keep one text per entity. `rounds=1` is the single pass
@@ -9,7 +9,7 @@ without exchange. Of several candidates the one cited by others is the most cent
 mean of its group, which is what `selector=mean` comes to before there are vectors, and asks for no reward. Where texts
 move less than `stop` between two rounds, the next round is the last.
 
-A profile opens with the entity's plain facts (an item's title and kind, a person's main kinds): exchanging texts
+A profile opens with the entity's plain facts (an item's title and kind, a user's main kinds): exchanging texts
 smooths them like a graph Laplacian, and the facts damp it. User profiles reach the recommender only through item
 profiles. A faulty answer (text/fault.py) is asked for once more; where that brings none to use, the entity's text of
 the round before stands in, or its facts. A side that is not among `sides` is represented by its metadata or titles.
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 SIDES = ("item", "user")
 MOST_ROUNDS = 100
-TITLES = 10  # of a person's latest choices, where no profile of people is written
+TITLES = 10  # of a user's latest choices, where no user profiles are written
 PORTION = 2048  # entities whose prompts and answers are in memory at a time
 
 
@@ -80,7 +80,7 @@ def count_generations(num_users: int, num_items: int, num_candidates: int, round
 
 @dataclass(frozen=True)
 class Loop:
-    """A closed loop's settings; `run` plays it against anything that answers."""
+    """A closed loop's settings; `run` asks anything that answers."""
 
     num_candidates: int
     rounds: int
@@ -100,10 +100,8 @@ class Loop:
         legs(self.rounds, self.num_candidates, self.sides)
         if not self.temperatures:
             raise InputError("profiler.decoding.temperatures is empty: give at least one, for instance [0.7]")
-        if self.retries not in (0, 1) or not 0 <= self.stop < 2:
-            raise InputError(
-                f"profiler.retries={self.retries}: take 0 or 1; profiler.stop={self.stop}: from 0 to below 2"
-            )
+        require(self.retries in (0, 1), "profiler.retries", self.retries, "take 0 or 1")
+        require(0 <= self.stop < 2, "profiler.stop", self.stop, "give a number from 0 to below 2")
 
     @property
     def forms(self) -> dict[str, Sequence[str]]:
@@ -122,21 +120,21 @@ class Loop:
 
         out: a folder for the profiles and for what the loop notes down; None: all of it in memory.
         """
-        with _Play(self, view, out) as play:
+        with _State(self, view, out) as state:
             walk = legs(self.rounds, self.num_candidates, self.sides)
             for number, round_ in groupby(walk, key=lambda leg: leg.round):
-                last = number == walk[-1].round or play.settled
+                last = number == walk[-1].round or state.settled
                 for leg in round_:
-                    play.leg(replace(leg, drafts=self.num_candidates) if last else leg, answer, last, portion)
+                    state.leg(replace(leg, drafts=self.num_candidates) if last else leg, answer, last, portion)
                 if last:
                     break
             for side in SIDES:
                 if side not in self.sides:
-                    play.plain(side)
-            return play.writer.close()
+                    state.plain(side)
+            return state.writer.close()
 
 
-class _Play:
+class _State:
     """One run of the loop over one view; what it notes down lies in a folder within `out` until it ends."""
 
     def __init__(self, loop: Loop, view: View, out: Path | None = None) -> None:
@@ -152,7 +150,7 @@ class _Play:
         }
         self.moved: dict[str, float | None] = {}
 
-    def __enter__(self) -> _Play:
+    def __enter__(self) -> _State:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -266,7 +264,9 @@ class _Play:
         return "; ".join(part for part in (", ".join(kinds), profile.strip(" :")) if part)
 
 
-def play(loop: Loop, view: View, answer: Answer, *, out: Path | None = None, portion: int | None = PORTION) -> Profiles:
+def run_loop(
+    loop: Loop, view: View, answer: Answer, *, out: Path | None = None, portion: int | None = PORTION
+) -> Profiles:
     """Run the loop and log what came out."""
     profiles = loop.run(view, answer, out=out, portion=portion)
     refuse_unusable(profiles)
@@ -287,14 +287,14 @@ def workload(loop: Loop, view: View) -> Workload:
 
 
 def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
-    """Every draft of some items and people spread over the view, with profiles as long as prompts cite them."""
-    play = _Play(loop, view)
+    """Every draft of some items and users spread over the view, with profiles as long as prompts cite them."""
+    state = _State(loop, view)
     filler = ("stories with warmth and wit about people far from home " * 5)[: loop.evidence.brief]
-    play.cited = {side: [filler] * len(cited) for side, cited in play.cited.items()}
+    state.cited = {side: [filler] * len(cited) for side, cited in state.cited.items()}
     active = np.flatnonzero(view.size > 0)
     users = active[np.linspace(0, len(active) - 1, min(size, len(active)), dtype=int)].tolist()
     items = np.linspace(1, view.num_items, min(size, view.num_items), dtype=int).tolist()
     mixed = zip_longest((("item", i) for i in items), (("user", u) for u in users))
     entities = [entity for pair in mixed for entity in pair if entity and entity[0] in loop.sides]
-    asks = (play.ask(side, entity, k) for side, entity in entities for k in range(loop.num_candidates))
+    asks = (state.ask(side, entity, k) for side, entity in entities for k in range(loop.num_candidates))
     return [ask for ask in asks if ask]

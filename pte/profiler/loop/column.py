@@ -4,30 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import overload
 
-from pte.schema.texts import Texts, TextWriter
-
-
-class _Strings(Sequence[str]):
-    """A sequence by `_one` and its length."""
-
-    def _one(self, place: int) -> str:
-        raise NotImplementedError
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return [self._one(i) for i in range(*place.indices(len(self)))]
-        return self._one(range(len(self))[place])
+from pte.schema.texts import ByPlace, Texts, TextWriter
 
 
-class Lazy(_Strings):
+class Lazy(ByPlace[str]):
     """Texts that follow from an entity's number."""
 
     def __init__(self, text: Callable[[int], str], size: int) -> None:
@@ -40,7 +21,7 @@ class Lazy(_Strings):
         return self.size
 
 
-class OnDisk(_Strings):
+class OnDisk(ByPlace[str]):
     """Texts in files, one per entity."""
 
     def __init__(self, texts: Texts) -> None:

@@ -136,16 +136,16 @@ class Records:
         yield from self.older()
 
     def extend(self, rows: Iterable[Row]) -> None:
-        """Append rows of new keys to the journal, and push them to the disk before returning."""
+        """Append rows of new keys to the journal, all or none, and push them to the disk before returning."""
         journal = self.files.get(self._journal) if self._journal else None
-        lines = [json.dumps(row, ensure_ascii=True) + "\n" for row in rows]
-        if not lines:
+        rows = list(rows)
+        if not rows:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._journal is None or journal is None:  # a closed one's name is not used again: readers know it
             self._journal = self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
         with self._journal.open("a", encoding="utf-8") as file:
-            file.writelines(lines)
+            file.write(json.dumps(rows, ensure_ascii=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
         if journal is None:
@@ -156,7 +156,7 @@ class Records:
             self._close()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """While nobody else writes generations of this model; then theirs are known. A lock ends with its process."""
         self.folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT)

@@ -57,7 +57,11 @@ class Shard:
 
 
 class Journal:
-    """JSON lines that a writer appends; what does not parse (a writer was killed) is no row."""
+    """JSON lines that a writer appends, a line for what came together: a list of rows, or one row.
+
+    What does not parse (a writer was killed) is no row: what came together is kept as a whole or not at all, so that a
+    batch is made anew in the company it had, on which the rounding of its arithmetic depends.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,7 +82,7 @@ class Journal:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                if (row := parsed(line)) is not None:
+                for row in parsed(line):
                     self.places.setdefault(prefix(row["key"]), self.size)
                 self.size += len(line)
 
@@ -88,28 +92,34 @@ class Journal:
 
     def rows(self, keys: Iterable[str]) -> Iterator[Row]:
         """The rows of these keys."""
+        keys_at: dict[int, list[str]] = {}
+        for key in keys:
+            if (place := self.places.get(prefix(key))) is not None:
+                keys_at.setdefault(place, []).append(key)
         with self.path.open("rb") as file:
-            for key in keys:
-                if (place := self.places.get(prefix(key))) is not None:
-                    file.seek(place)
-                    row = parsed(file.readline())
-                    if row is not None and row["key"] == key:
-                        yield row
+            for place, some in keys_at.items():
+                file.seek(place)
+                known = {row["key"]: row for row in reversed(parsed(file.readline()))}  # of equal ones the first
+                yield from (known[key] for key in some if key in known)
 
     def frame(self) -> pl.DataFrame:
         """All rows in the columns of a shard."""
         with self.path.open("rb") as file:
-            return table(row for line in file if (row := parsed(line)) is not None)
+            return table(row for line in file for row in parsed(line))
 
 
-def parsed(line: bytes) -> Row | None:
-    """A row of the journal, None where the line is none; half a character, which no Parquet holds, as ?."""
+def parsed(line: bytes) -> list[Row]:
+    """Rows of a line of the journal, none where it holds none; half a character, which no Parquet holds, as ?."""
     try:
-        row = json.loads(line)
-        int(row["key"][:PREFIX], 16)
+        value = json.loads(line)
+        rows = value if isinstance(value, list) else [value]
+        for row in rows:
+            int(row["key"][:PREFIX], 16)
     except (ValueError, KeyError, TypeError):
-        return None
-    return {k: v.encode(errors="replace").decode() if isinstance(v, str) else v for k, v in row.items()}
+        return []
+    return [
+        {k: v.encode(errors="replace").decode() if isinstance(v, str) else v for k, v in row.items()} for row in rows
+    ]
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:

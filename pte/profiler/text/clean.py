@@ -67,7 +67,7 @@ class Catalogue:
 
     @cached_property
     def kind(self) -> list[str]:
-        """(N+1,) what an item belongs to: the column that names categories or genres, else the shortest one told."""
+        """(N+1,) what an item belongs to: the column that names categories or genres, else the first text column."""
         if not self.columns:
             return [""] * len(self.items.item_id)
         known = [c for c in self.columns if re.search(r"categor|genre|class|tags?$|type", c, re.IGNORECASE)]

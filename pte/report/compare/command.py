@@ -35,17 +35,13 @@ def parser() -> argparse.ArgumentParser:
         "--metrics", nargs="+", default=["NDCG@10", "Hit@10"], metavar="NAME@K", help="default: NDCG@10 Hit@10"
     )
     root.add_argument(
-        "--against",
-        metavar="METHOD",
-        help="hold all against this one: markov, sasrec/id ... (default: id on the same backbone, else the best id)",
-    )
+        "--against", metavar="METHOD",
+        help="the reference: markov, sasrec/id ... (default: id on the same backbone, else the best id)",
+    )  # fmt: skip
     root.add_argument(
-        "--where",
-        nargs="+",
-        default=[],
-        metavar="FIELD=NAME",
+        "--where", nargs="+", default=[], metavar="FIELD=NAME",
         help="only these runs, such as dataset=Toys backbone=sasrec,markov",
-    )
+    )  # fmt: skip
     root.add_argument("--part", choices=("test", "valid"), default="test", help="which cases (default: test)")
     root.add_argument(
         "--draws", type=int, default=2_000, help="of the bootstrap and of the permutation test (default: 2000)"
@@ -54,12 +50,10 @@ def parser() -> argparse.ArgumentParser:
         "--figures", type=Path, metavar="DIR", help="the figures for papers: PNG, PDF and SVG with fonts inside, in DIR"
     )
     root.add_argument(
-        "--evidence",
-        type=Path,
-        metavar="DIR",
+        "--evidence", type=Path, metavar="DIR",
         help="keep what the table is computed from in DIR: rows.jsonl, ranks.npz, table.md (clean commits only)",
-    )
-    return root  # fmt: skip
+    )  # fmt: skip
+    return root
 
 
 def main(arguments: Sequence[str], commit: str | None = None) -> None:

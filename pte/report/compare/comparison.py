@@ -261,6 +261,12 @@ def per_user(value: np.ndarray, user: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.round(mean + (total - mean * count) * scale, 12), np.round(total * scale, 12)
 
 
+def mean_interval(value: np.ndarray, user: np.ndarray, draws: int, level: float = 0.95) -> Interval:
+    """The mean of cases (C,) and its bootstrap interval over users."""
+    unit = per_user(value, user)[0]
+    return paired_bootstrap(unit, np.zeros_like(unit), rng=np.random.default_rng(0), draws=draws, level=level)
+
+
 def method_named(words: str, methods: Sequence[Method]) -> str:
     """The one method that words like "sasrec/id" or a whole label name."""
     exact = [method.label for method in methods if normal(method.label) == normal(words)]

@@ -21,11 +21,11 @@ from matplotlib.ticker import ScalarFormatter
 from pte.report.compare.comparison import Column, Comparison
 from pte.report.compare.grid import RANKED, makeup, subject
 from pte.report.compare.methods import Method, is_count_model
+from pte.report.format import LINES, span
 from pte.report.runs import Run
 
 INK = "#010203"  # stands for the page's text colour and is replaced by it
 TEXT, NO_TEXT = "#3b82c4", "#d9822b"  # mid tones, readable on white and on near-black
-LINES = ("#3b82c4", "#d9822b", "#3a9d6e", "#cf5656", "#9368b7", "#2a9fb0", "#c9679e", "#8f9a2f")
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "pte", "font.family": "sans-serif", "font.size": 10,
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK,
@@ -169,7 +169,7 @@ def popularity(comparison: Comparison) -> Drawing | None:
         for color, method in zip(LINES, highlighted(comparison), strict=False):
             value = comparison.per_case(method.label, ranking, metric)
             ax.plot([value[place == b].mean() for b in bins], "o-", color=color, markersize=4, label=method.label)
-        ax.set_xticks(range(len(bins)), [f"{_range(b)}\n{(place == b).sum():,}" for b in bins])
+        ax.set_xticks(range(len(bins)), [f"{span(BINS, b)}\n{(place == b).sum():,}" for b in bins])
         ax.set(xlabel="training count of the target, and number of cases", ylabel=comparison.title(ranking, metric))
         ax.yaxis.set_major_formatter(Unsigned(useOffset=False))
         ax.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
@@ -179,12 +179,6 @@ def popularity(comparison: Comparison) -> Drawing | None:
         f"{_left_out(comparison)}"
     )
     return Drawing("By popularity of the target", "popularity", figure, caption)
-
-
-def _range(b: int) -> str:
-    if b + 1 == len(BINS):
-        return f"{BINS[b]}+"
-    return str(BINS[b]) if BINS[b + 1] == BINS[b] + 1 else f"{BINS[b]}–{BINS[b + 1] - 1}"
 
 
 def curves(comparison: Comparison) -> Drawing | None:

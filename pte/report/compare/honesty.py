@@ -69,7 +69,8 @@ def against_counting(comparison: Comparison) -> list[str]:
         return ["No method here reads text."]
     if not counting:
         return [
-            f"No count model in this table: add backbone={COUNT_MODEL.lower()}, or nobody knows what text is worth."
+            f"No count model in this table: add backbone={COUNT_MODEL.lower()}, or this table cannot say what text "
+            "adds to counting."
         ]
     return [
         _beaten(comparison, text, counting[0], _primary(comparison, ranking, group))

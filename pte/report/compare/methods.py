@@ -19,6 +19,7 @@ import numpy as np
 from pte.metric.summary import MISS
 from pte.report.runs import TEXT_GROUPS, Run
 from pte.schema import InputError
+from pte.schema.knob import leaves
 
 FIELDS = ("backbone", "representation", "profiler", "encoder", "reward", "selector")
 COUNTING = {"Popularity", "Markov", "ItemKNN", "EASE"}  # backbones that take no representation and no training
@@ -145,11 +146,7 @@ def identity(run: Run) -> dict[str, Any]:
 
 
 def _flat(value: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        name = f"{prefix}.{key}"
-        flat |= _flat(inner, name) if isinstance(inner, Mapping) else {name: _whole(inner)}
-    return flat
+    return {name: _whole(knob) for name, knob in leaves(value, prefix, lists=True)}
 
 
 def _whole(value: Any) -> Any:

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> None:
     out: Path = options.out or options.run
     out.mkdir(parents=True, exist_ok=True)
     if options.what == "profiles":
-        table = profile_rows(interactions, texts(stored), _selection(stored))
+        table = profile_rows(interactions, texts(stored), before_refit(stored))
         written = _table(table, out / f"profiles{SUFFIX[options.format]}")
     elif options.what == "atlas":
         written = _table(atlas_rows(stored, interactions), out / "atlas.parquet")
@@ -66,7 +66,8 @@ def main(arguments: Sequence[str]) -> None:
         print(path)
 
 
-def _selection(stored: Stored) -> Selection | None:
+def before_refit(stored: Stored) -> Selection | None:
+    """What the selector chose among the texts that rewards judge; None where no selection was made."""
     return Selection.load(stored.path("selection")) if stored.has("selection") else None
 
 

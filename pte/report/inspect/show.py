@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pte.artifact import Stored
+from pte.report.inspect.export import before_refit
 from pte.schema import FIRST, InputError, Interactions, Profiles, Selection, Split
 
 LISTED = 10
@@ -46,7 +47,7 @@ def lines(stored: Stored, side: str, name: str, *, prompts: bool = False) -> Ite
         yield "\nno profiles: this run's models read no text, or it stopped before"
         return
     profiles = Profiles.load(stored.path("profiles"))
-    selection = Selection.load(stored.path("selection")) if stored.has("selection") else None
+    selection = before_refit(stored)
     rewards: Mapping[str, np.ndarray] = {}
     if selection is not None:
         with np.load(stored.path("selection") / "reward.npz", allow_pickle=False) as file:

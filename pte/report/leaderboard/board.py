@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from pte.metric.significance import paired_bootstrap
 from pte.metric.summary import values
 from pte.report import evidence, runs
 from pte.report.compare import methods
-from pte.report.compare.comparison import parse, per_user
+from pte.report.compare.comparison import mean_interval, parse
 from pte.report.compare.methods import FIELDS, KNOWN_ROWS, Method
 from pte.report.runs import Run
 
 VERSION = 1  # of the fields
 PART, RANKINGS = "test", ("masked", "unmasked")
 RUNS = "runs"  # the source of what comes from run folders
+REFUSALS = ("unknown_share",)  # knobs of a protocol that say when a run stops, not what it is asked
 DRAWS, LEVEL = 1_000, 0.95
 
 
@@ -39,7 +39,8 @@ def read(folder: Path) -> list[Run]:
 def question(run: Run) -> dict[str, Any]:
     """What a run was asked: equal for runs that share a board."""
     card, protocol = run.report["card"], run.config["protocol"]
-    knobs = {name: value for name, value in protocol.items() if name not in KNOWN_ROWS and not name.startswith("_")}
+    asks = {name for name, value in protocol.items() if value is not None and not name.startswith("_")}
+    knobs = {name: protocol[name] for name in protocol if name in asks - {*KNOWN_ROWS, *REFUSALS}}
     return {
         "dataset": {name: card.get(name) for name in evidence.CARD},
         "protocol": {"name": run.option("protocol"), "knobs": knobs},
@@ -133,9 +134,7 @@ def interval(
         name, k = parse(metric)
         parts = [run.parts[PART] for run in method.runs]
         case = np.mean([values(name, part.rank[ranking], k) for part in parts], axis=0)
-        unit = per_user(case, parts[0].user)[0]
-        rng = np.random.default_rng(0)
-        interval = paired_bootstrap(unit, np.zeros_like(unit), rng=rng, draws=DRAWS, level=LEVEL)
+        interval = mean_interval(case, parts[0].user, DRAWS, LEVEL)
         return interval.low, interval.high, "users"
     if len(by_seed) < 2:
         return None, None, None

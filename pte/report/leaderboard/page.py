@@ -24,7 +24,10 @@ def page(boards: Sequence[Mapping[str, Any]], metrics: Sequence[str], command: s
         f"<p>{rows} methods on {len(boards)} boards. A board is one question: data set, protocol, held-out cases; full"
         f" ranking over the catalogue, best {escape(metrics[0])} with seen items masked first.</p>",
         f'<p class="soft">Made by <code>{escape(command)}</code>; the same rows are in leaderboard.json.</p>',
-        *(_board(number, board, metrics) for number, board in enumerate(boards)),
+        *(
+            _board(number, board, name, metrics)
+            for number, (board, name) in enumerate(zip(boards, headings(boards), strict=True))
+        ),
         "<h2 id='reading'>How to read it</h2>",
         f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in READING)}</ul>",
         *([f"<h2 id='left-out'>Left out</h2><ul>{''.join(f'<li>{escape(n)}</li>' for n in notes)}</ul>"] * bool(notes)),
@@ -45,6 +48,18 @@ READING = (
 def title(board: Mapping[str, Any]) -> str:
     """ "Toys, leave_one_out: 19,412 cases" """
     return f"{board['dataset']['name']}, {board['protocol']['name']}: {board['cases']:,} cases"
+
+
+def headings(boards: Sequence[Mapping[str, Any]]) -> list[str]:
+    """ "Toys, cold_start" and, where several boards would be called so, the knobs in which they differ."""
+    names = [f"{board['dataset']['name']}, {board['protocol']['name']}" for board in boards]
+    knobs = [{k: str(v) for k, v in board["protocol"]["knobs"].items()} for board in boards]
+    titles = []
+    for name, own in zip(names, knobs, strict=True):
+        others = [other for other_name, other in zip(names, knobs, strict=True) if other_name == name]
+        apart = [f"{k} {v}" for k, v in own.items() if any(other.get(k) != v for other in others)]
+        titles.append(f"{name} ({', '.join(apart)})" if apart else name)
+    return titles
 
 
 def cells(board: Mapping[str, Any], metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
@@ -73,13 +88,13 @@ def figure(value: Mapping[str, Any]) -> str:
     return f"{fmt.plain(value['mean'])} [{fmt.plain(value['low'])}, {fmt.plain(value['high'])}]{mark}"
 
 
-def _board(number: int, board: Mapping[str, Any], metrics: Sequence[str]) -> str:
+def _board(number: int, board: Mapping[str, Any], name: str, metrics: Sequence[str]) -> str:
     header, rows = cells(board, metrics)
     card, protocol = board["dataset"], board["protocol"]
-    knobs = ", ".join(f"{name} {value}" for name, value in protocol["knobs"].items())
+    knobs = ", ".join(f"{knob} {value}" for knob, value in protocol["knobs"].items())
     anchor = re.sub(r"\W+", "-", f"{card['name']}-{protocol['name']}-{number}").lower()
     return (
-        f'<h2 id="{anchor}">{escape(card["name"])}, {escape(protocol["name"])}</h2>\n'
+        f'<h2 id="{anchor}">{escape(name)}</h2>\n'
         f'<p class="note">{card["users"]:,} users, {card["items"]:,} items, {card["interactions"]:,} interactions;'
         f" {board['cases']:,} cases of the {board['part']} part; {escape(knobs)}.</p>\n"
         + shell.table(header, rows, words=len(WORDS), identity=f"board-{number}", sortable=True)

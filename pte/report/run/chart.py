@@ -18,12 +18,12 @@ from plotly.offline import get_plotlyjs
 from pte.metric.lists import CATEGORY_COLUMNS, category_words
 from pte.metric.summary import values
 from pte.report.compare.comparison import per_user
+from pte.report.format import LINES, span
 from pte.report.projection import principal_axes
 from pte.report.run.finished import Finished
 from pte.report.shell import packed
 from pte.schema.embeddings import metadata_vectors
 
-LINES = ("#3b82c4", "#d9822b", "#3a9d6e", "#cf5656", "#9368b7", "#2a9fb0", "#c9679e", "#8f9a2f")
 COUNTS = (0, 1, 5, 10, 20, 50, 100, 200, 500)  # lower edges of groups by popularity
 LENGTHS = (1, 5, 10, 20, 50, 100, 200, 500)  # by history length
 LAYOUT = {
@@ -82,14 +82,6 @@ def by_bin(done: Finished, measure: np.ndarray, edges: Sequence[int], title: str
     figure.update_xaxes(title=f"{title}, and number of cases", type="category", automargin=True)
     figure.update_yaxes(title="NDCG@10", rangemode="tozero")
     return element(figure, identity, f"NDCG@10 of test cases by {title}; bars: 95 % normal intervals over users.")
-
-
-def span(edges: Sequence[int], place: int) -> str:
-    """ "5-9", "500+" """
-    if place == len(edges) - 1:
-        return f"{edges[place]}+"
-    last = edges[place + 1] - 1
-    return str(last) if last == edges[place] else f"{edges[place]}-{last}"
 
 
 def item_maps(done: Finished) -> list[str]:

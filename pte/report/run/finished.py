@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,10 +61,5 @@ class Finished:
         return np.load(self.artefact["metrics"] / "lists.npy", allow_pickle=False)
 
     def curve(self, stage: str) -> dict[str, np.ndarray]:
-        """The columns of a stage's curve, missing values NaN; {} where it has none."""
-        file = self.artefact.get(stage, Path()) / "curve.csv"
-        if stage not in self.artefact or not file.is_file():
-            return {}
-        with file.open(encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-        return {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
+        """The columns of a stage's curve; {} where it has none."""
+        return runs.curve_in(self.artefact[stage]) if stage in self.artefact else {}

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from pte.artifact import write_atomic
-from pte.metric.significance import paired_bootstrap
 from pte.metric.summary import values
 from pte.report import format as fmt
 from pte.report import shell
-from pte.report.compare.comparison import per_user
+from pte.report.compare.comparison import mean_interval
 from pte.report.compare.grid import RANKED
 from pte.report.run import single
 from pte.report.run.explorer import Explorer
 from pte.report.run.finished import Finished
+from pte.schema.knob import leaves
 
 METRICS = (("Hit", 10), ("NDCG", 10), ("MRR", 10), ("NDCG", 20))
 NO_FIGURES = "<p class=\"note\">Without figures: plotly is not installed (pip install 'pte[report]').</p>"
@@ -77,8 +77,7 @@ def _headline(done: Finished) -> list[str]:
 
 def _interval(done: Finished, value: np.ndarray, member: np.ndarray) -> str:
     """ ".0606 [.0570, .0641]": the mean and its bootstrap interval over users."""
-    unit = per_user(value[member], done.ranked.user[member])[0]
-    interval = paired_bootstrap(unit, np.zeros_like(unit), rng=np.random.default_rng(0), draws=2_000)
+    interval = mean_interval(value[member], done.ranked.user[member], draws=2_000)
     return f"{fmt.plain(interval.mean)} [{fmt.plain(interval.low)}, {fmt.plain(interval.high)}]"
 
 
@@ -134,15 +133,13 @@ def _facts(rows: Sequence[Sequence[str]], header: Sequence[str] = ("", "")) -> s
     return f'<div class="facts">{shell.table(header, rows, words=2)}</div>'
 
 
-def _card(card: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
+def _card(card: Mapping[str, Any]) -> Iterator[list[str]]:
     """The card as rows, nested parts under dotted names."""
-    for name, value in card.items():
-        if isinstance(value, Mapping):
-            yield from _card(value, f"{prefix}{name}.")
-        elif value not in (None, [], ""):
+    for name, value in leaves(card, lists=True):
+        if value not in (None, [], ""):
             number = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else None
             words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            label = f"{prefix}{name}".replace("_", " ").replace(".", ": ", 1)
+            label = name.replace("_", " ").replace(".", ": ", 1)
             yield [label, number or (f"{value:.4g}" if isinstance(value, float) else words)]
 
 

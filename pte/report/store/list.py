@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from pte.report.format import plain
+from pte.report.format import from_here, plain
 from pte.report.store import content
 from pte.report.store.content import Content, RunFolder
 
@@ -18,7 +18,7 @@ HEADLINE = "test/masked/all/NDCG@10"
 
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="pte list", description="Runs and the artefacts that they share.")
-    root.add_argument("outputs", nargs="?", type=Path, default=Path("outputs"), help="folder of outputs (default: it)")
+    root.add_argument("outputs", nargs="?", type=Path, default=Path("outputs"), help="paths.outputs (default: outputs)")
     root.add_argument("--store", type=Path, help="the store, where it lies elsewhere (default: OUTPUTS/store)")
     return root
 
@@ -35,11 +35,12 @@ def lines(outputs: Content) -> Iterator[str]:
     yield f"{len(outputs.runs)} runs (NDCG@10: test part, all cases, items of the history left out)"
     yield f"{'NDCG@10':>8} {'age':>7}  folder: command"
     for run in outputs.runs:
-        yield f"{_figure(run):>8} {content.format_age(content.age_of(run.path)):>7}  {_here(run.path)}: {_command(run)}"
+        age = content.format_age(content.age_of(run.path))
+        yield f"{_figure(run):>8} {age:>7}  {from_here(run.path)}: {_command(run)}"
         if run.report is None and run.error:
             yield f"{'':18}ERROR: {run.error}"
     artefacts = outputs.artefacts()
-    yield f"\n{len(artefacts)} artefacts, {content.total(artefacts)}, in {_here(outputs.store.root)}"
+    yield f"\n{len(artefacts)} artefacts, {content.total(artefacts)}, in {from_here(outputs.store.root)}"
     yield f"{'stage':<13} {'key':<16} {'size':>12} {'age':>7}  used by"
     for one in artefacts:
         age = content.format_age(content.age_of(one.path))
@@ -65,9 +66,3 @@ def _command(run: RunFolder) -> str:
         except (OSError, yaml.YAMLError, UnicodeDecodeError):
             return "?"
     return shlex.join(["pte", *map(str, words)])
-
-
-def _here(path: Path) -> str:
-    """A folder as seen from here, where it lies below."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)

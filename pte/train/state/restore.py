@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +15,11 @@ from pte.artifact import write_atomic
 from pte.nn.contract import Backbone
 from pte.nn.device import device_of
 from pte.schema import InputError, Interactions, Selection, require
-from pte.train import counting, fusion
+from pte.train import counting, curve, fusion
+from pte.train.fusion import WEIGHTS
 
 if TYPE_CHECKING:  # Lightning takes seconds to import, and a counted backbone does without
     from pte.train.early_stopping import EarlyStopping
-
-WEIGHTS = "weights.safetensors"
 
 
 def assemble(build: Callable[..., Any], interactions: Interactions, selection: Selection | None) -> Any:
@@ -54,15 +52,10 @@ def restore(
     if backbone.stacked:
         fusion.restore(backbone, path)
     elif backbone.trained:
-        backbone.load_state_dict(load_weights(path))
+        backbone.load_state_dict(load_file(path / WEIGHTS))
     else:
         counting.count(backbone, path)
     return backbone.eval()
-
-
-def load_weights(path: Path) -> dict[str, Tensor]:
-    """The best weights, by name."""
-    return load_file(path / WEIGHTS)
 
 
 class BestWeights:
@@ -81,11 +74,7 @@ class BestWeights:
     def publish(self, out: Path, stopping: EarlyStopping, facts: dict[str, Any]) -> None:
         """Fill the artefact's folder and drop what was only needed to get there."""
         save_file(load_file(self.file), out / WEIGHTS)
-        columns = list(dict.fromkeys(name for row in stopping.rows for name in row))
-        with (out / "curve.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(stopping.rows)
+        curve.write(out, stopping.rows)
         facts = {"monitor": stopping.monitor, "best": stopping.best, "best_epoch": stopping.best_epoch, **facts}
         facts["epochs"] = len(stopping.rows)
         write_atomic(out / "facts.json", json.dumps(facts, indent=1))

@@ -158,7 +158,7 @@ def test_a_missing_package_is_told_with_what_to_type(loss, monkeypatch):
 
 
 def test_an_unknown_kernel_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match="kernel=fused: there is no such kernel; take chunked or liger"):
+    with pytest.raises(InputError, match="kernel=fused: take one of chunked, liger"):
         CrossEntropy(kernel="fused")
 
 

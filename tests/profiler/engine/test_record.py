@@ -134,6 +134,33 @@ def test_progress_is_told_in_tokens(tmp_path, caplog):
     assert [" tokens/s, 0:00 left" in line for line in last] == [True]
 
 
+def test_progress_is_told_within_a_batch(tmp_path, caplog, monkeypatch):
+    """Before the first batch is done: half of two answers of eight, an eighth of all, took 5 s."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    caplog.set_level(progress.LIVE, "pte")
+
+    class Telling(Counting):
+        """Takes five seconds for each half of a batch."""
+
+        def watch(self, tokens, share):
+            raise AssertionError("nobody looks on")
+
+        def complete(self, asks, keys):
+            for tokens, share in ((5, 0.5), (10, 1.0)):
+                clock[0] += 5
+                self.watch(tokens, share)
+            return super().complete(asks, keys)
+
+    Recorded(Telling(), RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcdefgh"])
+    lines = [line for line in caplog.messages if line.startswith("profiles: ")]
+    assert lines[:2] == [
+        "profiles: 0 of 8 generations, 1 tokens/s, 0:35 left",
+        "profiles: 0 of 8 generations, 1 tokens/s, 0:30 left",
+    ]
+    assert lines[-1] == "profiles: 8 of 8 generations, 2 tokens/s, 0:00 left"
+
+
 def test_two_runs_of_one_model_pay_once(tmp_path):
     """Both begin together, each with a log of its own; every question is asked by one of them."""
     start, engines, answers = Barrier(2), [Counting(), Counting()], {}

@@ -7,7 +7,7 @@ from pte.artifact import digest
 from pte.profiler.auto import Auto
 from pte.profiler.base import Completion
 from pte.profiler.loop.account import account, facts
-from pte.profiler.loop.closed_loop import NOBODY, Leg, Loop, central, count_generations, legs, play, workload
+from pte.profiler.loop.closed_loop import NOBODY, Leg, Loop, central, count_generations, legs, run_loop, workload
 from pte.profiler.loop.draft import Stored
 from pte.profiler.prompt import Evidence
 from pte.schema import InputError, Items, View, visible_view
@@ -175,7 +175,7 @@ def test_auto_follows_a_fixed_rule():
 
 def test_nothing_usable_is_refused_with_the_first_completion(view):
     with pytest.raises(InputError, match=r"none of 26 completions was usable; the first: \"I'm sorry"):
-        play(make_loop(), view, lambda asks: [SORRY] * len(asks))
+        run_loop(make_loop(), view, lambda asks: [SORRY] * len(asks))
 
 
 def test_the_unusable_share_is_counted(view):

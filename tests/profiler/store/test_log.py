@@ -26,7 +26,7 @@ def row(word: str, completion: str = "") -> dict:
 
 def keep(log, identity, *rows):
     records = log.of(identity)
-    with records.alone():
+    with records.exclusive():
         records.extend(rows)
     return records
 
@@ -82,7 +82,7 @@ def test_a_writer_that_is_killed_loses_the_torn_line_alone(tmp_path):
         from pte.artifact import digest
         from pte.profiler.store.log import RecordLog
         records = RecordLog(Path({str(tmp_path)!r})).of({ONE!r})
-        with records.alone():
+        with records.exclusive():
             for word in "abcde":
                 records.extend([{{"key": digest(word), "completion": word, "tokens": 1}}])
             with next(records.folder.glob("*.jsonl")).open("a") as file:
@@ -96,6 +96,21 @@ def test_a_writer_that_is_killed_loses_the_torn_line_alone(tmp_path):
     keep(RecordLog(tmp_path), ONE, row("f"))
     assert list(tmp_path.glob("*/*.jsonl")) == [], "journals are closed by the next writer"
     assert texts(RecordLog(tmp_path), ONE, *"abcdef") == [*"abcde", "about f"]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.99])
+def test_a_batch_is_kept_as_a_whole_or_not_at_all(tmp_path, share):
+    """Its writer is killed within a write: no row of the batch is known, those of the batch before are."""
+    records = RecordLog(tmp_path).of(ONE)
+    records.folder.mkdir(parents=True)
+    records.extend([row("a"), row("b")])
+    (journal,) = records.folder.glob("*.jsonl")
+    before = journal.stat().st_size
+    records.extend([row(word) for word in "cdef"])
+    os.truncate(journal, before + int(share * (journal.stat().st_size - before)))
+    assert texts(RecordLog(tmp_path), ONE, *"abcdef") == ["about a", "about b", *[None] * 4]
+    keep(RecordLog(tmp_path), ONE, row("c"))
+    assert texts(RecordLog(tmp_path), ONE, *"abcdef") == ["about a", "about b", "about c", *[None] * 3]
 
 
 @pytest.mark.parametrize("moment", ["shard", "journal"])
@@ -132,7 +147,7 @@ def test_small_shards_are_merged_under_a_reader(tmp_path):
 def test_a_long_journal_is_closed_on_the_way(tmp_path, monkeypatch):
     monkeypatch.setattr(log_module, "CLOSED", 3)
     records = RecordLog(tmp_path).of(ONE)
-    with records.alone():
+    with records.exclusive():
         for word in "abcd":
             records.extend([row(word)])
         assert [len(list(tmp_path.glob(f"*/*.{kind}"))) for kind in ("parquet", "jsonl")] == [1, 1]
@@ -213,7 +228,7 @@ def test_a_line_that_grows_under_a_reader_is_a_row_once_it_is_whole(tmp_path):
 def test_a_second_journal_of_a_writer_is_read_from_its_beginning(tmp_path):
     """The reader knows the first one, which was closed meanwhile; the second is no longer than that."""
     writer, reader = RecordLog(tmp_path).of(ONE), RecordLog(tmp_path).of(ONE)
-    with writer.alone():
+    with writer.exclusive():
         writer.extend([row("a")])
         assert reader.find([digest("a")])
     writer.extend([row("b")])
@@ -232,7 +247,7 @@ def test_two_writers_close_and_merge_under_a_reader(tmp_path, monkeypatch):
         try:
             for first in range(0, len(some), 5):
                 records = RecordLog(tmp_path).of(ONE)
-                with records.alone():
+                with records.exclusive():
                     for word in some[first : first + 5]:
                         records.extend([row(word)])
         except BaseException as error:

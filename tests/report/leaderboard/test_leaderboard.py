@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+from helper.browser import CHROMIUM, browser
 from helper.report import write_run
 from rich.console import Console
 
 from pte.paths import RUN_KEYS
 from pte.report import evidence, runs
-from pte.report.leaderboard import board, command
+from pte.report.leaderboard import board, command, page
 from pte.schema import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,6 +85,18 @@ def test_other_questions_stand_on_other_boards(tmp_path):
     names = [(each["dataset"]["name"], each["protocol"]["name"]) for each in boards]
     assert names == [("Eight", "cold_start"), ("Eight", "leave_one_out"), ("Eight", "leave_one_out"),
                      ("Nine", "leave_one_out")]  # fmt: skip
+    assert page.headings(boards) == [
+        "Eight, cold_start", "Eight, leave_one_out", "Eight, leave_one_out (scoring last)", "Nine, leave_one_out"
+    ]  # fmt: skip
+
+
+def test_a_knob_that_asks_nothing_opens_no_board(tmp_path):
+    """Runs of before a knob was there have none of it; null and what is refused are no other question."""
+    write_run(tmp_path / "a", HALF)
+    write_run(tmp_path / "b", ALL, knobs={"protocol": {"file": None, "unknown_share": 0}}, seed=1)
+    write_run(tmp_path / "c", ALL, knobs={"protocol": {"file": "users.csv", "unknown_share": 0}})
+    boards = made(tmp_path / "out", tmp_path)["boards"]
+    assert [[row["seeds"] for row in each["rows"]] for each in boards] == [[[0, 1]], [[0]]]
 
 
 def test_of_repeated_runs_the_newest_counts(tmp_path, capsys):
@@ -166,10 +179,39 @@ def test_the_file_is_what_its_description_says(committed):
 
 
 def test_the_page_has_every_row_and_asks_nobody(committed):
-    content, page = committed
-    assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
-    assert page.count("<tr>") == sum(len(each["rows"]) + 1 for each in content["boards"])
-    assert page.count("data-sortable>") == len(content["boards"])
+    content, text = committed
+    assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', text)
+    assert text.count("<tr>") == sum(len(each["rows"]) + 1 for each in content["boards"])
+    assert text.count("data-sortable>") == len(content["boards"])
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_in_a_browser_a_board_sorts_and_filters_and_fits_a_phone(tmp_path):
+    """Figures sort by their value and not by their letters, whatever stands in brackets behind them."""
+    ranks = {"apple": HALF, "berry": ALL, "cocoa": NONE, "date": [0, *[10] * 7]}
+    for name, test in ranks.items():
+        write_run(tmp_path / "runs" / name, test, representation=f"{name}.Fruit")
+    (only,) = made(tmp_path / "out", tmp_path / "runs")["boards"]
+    names = [row["method"] for row in only["rows"]]
+    shown_names = "[...document.querySelectorAll('#board-0 tbody tr')].map((row) => row.cells[1].textContent)"
+    with browser(tmp_path / "profile") as shown:
+        shown.open((tmp_path / "out" / "leaderboard.html").as_uri())
+        shown.until('document.documentElement.dataset.tables === "ready"')
+        assert shown.run(shown_names) == names, "as ranked until somebody sorts"
+        shown.run("document.querySelectorAll('#board-0 thead th')[3].click()")
+        first = shown.run(shown_names)
+        shown.run("document.querySelectorAll('#board-0 thead th')[3].click()")
+        assert {tuple(first), tuple(shown.run(shown_names))} == {tuple(names), tuple(names[::-1])}
+        shown.run("box = document.querySelector('input[type=search]'); box.value = 'cocoa'")
+        shown.run("box.dispatchEvent(new Event('input', {bubbles: true}))")
+        assert shown.run(shown_names) == ["sasrec · cocoa"]
+        before = shown.run("getComputedStyle(document.body).backgroundColor")
+        shown.run("theme.click()")
+        assert shown.run("getComputedStyle(document.body).backgroundColor") != before
+        shown.size(390, 800)
+        assert shown.run("document.documentElement.scrollWidth") <= 390
+        assert shown.errors == []
+        assert [url for url in shown.requests if not url.startswith(("file:", "blob:"))] == []
 
 
 def test_a_damaged_run_below_is_left_out_and_told(tmp_path, capsys):
