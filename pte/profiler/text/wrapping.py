@@ -112,10 +112,10 @@ def body(lead: str, text: str) -> str:
 
 def _first(lines: list[str], lead: str) -> int:
     """Which line answers: the first that is no heading, or one below it that repeats the lead and so begins anew."""
-    begun = [_begins(line, lead) for line in lines]
+    repeats = [_begins(line, lead) for line in lines]
     for at, line in enumerate(lines[:-1]):
-        anew = any(begun[at + 1 :]) and not line[:1].islower()
-        if begun[at] or not (anew or not _worded(line) or _HEADING.fullmatch(line)):
+        anew = any(repeats[at + 1 :]) and not line[:1].islower()
+        if repeats[at] or not (anew or not _worded(line) or _HEADING.fullmatch(line)):
             return at
     return max(len(lines) - 1, 0)
 
@@ -124,10 +124,10 @@ def _behind_lead(lines: list[str], lead: str) -> str:
     """The first line without what it repeats of the lead, and without the mark to which the lead leads."""
     if not lines:
         return ""
-    begun = _begins(lines[0], lead)
-    if not begun:
+    length = _begins(lines[0], lead)
+    if not length:
         return lines[0][_overlap(lines[0], lead) :].strip()
-    rest = _unquoted(lines[0][begun:].strip())
+    rest = _unquoted(lines[0][length:].strip())
     mark = rf"^(?:[{_QUOTE}]+(?=[\s.,:…-]|$))?[: ]*(?:\.\.\.|…|[-–—](?= ))? *"
     return re.sub(mark, "", rest) or " ".join(lines[1:2])
 
@@ -152,10 +152,10 @@ def object_text(text: str, lead: str = "") -> str:
     name, else the longest that is no aside (reasoning, tags, a title).
     """
     pairs = list(_strings(text))
-    begun = [value for _, value in pairs if lead and _begins(value, lead)]
+    own = [value for _, value in pairs if lead and _begins(value, lead)]
     telling = [value for name, value in pairs if _TELLING.search(name) and not _ASIDE.search(name)]
     other = [value for name, value in pairs if not _ASIDE.search(name)]
-    return max(begun or telling or other, key=len, default="")
+    return max(own or telling or other, key=len, default="")
 
 
 def _strings(text: str) -> Iterator[tuple[str, str]]:
