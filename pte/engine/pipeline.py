@@ -27,7 +27,7 @@ from pte.engine.process.device import process_count
 from pte.engine.run_log import run_log
 from pte.engine.tracking import Identity
 from pte.paths import expanded
-from pte.schema import InputError, Interactions, Split, require, visible_view
+from pte.schema import InputError, Interactions, Split, require, typed, visible_view
 from pte.schema.context import Context
 from pte.train.curve import log_curve
 
@@ -119,7 +119,9 @@ class Run:
         self.target: str = self.config["stage"] or self.config["until"]
         if self.target not in (known := [*STAGES, *EXTRA, LAST]):
             knob = "stage" if self.config["stage"] else "until"
-            raise InputError(f"{knob}={self.target}: there is no such stage. Stages in order: {', '.join(known)}")
+            raise InputError(
+                f"{knob}={typed(self.target)}: there is no such stage. Stages in order: {', '.join(known)}"
+            )
         if self.target == "reader" and not trains_reader(self.config):
             raise InputError("this backbone has no reader that is trained in a stage of its own: type until=training")
         self.store = Store(_folder(self.config["paths"]["store"]))

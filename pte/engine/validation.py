@@ -63,7 +63,11 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
 
 def _needed(name: str, expected: Any) -> bool:
     """Whether null is no value of a knob, where no constructor of ours says so."""
-    return isinstance(expected, list) or (expected is not None and name.startswith(("optimizer.", "reward.weights.")))
+    return (
+        isinstance(expected, list)
+        or name.endswith("_target_")
+        or (expected is not None and name.startswith(("optimizer.", "reward.weights.")))
+    )
 
 
 def _kind(name: str, value: Any, expected: Any) -> None:

@@ -83,6 +83,10 @@ PLANNED = [  # the mistake, last, and what goes before it
     (ID, "logger=true"), (ID, "backbone/fit=null"), (ID, "dataset/rules={a:1}"), (ID, "experiment=null"),
     (GRPO, "reward.weights={}"), (ID, "backbone.fit={}"), (ID, "llm_esr_groups={}"), (ID, "+seed=1"), (ID, "~seed"),
     (ID, "~backbone"), (ID, "~paths.store"), (ID, "~trainer.devices"), (ID, "~dataset.text"), (ID, "~dataset.nope"),
+    (ID, "backbone=[a]"), (ID, "backbone=[sasrec,markov]"), (ID, "logger=[csv,nosuch]"), (ID, "encoder=[]"),
+    (ID, "dataset/rules=[]"), (ID, "hydra=null"), (ID, "hydra.run=null"), (ID, "trust={a:1}"),
+    (ID, "llm_esr_groups=[]"),
+    (ID, "stage=[report]"), (ID, "backbone._target_=null"), (ID, "experiment=[search_id,nosuch]"),
     (ID, "plan=yes please"), (ID, "seed=1.5"), (ID, "trust=mypackage"), (ID, "llm_esr_groups.users=0"),
 ]  # fmt: skip
 RUN = [  # told by the first stages
@@ -133,6 +137,25 @@ def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, files, 
 )  # fmt: skip
 def test_values_are_told_as_they_are_typed(mistake, told, pte):
     assert told in sentence(pte(*ID, mistake, "plan=true")[1].err)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [("+backbone=markov", "+backbone=markov: it is there already"), ("++backbone=markov", "type it without +"),
+     ("+dataset=Toys", "+dataset=Toys: it is there already"), ("backbone=[a]", "backbone=[a]: there is no such option; backbone has bert4rec"),
+     ("hydra=null", "hydra=null: every run needs it"), ("hydra.run=null", "hydra.run=null: give a value of the kind"),
+     ("trust={a:1}", "trust={a:1}: give a value of the kind"), ("stage=[report]", "stage=[report]: there is no such"),
+     ("backbone._target_=null", "give the name of a class")],
+)  # fmt: skip
+def test_a_group_named_in_another_way_is_told_what_to_type(word, told, pte):
+    code, streams = pte(*PLAIN, word, "plan=true")
+    assert code == 2
+    assert told in sentence(streams.err)
+
+
+@pytest.mark.parametrize("word", ["backbone=[markov]", "logger=[csv,none]", "logger=[]", "trainer=[cpu]"])
+def test_options_may_be_given_as_a_list(word, pte):
+    assert pte(*PLAIN, word, "plan=true")[0] == 0
 
 
 @pytest.mark.parametrize("word", ["paths.outputs=~/out", 'paths.outputs="~/out"', "hydra.run.dir=~/out"])

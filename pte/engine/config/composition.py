@@ -27,6 +27,7 @@ from pte.paths import CONF_DIR, expanded
 from pte.schema import InputError, first_line, typed
 from pte.schema.knob import leaves
 
+SEVERAL = ("logger", "experiment")  # groups of which several options may be taken at once
 PLACES = ("paths.outputs", "paths.store", "hydra.run.dir", "hydra.sweep.dir")
 _HOME = re.compile(rf"({'|'.join(map(re.escape, PLACES))})=(['\"]?)(~[\w.-]*)(?=/|['\"]?$)")
 
@@ -74,8 +75,12 @@ def _refuse_change(override: Override) -> None:
     if override.is_delete():
         if name.partition(".")[0] in ("paths", "trainer") or "." not in name:
             raise InputError(f"~{name}: every run needs it; leave the word out to have what is usual")
-    elif options and not isinstance(value, str | list) and not override.is_sweep_override():
-        raise InputError(f"{name}={typed(value)}: choose one of {', '.join(options)}")
+    elif options and not override.is_sweep_override():
+        several = isinstance(value, list) and (len(value) == 1 or name in SEVERAL)
+        if not (isinstance(value, str) or several):
+            raise InputError(f"{name}={typed(value)}: choose one of {', '.join(options)}")
+    elif value is None and name == "hydra":
+        raise InputError(f"{name}=null: every run needs it; leave the word out to have what is usual")
 
 
 def _refuse_nothing(override: Override, config: Any) -> None:
@@ -160,6 +165,9 @@ def _composed(name: str, words: list[str]) -> Any:
     except MissingConfigException as error:
         group, _, option = (error.missing_cfg_file or name).rpartition("/")
         options = list(error.options or [])
+        if absent := re.search(r"Could not load '([\w/]+)/([^/']+)'", str(error)):  # one of a list
+            known = ", ".join(sorted(file.stem for file in (CONF_DIR / absent[1]).glob("*.yaml")))
+            raise InputError(f"{absent[1]}=[{absent[2]}]: there is no such option; {absent[1]} has {known}") from None
         if not group or not options:
             raise InputError(first_line(error)) from None
         close = suggestion(option, options, group) or f"; {group} has {', '.join(options)}"
@@ -171,6 +179,11 @@ def _composed(name: str, words: list[str]) -> Any:
             raise InputError(f"+{there[1]}: it is there already: type it without +") from None
         if absent := re.search(r"Could not delete from config\. '([\w.]+)' does not exist", str(error)):
             raise InputError(f"~{absent[1]}: there is no such knob, or it is null already") from None
+        added = next((word for word in words if word.startswith("+")), "")
+        if added and re.search(r"^(?:Multiple values for|force-add of)|appears more than once", str(error)):
+            raise InputError(f"{added}: it is there already: type it without +") from None
+        if kind := re.search(r"^Error merging override (\S+)", str(error)):
+            raise InputError(f"{kind[1]}: give a value of the kind it has by default; pte --cfg all shows it") from None
         match = re.search(r"Could not (?:override|append to|delete) '?([\w.@/]+)'?", str(error))
         if not match:
             raise InputError(first_line(error)) from None
