@@ -197,17 +197,23 @@ class Fused(nn.Module, Backbone):
         self.popularity.copy_(fitted.item)
         return facts | {"popularity": [round(float(c), 4) for c in self.popularity]}
 
-    def fit_repeat(self, histories: Iterable[History], share: float) -> dict[str, Any]:
-        """Fit r under fitted gates to histories no expert was fitted on; share: of rows that repeat, from 0 to 1."""
+    def fit_repeat(self, batches: Iterable[tuple[History, Tensor]], share: float) -> dict[str, Any]:
+        """Fit r under fitted gates to (history, target (B,)) of nothing that repeats, on which no expert was fitted;
+        share: of cases that do repeat, from 0 to 1.
+        """
         self.repeat.zero_()
-        log_odds = []
-        for history in histories:
+        log_odds, candidate = [], []
+        best = self.candidates * len(self.terms)
+        for history, target in batches:
             begin = 0
             for score in self.score_parts(history):
                 rows = slice(begin, begin := begin + len(score))
-                log_odds.append(repeat.odds(score, history.rows(rows), self.candidates * len(self.terms)))
-        self.repeat.fill_(repeat.offset(torch.cat(log_odds), share))
-        return {"repeat": round(float(self.repeat), 4), "repeat_share": round(share, 6)}
+                log_odds.append(repeat.odds(score, history.rows(rows), best))
+                candidate.append(repeat.is_candidate(score, history.rows(rows), target[rows], best))
+        covered = (float(torch.cat(candidate).sum()) + 0.5) / (sum(map(len, candidate)) + 1)
+        self.repeat.fill_(repeat.offset(torch.cat(log_odds), share / (share + (1 - share) * covered)))
+        facts = {"repeat": float(self.repeat), "repeat_share": share, "repeat_covered": covered}
+        return {name: round(value, 6) for name, value in facts.items()}
 
     def _experts(self, history: History, noise: Noise) -> Iterator[Tensor]:
         """The (B, N) of each of `terms`, in its order."""

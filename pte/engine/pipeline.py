@@ -33,6 +33,8 @@ from pte.train.curve import log_curve
 
 logger = logging.getLogger(__name__)
 
+FORECASTS: dict[tuple[str, str], list[str]] = {}  # by key and knobs of profiles: a sweep's jobs measure a model once
+
 AUTO = "pte.profiler.auto.Auto"  # chooses another profiler
 
 
@@ -214,10 +216,13 @@ class Run:
         artefact = {step.name: step.path for step in steps}
         if artefact.get("profiles", True) is not None or not asks_model(self.config):
             return
-        build, (data, split) = builder(self.config), (artefact["interactions"], artefact["split"])
-        rows = Interactions.load(data) if data else build("dataset").read()
-        view = visible_view(rows, Split.load(split) if split else build("protocol")(rows))
-        for line in build("profiler").forecast(view):
+        profiles = (next(step.key for step in steps if step.name == "profiles"), str(self.config["profiler"]))
+        if profiles not in FORECASTS:
+            build, (data, split) = builder(self.config), (artefact["interactions"], artefact["split"])
+            rows = Interactions.load(data) if data else build("dataset").read()
+            view = visible_view(rows, Split.load(split) if split else build("protocol")(rows))
+            FORECASTS[profiles] = build("profiler").forecast(view)
+        for line in FORECASTS[profiles]:
             logger.info(line)
 
     def make_all(self, steps: list[Step]) -> None:

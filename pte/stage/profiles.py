@@ -18,7 +18,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "profiles"
-VERSION = 9  # 9: more wrappings of answers known; 8: sentences and lists told by more marks
+VERSION = 10  # 10: wrappings of answers known by rule, JSON of any shape; 9: more wrappings known
 READS = ("profiler",)
 PARENTS = ("interactions", "split")
 

@@ -22,7 +22,7 @@ from pte.train.state.restore import assemble
 logger = logging.getLogger(__name__)
 
 NAME = "training"
-VERSION = 8  # 8: LLM-ESR teaches by whole histories, BERT4Rec draws alike on all processes; 7: draws by place
+VERSION = 9  # 9: what repeats are worth to fused; 8: LLM-ESR teaches by whole histories, BERT4Rec's draws
 READS = ("representation", "backbone", "optimizer", "trainer", "seed")
 PARENTS = ("interactions", "split", "selection", "refit", "reader")
 

@@ -61,7 +61,8 @@ def run(context: Context, backbone: Fused, interactions: Interactions, split: Sp
             yield batch.history, batch.target, batch.exclusion
 
     gates = backbone.fit_gates(batches())
-    gates |= backbone.fit_repeat((history for history, _, _ in batches()), repeat_share(*sequences))
+    share = repeat_share(*counting.sequences(interactions, split))
+    gates |= backbone.fit_repeat(((history, target) for history, target, _ in batches()), share)
     facts |= {**gates, "gate_seconds": round(time.perf_counter() - began, 2)}
     if backbone.counts:
         facts |= counting.write(interactions, split, context.out)

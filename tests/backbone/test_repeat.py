@@ -13,9 +13,14 @@ SCORE = torch.tensor([[2.0, 1.0, 0.5, -1.0, 0.0], [0.0, 1.0, 2.0, 3.0, -2.0]])
 
 @pytest.mark.parametrize(
     ("item", "start", "share"),
-    [([1, 2, 1, 3, 3], [0, 3, 5], (2 + 0.5) / 4), ([1, 2, 3], [0, 3], 0.5 / 3), ([1, 2], [0, 1, 2], 0.5)],
+    [
+        ([1, 2, 1, 3, 3], [0, 3, 5], 2.5 / 4 * 3 / (2 * 2.5 / 4 + 1)),  # both repeats are last
+        ([1, 1, 2, 3, 4], [0, 3, 5], 1.5 / 4 / (2 * 1.5 / 4 + 1)),  # the only one is not
+        ([1, 2, 3], [0, 3], 0.5 / 3 / (0.5 / 3 + 1)),
+        ([1, 2], [0, 1, 2], 0.5),  # sequences of one row say nothing
+    ],
 )
-def test_share_of_rows_that_repeat(item, start, share):
+def test_share_of_last_rows_that_repeat(item, start, share):
     assert repeat.repeat_share(np.array(item), np.array(start)) == pytest.approx(share)
 
 
@@ -28,6 +33,20 @@ def test_odds_by_hand():
     e = np.exp
     assert found[0] == pytest.approx(np.log(e(2) + e(1)) - np.log(e(0.5) + e(0)))
     assert found[1] == pytest.approx(3 - np.log(e(2) + e(1)))
+
+
+def test_where_last_rows_repeat_as_all_do_their_share_is_that_of_all():
+    item, start = np.tile([1, 2, 3, 1], 10_000), np.arange(0, 40_001, 4)
+    item[3::8] = 4  # half of the last rows repeat, a sixth of all later ones
+    assert repeat.repeat_share(item, start) == pytest.approx(0.5, rel=1e-3)
+    assert repeat.repeat_share(np.tile([1, 1], 100), np.arange(0, 201, 2)) < 1
+
+
+def test_candidates_are_the_best_outside_the_history():
+    target = torch.tensor([3, 5])  # of the first case's 3, 4, 5 and the second's 1, 2, 3, 5
+    assert repeat.is_candidate(SCORE, HISTORY, target, 1).tolist() == [True, False]
+    assert repeat.is_candidate(SCORE, HISTORY, target, 4).tolist() == [True, True]
+    assert repeat.is_candidate(SCORE, HISTORY, torch.tensor([5, 1]), 2).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("share", [1e-6, 0.07, 0.5, 0.9])

@@ -269,3 +269,19 @@ def test_who_waited_for_a_folder_that_was_removed_locks_the_one_that_is_there(tm
     monkeypatch.setattr(pipeline.fcntl, "flock", removed_meanwhile)
     with pipeline.exclusive(SimpleNamespace(work=work), step) as descriptor:
         assert os.path.samestat(os.fstat(descriptor), work.stat())
+
+
+def test_jobs_of_a_sweep_measure_a_language_model_once(monkeypatch, caplog):
+    measured = []
+    profiler = SimpleNamespace(forecast=lambda view: [f"4 minutes of {measured.append(view) or view}"])
+    parts = {"dataset": SimpleNamespace(read=dict), "protocol": dict, "profiler": profiler}
+    monkeypatch.setattr(pipeline, "FORECASTS", {})
+    monkeypatch.setattr(pipeline, "asks_model", lambda config: True)
+    monkeypatch.setattr(pipeline, "builder", lambda config: parts.get)
+    monkeypatch.setattr(pipeline, "visible_view", lambda rows, split: "the view")
+    caplog.set_level("INFO")
+    for knobs, key, times in (("a", "k", 1), ("a", "k", 1), ("b", "k", 2), ("b", "l", 3)):
+        steps = [SimpleNamespace(name=name, key=key, path=None) for name in ("interactions", "split", "profiles")]
+        pipeline.Run.log_forecast(SimpleNamespace(config={"profiler": knobs}), steps)
+        assert len(measured) == times
+    assert caplog.messages == ["4 minutes of the view"] * 4

@@ -161,11 +161,11 @@ class OpenAIEngine(Arrivals):
         """Log once which model answers; InputError where it is not the one of the key."""
         if self.fingerprint and fingerprint != self.fingerprint:
             raise InputError(
-                f"{self.url} answers with system_fingerprint={fingerprint or None}, not profiler.fingerprint="
+                f"{self.url} answers with system_fingerprint={fingerprint or 'null'}, not profiler.fingerprint="
                 f"{self.fingerprint}: type the new one (or null), and its texts are kept apart"
             )
         if (model, fingerprint) not in self.origins and (fingerprint or model not in ("", self.model)):
-            logger.info(f"{self.model}: answered by model={model or None}, system_fingerprint={fingerprint or None}")
+            logger.info(f"{self.model}: answered by {_named(model=model, system_fingerprint=fingerprint)}")
         self.origins.add((model, fingerprint))
 
     def _too_many(self, failures: int, done: int, results: Sequence[Result]) -> str:
@@ -229,6 +229,11 @@ class OpenAIEngine(Arrivals):
             404: f"Check profiler.base_url, and that the server knows profiler.model={self.model}",
         }.get(code, "The server redirects: type the final address" if code < 400 else "The server refuses requests")
         raise InputError(f"{self.url} answered {reason}. {hint}")
+
+
+def _named(**values: str) -> str:
+    """Those that have a value, as name=value."""
+    return ", ".join(f"{name}={value}" for name, value in values.items() if value)
 
 
 async def _first_of(tasks: set[asyncio.Task[Result]]) -> tuple[set[asyncio.Task[Result]], set[asyncio.Task[Result]]]:
