@@ -137,7 +137,7 @@ def kill_runs_of_a_server(tmp_path, view):
     idle = child(play(tmp_path / "whole"))[1]  # calls of a run that finds everything
     draw, kills, progress = random.Random(0), 0, []
     while kills < KILLS:
-        status, _ = child(play(tmp_path / "killed"), draw.randrange(idle // 2, idle + (calls - idle) // 5))
+        status, _ = child(play(tmp_path / "killed"), draw.randrange(idle // 2, idle + (calls - idle) // 3))
         assert status in (-signal.SIGKILL, 0)
         kills += status != 0
         progress.append(sum(server.count.values()))
