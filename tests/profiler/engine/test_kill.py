@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from pte.profiler.store.log import RecordLog
 from pte.schema import InputError, Items, View
 
 PARALLEL = 3
-KILLS = 10
+KILLS, FEWER = 10, 5  # FEWER: of a model in process, whose runs take longer
 LOOP = {
     "model": "stub", "num_candidates": 3, "rounds": 2, "item_forms": ["what", "who"], "user_forms": ["taste", "likes"],
     "evidence": Evidence(), "decoding": Sampling([0.0], top_p=1.0, max_new_tokens=30), "retries": 0,
@@ -136,7 +137,7 @@ def kill_runs_of_a_server(tmp_path, view):
     idle = child(play(tmp_path / "whole"))[1]  # calls of a run that finds everything
     draw, kills, progress = random.Random(0), 0, []
     while kills < KILLS:
-        status, _ = child(play(tmp_path / "killed"), draw.randrange(idle // 2, idle + (calls - idle) // 5))
+        status, _ = child(play(tmp_path / "killed"), draw.randrange(idle // 2, idle + (calls - idle) // 3))
         assert status in (-signal.SIGKILL, 0)
         kills += status != 0
         progress.append(sum(server.count.values()))
@@ -192,7 +193,58 @@ def kill_runs_of_batch_files(tmp_path, view):
     assert one == two
 
 
-@pytest.mark.parametrize("case", [kill_runs_of_a_server, kill_runs_of_batch_files])
+def kill_runs_of_a_model(tmp_path, view):
+    """Greedy answers of a model in process: what is in flight is paid twice at most, and no text is another."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    import torch
+    from helper.transformers_profiler import changed_decoding, profiler, save_model
+
+    torch.set_num_threads(1)  # threads do not live on in a fork
+    save_model(tmp_path / "model")
+    batch = 8
+    writer = profiler(
+        tmp_path / "model", decoding=changed_decoding(temperatures=[0.0], repetition_penalty=2.0), batch_size=batch
+    )
+    assert writer.engine.causal.model.device.type == "cpu"  # loaded once, for all forks
+    assert writer.engine.causal.tokenizer
+
+    def play(name):
+        def run():
+            complete = writer.engine.complete
+
+            def billed(asks, keys):
+                with (tmp_path / f"{name}.txt").open("a") as bill:
+                    bill.writelines(f"{key}\n" for key in keys)
+                return complete(asks, keys)
+
+            writer.engine.complete = billed
+            writer.profile(view, log=RecordLog(tmp_path / name))
+
+        return run
+
+    def bill(name):
+        file = tmp_path / f"{name}.txt"
+        return file.read_text().split() if file.exists() else []
+
+    status, calls = child(play("whole"))
+    assert status == 0
+    idle = child(play("whole"))[1]
+    draw, kills, progress = random.Random(2), 0, []
+    while kills < FEWER:
+        status, _ = child(play("killed"), draw.randrange(idle // 2, idle + (calls - idle) // 5))
+        assert status in (-signal.SIGKILL, 0)
+        kills += status != 0
+        progress.append(len(bill("killed")))
+    assert child(play("killed"))[0] == 0
+    assert len(set(progress)) >= FEWER // 2, "kills fall amid batches"
+    assert len(bill("whole")) == len(set(bill("whole")))
+    assert set(bill("killed")) == set(bill("whole"))
+    assert len(bill("killed")) <= len(bill("whole")) + FEWER * batch
+    writer.engine.complete = None  # nothing is asked any more
+    assert written(tmp_path / "killed", writer, view) == written(tmp_path / "whole", writer, view)
+
+
+@pytest.mark.parametrize("case", [kill_runs_of_a_server, kill_runs_of_batch_files, kill_runs_of_a_model])
 def test_a_killed_run_goes_on(case, tmp_path):
     code = f"import runpy; from pathlib import Path; m = runpy.run_path({__file__!r}); " + (
         f"m[{case.__name__!r}](Path({str(tmp_path)!r}), m['make_view']())"
