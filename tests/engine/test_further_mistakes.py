@@ -142,7 +142,8 @@ def test_values_are_told_as_they_are_typed(mistake, told, pte):
 @pytest.mark.parametrize(
     ("word", "told"),
     [("+backbone=markov", "+backbone=markov: it is there already"), ("++backbone=markov", "type it without +"),
-     ("+dataset=Toys", "+dataset=Toys: it is there already"), ("backbone=[a]", "backbone=[a]: there is no such option; backbone has bert4rec"),
+     ("+dataset=Toys", "+dataset=Toys: it is there already"),
+     ("backbone=[a]", "backbone=[a]: there is no such option; backbone has bert4rec"),
      ("hydra=null", "hydra=null: every run needs it"), ("hydra.run=null", "hydra.run=null: give a value of the kind"),
      ("trust={a:1}", "trust={a:1}: give a value of the kind"), ("stage=[report]", "stage=[report]: there is no such"),
      ("backbone._target_=null", "give the name of a class")],
