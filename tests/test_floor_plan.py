@@ -143,3 +143,32 @@ def test_the_tree_in_the_documentation_names_every_folder():
         {p.parent for p in FILES} | {p.parent for p in ROOT.rglob("*.toml")} | {p.parent for p in ROOT.rglob("*.js")}
     )
     assert not sorted(p.relative_to(ROOT).as_posix() for p in folders - {ROOT} if f"{p.name}/" not in tree)
+
+
+OUTSIDE = sorted(p for name in ("tests", "docs", "experiments") for p in (ROOT.parent / name).rglob("*.py"))
+
+
+def defined(module: str) -> set[str] | None:
+    """Names at the top of a module of pte, and the modules of a package; None where there is no such module."""
+    place = ROOT.parent.joinpath(*module.split("."))
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    if not file.is_file():
+        return {p.stem for p in place.glob("*.py")} if place.is_dir() else None
+    names = {p.stem for p in place.iterdir()} if place.is_dir() else set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.Import() | ast.ImportFrom():
+                names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda p: p.relative_to(ROOT.parent).as_posix())
+def test_what_tests_examples_and_experiments_import_is_there(path):
+    """Type checks see pte alone: a renamed function would break an example of the documentation unseen."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "pte":
+            names = defined(str(node.module))
+            assert names is not None, f"line {node.lineno}: there is no {node.module}"
+            assert {alias.name for alias in node.names} <= names, f"line {node.lineno} of {path}"

@@ -24,7 +24,7 @@ from profiles import Echo
 
 from pte.artifact import write_atomic
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop.closed_loop import Loop, play, workload
+from pte.profiler.loop.closed_loop import Loop, run_loop, workload
 from pte.profiler.prompt import Evidence
 from pte.profiler.store.log import RecordLog
 from pte.schema import Profiles, View
@@ -56,7 +56,7 @@ def write(folder: Path) -> None:
     loop = Loop(3, 3, ["what", "who"], ["taste", "wish"], [0.7], Evidence(), retries=1)
     out = Path(tempfile.mkdtemp(dir=folder))  # scratch, as the store gives it
     answer = Recorded(Slow(folder), RecordLog(folder / "log"), workload(loop, view), noun="slow")
-    play(loop, view, answer, out=out, portion=8)
+    run_loop(loop, view, answer, out=out, portion=8)
     out.rename(folder / "profiles")
 
 

@@ -78,7 +78,7 @@ def names() -> list[str]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from pte.engine.config.secret import leaves
+    from pte.schema.knob import leaves
 
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", ["dataset=custom", "profiler=template"]), resolve=False)

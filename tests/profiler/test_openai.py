@@ -227,7 +227,7 @@ def test_a_budget_in_money_stops_at_the_stated_price_and_goes_on(server, view, t
     assert len(server.seen) == len(RecordLog(tmp_path)) == 3
     with pytest.raises(InputError, match=r"budget_money needs a price: type profiler\.tariff\.price"):
         profiler(server, budget_money=20)
-    with pytest.raises(InputError, match=r"budget_money=0 must be above 0"):
+    with pytest.raises(InputError, match=r"budget_money=0: must be above 0"):
         profiler(server, budget_money=0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pte.profiler.base import Ask, Completion, Log, Rate
 from pte.profiler.engine.record import Recorded
-from pte.profiler.loop.closed_loop import Loop, play, workload
+from pte.profiler.loop.closed_loop import Loop, run_loop, workload
 from pte.profiler.loop.draft import Stored
 from pte.profiler.prompt import Evidence
 from pte.schema import Generation, Profiles, View
@@ -25,7 +25,7 @@ class RuleProfiler:
 
     def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
         answer = Recorded(self.engine, log, workload(self.loop, view), noun="rule")
-        return play(self.loop, view, answer, out=out)
+        return run_loop(self.loop, view, answer, out=out)
 
     def rebuild(self, view: View, stored: Sequence[Generation]) -> Profiles:
         """From stored completions, without the engine."""
