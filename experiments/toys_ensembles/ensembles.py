@@ -21,9 +21,10 @@ from pte.engine.inference.recommend import RunModel
 from pte.metric.rank import ranks
 from pte.metric.significance import paired_bootstrap, paired_permutation
 from pte.metric.summary import values
+from pte.nn.batch import History
 from pte.protocol.group import item_groups
 from pte.schema import Interactions, Split
-from pte.train.loader import EvaluationBatch, EvaluationLoader
+from pte.train.loader import EvaluationLoader
 
 HERE = Path(__file__).resolve().parent
 CLIP, SEED = 255, 0
@@ -31,14 +32,10 @@ KINDS = ("masked", "unmasked")
 PLACES = ("hydra.run.dir=", "paths.")  # of one machine
 
 
-def together(models: list[Any], batch: EvaluationBatch) -> list[tuple[EvaluationBatch, torch.Tensor]]:
-    """The batch with (B, N) log of the models' mean probability."""
-    scores = None
-    for model in models:
-        own = torch.cat([part.float().clone() for part in model.score_parts(batch.history)]).log_softmax(dim=1)
-        scores = own if scores is None else torch.logaddexp(scores, own)
-    assert scores is not None
-    return [(batch, scores)]
+def log_mean_probability(models: list[Any], history: History) -> torch.Tensor:
+    """(B, N) log of the mean over models of the softmax of their scores, but for a constant."""
+    logs = [torch.cat([part.float().clone() for part in m.score_parts(history)]).log_softmax(dim=1) for m in models]
+    return torch.stack(logs).logsumexp(dim=0)
 
 
 @torch.inference_mode()
@@ -47,9 +44,9 @@ def row(stored: list[Stored], data: Interactions, split: Split) -> dict[str, np.
     models = [RunModel(one, data).backbone for one in stored]
     result = {kind: np.full(len(split.test.target), -1, np.int32) for kind in KINDS}
     for batch in EvaluationLoader(data, split.test, row_length=max(m.length for m in models), scores_mib=8):
-        for some, scores in together(models, batch):
-            rank, case = ranks(scores, some.target, some.exclusion), some.case.numpy()
-            result["masked"][case], result["unmasked"][case] = rank.masked.numpy(), rank.unmasked.numpy()
+        rank = ranks(log_mean_probability(models, batch.history), batch.target, batch.exclusion)
+        case = batch.case.numpy()
+        result["masked"][case], result["unmasked"][case] = rank.masked.numpy(), rank.unmasked.numpy()
     return result
 
 

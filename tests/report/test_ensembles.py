@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from pte.nn.batch import History
-from pte.train.loader import EvaluationBatch
 
 FILE = Path(__file__).parents[2] / "experiments" / "toys_ensembles" / "ensembles.py"
 
@@ -32,9 +31,7 @@ def test_scores_are_the_log_of_the_mean_probability(ensembles):
     def model(scores):
         return SimpleNamespace(score_parts=lambda history: (space.copy_(row[None]) for row in scores))
 
-    flat, steep = torch.zeros(2, 2) + 7, torch.tensor([[0.0, 3.0], [0.0, 3.0]]).log1p()
+    flat, steep = torch.zeros(2, 2) + 7, torch.tensor([[0.0, 3.0], [3.0, 0.0]]).log1p()
     history = History(torch.ones(2, 1, dtype=torch.long), torch.ones(2, dtype=torch.long))
-    batch = EvaluationBatch(history, torch.tensor([1, 2]), torch.zeros(2, 1, dtype=torch.long), torch.arange(2))
-    [(some, scores)] = ensembles.together([model(flat), model(steep)], batch)
-    assert some is batch
-    torch.testing.assert_close((scores.exp() / 2), torch.tensor([[0.35, 0.65]] * 2))
+    scores = ensembles.log_mean_probability([model(flat), model(steep)], history)
+    torch.testing.assert_close(scores.exp() / 2, torch.tensor([[0.35, 0.65], [0.65, 0.35]]))
