@@ -72,7 +72,8 @@ def written(path: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> 
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
             file.write(part.tobytes())
-    return np.load(path, mmap_mode="r")
+    rows: np.ndarray = np.load(path, mmap_mode="r")
+    return rows
 
 
 def imported(context: Context, encoder: ImportedVectors, interactions: Interactions) -> None:

@@ -50,6 +50,8 @@ def run(context: Context) -> None:
 
 def select(vector: np.ndarray, choice: np.ndarray) -> np.ndarray:
     """(n, d): of candidates (n, K, d) the one that `choice` (n,) names, or their mean at unit length where it is -1."""
-    mean = vector.sum(axis=1)
+    mean: np.ndarray = vector.sum(axis=1)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-    return np.where((choice < 0)[:, None], mean, vector[np.arange(len(vector)), np.maximum(choice, 0)])
+    single = choice >= 0
+    mean[single] = vector[single, choice[single]]
+    return mean

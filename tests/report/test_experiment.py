@@ -108,14 +108,14 @@ def test_every_representation_and_the_default_method_have_a_search():
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_a_search_asks_for_knobs_that_exist(search):
+def test_a_search_names_knobs_that_exist(search):
     """Both ends of every range compose, and change what the knob is."""
     options, params = searched(EXPERIMENTS / f"{search}.yaml")
-    chosen = [f"{group}={option}" for group, option in options.items() if group != "hydra/sweeper"]
+    overrides = [f"{group}={option}" for group, option in options.items() if group != "hydra/sweeper"]
     assert {"optimizer.lr"} < set(params)
     assert f"search_{options['representation']}" == search or options["backbone"] == "fused"
     for place in (0, 1):
-        cfg = composed(*chosen, *(f"{knob}={ends(space)[place]}" for knob, space in params.items()))
+        cfg = composed(*overrides, *(f"{knob}={ends(space)[place]}" for knob, space in params.items()))
         for knob, space in params.items():
             assert OmegaConf.select(cfg, knob) == yaml.safe_load(ends(space)[place])
 

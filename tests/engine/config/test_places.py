@@ -28,7 +28,7 @@ def finished(pte, monkeypatch, capfd):
     return command
 
 
-def test_a_file_in_a_folders_place_is_told_by_every_command(finished):
+def test_a_file_in_a_folders_place_is_reported_by_every_command(finished):
     for words in (["compare", "outputs/run/one", "--out"], ["compare", "outputs/run/one", "--figures"],
                   ["leaderboard", "outputs", "--out"]):  # fmt: skip
         code, streams = finished(*words, "inter.csv")
@@ -57,7 +57,7 @@ def test_recommendations_are_as_many_as_there_are(finished):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_disk_that_takes_no_more_is_told(pte, monkeypatch, number):
+def test_a_disk_that_takes_no_more_is_reported(pte, monkeypatch, number):
     def fail(*_):
         raise OSError(number, os.strerror(number), "store/x")
 
