@@ -29,7 +29,7 @@ print(json.dumps(list(sys.modules)))
 """
 TRAINING = """
 import json, sys
-from pte.train.lean import import_lightning
+from pte.engine.process.lean import import_lightning
 import_lightning()
 import pte.stage.training, pte.train.trainer
 from lightning_utilities.core.imports import RequirementCache

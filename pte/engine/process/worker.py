@@ -13,11 +13,11 @@ from typing import Any
 
 from pte.artifact import write_atomic
 from pte.engine.process.launch import ERROR
+from pte.engine.process.lean import import_lightning
 from pte.engine.process.parent_death import end_with
 from pte.engine.run_log import run_log
 from pte.schema import InputError
 from pte.schema.context import Context
-from pte.train.lean import import_lightning
 
 
 class Relay:
