@@ -17,13 +17,13 @@ def import_lightning() -> None:
     """Import it and torchmetrics; as usual where the libraries ask in another way what there is."""
     from lightning_utilities.core import imports
 
-    asked, available = imports.RequirementCache._check_available, imports.package_available
+    ordinary, available = imports.RequirementCache._check_available, imports.package_available
 
     def check(cache: Any) -> None:
         if (cache.requirement or "").startswith(UNUSED):
             cache.available, cache.message = False, "left out, as it is not used here"
         else:
-            asked(cache)
+            ordinary(cache)
 
     with (
         patch.object(imports.RequirementCache, "_check_available", check),
