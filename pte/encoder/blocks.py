@@ -240,7 +240,7 @@ def encoding(
     context: Context, encoder: Encoder, corpus: Callable[[], Iterable[str]], texts: Callable[[], Iterable[str]],
     knobs: Mapping[str, Any] | None = None,
 ) -> Encodes:  # fmt: skip
-    """How this encoder's vectors of `texts` are made. corpus: what a CorpusEncoder is fitted to; knobs: the encoder's."""
+    """How this encoder's vectors of `texts` are made. corpus: what a CorpusEncoder is fitted to; knobs: its own."""
     knobs = context.config["encoder"] if knobs is None else knobs
     if isinstance(encoder, Hybrid):
         parts = [encoding(context, part, corpus, texts, knobs[name]) for name, part in encoder.parts.items()]

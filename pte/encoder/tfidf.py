@@ -2,8 +2,8 @@
 
     v_i = U_k^T x_i / |U_k^T x_i|,     x_i = (1 + log tf) idf of the words of text i,     X ~ V S U_k^T
 
-What counted words alone give, beside a language model's vectors; both steps are scikit-learn's. Words and axes are those
-of the corpus it is fitted to: items' texts and metadata. The same texts give the same vectors, whatever else is encoded.
+What counted words alone give, beside a language model's vectors; both steps are scikit-learn's. Words and axes are
+those of the corpus it is fitted to, items' texts and metadata.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ class Tfidf(CorpusEncoder):
             weights = None
         if weights is None or weights.shape[1] < 2:
             raise InputError(
-                f"encoder=tfidf: of the {len(texts):,} texts of items, no two words stand in {self.min_df} or more: type"
-                " encoder.min_df=1, or give items more text"
+                f"encoder=tfidf: of the {len(texts):,} texts of items, no two words stand in {self.min_df} or more:"
+                " type encoder.min_df=1, or give items more text"
             )
         known = min(self.width, *weights.shape)  # axes that the texts can fill; the others stay zero
         with np.errstate(invalid="ignore"):  # equal texts have no variance to explain

@@ -59,7 +59,7 @@ def test_a_width_that_is_not_stated_is_unknown(monkeypatch):
 
 
 def test_a_weight_of_nothing_is_refused():
-    with pytest.raises(InputError, match="encoder.lexical_weight"):
+    with pytest.raises(InputError, match=r"encoder\.lexical_weight"):
         hybrid(0)
 
 

@@ -60,7 +60,7 @@ def test_pairs_of_words_tell_orders_apart():
 
 @pytest.mark.parametrize("knob", ["width", "min_df", "ngram"])
 def test_knobs_are_refused_by_name(knob):
-    with pytest.raises(InputError, match=f"encoder.{knob}"):
+    with pytest.raises(InputError, match=rf"encoder\.{knob}"):
         fitted(**{knob: 0})
 
 
