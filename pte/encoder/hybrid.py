@@ -48,7 +48,7 @@ class Hybrid(CorpusEncoder):
 
     def join(self, dense: np.ndarray, lexical: np.ndarray) -> np.ndarray:
         """(..., d1) and (..., d2) -> (..., d1 + d2) float32: unit rows, zeros where both are."""
-        both = np.concatenate([dense, np.float32(self.lexical_weight) * lexical], axis=-1)
+        both: np.ndarray = np.concatenate([dense, np.float32(self.lexical_weight) * lexical], axis=-1)
         both /= np.maximum(np.linalg.norm(both, axis=-1, keepdims=True), 1e-12)
         return both
 
