@@ -58,7 +58,8 @@ class Hybrid(CorpusEncoder):
 
     def too_long(self, texts: list[str]) -> np.ndarray:
         """(n,) bool: which a part cuts."""
-        return np.any([part.too_long(texts) for part in self.parts.values()], axis=0)
+        cut: np.ndarray = np.any([part.too_long(texts) for part in self.parts.values()], axis=0)
+        return cut
 
     def card(self) -> dict[str, Any]:
         """The parts' cards; what is read of a single encoder (dtype, device, limit) is the dense part's."""
