@@ -139,7 +139,7 @@ def prefix(hash: bytes) -> int:
     return int.from_bytes(hash[:8])
 
 
-class Encodes(Protocol):
+class VectorSource(Protocol):
     """What makes the vectors of a run's texts."""
 
     num_texts: int  # distinct ones
@@ -155,7 +155,7 @@ class Encodes(Protocol):
 
 
 class Encoding:
-    """Encodes what `blocks` does not hold, and says how far it is."""
+    """VectorSource what `blocks` does not hold, and says how far it is."""
 
     def __init__(self, encoder: Encoder, blocks: Blocks) -> None:
         if not hasattr(encoder, "too_long"):
@@ -198,7 +198,7 @@ class Encoding:
 
 
 class Direct:
-    """Encodes by an encoder that was fitted to this run's texts, and keeps nothing for others."""
+    """VectorSource by an encoder that was fitted to this run's texts, and keeps nothing for others."""
 
     num_cut = 0
 
@@ -214,10 +214,10 @@ class Direct:
             yield self.encoder.encode(flat).reshape(len(window), -1, self.encoder.width)
 
 
-class Joined:
+class Concatenation:
     """The parts of a Hybrid, each encoded in its own way."""
 
-    def __init__(self, encoder: Hybrid, parts: Sequence[Encodes]) -> None:
+    def __init__(self, encoder: Hybrid, parts: Sequence[VectorSource]) -> None:
         self.join, self.parts, self.num_texts = encoder.join, parts, parts[0].num_texts
 
     @property
@@ -239,12 +239,12 @@ def corpus(item: Iterable[Sequence[str]], metadata: Iterable[str]) -> Iterator[s
 def encoding(
     context: Context, encoder: Encoder, corpus: Callable[[], Iterable[str]], texts: Callable[[], Iterable[str]],
     knobs: Mapping[str, Any] | None = None,
-) -> Encodes:  # fmt: skip
+) -> VectorSource:  # fmt: skip
     """How this encoder's vectors of `texts` are made. corpus: what a CorpusEncoder is fitted to; knobs: its own."""
     knobs = context.config["encoder"] if knobs is None else knobs
     if isinstance(encoder, Hybrid):
         parts = [encoding(context, part, corpus, texts, knobs[name]) for name, part in encoder.parts.items()]
-        return Joined(encoder, parts)
+        return Concatenation(encoder, parts)
     if isinstance(encoder, CorpusEncoder):
         return Direct(encoder, corpus(), texts())
     return Encoding(encoder, Blocks(folder(context, encoder, knobs), texts()))

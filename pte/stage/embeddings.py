@@ -44,26 +44,26 @@ def run(context: Context) -> None:
     sides = {name: side for name, side in every.items() if name in context.config["encoded"]}
     if left := sorted(every.keys() - sides.keys()):
         logger.info(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
-    made = encoding(
+    source = encoding(
         context, encoder, lambda: corpus(islice(profiles.item, 1, None), metadata[1:]),
         lambda: (text for side in sides.values() for group in side() for text in group),
     )  # fmt: skip
-    facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": made.num_texts}
+    facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": source.num_texts}
     known = [name for name in ("user", "item") if name in sides]
     width, rows = encoder.width, entities.num_items + entities.num_users * ("user" in sides)
     table = written(
         context.out / "vector.npy",
-        (part for name in known for part in made.vectors(sides[name]())),
+        (part for name in known for part in source.vectors(sides[name]())),
         (rows, profiles.num_candidates, width),
     )
     for name in known:
         facts[name] = spread(table[: entities.num_users] if name == "user" else table[rows - entities.num_items :])
     if "metadata" in sides:
-        parts = made.vectors(sides["metadata"]())
+        parts = source.vectors(sides["metadata"]())
         plain = written(context.out / "metadata.npy", parts, (entities.num_items, width))
         facts["metadata"] = spread(plain[:, None])
     entities.save(context.out)
-    facts["encoder"] = {**encoder.card(), "texts_cut": made.num_cut}
+    facts["encoder"] = {**encoder.card(), "texts_cut": source.num_cut}
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 

@@ -37,18 +37,18 @@ def run(context: Context) -> None:
     profiles = context.build("profiler").profile(view, log=log, out=context.out)
     profiles.save(context.out)
     metadata, judged = metadata_text(interactions.items), Profiles.load(context.parents["profiles"])
-    made = encoding(  # on the axes that users' vectors lie on
+    source = encoding(  # on the axes that users' vectors lie on
         context, encoder, lambda: corpus(islice(judged.item, 1, None), metadata[1:]),
         lambda: (text for group in profiles.item for text in group),
     )  # fmt: skip
     vectors = selection.vector.copy()
     written, choice, first = vectors[selection.entities.item], selection.choice[selection.entities.item], 0
-    for part in made.vectors(islice(profiles.item, 1, None)):
+    for part in source.vectors(islice(profiles.item, 1, None)):
         rows = slice(first, first + len(part))
         written[rows] = select(part, choice[rows])
         first += len(part)
     replace(selection, vector=vectors).save(context.out)
-    record = {**facts(profiles), "texts_cut": made.num_cut}
+    record = {**facts(profiles), "texts_cut": source.num_cut}
     (context.out / "facts.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 

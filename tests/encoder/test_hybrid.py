@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pte.encoder.base import CorpusEncoder
-from pte.encoder.blocks import Direct, Encoding, Joined, encoding
+from pte.encoder.blocks import Direct, Encoding, Concatenation, encoding
 from pte.encoder.hybrid import Hybrid
 from pte.encoder.tfidf import Tfidf
 from pte.schema import InputError
@@ -73,7 +73,7 @@ def made(tmp_path, encoder, texts=CORPUS):
 def test_vectors_come_part_by_part_and_the_dense_ones_are_stored(tmp_path):
     encoder = hybrid()
     joined = made(tmp_path, encoder, [*CORPUS, ""])
-    assert isinstance(joined, Joined)
+    assert isinstance(joined, Concatenation)
     assert not isinstance(encoder.parts["dense"], CorpusEncoder)
     groups = [CORPUS[:3], [*CORPUS[3:5], ""]]
     before = Letters.calls
