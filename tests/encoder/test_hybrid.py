@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pte.encoder.base import CorpusEncoder
-from pte.encoder.blocks import Direct, Encoding, Concatenation, encoding
+from pte.encoder.blocks import Concatenation, Direct, Encoding, encoding
 from pte.encoder.hybrid import Hybrid
 from pte.encoder.tfidf import Tfidf
 from pte.schema import InputError
