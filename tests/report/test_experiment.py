@@ -31,6 +31,7 @@ def swept(recipe):
 
 EXPERTS = {  # rows of the method with some of its parts, or more
     "fused_strict": ["reader", "likeness"],
+    "fused_strict_hybrid": ["reader", "likeness"],
     "fused_reader": ["reader"],
     "fused_profile": ["reader", "likeness", "memory", "profile"],
 }
@@ -40,10 +41,12 @@ EXPERTS = {  # rows of the method with some of its parts, or more
 def test_a_row_is_what_its_name_says(row):
     cfg = composed(f"experiment=row/{row}")
     choices = cfg.hydra.runtime.choices
+    encoder = next((name for name in ("tfidf", "hybrid") if row.endswith(f"_{name}")), "minilm")
+    assert choices.encoder == encoder
     if row in EXPERTS:
         assert cfg.backbone.experts == EXPERTS[row]
     else:
-        assert row in (choices.backbone, f"{choices.backbone}_{choices.representation}")
+        assert row.removesuffix(f"_{encoder}") in (choices.backbone, f"{choices.backbone}_{choices.representation}")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
