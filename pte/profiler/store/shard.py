@@ -1,6 +1,6 @@
 """The two kinds of files a generation lies in: a journal that grows, and a Parquet shard that is written once.
 
-Of either only the first 64 bits of every key are held in memory; rows are read when they are asked for.
+Of either only the first 64 bits of every key are held in memory; rows are read on request.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str], commit: str | None = None) -> None:
-    """Read, check, compare, write. commit: of this code, which evidence asks for."""
+    """Read, check, compare, write. commit: of this code, which evidence needs."""
     options = parser().parse_args(arguments)
     for metric in options.metrics:
         parse(metric)

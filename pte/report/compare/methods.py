@@ -1,7 +1,7 @@
 """Runs -> methods, with seeds as replicates. What must not share a table is refused, naming both runs.
 
 Two runs are replicates when their configurations differ in nothing but the seed (and where they ran). Runs that share
-their names but not their knobs are two methods, told apart in the label by the knobs that differ.
+their names but not their knobs are two methods, distinguished in the label by the knobs that differ.
 """
 
 from __future__ import annotations
