@@ -6,6 +6,7 @@ every file) is written last, and one rename publishes the whole: a manifest that
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -39,11 +40,19 @@ def file_sha256(path: Path) -> str:
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A free path beside `path` to write to; on leaving it is pushed to the disk and takes the place of `path`, on an
+    exception it vanishes.
+    """
     scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with scratch.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        yield scratch
+        with scratch.open("rb") as file:
             os.fsync(file.fileno())
         scratch.replace(path)
     finally:
@@ -97,10 +106,14 @@ class Store:
             os.close(descriptor)
 
     def register(self, run: Path) -> None:
-        """Note that a run folder names artefacts of this store, once there is one."""
+        """Note that a run folder names artefacts of this store, once there is one; not in one that is only read."""
         if self.root.is_dir() and run.resolve() not in self.runs():
-            with (self.root / RUNS).open("a", encoding="utf-8") as file:
-                file.write(f"{run.resolve()}\n")
+            try:
+                with (self.root / RUNS).open("a", encoding="utf-8") as file:
+                    file.write(f"{run.resolve()}\n")
+            except OSError as error:
+                if error.errno not in (errno.EROFS, errno.EACCES):
+                    raise
 
     def remove_empty(self, *folders: Path) -> None:
         """Remove folders of this store that hold nothing, with those above them and the store itself."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helper.command import sentence
 
 from pte import run
+from pte.paths import unusable
 
 MARKOV = ["backbone=markov", "representation=id"]
 
@@ -56,8 +59,47 @@ def test_recommendations_are_as_many_as_there_are(finished):
     assert finished("recommend", "outputs/run/one", "--user", "u1", "--count", "10")[0] == 2
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_disk_that_takes_no_more_is_told(pte, monkeypatch, number):
+FULL = [  # as Python, NumPy, torch, Polars and SQLite tell of it; a process of a group, in words
+    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+    OSError("100000 requested and 16352 written"),
+    RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+    RuntimeError("OSError: [Errno 28] No space left on device"),
+    ValueError("parquet: underlying IO error: No space left on device (os error 28)"),
+    ValueError("database or disk is full"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", FULL, ids=str)
+def test_a_disk_that_takes_no_more_is_told_with_the_folder_and_what_is_free(pte, monkeypatch, tmp_path, error):
+    def fail(*_):
+        raise error
+
+    usage = SimpleNamespace(free=3 << 19)
+    monkeypatch.setattr("pte.stage.interactions.run", fail)
+    monkeypatch.setattr("pte.paths.shutil.disk_usage", lambda place: usage)
+    code, streams = pte(*MARKOV, "paths.store=store")
+    assert code == 2
+    assert sentence(streams.err) == (
+        f"{tmp_path}/store could not be written to its end, and 1.5 MiB are free on its disk: free more, or name"
+        " another place (paths.store=FOLDER)"
+    )
+
+
+def test_a_file_that_is_named_is_told_and_the_folder_with_least_space_where_none_is(tmp_path, monkeypatch):
+    folders = {"one": tmp_path / "one", "other": tmp_path / "other"}
+    free = {tmp_path / "one": 5 << 20, tmp_path / "other": 2 << 20}
+    monkeypatch.setattr("pte.paths.shutil.disk_usage", lambda place: SimpleNamespace(free=free.get(place, 5 << 20)))
+    error = OSError(errno.ENOSPC, "full")
+    assert unusable(error, folders).startswith(f"{tmp_path / 'other'} could not be written to its end, and 2.0 MiB")
+    error.filename = "source"
+    error.filename2 = str(tmp_path / "one" / "copy")  # as shutil.copyfile says it
+    sentence = unusable(error, folders)
+    assert sentence.startswith(f"{tmp_path / 'one' / 'copy'} could")
+    assert sentence.endswith("(one)")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_place_that_cannot_be_used_is_told(pte, monkeypatch, number):
     def fail(*_):
         raise OSError(number, os.strerror(number), "store/x")
 
@@ -65,3 +107,18 @@ def test_a_disk_that_takes_no_more_is_told(pte, monkeypatch, number):
     code, streams = pte(*MARKOV)
     assert code == 2
     assert sentence(streams.err).startswith(f"store/x: {os.strerror(number)}")
+
+
+def test_a_store_that_is_only_read_serves_another_run(pte, monkeypatch, tmp_path):
+    assert pte(*MARKOV, "hydra.run.dir=one", "paths.store=store")[0] == 0
+    opened = Path.open
+
+    def refuse(path, mode="r", *others, **keywords):
+        if path.is_relative_to(tmp_path / "store") and mode != "r" and mode != "rb":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened(path, mode, *others, **keywords)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    code, streams = pte(*MARKOV, "hydra.run.dir=two", "paths.store=store")
+    assert code == 0, streams.err
+    assert (tmp_path / "two" / "metrics.json").read_bytes() == (tmp_path / "one" / "metrics.json").read_bytes()
