@@ -6,7 +6,6 @@ every file) is written last, and one rename publishes the whole: a manifest that
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -106,14 +105,10 @@ class Store:
             os.close(descriptor)
 
     def register(self, run: Path) -> None:
-        """Note that a run folder names artefacts of this store, once there is one; not in one that is only read."""
+        """Note that a run folder names artefacts of this store, once there is one."""
         if self.root.is_dir() and run.resolve() not in self.runs():
-            try:
-                with (self.root / RUNS).open("a", encoding="utf-8") as file:
-                    file.write(f"{run.resolve()}\n")
-            except OSError as error:
-                if error.errno not in (errno.EROFS, errno.EACCES):
-                    raise
+            with (self.root / RUNS).open("a", encoding="utf-8") as file:
+                file.write(f"{run.resolve()}\n")
 
     def remove_empty(self, *folders: Path) -> None:
         """Remove folders of this store that hold nothing, with those above them and the store itself."""

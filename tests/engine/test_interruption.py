@@ -46,7 +46,7 @@ def test_a_second_one_ends_the_process_at_once_without_a_word(pte, monkeypatch, 
 
 def test_a_run_that_ends_while_its_files_are_copied_leaves_those_of_the_run_before(pte, monkeypatch, tmp_path):
     assert pte(*MARKOV)[0] == 0
-    before = (tmp_path / "run" / "ranks.npz").read_bytes()
+    before = (tmp_path / "run" / "metrics.json").read_bytes()
 
     def half(source, target):
         target.write_bytes(source.read_bytes()[:9])
@@ -54,5 +54,5 @@ def test_a_run_that_ends_while_its_files_are_copied_leaves_those_of_the_run_befo
 
     monkeypatch.setattr(run_folder.shutil, "copyfile", half)
     assert pte(*MARKOV)[0] == 130
-    assert (tmp_path / "run" / "ranks.npz").read_bytes() == before
+    assert (tmp_path / "run" / "metrics.json").read_bytes() == before
     assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".m")]

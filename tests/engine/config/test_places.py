@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -109,16 +109,13 @@ def test_a_place_that_cannot_be_used_is_told(pte, monkeypatch, number):
     assert sentence(streams.err).startswith(f"store/x: {os.strerror(number)}")
 
 
-def test_a_store_that_is_only_read_serves_another_run(pte, monkeypatch, tmp_path):
-    assert pte(*MARKOV, "hydra.run.dir=one", "paths.store=store")[0] == 0
-    opened = Path.open
+def test_a_disk_without_room_for_a_run_folder_is_told_before_hydra_writes_there(pte, monkeypatch, tmp_path):
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def refuse(path, mode="r", *others, **keywords):
-        if path.is_relative_to(tmp_path / "store") and mode != "r" and mode != "rb":
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
-        return opened(path, mode, *others, **keywords)
-
-    monkeypatch.setattr(Path, "open", refuse)
-    code, streams = pte(*MARKOV, "hydra.run.dir=two", "paths.store=store")
-    assert code == 0, streams.err
-    assert (tmp_path / "two" / "metrics.json").read_bytes() == (tmp_path / "one" / "metrics.json").read_bytes()
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: Full())
+    code, streams = pte(*MARKOV, "hydra.run.dir=run")
+    assert code == 2
+    assert "nothing can be written there (No space left on device)" in sentence(streams.err)
+    assert not (tmp_path / "run").exists()
