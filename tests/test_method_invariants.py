@@ -68,8 +68,8 @@ def options(group: str) -> list[str]:
 
 def pair(row: str) -> tuple[str, str]:
     """Backbone and representation of a row of the tables."""
-    chosen = {group: option for line in conf(f"experiment/row/{row}")["defaults"] for group, option in line.items()}
-    return chosen["override /backbone"], chosen["override /representation"]
+    groups = {group: option for line in conf(f"experiment/row/{row}")["defaults"] for group, option in line.items()}
+    return groups["override /backbone"], groups["override /representation"]
 
 
 def trains(row: str) -> bool:
@@ -219,7 +219,7 @@ def test_renaming_the_items_renames_the_scores(row, monkeypatch):
     with monkeypatch.context() as patch:
         draws_follow_items(patch)
         fitted(other, renamed, split)
-    asked, found = answered(other, renamed, split)
+    cases, found = answered(other, renamed, split)
     size = float(scores.abs().max())
     torch.testing.assert_close(found, scores[:, ORDER - 1], rtol=0, atol=2e-5 * size)
     if one.trained:
@@ -228,7 +228,7 @@ def test_renaming_the_items_renames_the_scores(row, monkeypatch):
     away = (scores - scores.gather(1, batch.target[:, None] - 1)).abs()
     clear = ((away == 0) | (away > 4e-5 * size)).all(dim=1)
     assert clear.float().mean() > 0.9
-    before, after = ranks(scores, batch.target, batch.exclusion), ranks(found, asked.target, asked.exclusion)
+    before, after = ranks(scores, batch.target, batch.exclusion), ranks(found, cases.target, cases.exclusion)
     assert torch.equal(before.masked[clear], after.masked[clear])
     assert torch.equal(before.unmasked[clear], after.unmasked[clear])
 
@@ -252,9 +252,9 @@ def test_padding_never_ranks(row, monkeypatch):
         torch.testing.assert_close(again, scores, rtol=0, atol=1e-5 * float(scores.abs().max()))
 
     same(longer)
-    for held in backbone.buffers():
-        if held.ndim == 2 and len(held) == NUM_ITEMS + 1:
-            held[0] = 10 * held.abs().max()
+    for buffer in backbone.buffers():
+        if buffer.ndim == 2 and len(buffer) == NUM_ITEMS + 1:
+            buffer[0] = 10 * buffer.abs().max()
     if backbone.trained:
         table = backbone.representation.table().detach().clone()
         table[0] = 10 * table.abs().max()

@@ -265,12 +265,12 @@ def test_recommend_says_what_the_metrics_ranked(finished):
         assert done.returncode == 0, done.stderr
         assert [line.split()[1] for line in done.stdout.splitlines()[1:]] == [names[i] for i in lists[case]]
     assert typed(data, "Thing number 19; i3") == [data.items.item_id.index(name) for name in ("i19", "i3")]
-    for words, said in (
+    for words, output in (
         ("Thing", "20 items are called Thing"),
         (" ; ", "type titles"),
         ("Zzz", "no item is called Zzz"),
     ):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=output):
             typed(data, words)
     with pytest.raises(InputError, match="no such user"):
         number_of(data, "nobody")

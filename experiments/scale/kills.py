@@ -39,14 +39,14 @@ class Slow(Echo):
     def __init__(self, folder: Path) -> None:
         self.bill = folder / "bill.txt"
 
-    def batches(self, asks):
-        return [list(range(first, min(first + BATCH, len(asks)))) for first in range(0, len(asks), BATCH)]
+    def batches(self, queries):
+        return [list(range(first, min(first + BATCH, len(queries)))) for first in range(0, len(queries), BATCH)]
 
-    def complete(self, asks, keys):
+    def complete(self, queries, keys):
         with self.bill.open("a") as file:
             file.write("".join(f"{key}\n" for key in keys))
         time.sleep(WAIT)
-        return super().complete(asks, keys)
+        return super().complete(queries, keys)
 
 
 def write(folder: Path) -> None:

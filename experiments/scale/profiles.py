@@ -25,7 +25,7 @@ import numpy as np
 from catalogue import interactions
 
 from pte.artifact import write_atomic
-from pte.profiler.base import Ask, Completion
+from pte.profiler.base import Completion, Query
 from pte.profiler.language import LanguageModelProfiler
 from pte.profiler.loop.closed_loop import Loop
 from pte.profiler.prompt import Evidence
@@ -50,14 +50,14 @@ class Echo:
     def identity(self) -> dict[str, Any]:
         return {"model": "echo"}
 
-    def batches(self, asks: list[Ask]) -> list[list[int]]:
-        return [list(range(first, min(first + 1024, len(asks)))) for first in range(0, len(asks), 1024)]
+    def batches(self, queries: list[Query]) -> list[list[int]]:
+        return [list(range(first, min(first + 1024, len(queries)))) for first in range(0, len(queries), 1024)]
 
-    def complete(self, asks: list[Ask], keys: list[str]) -> list[Completion]:
+    def complete(self, queries: list[Query], keys: list[str]) -> list[Completion]:
         words = ([WORDS[int(letter, 16)] for letter in key[:8]] for key in keys)
         return [Completion(f" the {' and the '.join(some)} in what they take home.", 20, "stop") for some in words]
 
-    def rate(self, asks: list[Ask]) -> None:
+    def rate(self, queries: list[Query]) -> None:
         return None
 
 

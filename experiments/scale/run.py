@@ -96,8 +96,8 @@ def main() -> None:
                 print(f"round {number + 1}: {rounds[-1][-1]}", flush=True)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     machine = f"{os.cpu_count()} cores, {memory:.0f} GiB"
-    told = f"CPU-time of one thread, medians of {options.rounds} alternating rounds; {machine}, shared."
-    text = f"{told}\n\n{table(rounds)}\n"
+    caption = f"CPU-time of one thread, medians of {options.rounds} alternating rounds; {machine}, shared."
+    text = f"{caption}\n\n{table(rounds)}\n"
     write_atomic(RESULT / "table.md", text)
     write_atomic(RESULT / "report.json", json.dumps({"machine": machine, "rounds": rounds}, indent=1))
     chart(rounds, RESULT / "scale.png")

@@ -116,11 +116,11 @@ def measure(shape: str, products: str, rounds: int, steps: int) -> list[dict[str
     return [common | {"way": name, "milliseconds": spent[name], "peak_bytes": peak(calls[name])} for name in calls]
 
 
-def markdown(told: str, rows: list[dict[str, Any]]) -> str:
-    lines = [told, "", "| catalogue | products | way | ms a step | peak MiB |", "| --- | --- | --- | ---: | ---: |"]
+def markdown(caption: str, rows: list[dict[str, Any]]) -> str:
+    lines = [caption, "", "| catalogue | products | way | ms a step | peak MiB |", "| --- | --- | --- | ---: | ---: |"]
     for row in rows:
-        spent, held = statistics.median(row["milliseconds"]), row["peak_bytes"] / 2**20
-        lines.append(f"| {row['shape']} | {row['products']} | {row['way']} | {spent:.3f} | {held:.1f} |")
+        spent, memory = statistics.median(row["milliseconds"]), row["peak_bytes"] / 2**20
+        lines.append(f"| {row['shape']} | {row['products']} | {row['way']} | {spent:.3f} | {memory:.1f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -139,8 +139,8 @@ def main() -> None:
             rows += measure(shape, products, options.rounds, options.steps)
     machine = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "liger-kernel": LIGER}
     on = ", ".join([machine["gpu"], *(f"{name} {machine[name]}" for name in ("torch", "liger-kernel"))])
-    told = f"Forward and backward, medians of {options.rounds} alternating rounds; {on}."
-    text = markdown(told, rows)
+    caption = f"Forward and backward, medians of {options.rounds} alternating rounds; {on}."
+    text = markdown(caption, rows)
     options.out.mkdir(parents=True, exist_ok=True)
     write_atomic(options.out / "gpu.md", text)
     write_atomic(options.out / "gpu.json", json.dumps(machine | {"rows": rows}, indent=1))

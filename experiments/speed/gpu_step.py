@@ -86,8 +86,8 @@ def clock(train: Callable[[int], float], steps: int) -> dict[str, float]:
     return {"ms": 1000 * seconds / steps, "targets_per_second": targets / seconds, "peak_mib": peak}
 
 
-def markdown(told: str, rows: list[dict[str, Any]]) -> str:
-    lines = [told, "", "| model | way | ms a step | targets/s |", "| --- | --- | ---: | ---: |"]
+def markdown(caption: str, rows: list[dict[str, Any]]) -> str:
+    lines = [caption, "", "| model | way | ms a step | targets/s |", "| --- | --- | ---: | ---: |"]
     for row in rows:
         spent, rate = (statistics.median(one[key] for one in row["rounds"]) for key in ("ms", "targets_per_second"))
         lines.append(f"| {row['shape']} | {row['way']} | {spent:.2f} | {rate:,.0f} |")
@@ -118,8 +118,8 @@ def main() -> None:
         rows += [{"shape": shape, "way": name, "rounds": rounds[name]} for name in trains]
         print(markdown(shape, rows[-len(trains) :]), flush=True)
     machine = {"gpu": torch.cuda.get_device_name(), "torch": torch.__version__}
-    told = f"Medians of {options.rounds} alternating rounds; {machine['gpu']}, torch {machine['torch']}."
-    text = markdown(told, rows)
+    caption = f"Medians of {options.rounds} alternating rounds; {machine['gpu']}, torch {machine['torch']}."
+    text = markdown(caption, rows)
     options.out.mkdir(parents=True, exist_ok=True)
     write_atomic(options.out / "gpu_step.md", text)
     write_atomic(options.out / "gpu_step.json", json.dumps(machine | {"rows": rows}, indent=1))

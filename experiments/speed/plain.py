@@ -97,8 +97,8 @@ class SASRec(nn.Module):
         if target.ndim == 1:
             hidden = self.encoder.last(item, length)
         else:
-            asked = target > 0
-            hidden, target = self.encoder(item)[asked], target[asked]
+            real = target > 0
+            hidden, target = self.encoder(item)[real], target[real]
         return F.cross_entropy(self.logits(hidden), target - 1)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -176,8 +176,8 @@ class Samples:
 
     def batches(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """One epoch in random order."""
-        for chosen in torch.randperm(len(self.item), generator=generator).split(size):
-            yield self.item[chosen], self.length[chosen], self.target[chosen]
+        for some in torch.randperm(len(self.item), generator=generator).split(size):
+            yield self.item[some], self.length[some], self.target[some]
 
 
 def samples(item: np.ndarray, begin: np.ndarray, length: np.ndarray, row_length: int, every_place: bool) -> Samples:

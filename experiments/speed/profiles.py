@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 from pte.artifact import digest, write_atomic
 from pte.engine.build import builder
 from pte.paths import CONF_DIR
-from pte.profiler.base import Ask
+from pte.profiler.base import Query
 from pte.profiler.engine.decode import Decoding
 from pte.profiler.loop.closed_loop import sample
 from pte.schema import visible_view
@@ -32,7 +32,7 @@ RESULT = Path(__file__).resolve().parent / "result"
 MANY = 8
 
 
-def build_profiler(num_candidates: int) -> tuple[Any, Callable[[int], list[Ask]]]:
+def build_profiler(num_candidates: int) -> tuple[Any, Callable[[int], list[Query]]]:
     """The default profiler, and what gives every prompt of some entities of each side."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         words = ["profiler=transformers", f"profiler.num_candidates={num_candidates}"]
@@ -42,11 +42,11 @@ def build_profiler(num_candidates: int) -> tuple[Any, Callable[[int], list[Ask]]
     return profiler, lambda size: sample(profiler.loop, visible_view(data, build("protocol")(data)), size)
 
 
-def engine(profiler: Any, asks: list[Ask]) -> tuple[float, int, list[str]]:
+def engine(profiler: Any, queries: list[Query]) -> tuple[float, int, list[str]]:
     """CPU-seconds, tokens and texts of the engine in its own batches."""
-    texts, tokens, began = [""] * len(asks), 0, time.process_time()
-    for batch in profiler.engine.batches(asks):
-        some = [asks[i] for i in batch]
+    texts, tokens, began = [""] * len(queries), 0, time.process_time()
+    for batch in profiler.engine.batches(queries):
+        some = [queries[i] for i in batch]
         done = profiler.engine.complete(some, [digest([a.prompt.text, a.candidate]) for a in some])
         tokens += sum(completion.tokens for completion in done)
         for i, completion in zip(batch, done, strict=True):
@@ -55,16 +55,16 @@ def engine(profiler: Any, asks: list[Ask]) -> tuple[float, int, list[str]]:
 
 
 @torch.inference_mode()
-def plain(profiler: Any, asks: list[Ask], greedy: bool) -> tuple[float, int, list[str]]:
+def plain(profiler: Any, queries: list[Query], greedy: bool) -> tuple[float, int, list[str]]:
     """The same by one call of `generate` for every prompt, with the library's own cache."""
     causal, decoding = profiler.engine.causal, profiler.engine.decoding
     knobs = {"do_sample": False} if greedy else {
-        "do_sample": True, "top_k": decoding.top_k, "top_p": decoding.top_p, "temperature": asks[0].temperature,
+        "do_sample": True, "top_k": decoding.top_k, "top_p": decoding.top_p, "temperature": queries[0].temperature,
         "repetition_penalty": decoding.repetition_penalty,
     }  # fmt: skip
     texts, tokens, began = [], 0, time.process_time()
-    for ask in asks:
-        stem, lead = profiler.engine._tokens(ask.prompt)
+    for query in queries:
+        stem, lead = profiler.engine._tokens(query.prompt)
         row = torch.tensor([stem + lead])
         out = causal.model.generate(
             row, attention_mask=torch.ones_like(row), max_new_tokens=decoding.max_new_tokens,
@@ -79,15 +79,15 @@ def plain(profiler: Any, asks: list[Ask], greedy: bool) -> tuple[float, int, lis
 
 def measure(entities: int) -> dict[str, float]:
     """One round."""
-    few, few_asks = build_profiler(1)
-    many, many_asks = build_profiler(MANY)
+    few, few_queries = build_profiler(1)
+    many, many_queries = build_profiler(MANY)
     many.engine.causal.__dict__["model"] = few.engine.causal.model  # loaded once
-    one, eight = few_asks(entities), many_asks(entities)
+    one, eight = few_queries(entities), many_queries(entities)
     engine(few, one[:2])  # kernels are chosen at first use
     seconds, tokens, _ = engine(few, one)
     seconds_many, tokens_many, _ = engine(many, eight)
     seconds_plain, tokens_plain, _ = plain(many, eight[:: MANY // 2], greedy=False)
-    greedy = [replace(ask, temperature=0.0) for ask in eight[:MANY]]
+    greedy = [replace(query, temperature=0.0) for query in eight[:MANY]]
     many.engine.decoding = Decoding(**{**vars(many.engine.decoding), "repetition_penalty": 1.0})
     shared, alone = engine(many, greedy)[2], plain(many, greedy, greedy=True)[2]
     return {

@@ -103,10 +103,10 @@ def train(options: argparse.Namespace) -> None:
     log, state = (options.out / f"{options.way}-{options.seed}{end}" for end in (".jsonl", ".pt"))
     done, spent = 0, 0.0
     if state.exists():
-        kept = torch.load(state, weights_only=True)
-        done, spent = kept["epochs"], kept["cpu_seconds"]
-        runner.model.load_state_dict(kept["model"])
-        runner.optimizer.load_state_dict(kept["optimizer"])
+        stored = torch.load(state, weights_only=True)
+        done, spent = stored["epochs"], stored["cpu_seconds"]
+        runner.model.load_state_dict(stored["model"])
+        runner.optimizer.load_state_dict(stored["optimizer"])
     known = log.read_text().splitlines()[:done] if log.exists() else []
     write_atomic(log, "".join(line + "\n" for line in known))
     epochs = min(options.epochs, product.knobs["fit"]["max_epochs"]) if options.way == "ours" else options.epochs
@@ -121,8 +121,8 @@ def train(options: argparse.Namespace) -> None:
             file.write(json.dumps(line) + "\n")
         print(options.way, line, flush=True)
         weights, steps = runner.model.state_dict(), runner.optimizer.state_dict()
-        kept = {"epochs": number + 1, "cpu_seconds": spent, "model": weights, "optimizer": steps}
-        torch.save(kept, state.with_suffix(".tmp"))
+        stored = {"epochs": number + 1, "cpu_seconds": spent, "model": weights, "optimizer": steps}
+        torch.save(stored, state.with_suffix(".tmp"))
         state.with_suffix(".tmp").replace(state)
 
 

@@ -170,14 +170,14 @@ def main() -> None:
             print(f"round {number + 1}: {name}: {rounds[-1][name]}", flush=True)
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")
-    told = f"CPU-seconds, one thread, medians of {options.rounds} alternating rounds; {cpu}."
+    caption = f"CPU-seconds, one thread, medians of {options.rounds} alternating rounds; {cpu}."
     body = [*costs(rounds), *agreement(rounds), *roofline(rounds), *profile(rounds)]
-    text = "\n".join([told, "", *body]).rstrip() + "\n"
+    text = "\n".join([caption, "", *body]).rstrip() + "\n"
     options.out.mkdir(parents=True, exist_ok=True)
     write_atomic(options.out / "table.md", text)
     write_atomic(options.out / "report.json", json.dumps({"cpu": cpu, "rounds": rounds}, indent=1))
     if ratios(rounds):
-        bars(ratios(rounds), told, options.out / "speed.png")
+        bars(ratios(rounds), caption, options.out / "speed.png")
     print(text)
 
 

@@ -76,8 +76,8 @@ def rank(rows: dict[str, str]) -> None:
 def table() -> str:
     """NDCG@10 of the ranks kept, and each row's difference to the first with its interval over users."""
     names = [json.loads(line)["row"] for line in (HERE / "runs.jsonl").read_text(encoding="utf-8").splitlines()]
-    with np.load(HERE / "ranks.npz", allow_pickle=False) as kept:
-        gain, head = [values("NDCG", own, 10) for own in kept["masked"].astype(np.int32)], kept["head"]
+    with np.load(HERE / "ranks.npz", allow_pickle=False) as rows_of:
+        gain, head = [values("NDCG", own, 10) for own in rows_of["masked"].astype(np.int32)], rows_of["head"]
     lines = ["| row | all | head items | tail items | less the first | 95 % interval | p |", "|---" * 7 + "|"]
     for name, own in zip(names, gain, strict=True):
         means = " | ".join(f"{own[group].mean():.4f}" for group in (slice(None), head, ~head))

@@ -139,7 +139,7 @@ def checksum(path: Path) -> str:
     note = root() / "sha256" / f"{digest(str(path.resolve()))[:32]}.json"
     record = _read_json(note)
     if record.get("stat") == now:
-        return record["sha256"]
+        return str(record["sha256"])
     sha256 = file_sha256(path)
     if time.time() - stat.st_mtime > SETTLED:
         write_atomic(note, json.dumps({"stat": now, "sha256": sha256}))

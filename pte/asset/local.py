@@ -13,6 +13,7 @@ from pte.asset.code import sources
 from pte.asset.origin import Remote, UnreachableError, hub, web, wheel
 from pte.paths import expanded
 from pte.schema import InputError, require
+from pte.schema.knob import leaves
 
 URI = re.compile(r"(pypi|https?|file|hf):")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")  # owner/name, as models are named without hf: before it
@@ -68,11 +69,10 @@ def derive(source: Path, name: str, build: Callable[[Path], None]) -> Path:
 def knob_content(knobs: Mapping[str, Any]) -> dict[str, str]:
     """Hashes of what is of one's own and may be written anew: where a group's `model` or `file` is, and its classes."""
     hashes = sources(knobs)
-    for group, value in knobs.items():
-        for knob in ("model", "file"):
-            uri = value.get(knob) if isinstance(value, Mapping) else None
-            if sha256 := named_content(uri, f"{group}.{knob}"):
-                hashes[group if knob == "model" else f"{group}.{knob}"] = sha256
+    for name, value in leaves(knobs):
+        part, _, knob = name.rpartition(".")
+        if part and knob in ("model", "file") and (sha256 := named_content(value, name)):
+            hashes[part if knob == "model" else name] = sha256
     return hashes
 
 

@@ -27,7 +27,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -58,16 +57,20 @@ class Denoiser(nn.Module):
 
     def tau(self, steps: int, device: torch.device) -> Tensor:
         """(T, D): the code of every time, made once for all rows of a batch."""
-        return self.time(sinusoid(torch.arange(steps, device=device), self.width))
+        code: Tensor = self.time(sinusoid(torch.arange(steps, device=device), self.width))
+        return code
 
     def split(self) -> tuple[Tensor, Tensor, Tensor]:
         """W_x, W_c, W_tau of the first layer."""
-        return self.first.weight.split(self.width, dim=1)
+        W_x, W_c, W_tau = self.first.weight.split(self.width, dim=1)
+        return W_x, W_c, W_tau
 
     def forward(self, x: Tensor, c: Tensor, tau: Tensor) -> Tensor:
         """(B, D) each -> (B, D). tau may be one row for all."""
-        hidden = self.first(torch.cat([x, c, tau.expand_as(x)], dim=-1))
-        return self.second(F.gelu(hidden)) if self.depth == 2 else hidden
+        hidden: Tensor = self.first(torch.cat([x, c, tau.expand_as(x)], dim=-1))
+        if self.depth == 2:
+            hidden = self.second(F.gelu(hidden))
+        return hidden
 
 
 class DreamRec(nn.Module, Backbone):
@@ -140,7 +143,8 @@ class DreamRec(nn.Module, Backbone):
         x_t = noised(x_0, eps, self.alpha_bar[time, None])
         free = chance[:, 1:] < self.uncondition
         tau = self.denoiser.tau(steps, x_0.device)
-        return (self.denoiser(x_t, torch.where(free, self.null.to(c.dtype), c), tau[time]) - x_0).square()
+        prediction: Tensor = self.denoiser(x_t, torch.where(free, self.null.to(c.dtype), c), tau[time])
+        return (prediction - x_0).square()
 
     @torch.no_grad()
     def score(self, history: History, *, noise: Noise = None) -> Tensor:
@@ -170,9 +174,8 @@ class DreamRec(nn.Module, Backbone):
         both = torch.cat([c, self.null.expand_as(c)])  # with and without the condition, in one call
 
         def denoise(x: Tensor, step: int) -> Tensor:
-            with_c, without_c = rearrange(
-                self.denoiser(torch.cat([x, x]), both, tau[step]), "(two b) d -> two b d", two=2
-            )
+            prediction: Tensor = self.denoiser(torch.cat([x, x]), both, tau[step])
+            with_c, without_c = prediction.chunk(2)
             return (1 + self.guidance) * with_c - self.guidance * without_c
 
         return sample(self.chain, denoise, z, noise)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,3 +38,11 @@ class Encoder(Protocol):
     def card(self) -> dict[str, Any]:
         """Model, dtype, device, token limit ... for the artefact's facts.json."""
         ...
+
+
+class CorpusEncoder(ABC):
+    """To inherit by an encoder whose vectors depend on the texts it is fitted to: none is shared between runs."""
+
+    @abstractmethod
+    def fit(self, corpus: Iterable[str]) -> None:
+        """Called once before `encode`, with the texts of items: all candidates' and the plain metadata."""

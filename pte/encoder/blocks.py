@@ -11,15 +11,18 @@ import hashlib
 import logging
 import uuid
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import tee
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
 from pte.artifact import digest, replacing
 from pte.asset import knob_content
-from pte.encoder.base import Encoder
+from pte.encoder.base import CorpusEncoder, Encoder
+from pte.encoder.hybrid import Hybrid
 from pte.schema import InputError
 from pte.schema.context import Context
 from pte.schema.knob import MARKS, divided
@@ -34,9 +37,9 @@ DAMAGE = (ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file whose
 UNKNOWN = -1
 
 
-def folder(context: Context, encoder: Encoder) -> Path:
+def folder(context: Context, encoder: Encoder, knobs: Mapping[str, Any]) -> Path:
     """Where the vectors of this very encoder are kept, whatever run they were made in."""
-    knobs, _ = divided(context.config["encoder"], lambda _: type(encoder), *MARKS)
+    knobs, _ = divided(knobs, lambda _: type(encoder), *MARKS)
     identity = {"knobs": knobs, "encoder": encoder.identity(), "models": knob_content({"encoder": knobs})}
     return context.work.parent.parent / "vector" / digest(identity)[:16]
 
@@ -132,8 +135,23 @@ def prefix(hash: bytes) -> int:
     return int.from_bytes(hash[:8])
 
 
+class VectorSource(Protocol):
+    """What makes the vectors of a run's texts."""
+
+    num_texts: int  # distinct ones
+
+    @property
+    def num_cut(self) -> int:
+        """How many of the distinct texts are longer than the encoder reads."""
+        ...
+
+    def vectors(self, groups: Iterable[Sequence[str]]) -> Iterator[np.ndarray]:
+        """The vectors of groups of K texts, (some, K, d) at a time; a blank text's is zero."""
+        ...
+
+
 class Encoding:
-    """Encodes what `blocks` does not hold, and says how far it is."""
+    """VectorSource what `blocks` does not hold, and says how far it is."""
 
     def __init__(self, encoder: Encoder, blocks: Blocks) -> None:
         if not hasattr(encoder, "too_long"):
@@ -142,6 +160,7 @@ class Encoding:
                 " docs/own_classes.md lists what each class must offer"
             )
         self.encoder, self.blocks = encoder, blocks
+        self.num_texts = len(blocks)
         todo = len(blocks) - blocks.num_known
         self.progress = Progress(logger, "embeddings", "texts", todo)
         old = f", {blocks.num_known:,} found" if blocks.num_known else ""
@@ -172,6 +191,59 @@ class Encoding:
             known.update(zip(block, vectors, strict=True))
             self.progress.advance(len(block))
         return known
+
+
+class Direct:
+    """VectorSource by an encoder that was fitted to this run's texts, and keeps nothing for others."""
+
+    num_cut = 0
+
+    def __init__(self, encoder: Any, corpus: Iterable[str], texts: Iterable[str]) -> None:
+        logger.info("embeddings: fitting the encoder to the texts of items")
+        encoder.fit(corpus)
+        self.encoder, self.num_texts = encoder, len({text_hash(text) for text in texts if text.strip()})
+
+    def vectors(self, groups: Iterable[Sequence[str]]) -> Iterator[np.ndarray]:
+        """As `Encoding.vectors`."""
+        for window in windows(groups):
+            flat = [text for group in window for text in group]
+            yield self.encoder.encode(flat).reshape(len(window), -1, self.encoder.width)
+
+
+class Concatenation:
+    """The parts of a Hybrid, each encoded in its own way."""
+
+    def __init__(self, encoder: Hybrid, parts: Sequence[VectorSource]) -> None:
+        self.join, self.parts, self.num_texts = encoder.join, parts, parts[0].num_texts
+
+    @property
+    def num_cut(self) -> int:
+        return max(part.num_cut for part in self.parts)
+
+    def vectors(self, groups: Iterable[Sequence[str]]) -> Iterator[np.ndarray]:
+        """As `Encoding.vectors`."""
+        streams = tee(groups, len(self.parts))
+        yield from map(self.join, *(part.vectors(stream) for part, stream in zip(self.parts, streams, strict=True)))
+
+
+def corpus(item: Iterable[Sequence[str]], metadata: Iterable[str]) -> Iterator[str]:
+    """What an encoder is fitted to, where it is: all candidate texts of items 1..N, and their metadata."""
+    yield from (text for group in item for text in group)
+    yield from metadata
+
+
+def encoding(
+    context: Context, encoder: Encoder, corpus: Callable[[], Iterable[str]], texts: Callable[[], Iterable[str]],
+    knobs: Mapping[str, Any] | None = None,
+) -> VectorSource:  # fmt: skip
+    """How this encoder's vectors of `texts` are made. corpus: what a CorpusEncoder is fitted to; knobs: its own."""
+    knobs = context.config["encoder"] if knobs is None else knobs
+    if isinstance(encoder, Hybrid):
+        parts = [encoding(context, part, corpus, texts, knobs[name]) for name, part in encoder.parts.items()]
+        return Concatenation(encoder, parts)
+    if isinstance(encoder, CorpusEncoder):
+        return Direct(encoder, corpus(), texts())
+    return Encoding(encoder, Blocks(folder(context, encoder, knobs), texts()))
 
 
 def windows(groups: Iterable[Sequence[str]]) -> Iterator[list[Sequence[str]]]:

@@ -42,7 +42,7 @@ class ImportedVectors:
     @cached_property
     def width(self) -> int:
         """d."""
-        return self._rows[1].shape[1]
+        return int(self._rows[1].shape[1])
 
     def known_width(self, download: bool) -> int:
         """d: the file is here."""

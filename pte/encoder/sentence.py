@@ -78,7 +78,7 @@ class SentenceEncoder:
     @cached_property
     def width(self) -> int:
         """d, from the model itself."""
-        return self._encode(["width"]).shape[1]
+        return int(self._encode(["width"]).shape[1])
 
     def known_width(self, download: bool) -> int | None:
         """d as the model's configuration states it, loading no weights; None where it does not say.

@@ -85,7 +85,7 @@ def flag(config: Mapping[str, Any], group: str, name: str) -> bool:
     return bool(_attribute(config, group, name))
 
 
-def asks_model(config: Mapping[str, Any]) -> bool:
+def uses_language_model(config: Mapping[str, Any]) -> bool:
     """Whether the profiler writes by a language model."""
     from pte.profiler.language import LanguageModelProfiler  # a worker asks nobody
 

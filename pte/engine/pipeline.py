@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from pte.artifact import Store, read_manifest
 from pte.engine import dry_run, plan, provenance, run_folder, tracking
-from pte.engine.build import asks_model, builder, trains_reader
+from pte.engine.build import builder, trains_reader, uses_language_model
 from pte.engine.config import idle, secret
 from pte.engine.plan import EXTRA, LAST, STAGES, Step
 from pte.engine.process import launch
@@ -216,7 +216,7 @@ class Run:
     def log_forecast(self, steps: list[Step]) -> None:
         """What a language model would be asked, where one would be; reads the data and stores nothing."""
         artefact = {step.name: step.path for step in steps}
-        if artefact.get("profiles", True) is not None or not asks_model(self.config):
+        if artefact.get("profiles", True) is not None or not uses_language_model(self.config):
             return
         profiles = (next(step.key for step in steps if step.name == "profiles"), str(self.config["profiler"]))
         if profiles not in FORECASTS:

@@ -17,7 +17,7 @@ from typing import Any
 
 from pte.artifact import Store, digest, read_manifest
 from pte.asset import knob_content, named_content
-from pte.engine.build import apart, asks_model, builder, flag, reads_users, trains_reader
+from pte.engine.build import apart, builder, flag, reads_users, trains_reader, uses_language_model
 from pte.schema import InputError
 from pte.schema.knob import MARKS, leaves, own_knobs
 
@@ -104,7 +104,7 @@ def steps(config: Mapping[str, Any], store: Store, names: list[str]) -> list[Ste
         facts: dict[str, Any] = {"stage": name, "version": module.VERSION, "knobs": knobs, "parents": parents}
         if name == "interactions":
             facts["roots"] = module.roots(builder(config)("dataset"))
-        if "profiler" in knobs and asks_model(config):
+        if "profiler" in knobs and uses_language_model(config):
             from pte.profiler.language import LanguageModelProfiler  # workers need the names of stages alone
 
             facts["style"] = LanguageModelProfiler.wording(**config["profiler"])

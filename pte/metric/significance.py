@@ -7,6 +7,7 @@ bootstrap (Efron, 1979), one binomial draw per distinct |d| for the sign flips (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, variance
@@ -84,7 +85,7 @@ def minimum_detectable_difference(a: np.ndarray, b: np.ndarray, *, alpha: float 
     if len(d) < 2:
         raise ValueError("one case has no spread: the minimum detectable difference needs two or more")
     z = NormalDist().inv_cdf
-    return (z(1 - alpha / 2) + z(power)) * float(d.std(ddof=1)) / len(d) ** 0.5
+    return (z(1 - alpha / 2) + z(power)) * float(d.std(ddof=1)) / math.sqrt(len(d))
 
 
 def welch(a: Sequence[float], b: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:

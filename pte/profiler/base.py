@@ -91,7 +91,7 @@ class DeterministicProfiler:
 
 
 @dataclass(frozen=True)
-class Ask:
+class Query:
     """One completion that is wanted."""
 
     prompt: Prompt
@@ -111,7 +111,7 @@ class Completion:
     detail: str = ""  # a failure's words
 
 
-Answer = Callable[[Sequence[Ask]], list[Completion]]  # a language model behind its log, or stored completions
+Answer = Callable[[Sequence[Query]], list[Completion]]  # a language model behind its log, or stored completions
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Request:
     """A completion that is missing; `key` is the content key it is logged under."""
 
     key: str
-    ask: Ask
+    query: Query
     attempt: int = 0  # above 0: it failed so often before
     of: int = 0  # answers that were wanted with it at first, where attempt is above 0
 
@@ -157,15 +157,15 @@ class Engine(Protocol):
         """Model, revision and decoding, of which keys are made; not prompt, candidate or temperature. Loads nothing."""
         ...
 
-    def batches(self, asks: Sequence[Ask]) -> list[list[int]]:
-        """Places in `asks` to complete together, each place once."""
+    def batches(self, queries: Sequence[Query]) -> list[list[int]]:
+        """Places in `queries` to complete together, each place once."""
         ...
 
-    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
+    def complete(self, queries: Sequence[Query], keys: Sequence[str]) -> list[Completion]:
         """One completion for each, in order; the content keys seed the draws."""
         ...
 
-    def rate(self, asks: Sequence[Ask]) -> Rate | None:
+    def rate(self, queries: Sequence[Query]) -> Rate | None:
         """The speed measured on these prompts; None where it cannot be measured beforehand."""
         ...
 

@@ -160,7 +160,8 @@ class _Facts:
         item, count = np.unique(np.concatenate([np.unique(row) for row in rows]), return_counts=True)
         new = ~np.isin(item, history)
         item, count = item[new], count[new]
-        return item[np.lexsort((item, -count))][: self.most].tolist()
+        most: list[int] = item[np.lexsort((item, -count))][: self.most].tolist()
+        return most
 
     def _slice(self, values: list[int], turn: int, size: int) -> list[int]:
         return values[turn * size : (turn + 1) * size]

@@ -53,7 +53,8 @@ def llm_esr_item_groups(interactions: Interactions, split: Split, threshold: int
 def llm_esr_user_groups(interactions: Interactions, split: Split, threshold: int) -> np.ndarray:
     """(U,) bool head: at least `threshold` rows before the user's last target; False for users without a case."""
     length = np.maximum(_longest(interactions, split.valid), _longest(interactions, split.test))
-    return (length >= threshold) & (length > 0)
+    head: np.ndarray = length >= max(threshold, 1)
+    return head
 
 
 def _longest(interactions: Interactions, part: Cases) -> np.ndarray:

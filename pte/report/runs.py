@@ -61,11 +61,13 @@ class Run:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        return self.report["config"]
+        config: Mapping[str, Any] = self.report["config"]
+        return config
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        return self.report["metrics"]
+        metrics: Mapping[str, float] = self.report["metrics"]
+        return metrics
 
     @property
     def seed(self) -> int:

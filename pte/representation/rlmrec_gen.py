@@ -61,7 +61,8 @@ class RlmRecGen(RlmRec):
         if self.hidden is None or not self.training:
             return None
         at = self.hidden[batch.item]
-        prediction, *elsewhere = self.tell(state[at]), *others(batch.item[at])
+        prediction: Tensor = self.tell(state[at])
+        elsewhere = others(batch.item[at])
         item = torch.cat([batch.item[at], *elsewhere])  # hidden places of the whole step, this process's first
         if not len(prediction):
             return prediction.sum()  # 0, but every weight has its gradient, which several processes rely on

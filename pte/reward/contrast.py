@@ -46,7 +46,7 @@ class Relation:
 
     def __init__(self, a: Tensor, b: Tensor, width: int) -> None:
         self.width = width
-        self.codes = torch.unique(a * width + b)
+        self.codes: Tensor = torch.unique(a * width + b)
 
     def holds(self, a: Tensor, b: Tensor) -> Tensor:
         """Whether (a, b) is in the set, in the broadcast shape of a and b; False where b is NONE."""

@@ -90,7 +90,7 @@ class Whitening:
         for block, place in zip(rows.split(BLOCK), out.split(BLOCK), strict=True):
             blank = ~block.any(dim=-1, keepdim=True)
             place.copy_(F.normalize((block - self.mean) @ self.axes, dim=-1).masked_fill(blank, 0.0))
-        return out.unflatten(0, vectors.shape[:-1])
+        return out.view(*vectors.shape[:-1], out.shape[1])
 
 
 def _blocks(tables: Sequence[Tensor]) -> Iterator[Tensor]:

@@ -44,7 +44,8 @@ class Entities:
 
     def row(self, side: str, number: int) -> int:
         """Where user `number` (from 0) or item `number` (from 1) stands."""
-        return self.side(side).start + number - FIRST[side]
+        start: int = self.side(side).start
+        return start + number - FIRST[side]
 
     def at(self, row: int) -> tuple[str, int]:
         """The side and the number of the entity in a row."""

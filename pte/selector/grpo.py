@@ -114,8 +114,8 @@ class Policy(nn.Module):
 
     def forward(self, candidates: Candidates, entity: Tensor) -> Tensor:
         """Logits (B, K) of the entities (B,)."""
-        phi = features(candidates, entity)
-        return rearrange(self.last(F.gelu(self.first(phi))), "b k 1 -> b k")
+        logits: Tensor = self.last(F.gelu(self.first(features(candidates, entity))))
+        return rearrange(logits, "b k 1 -> b k")
 
 
 def features(candidates: Candidates, entity: Tensor) -> Tensor:

@@ -120,7 +120,9 @@ def audit(
 def clean_rows(interactions: Interactions, split: Split, rows: np.ndarray | None = None) -> np.ndarray:
     """(M,) bool: of rows (None: visible) those that train, are not held out, and lie before the first target."""
     rows = split.rest & (split.visible if rows is None else rows)
-    return rows & (np.arange(len(interactions.user)) < first_targets(interactions, split)[interactions.user])
+    before = np.arange(len(interactions.user)) < first_targets(interactions, split)[interactions.user]
+    clean: np.ndarray = rows & before
+    return clean
 
 
 def own_rows(interactions: Interactions, split: Split) -> np.ndarray:
@@ -130,7 +132,8 @@ def own_rows(interactions: Interactions, split: Split) -> np.ndarray:
         np.minimum.at(begin, cases.user, cases.history_begin(interactions))
     row, user = np.arange(len(interactions.user)), interactions.user
     trains = np.bincount(user[split.train], minlength=interactions.num_users) > 0
-    return ~trains[user] & (row >= begin[user]) & (row < first_targets(interactions, split)[user])
+    own: np.ndarray = ~trains[user] & (row >= begin[user]) & (row < first_targets(interactions, split)[user])
+    return own
 
 
 def first_targets(interactions: Interactions, split: Split) -> np.ndarray:

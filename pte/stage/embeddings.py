@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pte.dataset.table.text import metadata_text
-from pte.encoder.blocks import Blocks, Encoding, folder
+from pte.encoder.blocks import corpus, encoding
 from pte.encoder.imported import ImportedVectors
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.schema import Embeddings, Entities, Interactions, Profiles
@@ -44,24 +44,26 @@ def run(context: Context) -> None:
     sides = {name: side for name, side in every.items() if name in context.config["encoded"]}
     if left := sorted(every.keys() - sides.keys()):
         logger.info(f"embeddings: nothing reads the texts of {' and '.join(left)}: not encoded")
-    blocks = Blocks(folder(context, encoder), (text for side in sides.values() for group in side() for text in group))
-    encoding = Encoding(encoder, blocks)
-    facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": len(blocks)}
+    source = encoding(
+        context, encoder, lambda: corpus(islice(profiles.item, 1, None), metadata[1:]),
+        lambda: (text for side in sides.values() for group in side() for text in group),
+    )  # fmt: skip
+    facts: dict[str, object] = {"encoded": list(sides), "distinct_texts": source.num_texts}
     known = [name for name in ("user", "item") if name in sides]
     width, rows = encoder.width, entities.num_items + entities.num_users * ("user" in sides)
     table = written(
         context.out / "vector.npy",
-        (part for name in known for part in encoding.vectors(sides[name]())),
+        (part for name in known for part in source.vectors(sides[name]())),
         (rows, profiles.num_candidates, width),
     )
     for name in known:
         facts[name] = spread(table[: entities.num_users] if name == "user" else table[rows - entities.num_items :])
     if "metadata" in sides:
-        parts = encoding.vectors(sides["metadata"]())
+        parts = source.vectors(sides["metadata"]())
         plain = written(context.out / "metadata.npy", parts, (entities.num_items, width))
         facts["metadata"] = spread(plain[:, None])
     entities.save(context.out)
-    facts["encoder"] = {**encoder.card(), "texts_cut": encoding.num_cut}
+    facts["encoder"] = {**encoder.card(), "texts_cut": source.num_cut}
     (context.out / "facts.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
 
 
@@ -72,7 +74,8 @@ def written(path: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> 
         np.lib.format.write_array_header_1_0(file, header)
         for part in parts:
             file.write(part.tobytes())
-    return np.load(path, mmap_mode="r")
+    rows: np.ndarray = np.load(path, mmap_mode="r")
+    return rows
 
 
 def imported(context: Context, encoder: ImportedVectors, interactions: Interactions) -> None:

@@ -104,7 +104,8 @@ def beyond_ranks(
 
 def load(path: Path) -> dict[str, float]:
     """The figures by their flat keys."""
-    return json.loads((path / "metrics.json").read_text(encoding="utf-8"))
+    figures: dict[str, float] = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
+    return figures
 
 
 @torch.inference_mode()
@@ -148,14 +149,15 @@ def rank_cases(
 def resumable_ranks(file: Path, *shape: int) -> np.ndarray:
     """int32 of this shape in a mapped file, which outlives the process: as it was left, or all -1."""
     try:
-        array = np.load(file, mmap_mode="r+", allow_pickle=False)
+        array: np.ndarray = np.load(file, mmap_mode="r+", allow_pickle=False)
         if array.shape == shape and array.dtype == np.int32:
             return array
     except (OSError, ValueError, EOFError):
         pass
     np.save(file.with_suffix(".tmp.npy"), np.full(shape, -1, np.int32))
     file.with_suffix(".tmp.npy").replace(file)
-    return np.load(file, mmap_mode="r+", allow_pickle=False)
+    started: np.ndarray = np.load(file, mmap_mode="r+", allow_pickle=False)
+    return started
 
 
 def about(

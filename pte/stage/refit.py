@@ -14,16 +14,17 @@ from itertools import islice
 
 import numpy as np
 
-from pte.encoder.blocks import Blocks, Encoding, folder
+from pte.dataset.table.text import metadata_text
+from pte.encoder.blocks import corpus, encoding
 from pte.profiler.loop.account import facts
 from pte.profiler.store.log import RecordLog
-from pte.schema import Interactions, Selection, Split, training_view
+from pte.schema import Interactions, Profiles, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
 VERSION = 7  # 7: more wrappings of answers known; 6: sentences and lists by more marks
 READS = ("profiler", "encoder")
-PARENTS = ("interactions", "split", "selection")
+PARENTS = ("interactions", "split", "profiles", "selection")
 
 
 def run(context: Context) -> None:
@@ -35,21 +36,26 @@ def run(context: Context) -> None:
     log = RecordLog(context.work.parent.parent / "generation")
     profiles = context.build("profiler").profile(view, log=log, out=context.out)
     profiles.save(context.out)
-    blocks = Blocks(folder(context, encoder), (text for group in profiles.item for text in group))
+    metadata, judged = metadata_text(interactions.items), Profiles.load(context.parents["profiles"])
+    source = encoding(  # on the axes that users' vectors lie on
+        context, encoder, lambda: corpus(islice(judged.item, 1, None), metadata[1:]),
+        lambda: (text for group in profiles.item for text in group),
+    )  # fmt: skip
     vectors = selection.vector.copy()
     written, choice, first = vectors[selection.entities.item], selection.choice[selection.entities.item], 0
-    encoding = Encoding(encoder, blocks)
-    for part in encoding.vectors(islice(profiles.item, 1, None)):
+    for part in source.vectors(islice(profiles.item, 1, None)):
         rows = slice(first, first + len(part))
         written[rows] = select(part, choice[rows])
         first += len(part)
     replace(selection, vector=vectors).save(context.out)
-    record = {**facts(profiles), "texts_cut": encoding.num_cut}
+    record = {**facts(profiles), "texts_cut": source.num_cut}
     (context.out / "facts.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
 def select(vector: np.ndarray, choice: np.ndarray) -> np.ndarray:
     """(n, d): of candidates (n, K, d) the one that `choice` (n,) names, or their mean at unit length where it is -1."""
-    mean = vector.sum(axis=1)
+    mean: np.ndarray = vector.sum(axis=1)
     mean /= np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
-    return np.where((choice < 0)[:, None], mean, vector[np.arange(len(vector)), np.maximum(choice, 0)])
+    single = choice >= 0
+    mean[single] = vector[single, choice[single]]
+    return mean

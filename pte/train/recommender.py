@@ -72,7 +72,7 @@ class Recommender(LightningModule):
             seed = step_seed(self.seed, self.current_epoch, batch_idx)
             noise = PlaceNoise(seed, batch.sequence, batch.position)
         with place_noise(noise):
-            loss = self.backbone.loss(share)["loss"]
+            loss: Tensor = self.backbone.loss(share)["loss"]
         if not loss.isfinite():
             raise InputError(
                 f"the loss became {loss.item()} in epoch {self.current_epoch + 1}, step {batch_idx + 1}: type a smaller"

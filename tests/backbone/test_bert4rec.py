@@ -35,17 +35,17 @@ def test_histories_are_whole_again():
 def test_cloze_by_hand():
     item = torch.tensor([[1, 2, 3], [4, 5, 0], [6, 0, 0], [0, 0, 0]])
     uniform = torch.tensor([[0.1, 0.9, 0.2], [0.9, 0.9, 0.0], [0.9, 0.9, 0.9], [0.0, 0.0, 0.0]])
-    chosen = cloze(item, uniform, 0.2)  # none of the second and third is drawn: their last places; 0.2 is not below
-    assert chosen.tolist() == [[True, False, False], [False, True, False], [True, False, False], [False] * 3]
+    masked = cloze(item, uniform, 0.2)  # none of the second and third is drawn: their last places; 0.2 is not below
+    assert masked.tolist() == [[True, False, False], [False, True, False], [True, False, False], [False] * 3]
 
 
 def test_what_is_masked_is_not_seen_and_both_sides_are():
     model = make().eval()
     table = model.representation.table()
-    chosen = torch.tensor([[False, False, True, False, False]])
+    masked = torch.tensor([[False, False, True, False, False]])
 
     def state(*items):
-        return model._states(table, torch.tensor([items]), chosen)[0, 2]
+        return model._states(table, torch.tensor([items]), masked)[0, 2]
 
     at = state(1, 2, 3, 4, 5)
     assert torch.equal(at, state(1, 2, 7, 4, 5))  # the item under the mask leaks nowhere

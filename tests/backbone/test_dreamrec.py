@@ -37,14 +37,14 @@ def trained(model, steps=300):
 
 def test_the_loss_is_the_mean_squared_error_over_targets_and_coordinates(monkeypatch):
     """Against six lines, with time, noise and the dropped conditions replaced by known ones."""
-    model, asked = make(), batch()
+    model, inputs = make(), batch()
     time = torch.tensor([0, 5, 10, 20, 30, 39])
     noise = torch.randn(6, WIDTH, generator=torch.Generator().manual_seed(1))
     dropped = torch.tensor([[0.05], [0.5], [0.5], [0.01], [0.5], [0.5]])
     chance = torch.cat([(time[:, None] + 0.5) / 40, dropped], dim=1)
     monkeypatch.setattr(torch, "randn", lambda *args, **more: noise)
     monkeypatch.setattr(torch, "rand", lambda *args, **more: chance)
-    found = model.loss(asked)["loss"]
+    found = model.loss(inputs)["loss"]
 
     table = model.representation.table()
     histories = [([1], 2), ([1, 2], 3), ([1, 2, 3], 4), ([5], 6), ([5, 6], 7), ([8], 9)]
@@ -66,7 +66,7 @@ def test_the_loss_is_divided_by_the_given_total():
     assert make().loss(batch(total=12.0))["loss"].item() * 2 == pytest.approx(one.item(), rel=1e-6)
 
 
-def test_conditions_are_dropped_as_often_as_told():
+def test_conditions_are_dropped_as_often_as_set():
     """A denoiser that hands back its condition shows which ones were replaced by the null vector."""
     model = make(uncondition=0.3)
     with torch.no_grad():
@@ -110,11 +110,11 @@ def test_a_space_that_trains_is_held_on_a_sphere():
 def test_a_future_item_changes_no_earlier_prediction():
     losses = []
     for last in (3, 20):
-        model, asked = make(), batch()
-        asked.item[0, 2] = last
-        asked.target[0, 2:] = 0
+        model, inputs = make(), batch()
+        inputs.item[0, 2] = last
+        inputs.target[0, 2:] = 0
         torch.manual_seed(0)
-        losses.append(model.loss(asked)["loss"].item())
+        losses.append(model.loss(inputs)["loss"].item())
     assert losses[0] == losses[1]
 
 
@@ -211,7 +211,7 @@ def test_the_fold_follows_an_optimizer(fused):
     assert torch.equal(one, other)
 
 
-def test_a_score_does_not_depend_on_who_is_asked_beside():
+def test_a_score_does_not_depend_on_other_cases():
     model = make(sampler="ddpm").eval()
     both = model.score(HISTORY, noise=CaseNoise(0, [7, 9]))
     alone = model.score(History(HISTORY.item[1:], HISTORY.length[1:]), noise=CaseNoise(0, [9]))
@@ -233,8 +233,8 @@ def test_cosine_scores_ignore_the_length_of_an_item():
 def test_it_learns_what_follows_what(depth, sampler):
     """Three histories, three continuations: the learnt ones come out on top, from any draw."""
     model = trained(make(depth=depth, sampler=sampler), steps=400)
-    asked = History(torch.tensor([[1, 2, 3], [5, 6, 0], [8, 0, 0]]), torch.tensor([3, 2, 1]))
-    top = model.score(asked, noise=torch.Generator().manual_seed(5)).argmax(dim=1) + 1
+    inputs = History(torch.tensor([[1, 2, 3], [5, 6, 0], [8, 0, 0]]), torch.tensor([3, 2, 1]))
+    top = model.score(inputs, noise=torch.Generator().manual_seed(5)).argmax(dim=1) + 1
     assert top.tolist() == [4, 7, 9]
 
 

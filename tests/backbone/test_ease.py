@@ -40,7 +40,7 @@ def test_large_catalogues_are_refused_before_any_work():
         ease(num_items=1_000_000)
 
 
-def test_mistakes_are_said():
+def test_mistakes_are_reported():
     with pytest.raises(InputError, match="ridge=0"):
         ease(ridge=0)
     with pytest.raises(InputError, match="recency=2"):

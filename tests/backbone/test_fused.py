@@ -183,17 +183,17 @@ def test_what_the_history_holds_moves_by_one_number_and_nothing_else_moves():
     model.gate.copy_(GATE)
     before = model.score(HISTORY)
     model.repeat.fill_(-7.0)
-    held = torch.zeros(3, N + 1).scatter(1, HISTORY.item, 1.0)[:, 1:]
-    torch.testing.assert_close(model.score(HISTORY), before - 7 * held)
+    mask = torch.zeros(3, N + 1).scatter(1, HISTORY.item, 1.0)[:, 1:]
+    torch.testing.assert_close(model.score(HISTORY), before - 7 * mask)
 
 
 def test_repeats_have_their_share_of_what_is_expected():
     """Every item is a candidate here, but for half a case by which the share of such targets is drawn towards 1/2."""
     model, target = gated(fused()), torch.tensor([5, 5, 5])
     facts = model.fit_repeat([(HISTORY, target)], 0.25)
-    score, held = model.score(HISTORY).double(), torch.zeros(3, N + 1).scatter(1, HISTORY.item, 1.0)[:, 1:].bool()
+    score, mask = model.score(HISTORY).double(), torch.zeros(3, N + 1).scatter(1, HISTORY.item, 1.0)[:, 1:].bool()
     assert facts["repeat_covered"] == pytest.approx(3.5 / 4)
-    assert float((score.softmax(1) * held).sum(1).mean()) == pytest.approx(0.25 / (0.25 + 0.75 * 3.5 / 4), abs=1e-5)
+    assert float((score.softmax(1) * mask).sum(1).mean()) == pytest.approx(0.25 / (0.25 + 0.75 * 3.5 / 4), abs=1e-5)
     assert facts["repeat"] == round(float(model.repeat), 6)
 
 
@@ -202,10 +202,10 @@ def test_repeats_weigh_more_where_few_of_the_other_targets_are_candidates():
     near, far = (fused(experts=["likeness"], candidates=1) for _ in range(2))
     for model in (near, far):
         model.gate.fill_(1.0)
-    held = torch.zeros(3, N + 1).scatter(1, HISTORY.item, 1.0)[:, 1:].bool()
+    mask = torch.zeros(3, N + 1).scatter(1, HISTORY.item, 1.0)[:, 1:].bool()
     score = near.score(HISTORY)
-    best = score.masked_fill(held, -torch.inf).argmax(1) + 1
-    worst = score.masked_fill(held, torch.inf).argmin(1) + 1
+    best = score.masked_fill(mask, -torch.inf).argmax(1) + 1
+    worst = score.masked_fill(mask, torch.inf).argmin(1) + 1
     share = [model.fit_repeat([(HISTORY, target)], 0.25) for model, target in ((near, best), (far, worst))]
     assert share[0]["repeat_covered"] > share[1]["repeat_covered"]
     assert share[0]["repeat"] < share[1]["repeat"]

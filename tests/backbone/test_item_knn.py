@@ -47,7 +47,7 @@ def test_strangers_are_ordered_by_popularity():
     assert score[0] > score[1] > score[2] > score[4] == 0
 
 
-def test_mistakes_are_said():
+def test_mistakes_are_reported():
     with pytest.raises(InputError, match="recency=-1"):
         knn(recency=-1)
     with pytest.raises(InputError, match="shrink=-2"):

@@ -103,7 +103,7 @@ def test_a_single_row_can_be_fitted():
     assert model.score(history([1])).tolist() == [[0, 0]]
 
 
-def test_mistakes_are_said():
+def test_mistakes_are_reported():
     with pytest.raises(InputError, match="window=0"):
         markov(window=0)
     with pytest.raises(InputError, match=r"recency=1\.5"):

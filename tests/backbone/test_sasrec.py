@@ -42,8 +42,8 @@ def test_the_loss_is_the_mean_over_all_positions_of_plain_cross_entropy():
     model, losses = make(), []
     for history in HISTORIES:
         for end in range(1, len(history)):
-            asked = History(torch.tensor([history[:end]]), torch.tensor([end]))
-            losses.append(F.cross_entropy(model.eval().score(asked), torch.tensor([history[end] - 1])))
+            case = History(torch.tensor([history[:end]]), torch.tensor([end]))
+            losses.append(F.cross_entropy(model.eval().score(case), torch.tensor([history[end] - 1])))
     found = model.train().loss(packed(*HISTORIES))["loss"]
     torch.testing.assert_close(found, torch.stack(losses).mean(), rtol=1e-5, atol=1e-6)
 
@@ -89,11 +89,11 @@ def test_scores_leave_padding_out_and_ignore_more_of_it():
 
 def test_column_j_is_item_j_plus_one():
     model = make().eval()
-    asked = History(torch.tensor([[5, 6]]), torch.tensor([2]))
-    before = model.score(asked)
+    case = History(torch.tensor([[5, 6]]), torch.tensor([2]))
+    before = model.score(case)
     with torch.no_grad():
         model.representation.weight[30] *= 2
-    assert (model.score(asked) - before).abs().gt(1e-6).nonzero()[:, 1].tolist() == [29]
+    assert (model.score(case) - before).abs().gt(1e-6).nonzero()[:, 1].tolist() == [29]
 
 
 def test_bfloat16_products_train_to_nearly_the_same():
@@ -153,8 +153,8 @@ def test_every_loss_reaches_every_weight_and_a_step_without_targets_moves_none(l
 
 
 def test_scores_follow_the_loss():
-    asked = History(torch.tensor([[1, 2, 3]]), torch.tensor([3]))
-    inner, cosine = make().eval().score(asked), make(loss=InfoNCE()).eval().score(asked)
+    case = History(torch.tensor([[1, 2, 3]]), torch.tensor([3]))
+    inner, cosine = make().eval().score(case), make(loss=InfoNCE()).eval().score(case)
     norm = make().representation.table()[1:].norm(dim=1)
     torch.testing.assert_close(inner / norm / (inner / norm).norm(), cosine / cosine.norm())
     assert cosine.abs().max() <= 1 + 1e-6

@@ -114,16 +114,16 @@ def test_a_part_takes_its_own_rows_of_the_noise(monkeypatch):
 
 
 def test_encoding_pads_a_part_to_its_own_longest(small):
-    asked = []
+    shapes = []
 
     def encode(item, length):
-        asked.append(tuple(item.shape))
+        shapes.append(tuple(item.shape))
         assert item.shape[1] == length.max()
         return item.sum(dim=1, keepdim=True)
 
     history = History(torch.tensor([[1, 2, 0, 0, 0], [3, 0, 0, 0, 0], [4, 5, 6, 7, 8]]), torch.tensor([2, 1, 5]))
     assert part.encoded(encode, history).squeeze(1).tolist() == [3, 3, 30]
-    assert asked == [(2, 2), (1, 5)]
+    assert shapes == [(2, 2), (1, 5)]
 
 
 def test_a_history_longer_than_a_part_is_encoded_alone(small):

@@ -58,7 +58,7 @@ def test_rotating_and_scaling_the_vectors_changes_nothing():
     torch.testing.assert_close(knn(turned).score(history(2, 1)), knn().score(history(2, 1)))
 
 
-def test_mistakes_are_said():
+def test_mistakes_are_reported():
     with pytest.raises(InputError, match=r"14 numbers.*representation.head=none"):
         knn(representation=Learned)
     with pytest.raises(InputError, match="type representation=llm_only"):

@@ -57,7 +57,7 @@ def test_position_orders_the_rows_and_needs_no_time(custom):
     assert (made.time == -1).all()
 
 
-def test_text_columns_may_be_chosen(custom):
+def test_text_columns_may_be_selected(custom):
     items = "id,name,brand,price\nA1,Kite,Sky,3\n"
     made = custom("user_id,item_id,timestamp\nu,A1,5\n", items, item_key="id", title="name", text=["price"]).read()
     assert made.items.text == {"price": ["", "3"]}

@@ -129,7 +129,7 @@ def test_ratings_and_core(tmp_path):
     assert histories(core) == {"97": ["1", "2"], "98": ["1", "2"]}
 
 
-def test_what_is_wrong_is_said(tmp_path):
+def test_what_is_wrong_is_reported(tmp_path):
     cases = {
         "1m": [("ratings_dat", "1::x::5::9\n1::1::5::9\n", "1 malformed line.*the first is line 1"),
                ("ratings_dat", "1::1::5::9::9\n", "cannot be read"), ("movies_dat", "1:Toy\n", "movies.dat line 1")],

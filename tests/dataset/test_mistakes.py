@@ -112,7 +112,7 @@ def test_what_is_no_table_is_named(custom, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("knobs", "told"),
+    ("knobs", "message"),
     [({"user_id": "item_id"}, r"dataset\.item_id=item_id: dataset\.user_id names the same column"),
      ({"timestamp": "item_id"}, r"dataset\.timestamp=item_id: dataset\.item_id names"),
      ({"position": "timestamp"}, r"dataset\.position=timestamp: dataset\.timestamp names"),
@@ -120,9 +120,9 @@ def test_what_is_no_table_is_named(custom, tmp_path):
      ({"separator": "\\t"}, r"dataset\.separator=\\t: neither table's header holds it"),
      ({"rating": "stars", "min_rating": 99}, r"Loosen dataset\.min_rating=99 or")],
 )  # fmt: skip
-def test_a_column_for_two_and_a_separator_for_none_are_refused(custom, knobs, told):
+def test_a_column_for_two_and_a_separator_for_none_are_refused(custom, knobs, message):
     rows = "user_id,item_id,timestamp,stars\nu,1,1,5\nu,2,2,4\n"
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         custom(rows, **knobs).read()
 
 
@@ -134,7 +134,7 @@ def test_a_text_column_named_twice_is_read_once(custom):
     assert list(custom(text=["brand", "brand"]).read().items.text) == ["brand"]
 
 
-def test_a_table_without_header_or_columns_is_told(custom, tmp_path):
+def test_a_table_without_header_or_columns_is_reported(custom, tmp_path):
     with pytest.raises(InputError, match="Is its header row missing"):
         custom(ROWS.partition("\n")[2]).read()
     pl.DataFrame().write_parquet(tmp_path / "e.parquet")
@@ -165,8 +165,8 @@ def test_text_columns_tell_no_future(custom):
     made = custom("user_id,item_id,timestamp\nu,1,1\nu,2,2\n", items).read()
     assert list(made.items.text) == ["brand"]
     assert set(made.card["text"]["left_out"]) == {"", "avg_rating", "also_bought", "num_sales", "year"}
-    asked = custom("user_id,item_id,timestamp\nu,1,1\nu,2,2\n", items, text=["year"]).read()
-    assert asked.items.text == {"year": ["", "1995", "1996"]}
+    with_year = custom("user_id,item_id,timestamp\nu,1,1\nu,2,2\n", items, text=["year"]).read()
+    assert with_year.items.text == {"year": ["", "1995", "1996"]}
 
 
 def test_low_ratings_are_left_out(custom):
@@ -198,9 +198,9 @@ def test_ways_to_write_a_time(custom, time):
 
 
 def test_a_stated_format_that_does_not_fit_is_named(custom):
-    with pytest.raises(InputError, match=r"under dataset\.time_format=%d/%m/%Y: '2020-01-01'") as told:
+    with pytest.raises(InputError, match=r"under dataset\.time_format=%d/%m/%Y: '2020-01-01'") as error:
         custom("user_id,item_id,timestamp\nu,1,2020-01-01\n", time_format="%d/%m/%Y").read()
-    assert "ISO dates" not in str(told.value)
+    assert "ISO dates" not in str(error.value)
 
 
 def test_ids_written_in_two_ways(custom):
@@ -221,19 +221,19 @@ def test_a_column_of_another_spelling_is_offered(custom):
 
 
 @pytest.mark.parametrize(
-    ("column", "told"),
+    ("column", "message"),
     [(pl.Series([Decimal("12345678901234567890"), Decimal("12345678901234567891")]), None),
      (pl.Series([b"a", b"\xff"]), "holds Binary"), (pl.Series([{"a": 1}, {"a": 2}]), "holds Struct"),
      (pl.Series([[1], [2]]), "a row for each id"), (pl.Series(["a", " "]), "no user_id")],
 )  # fmt: skip
-def test_ids_of_parquet(custom, tmp_path, column, told):
+def test_ids_of_parquet(custom, tmp_path, column, message):
     frame = pl.DataFrame({"user_id": column, "item_id": [1, 2], "timestamp": [5, 6]})
     frame.write_parquet(tmp_path / "e.parquet")
     data = custom(interactions=str(tmp_path / "e.parquet"))
-    if told is None:
+    if message is None:
         assert data.read().user_id == ["12345678901234567890", "12345678901234567891"]
     else:
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             data.read()
 
 

@@ -61,7 +61,7 @@ def test_reads_titles_years_and_genres(folder):
     assert [made.items.item_id[i] for i in made.item] == ["1", "267", "3", "1", "2"]
 
 
-def test_a_pinned_file_is_held_against_its_sha256(folder):
+def test_a_pinned_file_is_compared_with_its_sha256(folder):
     pinned = {"ml-100k.inter": "0" * 64, "ml-100k.item": "0" * 64}
     data = movielens(folder, sha256=pinned)
     assert data.fingerprint() == pinned  # planning fetches nothing

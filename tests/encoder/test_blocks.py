@@ -14,10 +14,10 @@ class Lengths:
     width = 2
 
     def __init__(self):
-        self.asked = []
+        self.batches = []
 
     def encode(self, texts):
-        self.asked.append(texts)
+        self.batches.append(texts)
         return np.array([[len(text), ord(text[0])] for text in texts], np.float32)
 
     def too_long(self, texts):
@@ -30,7 +30,7 @@ def small(monkeypatch):
     monkeypatch.setattr(blocks, "WINDOW", 4)
 
 
-def test_a_file_that_cannot_be_opened_now_is_kept(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_opened_now_is_retained(tmp_path, monkeypatch):
     known = blocks.Blocks(tmp_path, ["a"])
     known.keep(["a"], np.ones((1, 2), np.float32), np.zeros(1, bool))
     with monkeypatch.context() as patch:
@@ -47,12 +47,12 @@ def vectors(folder, encoder, groups):
 
 def test_an_encoder_that_does_not_say_what_it_cuts_is_refused_before_it_encodes(tmp_path):
     class Old:
-        width, asked = 2, []
+        width, batches = 2, []
         encode = Lengths.encode
 
     with pytest.raises(InputError, match=r"Old.*too_long.*docs/own_classes\.md"):
         vectors(tmp_path, Old(), [["a"]])
-    assert Old.asked == []
+    assert Old.batches == []
 
 
 def test_cut_texts_are_counted_whether_encoded_or_found(tmp_path, small):
@@ -73,7 +73,7 @@ def test_cut_texts_are_counted_whether_encoded_or_found(tmp_path, small):
         np.savez(file, **before)
     encoder = Lengths()
     assert cut(encoder, groups) == 2
-    assert encoder.asked == []
+    assert encoder.batches == []
 
 
 def test_windows_hold_about_so_many_texts_and_every_group(small):
@@ -89,7 +89,7 @@ def test_a_text_of_an_earlier_window_is_found_on_the_disk(tmp_path, small):
     assert found.tolist() == [
         [[len(text), ord(text[0])] if text.strip() else [0, 0] for text in group] for group in groups
     ]
-    assert encoder.asked == [["ccc", "bb"], ["a"], ["dddd"]]
+    assert encoder.batches == [["ccc", "bb"], ["a"], ["dddd"]]
 
 
 def test_vectors_of_a_file_that_is_damaged_meanwhile_are_made_again(tmp_path, small):
@@ -101,7 +101,7 @@ def test_vectors_of_a_file_that_is_damaged_meanwhile_are_made_again(tmp_path, sm
     broken.write_bytes(broken.read_bytes()[:100])
     encoder = Lengths()
     assert np.array_equal(np.concatenate(list(Encoding(encoder, found).vectors(groups))), whole)
-    assert sum(map(len, encoder.asked)) == 2
+    assert sum(map(len, encoder.batches)) == 2
 
 
 def test_a_text_whose_hash_begins_alike_is_not_taken_for_another(tmp_path, monkeypatch):

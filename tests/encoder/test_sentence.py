@@ -146,8 +146,8 @@ def prompting(folder, tmp_path_factory):
 
 def test_a_models_own_prompts_are_taken_by_name_or_default(prompting, encoder):
     values = {"model": prompting, "max_tokens": 16, "device": "cpu"}
-    for chosen, before in (({"prompt_name": "query"}, "a film about "), ({}, "space "), ({"prompt": ""}, "")):
-        got = SentenceEncoder(**values, **chosen)
+    for prompt, before in (({"prompt_name": "query"}, "a film about "), ({}, "space "), ({"prompt": ""}, "")):
+        got = SentenceEncoder(**values, **prompt)
         np.testing.assert_allclose(got.encode(["toys"]), encoder.encode([before + "toys"]), atol=1e-5)
         assert got.card()["prompt"] == before
     default = SentenceEncoder(**values | {"max_tokens": 4})
@@ -226,9 +226,9 @@ def damaged(folder, how, tmp_path):
 )  # fmt: skip
 def test_a_broken_folder_is_one_sentence(folder, tmp_path, how, words):
     model = damaged(folder, how, tmp_path)
-    with pytest.raises(InputError, match=words) as told:
+    with pytest.raises(InputError, match=words) as error:
         SentenceEncoder(model=str(model), device="cpu").encode(["a film"])
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
 
 
 def test_missing_weights_are_seen_where_the_library_logs_nothing(folder, tmp_path, monkeypatch):

@@ -120,7 +120,7 @@ def files(tmp_path):
 
 
 @pytest.mark.parametrize(("before", "mistake"), PLANNED, ids=[mistake for _, mistake in PLANNED])
-def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, files, tmp_path):
+def test_a_mistake_is_reported_before_anything_is_made(before, mistake, pte, files, tmp_path):
     code, streams = pte(*before, mistake, *([] if mistake.startswith("plan=") else ["plan=true"]))
     assert mistake.lstrip("+~").partition("=")[0] in sentence(streams.err)
     assert code == 2
@@ -129,18 +129,18 @@ def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, files, 
 
 
 @pytest.mark.parametrize(
-    ("mistake", "told"),
+    ("mistake", "message"),
     [("backbone.fit=null", "backbone.fit=null: it holds knobs"), ("llm_esr_groups=5", "llm_esr_groups.items=null"),
      ("trainer.compile=null", "trainer.compile=null: give true or false"), ("backbone=null", "choose one of bert4rec"),
      ("trainer.max_epochs=true", "trainer.max_epochs=true: give"),
      ("seed=${oc.env:PTE_NO_SUCH}", "seed=${oc.env:PTE_NO_SUCH}: Environment variable 'PTE_NO_SUCH' not found")],
 )  # fmt: skip
-def test_values_are_told_as_they_are_typed(mistake, told, pte):
-    assert told in sentence(pte(*ID, mistake, "plan=true")[1].err)
+def test_values_are_reported_as_they_are_typed(mistake, message, pte):
+    assert message in sentence(pte(*ID, mistake, "plan=true")[1].err)
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [("+backbone=markov", "+backbone=markov: it is there already"), ("++backbone=markov", "type it without +"),
      ("+dataset=Toys", "+dataset=Toys: it is there already"),
      ("backbone=[a]", "backbone=[a]: there is no such option; backbone has bert4rec"),
@@ -148,10 +148,10 @@ def test_values_are_told_as_they_are_typed(mistake, told, pte):
      ("trust={a:1}", "trust={a:1}: give a value of the kind"), ("stage=[report]", "stage=[report]: there is no such"),
      ("backbone._target_=null", "give the name of a class")],
 )  # fmt: skip
-def test_a_group_named_in_another_way_is_told_what_to_type(word, told, pte):
+def test_a_group_named_in_another_way_is_answered_with_what_to_type(word, message, pte):
     code, streams = pte(*PLAIN, word, "plan=true")
     assert code == 2
-    assert told in sentence(streams.err)
+    assert message in sentence(streams.err)
 
 
 @pytest.mark.parametrize("word", ["backbone=[markov]", "logger=[csv,none]", "logger=[]", "trainer=[cpu]"])
@@ -182,7 +182,7 @@ def test_words_from_the_environment_are_recorded_as_they_were_typed(pte, tmp_pat
 
 
 @pytest.mark.parametrize(("before", "mistake"), RUN, ids=[mistake for _, mistake in RUN])
-def test_what_the_data_decide_is_told_by_the_first_stages(before, mistake, pte, files, tmp_path):
+def test_what_the_data_decide_is_reported_by_the_first_stages(before, mistake, pte, files, tmp_path):
     code, streams = pte(*before, mistake)
     assert mistake.partition("=")[0] in sentence(streams.err)
     assert code == 2
@@ -200,14 +200,14 @@ def test_an_interrupted_reading_leaves_nothing_beyond_the_run_folder(pte, tmp_pa
     assert {path.name for path in (tmp_path / "outputs").iterdir()} == {"run"}
 
 
-@pytest.mark.parametrize(("words", "told"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
-def test_a_command_tells_what_it_cannot_use(words, told, files, monkeypatch, capfd, tmp_path):
+@pytest.mark.parametrize(("words", "message"), COMMANDS, ids=[" ".join(words) for words, _ in COMMANDS])
+def test_a_command_tells_what_it_cannot_use(words, message, files, monkeypatch, capfd, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pte", *words])
     with pytest.raises(SystemExit) as left:
         run.main()
     err = capfd.readouterr().err
     assert left.value.code == 2
-    assert told in err
+    assert message in err
     assert "Traceback" not in err
     assert {*tmp_path.rglob("*")} == files

@@ -148,6 +148,6 @@ def test_a_killed_process_ends_the_group(work):
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(work)], stderr=subprocess.PIPE, text=True)
     pids = [facts(work, rank)["pid"] for rank in (0, 1)]
     os.kill(pids[1], signal.SIGKILL)
-    said = parent.communicate(timeout=30)[1]
-    assert "acting failed in process 1 of 2: ended by SIGKILL" in said
+    output = parent.communicate(timeout=30)[1]
+    assert "acting failed in process 1 of 2: ended by SIGKILL" in output
     assert gone(pids[0], 0.1)

@@ -61,11 +61,11 @@ MISTAKES = [  # the mistake, last, and what goes before it
 
 
 @pytest.mark.parametrize(("before", "mistake"), MISTAKES, ids=[mistake for _, mistake in MISTAKES])
-def test_a_mistake_is_told_before_anything_is_made(before, mistake, pte, tmp_path):
+def test_a_mistake_is_reported_before_anything_is_made(before, mistake, pte, tmp_path):
     code, streams = pte(*before, mistake, "plan=true")
-    told = sentence(streams.err)
+    message = sentence(streams.err)
     assert code == 2
-    assert mistake.lstrip("+").partition("=")[0] in told
+    assert mistake.lstrip("+").partition("=")[0] in message
     assert "Traceback" not in streams.err + streams.out
     assert "pw-hidden" not in streams.err + streams.out
     made = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.rglob("*") if path.is_file()}
@@ -135,16 +135,16 @@ def test_a_sweep_names_the_wrong_value_and_runs_nothing(pte, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [([*TEXT, "encoder.max_tokens=64"], None), ([*TEXT, "encoder.max_tokens=1"], "encoder.max_tokens=1 must be >= 3"),
      ([*TEXT, "profiler=openai", "profiler.model=m", "profiler.server.budget_tokens=9"], None),
      ([*TEXT, "profiler=openai", "profiler.model=m", "profiler.decoding.max_new_tokens=0"], "give 1 or more"),
      ([*TEXT, "encoder.tokens=a"], "would be recorded")],
 )  # fmt: skip
-def test_a_number_of_tokens_is_no_secret(words, told, pte):
+def test_a_number_of_tokens_is_no_secret(words, message, pte):
     code, streams = pte(*words, "plan=true")
-    assert code == (2 if told else 0)
-    assert (told or "") in streams.err
+    assert code == (2 if message else 0)
+    assert (message or "") in streams.err
 
 
 SECRETS = [
@@ -188,7 +188,7 @@ def test_the_help_page_names_stages_commands_and_an_example(pte):
         assert word in streams.out
 
 
-def test_what_the_data_decide_is_told_before_training(pte, tmp_path):
+def test_what_the_data_decide_is_reported_before_training(pte, tmp_path):
     code, streams = pte(*ID, "ranking=sampled")
     assert code == 2
     assert "ranking=sampled" in sentence(streams.err)

@@ -118,8 +118,8 @@ def test_mutated_option_files(answer, tmp_path, seed):
         folder.mkdir(parents=True)
         (folder / f"{name}.yaml").write_bytes(mutated_file((CONF_DIR / f"{option}.yaml").read_text(), draw))
         top = group.partition("/")[0]
-        chosen = [f"{top}={name}"] if top == group and top not in ("dataset", "profiler") else []
-        answer("--config-dir", str(tmp_path / f"mine{number}"), *chosen, "plan=true")
+        options = [f"{top}={name}"] if top == group and top not in ("dataset", "profiler") else []
+        answer("--config-dir", str(tmp_path / f"mine{number}"), *options, "plan=true")
 
 
 @pytest.mark.slow
@@ -136,5 +136,5 @@ def test_mutated_override_lines(answer, seed):
      ["~backbone@reader.fit.patience=1e400"], ["backbone=sasrec", "backbone.loss.kernel=''"],
      ["dataset.user_id={a: 1}"]],
 )  # fmt: skip
-def test_odd_words_are_told_in_a_sentence(answer, words):
+def test_odd_words_are_reported_in_a_sentence(answer, words):
     assert answer(*words, "plan=true") == 2

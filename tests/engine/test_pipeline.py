@@ -160,25 +160,25 @@ def test_a_report_names_no_folder_of_this_machine():
 
 def test_process_count(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
-    asked = {"devices": 2, "accelerator": "cpu", "oversubscribe": False}
-    assert process_count(asked) == 2
-    assert process_count({**asked, "devices": "auto"}) == 1
-    assert process_count({**asked, "devices": -1}) == 1
+    trainer = {"devices": 2, "accelerator": "cpu", "oversubscribe": False}
+    assert process_count(trainer) == 2
+    assert process_count({**trainer, "devices": "auto"}) == 1
+    assert process_count({**trainer, "devices": -1}) == 1
     for devices in (0, True, "two", 2.0):
         with pytest.raises(InputError, match=r"trainer\.devices=.*: give a positive number"):
-            process_count({**asked, "devices": devices})
+            process_count({**trainer, "devices": devices})
     with pytest.raises(InputError, match=r"trainer\.devices=64: this machine has 2 cores.*trainer\.oversubscribe=true"):
-        process_count({**asked, "devices": 64})
-    assert process_count({**asked, "devices": 3, "oversubscribe": True}) == 3
+        process_count({**trainer, "devices": 64})
+    assert process_count({**trainer, "devices": 3, "oversubscribe": True}) == 3
 
 
 def test_more_devices_than_accelerators_cannot_be_forced(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    asked = {"devices": "auto", "accelerator": "auto", "oversubscribe": True}
-    assert process_count(asked) == 2
+    trainer = {"devices": "auto", "accelerator": "auto", "oversubscribe": True}
+    assert process_count(trainer) == 2
     with pytest.raises(InputError, match="this machine has 2 accelerators"):
-        process_count({**asked, "devices": 3})
+        process_count({**trainer, "devices": 3})
 
 
 ALL = ["item", "metadata", "user"]
@@ -187,16 +187,16 @@ BACKBONE = {"_target_": "pte.backbone.fused.Fused", "experts": ["reader", "memor
 
 
 @pytest.mark.parametrize(
-    ("selector", "candidates", "asked", "encoded"),
+    ("selector", "candidates", "sides", "encoded"),
     [("grpo", 4, "auto", ALL), ("best_of_k", 4, "auto", ALL), ("mean", 4, "auto", ALL[:2]),
      ("first", 4, "auto", ALL[:2]),
      ("random", 4, "auto", ALL[:2]), ("permuted", 4, "auto", ALL[:2]), ("grpo", 1, "auto", ["item"]),
      ("mean", 1, "auto", ["item"]), ("mean", 4, ["user", "metadata", "item"], ALL)],
 )  # fmt: skip
-def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
+def test_what_selection_reads_is_encoded(selector, candidates, sides, encoded):
     target = {"grpo": "grpo.GRPO", "best_of_k": "best_of_k.BestOfK"}.get(selector, f"{selector}.{selector.title()}")
     config = {
-        "encoded": asked, "selector": {"_target_": f"pte.selector.{target}"},
+        "encoded": sides, "selector": {"_target_": f"pte.selector.{target}"},
         "profiler": {"_target_": "pte.profiler.template.TemplateProfiler", "num_candidates": candidates},
         "encoder": ENCODER, "backbone": BACKBONE,
     }  # fmt: skip
@@ -204,16 +204,16 @@ def test_what_selection_reads_is_encoded(selector, candidates, asked, encoded):
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("sides", "words"),
     [(["item", "metadata"], "user texts are read too"), (["user"], "item and metadata texts are read too"),
      ("some", "a list out of"), (["item", "users"], "a list out of"), (True, "a list out of"), (None, "a list out of")],
 )  # fmt: skip
-def test_what_is_read_cannot_be_left_out(asked, words):
+def test_what_is_read_cannot_be_left_out(sides, words):
     selector = {"_target_": "pte.selector.grpo.GRPO"}
     with pytest.raises(InputError, match=words):
         plan.encoded(
             {
-                "encoded": asked, "selector": selector, "profiler": {"num_candidates": 2}, "encoder": ENCODER,
+                "encoded": sides, "selector": selector, "profiler": {"num_candidates": 2}, "encoder": ENCODER,
                 "backbone": BACKBONE,
             }
         )  # fmt: skip
@@ -276,7 +276,7 @@ def test_jobs_of_a_sweep_measure_a_language_model_once(monkeypatch, caplog):
     profiler = SimpleNamespace(forecast=lambda view: [f"4 minutes of {measured.append(view) or view}"])
     parts = {"dataset": SimpleNamespace(read=dict), "protocol": dict, "profiler": profiler}
     monkeypatch.setattr(pipeline, "FORECASTS", {})
-    monkeypatch.setattr(pipeline, "asks_model", lambda config: True)
+    monkeypatch.setattr(pipeline, "uses_language_model", lambda config: True)
     monkeypatch.setattr(pipeline, "builder", lambda config: parts.get)
     monkeypatch.setattr(pipeline, "visible_view", lambda rows, split: "the view")
     caplog.set_level("INFO")

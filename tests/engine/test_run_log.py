@@ -47,9 +47,9 @@ def test_what_ends_a_run_is_in_its_log(tmp_path, error, last):
 
 def test_no_line_repeats_a_secret(tmp_path, capsys):
     file = tmp_path / "run.log"
-    said = ["asking https://u:pw-hidden@host/v1", "Bearer pw-hidden-0123", "x?api_key=pw-hidden&y=1"]
+    lines = ["asking https://u:pw-hidden@host/v1", "Bearer pw-hidden-0123", "x?api_key=pw-hidden&y=1"]
     with run_log(file):
-        for line in said:
+        for line in lines:
             logging.getLogger("pte.x").info(line)
             logging.getLogger("pte.x").error(line)
         logging.getLogger("pte.x").info("of basic understanding")

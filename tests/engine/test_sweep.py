@@ -18,7 +18,7 @@ def job(folder, value):
     return folder
 
 
-def test_a_job_is_told_with_the_best_so_far(tmp_path):
+def test_a_job_is_reported_with_the_best_so_far(tmp_path):
     first = job(tmp_path / "0", 0.25)
     assert sweep.standing(tmp_path, first, MONITOR) == (
         "job 0: validation NDCG@10 0.2500; best of 1 so far 0.2500, this one"
@@ -74,8 +74,8 @@ def test_a_trial_below_the_median_ends_and_one_above_goes_on(study):
                 pruner.log_metrics({f"valid/{MONITOR}": curve}, step=2)
         else:
             pruner.log_metrics({f"valid/{MONITOR}": curve}, step=2)
-        told = optuna.load_study(study_name="s", storage=sweeper["storage"]).trials[-1]
-        assert told.intermediate_values == dict.fromkeys(range(4), curve)
+        last = optuna.load_study(study_name="s", storage=sweeper["storage"]).trials[-1]
+        assert last.intermediate_values == dict.fromkeys(range(4), curve)
         made.tell(trial, curve)
 
 

@@ -51,7 +51,7 @@ def test_recommendations_come_with_history_and_target(done):
     assert tracking.recommendation_table(done)[1] == []
 
 
-def test_a_logger_whose_library_is_missing_is_told(tmp_path, monkeypatch):
+def test_a_logger_whose_library_is_missing_is_reported(tmp_path, monkeypatch):
     def missing(*_, **__):
         raise ModuleNotFoundError("no", name="tensorboard.compat")
 
@@ -61,7 +61,7 @@ def test_a_logger_whose_library_is_missing_is_told(tmp_path, monkeypatch):
         tracking.open_loggers({"logger": {"board": {"_target_": "x"}}, "trust": []}, tmp_path, identity, {})
 
 
-def test_a_logger_that_lightning_cannot_build_is_told_in_its_words(tmp_path, monkeypatch):
+def test_a_logger_that_lightning_cannot_build_is_reported_in_its_words(tmp_path, monkeypatch):
     """Lightning raises without the module's name."""
 
     def missing(*_, **__):
@@ -110,19 +110,19 @@ class Own(Logger):
 
     def __init__(self, save_dir, greeting):
         super().__init__()
-        self.told = [(save_dir, greeting)]
+        self.calls = [(save_dir, greeting)]
 
     def log_hyperparams(self, params):
-        self.told.append(params["dataset"])
+        self.calls.append(params["dataset"])
 
     def log_metrics(self, metrics, step=None):
-        self.told.append((metrics, step))
+        self.calls.append((metrics, step))
 
     def finalize(self, status):
-        self.told.append(status)
+        self.calls.append(status)
 
 
-def test_a_lightning_logger_of_ones_own_is_told_everything(tmp_path, monkeypatch):
+def test_a_lightning_logger_of_ones_own_is_given_everything(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(Own=Own))
     config = {"logger": {"own": {"_target_": "mine.Own", "greeting": "hello"}}, "trust": ["mine"]}
     (logger,) = loggers = tracking.open_loggers(config, tmp_path, tracking.Identity({"dataset": "Toys"}, [], None), {})
@@ -131,4 +131,4 @@ def test_a_lightning_logger_of_ones_own_is_told_everything(tmp_path, monkeypatch
     tracking.finish(loggers, succeeded=True)
     row = {"training/epoch": 0, "training/step": 4, "train/loss": 0.5}
     figures = {"test/masked/all/NDCG@10": 0.25}
-    assert logger.told == [(str(tmp_path), "hello"), "Toys", (row, 4), (figures, 4), "success"]
+    assert logger.calls == [(str(tmp_path), "hello"), "Toys", (row, 4), (figures, 4), "success"]

@@ -141,14 +141,14 @@ def test_clipping_goes_with_mixed_precision_where_the_optimizer_is_not_fused():
     check_trainer({**TRAINER, "gradient_clip": 1.0, "precision": "bf16-mixed"}, {"fused": False})
 
 
-def test_what_torch_refuses_is_told_in_its_words():
+def test_what_torch_refuses_is_reported_in_its_words():
     adam = functools.partial(torch.optim.AdamW, weight_decay=-1.0)
     recommender = Recommender(backbone=torch.nn.Linear(1, 1), optimizer=adam, seed=0)
     with pytest.raises(InputError, match="optimizer: Invalid weight_decay value: -1"):
         recommender.configure_optimizers()
 
 
-def test_what_lightning_refuses_is_told_in_its_words(tmp_path):
+def test_what_lightning_refuses_is_reported_in_its_words(tmp_path):
     knobs = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "bf17", "max_epochs": 1,
              "check_val_every_n_epoch": 1, "gradient_clip": None}  # fmt: skip
     from pte.train.trainer import make_trainer

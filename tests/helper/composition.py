@@ -33,8 +33,8 @@ def remember(patch: pytest.MonkeyPatch) -> None:
 
     def create_defaults_list(repo: Any, config_name: Any, overrides_list: Any, **others: Any) -> DefaultsList:
         own = Overrides(repo=repo, overrides_list=overrides_list).config_overrides
-        chosen = tuple(str(each.input_line) for each in overrides_list if each not in own)
-        key = (places(repo), config_name, chosen, *sorted(others.items()))
+        options = tuple(str(each.input_line) for each in overrides_list if each not in own)
+        key = (places(repo), config_name, options, *sorted(others.items()))
         if key not in LISTS:
             LISTS[key] = listed(repo=repo, config_name=config_name, overrides_list=overrides_list, **others)
         known = LISTS[key]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pte.profiler.base import Ask, Completion
+from pte.profiler.base import Completion, Query
 from pte.profiler.engine.record import Recorded
 from pte.profiler.loop.closed_loop import Loop, run_loop, workload
 from pte.profiler.loop.draft import Stored
@@ -14,20 +14,23 @@ class Scripted:
     """An engine that makes up an answer from a prompt's titles, and counts how often it is asked."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
     def identity(self):
         return {"model": "scripted"}
 
-    def batches(self, asks: Sequence[Ask]):
-        return [[i] for i in range(len(asks))]
+    def batches(self, queries: Sequence[Query]):
+        return [[i] for i in range(len(queries))]
 
-    def rate(self, asks):
+    def rate(self, queries):
         return None
 
-    def complete(self, asks, keys):
-        self.asked += len(asks)
-        return [Completion(f" what {ask.prompt.data.count(chr(34))} quotes {ask.candidate} tell.", 5) for ask in asks]
+    def complete(self, queries, keys):
+        self.calls += len(queries)
+        return [
+            Completion(f" what {query.prompt.data.count(chr(34))} quotes {query.candidate} tell.", 5)
+            for query in queries
+        ]
 
 
 class ScriptedProfiler:

@@ -25,9 +25,9 @@ def test_rows_are_summed_as_a_dense_product_does(entries, monkeypatch):
     dense = np.random.default_rng(0).normal(size=(5, 5)) * (np.random.default_rng(1).random((5, 5)) < 0.6)
     dense[3] = 0  # item 4 has no entries
     weight = recency(ITEM, LENGTH, 0.7)
-    chosen = torch.zeros(3, 6)
-    chosen.scatter_add_(1, ITEM, weight)
-    expected = chosen[:, 1:] @ torch.from_numpy(dense).float()
+    one_hot = torch.zeros(3, 6)
+    one_hot.scatter_add_(1, ITEM, weight)
+    expected = one_hot[:, 1:] @ torch.from_numpy(dense).float()
     matrix = ItemMatrix(sparse.csr_array(dense))
     torch.testing.assert_close(matrix(ITEM, weight), expected)
     longer = torch.cat([ITEM, torch.zeros(3, 4, dtype=torch.int64)], 1)

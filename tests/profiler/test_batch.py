@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pte.profiler.base import FAILED, Ask, Request
+from pte.profiler.base import FAILED, Query, Request
 from pte.profiler.batch import BatchProfiler
 from pte.profiler.engine import batch_file
 from pte.profiler.engine.batch_file import BatchEngine
@@ -30,14 +30,14 @@ def engine(folder, **knobs):
 
 def requests(n):
     prompt = Prompt("what", "Describe it.", "thing", "It is")
-    return [Request(f"{i:064x}", Ask(prompt, i, 0.7)) for i in range(n)]
+    return [Request(f"{i:064x}", Query(prompt, i, 0.7)) for i in range(n)]
 
 
 def answered(line, text=None):
-    asked = json.loads(line)
-    words = text or f"It is answer {asked['custom_id'][-4:]} to {len(asked['body']['messages'][0]['content'])} letters."
+    order = json.loads(line)
+    words = text or f"It is answer {order['custom_id'][-4:]} to {len(order['body']['messages'][0]['content'])} letters."
     body = {"choices": [{"message": {"content": words}, "finish_reason": "stop"}], "usage": {"completion_tokens": 5}}
-    return {"custom_id": asked["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
+    return {"custom_id": order["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}
 
 
 def failed(key, code, message="no", **more):
@@ -49,11 +49,11 @@ def put(folder, name, lines):
     (folder / "results" / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def generate(made, asked):
+def generate(made, order):
     """What came, and the words of the stop."""
     got = {}
     try:
-        for result in made.generate(asked):
+        for result in made.generate(order):
             assert result.key not in got, "told twice"
             got[result.key] = result.completion
     except InputError as error:
@@ -78,8 +78,8 @@ def test_a_request_line_is_the_services_own(tmp_path):
 
 def test_half_missing_half_twice_and_shuffled(tmp_path):
     """100 asked: 50 come, 25 of them twice, with another text the second time, in any order over two files."""
-    made, asked = engine(tmp_path), requests(100)
-    got, words = generate(made, asked)
+    made, order = engine(tmp_path), requests(100)
+    got, words = generate(made, order)
     assert (got, words[:40]) == ({}, "profiles: 100 of 100 answers are missing")
     (lines,) = written(tmp_path).values()
     draw = random.Random(0)
@@ -88,18 +88,18 @@ def test_half_missing_half_twice_and_shuffled(tmp_path):
     draw.shuffle(first)
     put(tmp_path, "a", first)
     put(tmp_path, "b", [answered(line, "It is something else.") for line in came[:25]])
-    got, words = generate(made, asked)
+    got, words = generate(made, order)
     assert {k: c.text for k, c in got.items()} == {
         a["custom_id"]: a["response"]["body"]["choices"][0]["message"]["content"] for a in first
     }
     assert words.startswith("profiles: 50 of 100 answers are missing")
-    (new,) = set(written(tmp_path)) - {next(f for f, held in written(tmp_path).items() if len(held) == 100)}
+    (new,) = set(written(tmp_path)) - {next(f for f, content in written(tmp_path).items() if len(content) == 100)}
     assert str(new) in words
-    assert {json.loads(line)["custom_id"] for line in written(tmp_path)[new]} == {r.key for r in asked} - got.keys()
-    generate(made, asked)
+    assert {json.loads(line)["custom_id"] for line in written(tmp_path)[new]} == {r.key for r in order} - got.keys()
+    generate(made, order)
     assert len(written(tmp_path)) == 2, "the same questions are the same file"
     put(tmp_path, "c", [answered(line) for line in written(tmp_path)[new]])
-    got, words = generate(made, asked)
+    got, words = generate(made, order)
     assert (len(got), words) == (100, "")
 
 
@@ -116,10 +116,10 @@ def test_files_keep_to_lines_and_bytes(tmp_path, monkeypatch):
     assert (batch_file.MOST_LINES, len(files)) == (7, 3)
 
 
-def test_what_passes_is_asked_again_and_what_stays_is_a_result(tmp_path):
-    made, asked = engine(tmp_path), requests(8)
-    (file,) = made.write(asked)
-    key = [request.key for request in asked]
+def test_what_passes_is_requested_again_and_what_stays_is_a_result(tmp_path):
+    made, order = engine(tmp_path), requests(8)
+    (file,) = made.write(order)
+    key = [request.key for request in order]
     put(tmp_path, "a", [
         failed(key[0], 429), failed(key[1], 500),
         {"custom_id": key[2], "response": None, "error": {"code": "batch_expired"}},
@@ -129,7 +129,7 @@ def test_what_passes_is_asked_again_and_what_stays_is_a_result(tmp_path):
     ])  # fmt: skip
     with (tmp_path / "results" / "a.jsonl").open("a") as more:
         more.write('[1]\n"x"\n{"custom_id": 5}\n\nnot json\n{"custom_id": "' + key[0])  # the last is cut off
-    got, words = generate(made, asked)
+    got, words = generate(made, order)
     assert {k: c.finish for k, c in got.items()} == {
         key[3]: "content_filter", key[4]: "error", key[6]: "stop", key[7]: "stop",
     }  # fmt: skip
@@ -140,9 +140,9 @@ def test_what_passes_is_asked_again_and_what_stays_is_a_result(tmp_path):
 
 
 def test_many_failures_end_the_run_and_name_the_field(tmp_path):
-    made, asked = engine(tmp_path), requests(20)
-    put(tmp_path, "a", [failed(r.key, 400, "Unsupported parameter: 'max_tokens' is not supported") for r in asked])
-    got, words = generate(made, asked)
+    made, order = engine(tmp_path), requests(20)
+    put(tmp_path, "a", [failed(r.key, 400, "Unsupported parameter: 'max_tokens' is not supported") for r in order])
+    got, words = generate(made, order)
     assert got == {}
     assert "20 of 20 answers" in words
     assert "profiler.without=[max_tokens]" in words
@@ -150,16 +150,16 @@ def test_many_failures_end_the_run_and_name_the_field(tmp_path):
 
 def test_a_share_of_failures_is_of_first_tries(tmp_path):
     """25 of 500 are tolerated; that they all fail again ends nothing."""
-    asked = requests(500)
+    order = requests(500)
     answer = Recorded(engine(tmp_path), RecordLog(tmp_path / "log"), Workload(500, 500, list), noun="m")
     answer.generator, answer.together, answer.failed_retries = answer.engine, 1024, 1
     for missing in (500, 25):
         with pytest.raises(InputError, match=f"{missing} of {missing} answers are missing"):
-            answer([request.ask for request in asked])
+            answer([request.query for request in order])
         (lines,) = (lines for lines in written(tmp_path).values() if len(lines) == missing)
         refused = [failed(json.loads(line)["custom_id"], 400) for line in lines[:25]]
         put(tmp_path, str(missing), [*refused, *map(answered, lines[25:])])
-    assert [c.finish for c in answer([request.ask for request in asked])].count(FAILED) == 25
+    assert [c.finish for c in answer([request.query for request in order])].count(FAILED) == 25
 
 
 def loop(place, **knobs):

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from pte.profiler.base import Ask, Request
+from pte.profiler.base import Query, Request
 from pte.profiler.engine import openai
 from pte.profiler.engine.arrival import FEW
 from pte.profiler.engine.chat import Sampling, retry_after
@@ -90,7 +90,7 @@ def engine(server, parallel=1, timeout=5.0) -> OpenAIEngine:
 
 
 def requests(count):
-    return [Request(f"{i:064x}", Ask(Prompt("what", "Do.", f"data {i}", "This is"), 0, 0.7)) for i in range(count)]
+    return [Request(f"{i:064x}", Query(Prompt("what", "Do.", f"data {i}", "This is"), 0, 0.7)) for i in range(count)]
 
 
 def hangs(handler, body):

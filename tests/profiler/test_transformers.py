@@ -6,7 +6,7 @@ import pytest
 import torch
 from helper.transformers_profiler import changed_decoding, make_tokenizer, profiler
 
-from pte.profiler.base import Ask
+from pte.profiler.base import Query
 from pte.profiler.engine.transformers import uniforms
 from pte.profiler.prompt import Prompt
 from pte.profiler.store.log import RecordLog
@@ -108,8 +108,8 @@ def test_another_seed_is_another_draw(folder, view, tmp_path):
 def test_a_completion_that_fills_its_tokens_is_cut(folder, tmp_path):
     """One that stops before says so; both are whole in the log."""
     engine = profiler(folder).engine
-    asks = [Ask(Prompt("what", "Do.", f"data {i}", "This is"), 0, 1.0) for i in range(12)]
-    found = engine.complete(asks, [f"{i:064x}" for i in range(12)])
+    queries = [Query(Prompt("what", "Do.", f"data {i}", "This is"), 0, 1.0) for i in range(12)]
+    found = engine.complete(queries, [f"{i:064x}" for i in range(12)])
     assert {c.finish for c in found if c.tokens < 8} <= {"stop"}
     cut = [c for c in found if c.finish == "length"]
     assert cut
@@ -166,33 +166,33 @@ def test_draws_come_from_the_key_alone():
     assert uniforms("ab" * 32, 3).tolist() != uniforms("ac" * 32, 3).tolist()
 
 
-def test_forecast_is_said_before_work(folder, view, tmp_path, caplog):
+def test_forecast_is_reported_before_work(folder, view, tmp_path, caplog):
     caplog.clear()
     profiler(folder).profile(view, log=RecordLog(tmp_path))
     assert "36 generations from" in caplog.messages[0]
     assert "minutes, measured here" in caplog.messages[1]
-    rate = profiler(folder).engine.rate([Ask(Prompt("what", "a", "b", "c"), 0, 0.7)])
+    rate = profiler(folder).engine.rate([Query(Prompt("what", "a", "b", "c"), 0, 0.7)])
     assert rate.prompt_seconds > 0
     assert rate.completion_seconds > 0
 
 
 def test_a_batch_tells_how_far_it_is(folder):
     """While prompts are read nothing is done yet; then token by token up to the whole of every row."""
-    engine, told = profiler(folder).engine, []
-    engine.watch = lambda tokens, share: told.append((tokens, share))
-    asks = [Ask(Prompt("what", "a", data, "c"), 0, 0.7) for data in "bcd"]
-    done = engine.complete(asks, ["ab" * 32, "ac" * 32, "ad" * 32])
-    assert told[0] == (0, 0.0)
-    assert told == sorted(told)
-    assert told[-1] == (sum(completion.tokens for completion in done), 1.0)
-    assert len(told) == 1 + max(completion.tokens for completion in done)
+    engine, progress = profiler(folder).engine, []
+    engine.watch = lambda tokens, share: progress.append((tokens, share))
+    queries = [Query(Prompt("what", "a", data, "c"), 0, 0.7) for data in "bcd"]
+    done = engine.complete(queries, ["ab" * 32, "ac" * 32, "ad" * 32])
+    assert progress[0] == (0, 0.0)
+    assert progress == sorted(progress)
+    assert progress[-1] == (sum(completion.tokens for completion in done), 1.0)
+    assert len(progress) == 1 + max(completion.tokens for completion in done)
 
 
 def test_threads_follow_the_cores_that_are_free(folder, monkeypatch):
     """Asked before every step; what torch works with elsewhere is left as it was."""
     engine, seen, before = profiler(folder).engine, [], torch.get_num_threads()
     monkeypatch.setattr(engine.threads, "fit", lambda: seen.append(torch.set_num_threads(before + 1)))
-    engine.complete([Ask(Prompt("what", "a", "b", "c"), 0, 0.7)], ["ab" * 32])
+    engine.complete([Query(Prompt("what", "a", "b", "c"), 0, 0.7)], ["ab" * 32])
     assert len(seen) > 2
     assert torch.get_num_threads() == before
 
@@ -209,12 +209,12 @@ def test_threads_follow_the_cores_that_are_free(folder, monkeypatch):
         ({"dtype": "float99"}, "profiler.dtype"),
     ],
 )
-def test_mistakes_are_told(folder, view, tmp_path, change, message):
+def test_mistakes_are_reported(folder, view, tmp_path, change, message):
     with pytest.raises(InputError, match=message):
         profiler(folder, **change).profile(view, log=RecordLog(tmp_path))
 
 
-def test_a_folder_that_is_no_model_is_told(tmp_path, view):
+def test_a_folder_that_is_no_model_is_reported(tmp_path, view):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "nonsense"}))
     with pytest.raises(InputError, match=r"profiler\.model"):
         profiler(tmp_path).profile(view, log=RecordLog(tmp_path / "log"))

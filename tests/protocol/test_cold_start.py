@@ -32,9 +32,9 @@ def test_every_prefix_by_hand():
     interactions = interactions_of([4, 4, 4])
     split = ColdStart(shares=(1, 1, 1), withhold=0, seed=0)(interactions)
     part = ColdStart(shares=(1, 1, 1), withhold=0, seed=0).parts(3)
-    asked = int(np.flatnonzero(part == 2)[0])
-    assert split.test.user.tolist() == [asked] * 3
-    assert split.test.target.tolist() == [4 * asked + 1, 4 * asked + 2, 4 * asked + 3]
+    scored = int(np.flatnonzero(part == 2)[0])
+    assert split.test.user.tolist() == [scored] * 3
+    assert split.test.target.tolist() == [4 * scored + 1, 4 * scored + 2, 4 * scored + 3]
     assert split.test.begin is None
     assert split.train.sum() == 4
     assert interactions.user[split.train].tolist() == [int(np.flatnonzero(part == 0)[0])] * 4
@@ -62,24 +62,24 @@ def test_promises_on_random_histories(seed, scoring, most):
     assert not trained & test
     assert not valid & test
     assert len(trained) == 40
-    kept = np.minimum(length, most or 99)
+    length_read = np.minimum(length, most or 99)
     facts = describe(interactions, split)
-    assert facts["train_rows"] == sum(kept[u] for u in trained)
+    assert facts["train_rows"] == sum(length_read[u] for u in trained)
     part = ColdStart(seed=seed).parts(50)
-    prefixes = np.where(kept >= 2, kept - 1 if scoring == "every_prefix" else 1, 0)
+    prefixes = np.where(length_read >= 2, length_read - 1 if scoring == "every_prefix" else 1, 0)
     assert facts["test_cases"] == prefixes[part == 2].sum()
     assert facts["valid_cases"] == prefixes[part == 1].sum()
     assert facts["empty_prefixes"] == 10
-    assert facts["unscored_users"] == (kept[part > 0] == 1).sum()
+    assert facts["unscored_users"] == (length_read[part > 0] == 1).sum()
     begin = split.test.history_begin(interactions)
-    assert (split.test.target - begin < kept[split.test.user]).all()
+    assert (split.test.target - begin < length_read[split.test.user]).all()
     assert (begin >= interactions.start[split.test.user]).all()
-    asked = kept.copy()
-    asked[(part > 0) & (kept < 2)] = 0
-    assert used_rows(interactions, split).sum() == asked.sum()
+    scored = length_read.copy()
+    scored[(part > 0) & (length_read < 2)] = 0
+    assert used_rows(interactions, split).sum() == scored.sum()
 
 
-def test_seed_decides_who_is_asked():
+def test_seed_decides_who_is_scored():
     assert (ColdStart(seed=0).parts(100) == ColdStart(seed=0).parts(100)).all()
     assert (ColdStart(seed=0).parts(100) != ColdStart(seed=1).parts(100)).any()
     assert np.bincount(ColdStart().parts(19412)).tolist() == [15530, 1941, 1941]
@@ -145,11 +145,11 @@ def test_a_file_that_does_not_fit_is_refused(tmp_path, rows, words):
         ColdStart(file=file_of(tmp_path, rows))(interactions_of([4, 4, 4]))
 
 
-def test_a_file_made_for_more_users_is_taken_where_asked(tmp_path):
+def test_a_file_made_for_more_users_is_taken_on_request(tmp_path):
     file = file_of(tmp_path, [("0", "train"), ("1", "valid"), ("2", "test"), ("9", "test")])
     assert len(ColdStart(scoring="last", file=file, unknown_share=0.25)(interactions_of([4, 4, 4])).test.user) == 1
 
 
-def test_a_file_that_is_not_there_is_told_before_any_work():
+def test_a_file_that_is_not_there_is_reported_before_any_work():
     with pytest.raises(InputError, match=r"protocol.file=nowhere.csv: there is no such file"):
         ColdStart(file="nowhere.csv")

@@ -26,12 +26,12 @@ def test_head_items_by_train_count(twelve, twelve_split):
 
 def test_held_out_rows_make_nothing_popular(twelve, twelve_split):
     before = item_groups(twelve, twelve_split)
-    held = ~twelve_split.train
-    twelve.item[held] = 6
+    later = ~twelve_split.train
+    twelve.item[later] = 6
     assert (item_groups(twelve, twelve_split) == before).all()
 
 
-def test_head_users_are_the_longest_of_those_asked(twelve, twelve_split):
+def test_head_users_are_the_longest_of_those_scored(twelve, twelve_split):
     assert history_length(twelve, twelve_split).tolist() == [3, 2, 2, 1]
     assert user_groups(twelve, twelve_split, 0.5).tolist() == [True, False, False, False]  # 1 of ann and bob
     assert user_groups(twelve, twelve_split, 1.0).tolist() == [True, True, False, False]  # cy and dee are not asked
@@ -69,12 +69,12 @@ def test_users_unseen_in_training_count_their_history():
     assert history_length(interactions, cut)[cut.test.user].max() == 10
     head = user_groups(interactions, split)
     for part in (split.valid, split.test):
-        asked = np.unique(part.user)
-        assert head[asked].sum() == 2  # ceil(.2 * 10)
-        assert head[np.sort(asked)[-2:]].all()  # the longest two
-        long = length[asked] - 1 >= 15  # LLM-ESR's threshold, in validation as in the test
-        assert 0 < long.sum() < len(asked)
-        assert (llm_esr_user_groups(interactions, split, 15)[asked] == long).all()
+        users = np.unique(part.user)
+        assert head[users].sum() == 2  # ceil(.2 * 10)
+        assert head[np.sort(users)[-2:]].all()  # the longest two
+        long = length[users] - 1 >= 15  # LLM-ESR's threshold, in validation as in the test
+        assert 0 < long.sum() < len(users)
+        assert (llm_esr_user_groups(interactions, split, 15)[users] == long).all()
 
 
 def test_llm_esr_thresholds(twelve, twelve_split):

@@ -35,7 +35,7 @@ def test_last_training_rows_of_a_quarter_of_the_users_at_most(interactions, trai
     assert set(rows % 6) == {3}
 
 
-def test_as_many_as_asked_for_and_the_same_every_time(interactions, train, monkeypatch):
+def test_as_many_as_requested_and_the_same_every_time(interactions, train, monkeypatch):
     monkeypatch.setattr(withhold, "HOLDOUT_SHARE", 1.0)
     assert drawn(interactions, train).tolist() == list(range(3, 120, 6))
     rows = drawn(interactions, train, count=2, seed=1)

@@ -34,14 +34,14 @@ def two(folder, **more):
     return [*ids, write_run(folder / "text", part_of([MISS, *far[1:]], unmasked=far), **text, **more)]
 
 
-def kept(tmp_path, *options, **more):
+def evidence_of(tmp_path, *options, **more):
     out = tmp_path / "evidence"
     command.main([*map(str, two(tmp_path, **more)), "--evidence", str(out), *options], CLEAN)
     return out
 
 
 def test_runs_come_back_as_they_were(tmp_path):
-    out = kept(tmp_path)
+    out = evidence_of(tmp_path)
     before = [runs.read(tmp_path / name) for name in ("id0", "id1", "text")]
     after = evidence.read(out)
     for was, now in zip(before, after, strict=True):
@@ -54,7 +54,7 @@ def test_runs_come_back_as_they_were(tmp_path):
 
 
 def test_the_table_is_the_one_that_the_runs_make(tmp_path):
-    out = kept(tmp_path)
+    out = evidence_of(tmp_path)
     command.main([*map(str, [tmp_path / n for n in ("id0", "id1", "text")]), "--out", str(tmp_path / "plain")])
     rows = [
         [line for line in (folder / "table.md").read_text().splitlines() if line.startswith("|")]
@@ -66,7 +66,7 @@ def test_the_table_is_the_one_that_the_runs_make(tmp_path):
 
 def test_every_rank_counts(tmp_path):
     """One rank changed in the file changes the table."""
-    out = kept(tmp_path)
+    out = evidence_of(tmp_path)
     with np.load(out / "ranks.npz") as stored:
         arrays = {name: stored[name] for name in stored.files}
     assert arrays["test_masked"].dtype == np.uint8
@@ -76,7 +76,7 @@ def test_every_rank_counts(tmp_path):
 
 
 def test_evidence_and_new_runs_share_a_table(tmp_path):
-    out = kept(tmp_path)
+    out = evidence_of(tmp_path)
     new = write_run(
         tmp_path / "new", part_of([MISS, *[0] * 7], unmasked=[0] * 8), backbone="markov.Markov", commit=None
     )
@@ -87,7 +87,7 @@ def test_evidence_and_new_runs_share_a_table(tmp_path):
 @pytest.mark.parametrize("commit", ["abc-dirty", None])
 def test_runs_of_uncommitted_code_are_refused(tmp_path, commit):
     with pytest.raises(InputError, match=r"id0: its run was made by .*paths\.store=NEW"):
-        kept(tmp_path, commit=commit)
+        evidence_of(tmp_path, commit=commit)
     assert not (tmp_path / "evidence").exists()
 
 
@@ -108,12 +108,12 @@ def test_an_uncommitted_tree_is_refused(tmp_path, commit):
 
 def test_a_cut_off_beyond_the_clip_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"NDCG@300.*255"):
-        kept(tmp_path, "--metrics", "NDCG@300")
+        evidence_of(tmp_path, "--metrics", "NDCG@300")
 
 
 @pytest.mark.parametrize("damage", ["ranks", "rows", "short", "none"])
 def test_damaged_evidence_is_refused(tmp_path, damage):
-    out = kept(tmp_path)
+    out = evidence_of(tmp_path)
     match damage:
         case "ranks":
             (out / "ranks.npz").write_bytes(b"no")
@@ -146,12 +146,12 @@ def test_dirty_is_what_decides_a_run(tmp_path, monkeypatch, change, dirty):
 def again(folder):
     """table.md of a folder, by the command that its own names."""
     line = next(w for w in (folder / "table.md").read_text().split("`") if w.startswith("pte compare "))
-    asked = command.parser().parse_args(shlex.split(line)[2:])
-    return command.table(folder, asked, line)[0]
+    arguments = command.parser().parse_args(shlex.split(line)[2:])
+    return command.table(folder, arguments, line)[0]
 
 
 def test_the_folder_written_here_computes_again(tmp_path):
-    out = kept(tmp_path, "--metrics", "Hit@10", "MRR@5", "--part", "valid", "--against", "sasrec/llm_only")
+    out = evidence_of(tmp_path, "--metrics", "Hit@10", "MRR@5", "--part", "valid", "--against", "sasrec/llm_only")
     assert again(out) == (out / "table.md").read_text()
 
 

@@ -31,6 +31,7 @@ def swept(recipe):
 
 EXPERTS = {  # rows of the method with some of its parts, or more
     "fused_strict": ["reader", "likeness"],
+    "fused_strict_hybrid": ["reader", "likeness"],
     "fused_reader": ["reader"],
     "fused_profile": ["reader", "likeness", "memory", "profile"],
 }
@@ -40,10 +41,12 @@ EXPERTS = {  # rows of the method with some of its parts, or more
 def test_a_row_is_what_its_name_says(row):
     cfg = composed(f"experiment=row/{row}")
     choices = cfg.hydra.runtime.choices
+    encoder = next((name for name in ("tfidf", "hybrid") if row.endswith(f"_{name}")), "minilm")
+    assert choices.encoder == encoder
     if row in EXPERTS:
         assert cfg.backbone.experts == EXPERTS[row]
     else:
-        assert row in (choices.backbone, f"{choices.backbone}_{choices.representation}")
+        assert row.removesuffix(f"_{encoder}") in (choices.backbone, f"{choices.backbone}_{choices.representation}")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -108,14 +111,14 @@ def test_every_representation_and_the_default_method_have_a_search():
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_a_search_asks_for_knobs_that_exist(search):
+def test_a_search_names_knobs_that_exist(search):
     """Both ends of every range compose, and change what the knob is."""
     options, params = searched(EXPERIMENTS / f"{search}.yaml")
-    chosen = [f"{group}={option}" for group, option in options.items() if group != "hydra/sweeper"]
+    overrides = [f"{group}={option}" for group, option in options.items() if group != "hydra/sweeper"]
     assert {"optimizer.lr"} < set(params)
     assert f"search_{options['representation']}" == search or options["backbone"] == "fused"
     for place in (0, 1):
-        cfg = composed(*chosen, *(f"{knob}={ends(space)[place]}" for knob, space in params.items()))
+        cfg = composed(*overrides, *(f"{knob}={ends(space)[place]}" for knob, space in params.items()))
         for knob, space in params.items():
             assert OmegaConf.select(cfg, knob) == yaml.safe_load(ends(space)[place])
 

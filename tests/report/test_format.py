@@ -21,6 +21,6 @@ def test_figures(value, text):
 
 def test_what_became_of_completions_is_one_line():
     shares = {"unusable_share": 0.1, "refused_share": 0.05, "cut_share": 0.22, "fallback_share": 0.02}
-    told = fmt.completions({"completions": 480, **shares})
-    assert told.startswith("of 480 completions 10.0% were unusable (5.0% refused) and 22.0% cut at the token limit")
+    sentence = fmt.completions({"completions": 480, **shares})
+    assert sentence.startswith("of 480 completions 10.0% were unusable (5.0% refused) and 22.0% cut at the token limit")
     assert fmt.completions(None) == fmt.completions({"completions": 0}) == ""

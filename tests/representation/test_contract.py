@@ -30,16 +30,16 @@ def batch() -> PackedBatch:
     )
 
 
-def whole_loss(model, asked: PackedBatch) -> torch.Tensor:
+def whole_loss(model, packed: PackedBatch) -> torch.Tensor:
     """Every loss a representation can have, over a table whose every entry counts, and its own."""
     table = model.table()
     draw = torch.Generator().manual_seed(3)
-    state = torch.nn.functional.embedding(asked.item, model.inputs(table), padding_idx=0).cumsum(dim=1)
+    state = torch.nn.functional.embedding(packed.item, model.inputs(table), padding_idx=0).cumsum(dim=1)
 
     def last(item, length):
         return torch.nn.functional.embedding(item, table).sum(dim=1)
 
-    extra = model.sequence_auxiliary(asked, state, last)
+    extra = model.sequence_auxiliary(packed, state, last)
     loss = (table * torch.randn(table.shape, generator=draw))[1:].sum() + state.square().mean() + model.auxiliary()
     return loss if extra is None else loss + extra
 
@@ -84,9 +84,9 @@ def test_padding_stays_zero_through_training(model):
 
 
 def test_losses_are_finite_scalars_in_float32(model):
-    asked = batch()
-    state = torch.nn.functional.embedding(asked.item, model.inputs(model.table()))
-    extra = model.sequence_auxiliary(asked, state, lambda item, length: torch.randn(len(item), model.width))
+    packed = batch()
+    state = torch.nn.functional.embedding(packed.item, model.inputs(model.table()))
+    extra = model.sequence_auxiliary(packed, state, lambda item, length: torch.randn(len(item), model.width))
     for loss in (model.auxiliary(), extra):
         assert loss is None or (loss.shape == () and loss.isfinite() and loss.dtype == torch.float32)
 

@@ -78,10 +78,10 @@ def test_without_cross_attention_views_stay_apart():
 def test_with_a_residual_each_view_keeps_itself():
     torch.manual_seed(0)
     replaced = made("llm_esr")
-    kept = made("llm_esr", cross_attention="residual")
-    kept.load_state_dict(replaced.state_dict())
+    residual = made("llm_esr", cross_attention="residual")
+    residual.load_state_dict(replaced.state_dict())
     x = torch.randn(2, 1, 3, 4)
-    assert torch.allclose(kept.mix(x, None), x + replaced.mix(x, None))
+    assert torch.allclose(residual.mix(x, None), x + replaced.mix(x, None))
     with pytest.raises(InputError, match="it is true, false or residual"):
         made("llm_esr", cross_attention="half")
 
@@ -97,20 +97,20 @@ def test_similar_users_by_the_texts_of_their_training_items():
 
 def test_distillation_is_the_squared_distance_to_the_mean_of_similar_users():
     model = observed(alpha=0.1)
-    asked, teachers = batch(0, 2), torch.randn(4, 8)
-    state = torch.randn(*asked.item.shape, 8, requires_grad=True)
+    packed, teachers = batch(0, 2), torch.randn(4, 8)
+    state = torch.randn(*packed.item.shape, 8, requires_grad=True)
     known = {tuple(h[:-1]): teachers[s] for s, h in enumerate(HISTORIES)}
 
     def last(item, length):
         return torch.stack([known[tuple(i[:n].tolist())] for i, n in zip(item, length.tolist(), strict=True)])
 
-    ends = {int(asked.sequence[r, c]) - 1: (r, c) for r, c in asked.last_places().nonzero().tolist()}
+    ends = {int(packed.sequence[r, c]) - 1: (r, c) for r, c in packed.last_places().nonzero().tolist()}
     assert set(ends) == {0, 2}
     expected = 0.0
     for s, (r, c) in ends.items():
         mean = teachers[model.similar[s]].mean(dim=0)
         expected += 0.1 * (state[r, c] - mean).square().mean().item() / 2
-    loss = model.sequence_auxiliary(asked, state, last)
+    loss = model.sequence_auxiliary(packed, state, last)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
     loss.backward()
     touched = {tuple(place) for place in state.grad.abs().sum(dim=-1).nonzero().tolist()}
@@ -122,8 +122,8 @@ def test_shares_of_two_processes_add_up():
     model, weight = observed(), torch.randn(13, 8)
 
     def loss(*members: int, sequences: float) -> float:
-        asked = replace(batch(*members), sequences=sequences)
-        return model.sequence_auxiliary(asked, weight[asked.item], encode).item()
+        packed = replace(batch(*members), sequences=sequences)
+        return model.sequence_auxiliary(packed, weight[packed.item], encode).item()
 
     def encode(item, length):
         return weight[item[torch.arange(len(item)), length - 1]]
@@ -149,10 +149,10 @@ def test_windows_of_a_history_have_its_teachers_and_are_nobodys_neighbours():
 
 def test_teachers_get_no_gradient():
     model = observed()
-    asked = batch(0, 1, 2, 3)
+    packed = batch(0, 1, 2, 3)
     weight = torch.ones((), requires_grad=True)
-    state = torch.randn(*asked.item.shape, 8, requires_grad=True)
-    model.sequence_auxiliary(asked, state, lambda item, length: weight * torch.randn(len(item), 8)).backward()
+    state = torch.randn(*packed.item.shape, 8, requires_grad=True)
+    model.sequence_auxiliary(packed, state, lambda item, length: weight * torch.randn(len(item), 8)).backward()
     assert weight.grad is None
 
 
@@ -163,8 +163,8 @@ def test_teachers_read_training_inputs_the_newest_that_fit():
         seen.update({tuple(i[:n].tolist()): n for i, n in zip(item, length.tolist(), strict=True)})
         return torch.zeros(len(item), 8)
 
-    asked = batch(0)
-    model.sequence_auxiliary(asked, torch.zeros(*asked.item.shape, 8), last)
+    packed = batch(0)
+    model.sequence_auxiliary(packed, torch.zeros(*packed.item.shape, 8), last)
     assert set(seen) == {(5, 6), (8, 9, 10, 11), (3, 2, 1)}
     item, length = model._inputs(torch.tensor([2, 1]), 2)
     assert item.tolist() == [[10, 11], [5, 6]]

@@ -99,7 +99,7 @@ def test_the_space_travels_with_the_weights():
         ({"head": "deep"}, "none, linear, mlp"),
     ],
 )
-def test_what_does_not_fit_is_said(change, words):
+def test_what_does_not_fit_is_reported(change, words):
     with pytest.raises(InputError, match=words):
         make(**change)
 

@@ -37,8 +37,8 @@ def test_con_infonce_finds_the_text_from_the_id():
 
 def test_gen_cosine_is_the_mean_over_items():
     model = made("rlmrec_gen", form="cosine", weight=0.5)
-    told = model.tell(model.weight)
-    expected = 0.5 * (1 - sum(cosine(told[i], vectors()[i + 1]) for i in range(NUM_ITEMS)) / NUM_ITEMS)
+    prediction = model.tell(model.weight)
+    expected = 0.5 * (1 - sum(cosine(prediction[i], vectors()[i + 1]) for i in range(NUM_ITEMS)) / NUM_ITEMS)
     assert model.auxiliary().item() == pytest.approx(expected, abs=1e-6)
     assert model.token is None
 
@@ -87,12 +87,12 @@ def test_masked_loss_is_infonce_over_hidden_places():
     state = torch.randn(2, 6, 8)
     places = [(r, c) for r in range(2) for c in range(6) if model.hidden[item[r, c]]]
     assert len(places) > 1
-    told, text = model.tell(state), vectors()
+    prediction, text = model.tell(state), vectors()
     expected = 0.0
     for r, c in places:
         others = [p for p in places if item[p] != item[r, c]] + [(r, c)]
-        over = sum(math.exp(cosine(told[r, c], text[item[p]]) / 0.2) for p in others)
-        expected += math.log(over) - cosine(told[r, c], text[item[r, c]]) / 0.2
+        over = sum(math.exp(cosine(prediction[r, c], text[item[p]]) / 0.2) for p in others)
+        expected += math.log(over) - cosine(prediction[r, c], text[item[r, c]]) / 0.2
     found = model.sequence_auxiliary(batch, state, None)
     assert found.item() == pytest.approx(0.5 * expected / len(places), abs=1e-5)
     assert model.auxiliary().item() == 0

@@ -56,8 +56,8 @@ def test_without_negatives_nothing_can_be_confused():
 
 def test_relation():
     relation = Relation(torch.tensor([0, 2, 2]), torch.tensor([3, 0, 4]), 5)
-    asked = torch.tensor([[3, 0], [4, 3], [0, NONE]])
-    assert relation.holds(torch.tensor([[0], [1], [2]]), asked).tolist() == [
+    other = torch.tensor([[3, 0], [4, 3], [0, NONE]])
+    assert relation.holds(torch.tensor([[0], [1], [2]]), other).tolist() == [
         [True, False],
         [False, False],
         [True, False],

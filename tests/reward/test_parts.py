@@ -36,8 +36,8 @@ def test_an_item_profile_that_points_at_its_withheld_holders_wins():
     for u, i in zip(data.row_user[data.withheld].tolist(), data.row_item[data.withheld].tolist(), strict=True):
         vector[i, 2] += 3 * space.centroid[u]
     got = Collaborative().score(data, replace(space, vector=F.normalize(vector, dim=-1)), rng())
-    held = torch.unique(data.row_item[data.withheld])
-    assert (got.value[held].argmax(1) == 2).float().mean() > 0.9  # neighbours in the sequence pull elsewhere
+    withheld_items = torch.unique(data.row_item[data.withheld])
+    assert (got.value[withheld_items].argmax(1) == 2).float().mean() > 0.9  # neighbours in the sequence pull elsewhere
 
 
 def test_an_item_profile_that_points_at_withheld_neighbours_wins():

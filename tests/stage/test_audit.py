@@ -63,17 +63,17 @@ def test_clean_profiles_pass(kind, clean, twelve, twelve_split):
     assert audit(twelve, twelve_split, clean, PROFILERS[kind]()) == []
 
 
-@pytest.mark.parametrize(("row", "told"), [(8, "test"), (7, "valid"), (2, "withheld")])
-def test_a_view_with_a_hidden_row_is_caught_both_ways(kind, row, told, twelve, twelve_split, tmp_path):
+@pytest.mark.parametrize(("row", "kind_of_row"), [(8, "test"), (7, "valid"), (2, "withheld")])
+def test_a_view_with_a_hidden_row_is_caught_both_ways(kind, row, kind_of_row, twelve, twelve_split, tmp_path):
     """The planted leak: texts written from a view that holds one row more."""
     rows = twelve_split.visible.copy()
     rows[row] = True
     view = View(twelve.user[rows], twelve.item[rows], 4, twelve.items)
     profiles = written(kind, view, tmp_path / "log")
     findings = audit(twelve, twelve_split, profiles, PROFILERS[kind]())
-    assert {f.kind for f in findings} >= {told, "text differs" if kind != "loop" else "prompt differs"}
-    assert {f.kind for f in read_back(twelve, twelve_split, profiles)} == {told}
-    guilty = {f.entity for f in findings if f.kind == told}
+    assert {f.kind for f in findings} >= {kind_of_row, "text differs" if kind != "loop" else "prompt differs"}
+    assert {f.kind for f in read_back(twelve, twelve_split, profiles)} == {kind_of_row}
+    guilty = {f.entity for f in findings if f.kind == kind_of_row}
     assert guilty == {int(twelve.user[row])}
 
 
@@ -152,7 +152,7 @@ def test_a_prompt_that_tells_no_choices_cannot_pass_unread(twelve, twelve_split)
     assert [f.kind for f in read_back(twelve, twelve_split, Profiles([], [[""]], [odd]))] == ["unreadable"]
 
 
-def test_a_title_of_nobody_is_told_as_unknown(twelve, twelve_split):
+def test_a_title_of_nobody_is_reported_as_unknown(twelve, twelve_split):
     odd = Generation("user", 3, 0, 0, "recent", 0.0, "", "", "Recently chose: Heat; Alien", parsed=True)
     found = read_back(twelve, twelve_split, Profiles([], [[""]], [odd]))
     assert [(f.kind, f.entity) for f in found] == [("unknown", 3)]
@@ -174,8 +174,8 @@ def run_stage(folder, twelve, split, profiles, profiler, refit=None) -> None:
     out, work = folder / "out", folder / "work"
     for path in (*(parents[stage] for stage in texts), out, work):
         path.mkdir()
-    for stage, kept in texts.items():
-        kept.save(parents[stage])
+    for stage, profiles_of in texts.items():
+        profiles_of.save(parents[stage])
     audit_stage.run(Context({"profiler": {}}, parents, out, work, lambda group: profiler, []))
 
 
@@ -217,7 +217,7 @@ def cold_split() -> Split:
     return Split(train=train, visible=train & (np.arange(12) != 2), valid=nobody, test=test)
 
 
-def test_a_person_who_trains_nothing_is_told_by_what_the_first_case_asks_from(kind, twelve, cold_split, tmp_path):
+def test_a_person_who_trains_nothing_is_described_by_what_the_first_case_asks_from(kind, twelve, cold_split, tmp_path):
     """bob's GoldenEye alone; it is in nobody else's text, though ann and cy chose it too."""
     view = visible_view(twelve, cold_split)
     profiles = written(kind, view, tmp_path / "log")
@@ -281,8 +281,8 @@ def test_what_a_profile_says_is_followed_into_the_prompts_that_cite_it(twelve, t
     assert {(f.side, f.entity, f.candidate) for f in found} == {(g.side, g.entity, g.candidate) for g in cited}
 
 
-@pytest.mark.parametrize(("row", "told"), [(None, None), (2, None), (8, "test"), (11, "held out")])
-def test_texts_written_anew_are_read_too(row, told, kind, twelve, twelve_split, tmp_path):
+@pytest.mark.parametrize(("row", "kind_of_row"), [(None, None), (2, None), (8, "test"), (11, "held out")])
+def test_texts_written_anew_are_read_too(row, kind_of_row, kind, twelve, twelve_split, tmp_path):
     """refit may state ann's withheld row, not bob's test row, nor dee's, which is held out for gates."""
     holdout = np.arange(12) == 11
     split = replace(twelve_split, visible=twelve_split.visible & ~holdout, holdout=holdout)
@@ -290,7 +290,7 @@ def test_texts_written_anew_are_read_too(row, told, kind, twelve, twelve_split, 
     rows = split.rest if row is None else split.rest | (np.arange(12) == row)
     final = written(kind, View(twelve.user[rows], twelve.item[rows], 4, twelve.items), tmp_path / "log")
     folder = tmp_path / "run"
-    if told is None:
+    if kind_of_row is None:
         run_stage(folder, twelve, split, clean, PROFILERS[kind](), refit=final)
         report = json.loads((folder / "out" / "audit.json").read_text())
         assert (report["verdict"], report["refit"]["verdict"]) == ("clean", "clean")
@@ -299,7 +299,7 @@ def test_texts_written_anew_are_read_too(row, told, kind, twelve, twelve_split, 
         run_stage(folder, twelve, split, clean, PROFILERS[kind](), refit=final)
     report = json.loads((folder / "work" / "audit.json").read_text())
     assert (report["verdict"], report["refit"]["verdict"]) == ("clean", "leak or tampering")
-    assert told in report["refit"]["findings_by_kind"]
+    assert kind_of_row in report["refit"]["findings_by_kind"]
 
 
 @pytest.mark.slow

@@ -39,9 +39,9 @@ def test_the_report_tells_what_became_of_completions(tmp_path):
     card = {"name": "own", "users": 3, "items": 4, "interactions": 9}
     options = dict.fromkeys(("protocol", "backbone", "representation"), "x")
     report = {"options": options, "card": card, "stages": {}, "config": {"seed": 0}, "command": [], "metrics": {}}
-    for completions, told in ((FACTS, True), (None, False)):
+    for completions, shown_there in ((FACTS, True), (None, False)):
         (tmp_path / "report.json").write_text(json.dumps(report | {"completions": completions}))
         with (tmp_path / "out").open("w") as file:
             show(tmp_path, Console(file=file, width=300))
         for written in ("report.md", "out"):
-            assert ("25.0% cut at the token limit" in (tmp_path / written).read_text()) == told
+            assert ("25.0% cut at the token limit" in (tmp_path / written).read_text()) == shown_there

@@ -21,12 +21,12 @@ class Hashed:
     reads_ids = False
 
     def __init__(self, die_after=10**9, model: str = "", batch_size: Runtime[int] = 1):
-        self.asked, self.die_after = [], die_after
+        self.texts_read, self.die_after = [], die_after
 
     def encode(self, texts):
-        if len(self.asked) + len(texts) > self.die_after:
+        if len(self.texts_read) + len(texts) > self.die_after:
             raise KeyboardInterrupt
-        self.asked += texts
+        self.texts_read += texts
         rows = [np.frombuffer(hashlib.sha256(t.encode()).digest(), np.uint8)[:8] - 128.0 for t in texts]
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
 
@@ -77,8 +77,8 @@ def test_layout_and_no_text_twice(world, twelve):
     assert np.array_equal(got.vector[2], one.encode(["user 2", "shared"]))
     assert np.array_equal(got.vector[8], one.encode(["item 5", "shared"]))
     assert np.array_equal(got.metadata, one.encode(metadata_text(twelve.items)[1:]))
-    assert len(encoder.asked) == len(set(encoder.asked)) == 4 + 6 + 1 + 6
-    lengths = [len(t) for t in encoder.asked[-6:]]
+    assert len(encoder.texts_read) == len(set(encoder.texts_read)) == 4 + 6 + 1 + 6
+    lengths = [len(t) for t in encoder.texts_read[-6:]]
     assert lengths == sorted(lengths, reverse=True), "of one side the longest first"
     facts = json.loads((made.out / "facts.json").read_text())
     assert facts["encoder"] == {"model": "hashed", "texts_cut": 6}, "the lines of metadata"
@@ -93,7 +93,7 @@ def test_a_killed_run_loses_only_the_block_in_flight(world, monkeypatch):
     after = Hashed()
     made = world(after, "resumed")
     embeddings.run(made)
-    assert len(after.asked) == 17 - (3 + 2) - 3, "blocks of three: five of people, then items"
+    assert len(after.texts_read) == 17 - (3 + 2) - 3, "blocks of three: five of people, then items"
     whole = world(Hashed(), "whole")
     embeddings.run(whole)  # all found
     one, two = Embeddings.load(made.out), Embeddings.load(whole.out)
@@ -111,7 +111,7 @@ def test_a_damaged_block_is_encoded_again(world, monkeypatch, damage):
     after = Hashed()
     again = world(after, "again")
     embeddings.run(again)
-    assert 2 <= len(after.asked) <= 3
+    assert 2 <= len(after.texts_read) <= 3
     assert np.array_equal(Embeddings.load(again.out).vector, Embeddings.load(made.out).vector)
 
 
@@ -124,11 +124,11 @@ def test_sides_that_nothing_reads_are_left_out_and_later_cost_themselves_alone(w
     assert not got.vector[:4].any()
     assert len(np.load(items.out / "vector.npy")) == 6  # of users nothing is stored
     assert json.loads((items.out / "facts.json").read_text())["encoded"] == ["item"]
-    assert sorted(first.asked) == [*(f"item {i}" for i in range(1, 7)), "shared"]
+    assert sorted(first.texts_read) == [*(f"item {i}" for i in range(1, 7)), "shared"]
     second = Hashed()
     both = world(second, "both", sides=["item", "user"])
     embeddings.run(both)
-    assert sorted(second.asked) == [f"user {u}" for u in range(4)]
+    assert sorted(second.texts_read) == [f"user {u}" for u in range(4)]
     assert np.array_equal(Embeddings.load(both.out).vector[4:], got.vector[4:])
 
 
@@ -137,13 +137,13 @@ def test_another_encoder_finds_no_vectors_and_other_speed_does(world):
     same, other = Hashed(), Hashed()
     embeddings.run(world(same, "two", model="a", batch_size=64))
     embeddings.run(world(other, "three", model="b", batch_size=1))
-    assert (len(same.asked), len(other.asked)) == (0, 17)
+    assert (len(same.texts_read), len(other.texts_read)) == (0, 17)
 
 
 def test_a_model_folder_written_anew_finds_no_vectors(world, tmp_path):
     (tmp_path / "model").mkdir()
-    for words, asked in (("first", 17), ("first", 0), ("tuned", 17)):
+    for words, texts_read in (("first", 17), ("first", 0), ("tuned", 17)):
         (tmp_path / "model" / "weights").write_text(words)
         encoder = Hashed()
-        embeddings.run(world(encoder, f"{words}{asked}", model=str(tmp_path / "model")))
-        assert len(encoder.asked) == asked
+        embeddings.run(world(encoder, f"{words}{texts_read}", model=str(tmp_path / "model")))
+        assert len(encoder.texts_read) == texts_read

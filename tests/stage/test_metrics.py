@@ -104,7 +104,7 @@ def test_ranks_are_the_definition_case_by_case(measure):
     assert flat["test/masked/all/NDCG@5"] == pytest.approx(values("NDCG", arrays["test_masked"], 5).mean())
 
 
-def test_how_many_cases_are_asked_at_once_changes_no_rank(measure):
+def test_how_many_cases_are_scored_at_once_changes_no_rank(measure):
     """Also of a backbone whose scores take noise."""
     data, (_, ranks) = world(), measure(*world(), Table(noise=3.0))
     more = {"trainer": KNOBS["trainer"] | {"scores_mib": 4 * KNOBS["trainer"]["scores_mib"]}}
@@ -118,21 +118,21 @@ def test_a_killed_run_goes_on_at_the_question_where_it_was(measure, at):
     whole, ranks = measure(*data, Table(noise=3.0))
 
     class Dying(Table):
-        asked, last = 0, 99
+        calls, last = 0, 99
 
         def score_parts(self, history, *, noise=None):
             for part in super().score_parts(history, noise=noise):
-                if self.asked == self.last:
+                if self.calls == self.last:
                     raise RuntimeError("killed")  # before the first rows, then after three of four
                 yield part
-            self.asked += 1
+            self.calls += 1
 
     dying, resumed = Dying(noise=3.0), Dying(noise=3.0)
     dying.last = at
     with pytest.raises(RuntimeError, match="killed"):
         measure(*data, dying)
     again, ranks_again = measure(*data, resumed)
-    assert (dying.asked, resumed.asked) == (at, 10 - at)
+    assert (dying.calls, resumed.calls) == (at, 10 - at)
     assert again == whole
     assert all(np.array_equal(ranks[name], ranks_again[name]) for name in ranks)
 
@@ -146,7 +146,7 @@ def test_damaged_ranks_are_made_again(measure, tmp_path, damage):
     assert damaged == measure(*data, Table())[0]
 
 
-def test_llm_esr_groups_are_there_when_asked_for(measure, twelve, twelve_split):
+def test_llm_esr_groups_are_there_on_request(measure, twelve, twelve_split):
     """Targets of the test: ann's item 5, met once by anybody, bob's item 6; ann has four rows, bob three."""
     backbone = Table()
     backbone.score = lambda history, noise=None: torch.arange(6.0).expand(len(history.item), 6)
@@ -230,7 +230,7 @@ def test_the_file_is_flat_json(measure, tmp_path):
     assert {key.split("/")[0] for key in flat} == {"valid", "test"}
 
 
-def test_the_best_items_of_every_test_case_are_kept(measure):
+def test_the_best_items_of_every_test_case_are_stored(measure):
     interactions, split = world()
     flat, _ = measure(interactions, split, backbone := Table())
     lists = np.load(measure.out / "lists.npy")

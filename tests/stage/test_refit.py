@@ -46,14 +46,14 @@ def test_final_texts_state_the_rows_that_were_withheld(stored):
 
 
 def test_choice_stays_and_vectors_follow_the_texts(stored):
-    chosen, final = (Selection.load(stored.path(stage)) for stage in ("selection", "refit"))
-    assert (chosen.choice == final.choice).all()
-    assert (chosen.side("user") == final.side("user")).all()
+    first, final = (Selection.load(stored.path(stage)) for stage in ("selection", "refit"))
+    assert (first.choice == final.choice).all()
+    assert (first.side("user") == final.side("user")).all()
     texts = Profiles.load(stored.path("profiles")).item, Profiles.load(stored.path("refit")).item
     for item in range(1, len(texts[1])):
         row = final.entities.row("item", item)
         same = texts[0][item][final.choice[row]] == texts[1][item][final.choice[row]]
-        assert np.allclose(chosen.vector[row], final.vector[row], atol=1e-6) == same
+        assert np.allclose(first.vector[row], final.vector[row], atol=1e-6) == same
 
 
 def test_cut_texts_are_counted_of_its_own(stored):

@@ -58,7 +58,7 @@ def make(tmp_path, twelve, twelve_split, caplog):
 
 
 @pytest.mark.parametrize("selector", ["first", "random", "mean", "best_of_k", "best_of_k_half", "grpo"])
-def test_what_is_chosen_is_a_candidate(make, selector):
+def test_what_is_selected_is_a_candidate(make, selector):
     out, lines, tables = make(selector)
     got = Selection.load(out)
     assert (got.entities, got.vector.shape) == (Entities(4, 6), (10, D))
@@ -71,7 +71,7 @@ def test_what_is_chosen_is_a_candidate(make, selector):
     assert len(lines) >= 2
 
 
-def test_rewards_of_all_candidates_are_kept(make):
+def test_rewards_of_all_candidates_are_stored(make):
     out, _, _ = make("best_of_k")
     with np.load(out / "reward.npz") as file:
         arrays = dict(file)
@@ -133,9 +133,9 @@ def test_half_of_the_withheld_rows_judge_the_choice(make):
 
 
 @pytest.mark.parametrize("selector", ["first", "random", "mean", "permuted"])
-def test_items_are_chosen_alike_without_users_texts(make, selector):
+def test_items_are_selected_alike_without_users_texts(make, selector):
     """Vectors, choices, rewards and facts of items: bit for bit."""
-    (whole, _, _), (part, said, tables) = make(selector), make(selector, name="items", sides=("item", "metadata"))
+    (whole, _, _), (part, output, tables) = make(selector), make(selector, name="items", sides=("item", "metadata"))
     assert not tables.users_encoded
     assert np.array_equal(Selection.load(whole).side("item"), Selection.load(part).side("item"))
     assert not Selection.load(part).side("user").any()
@@ -146,13 +146,13 @@ def test_items_are_chosen_alike_without_users_texts(make, selector):
     one, two = (json.loads((out / "facts.json").read_text()) for out in (whole, part))
     assert one["item"] == two["item"]
     assert (one["users_encoded"], two["users_encoded"]) == (True, False)
-    assert not [line for line in said if "users" in line]
+    assert not [line for line in output if "users" in line]
 
 
 @pytest.mark.parametrize("selector", ["first", "random", "mean", "best_of_k_half", "grpo"])
 def test_one_candidate_is_taken_unjudged(make, selector):
-    (whole, _, _), (part, said, _) = make(selector, 1), make(selector, 1, name="items", sides=("item",))
+    (whole, _, _), (part, output, _) = make(selector, 1), make(selector, 1, name="items", sides=("item",))
     assert np.array_equal(Selection.load(whole).side("item"), Selection.load(part).side("item"))
     assert Selection.load(part).side("item").any()
     assert json.loads((part / "facts.json").read_text())["item"]["known"] == 0
-    assert len(said) >= 1
+    assert len(output) >= 1

@@ -16,11 +16,11 @@ from pte.train.state.restore import restore
 KNOBS = {"window": 2, "distance_power": 1.0, "backward": 0.5, "shrink": 1.0, "recency": 0.5, "fallback": 0.01}
 
 
-def test_only_training_rows_are_kept(twelve, twelve_split, tmp_path):
+def test_only_training_rows_are_stored(twelve, twelve_split, tmp_path):
     facts = counting.keep(twelve, twelve_split, tmp_path)
-    with np.load(tmp_path / counting.SEQUENCES) as kept:
-        assert kept["item"].tolist() == [1, 2, 3, 2, 3, 1, 2, 3]  # ann 1 2 3, bob 2 3, cy 1 2, dee 3
-        assert kept["start"].tolist() == [0, 3, 5, 7, 8]
+    with np.load(tmp_path / counting.SEQUENCES) as file:
+        assert file["item"].tolist() == [1, 2, 3, 2, 3, 1, 2, 3]  # ann 1 2 3, bob 2 3, cy 1 2, dee 3
+        assert file["start"].tolist() == [0, 3, 5, 7, 8]
     assert facts == json.loads((tmp_path / "facts.json").read_text())
     assert facts["trained"] is False
 
@@ -29,8 +29,8 @@ def test_users_without_training_rows_have_no_sequence(twelve, twelve_split, tmp_
     train = twelve_split.train.copy()
     train[5:7] = False  # bob
     counting.keep(twelve, type(twelve_split)(train, train, twelve_split.valid, twelve_split.test), tmp_path)
-    with np.load(tmp_path / counting.SEQUENCES) as kept:
-        assert kept["start"].tolist() == [0, 3, 5, 6]
+    with np.load(tmp_path / counting.SEQUENCES) as file:
+        assert file["start"].tolist() == [0, 3, 5, 6]
 
 
 @pytest.fixture

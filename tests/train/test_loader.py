@@ -88,7 +88,7 @@ def test_the_order_is_a_function_of_seed_and_epoch(data):
     assert order(0, 1) != order(1, 0)
 
 
-def test_the_last_partial_step_is_kept(data):
+def test_the_last_partial_step_is_retained(data):
     loader = TrainingLoader(*data, row_length=50, batch_size=10, seed=0)
     usable = int((np.bincount(data[0].user[data[1].train], minlength=101) >= 2).sum())
     assert usable % 10
@@ -118,7 +118,7 @@ def test_every_row_but_the_first_is_a_target_once_however_short_the_windows(data
     assert targets == sorted(interactions.item[np.setdiff1d(train, first)].tolist())
 
 
-def test_a_step_holds_as_many_as_have_the_targets_asked_for(data):
+def test_a_step_holds_as_many_as_have_the_targets_requested(data):
     plain = TrainingLoader(*data, row_length=20, batch_size=10, seed=0)
     mean = sum(batch.total for batch in plain) / len(plain.begin)
     bounded = TrainingLoader(*data, row_length=20, batch_size=10, seed=0, batch_targets=round(4 * mean))
@@ -140,7 +140,7 @@ def test_an_epoch_of_more_steps_begins_again_in_another_order(data):
     assert one.members().tolist() == TrainingLoader(*data, row_length=20, batch_size=10, seed=0).members().tolist()
 
 
-def test_nothing_to_learn_is_said(twelve, twelve_split):
+def test_nothing_to_learn_is_reported(twelve, twelve_split):
     none = dataclasses.replace(twelve_split, train=np.zeros(12, bool))
     with pytest.raises(InputError, match="nothing to learn"):
         TrainingLoader(twelve, none, row_length=4, batch_size=1, seed=0)
@@ -165,7 +165,7 @@ def test_a_history_may_begin_after_the_users_first_row(twelve):
 
 @pytest.mark.parametrize("world", [1, 2, 3, 7])
 @pytest.mark.parametrize("users", [1, 2, 3, 4, 5, 6, 7, 15])
-def test_every_case_is_asked_once(users, world):
+def test_every_case_is_scored_once(users, world):
     interactions, split = many(users)
     cases = [
         case

@@ -45,8 +45,8 @@ def test_an_offline_run_reads_back(run):
     assert (shown["state"], shown["exit_code"]) == (("finished", 0) if succeeded else ("failed", 1))
     assert shown["config"] == {"dataset": "Toys", "dataset.k": 5, "dataset.token": "***"}
     assert (shown["name"], shown["tags"]) == ("seed=3", ["seed=3"])
-    told = {k: v for k, v in shown["summary"].items() if "/" in k}
-    assert told == {f"valid/{MONITOR}": 0.375, f"test/{MONITOR}": 0.0625, "test/masked/tail_items/NDCG@10": 0.5}
+    numbers = {k: v for k, v in shown["summary"].items() if "/" in k}
+    assert numbers == {f"valid/{MONITOR}": 0.375, f"test/{MONITOR}": 0.0625, "test/masked/tail_items/NDCG@10": 0.5}
     tables = {file.name.split("_")[0]: json.loads(file.read_text())["data"] for file in folder.rglob("*.table.json")}
     assert tables["profiles"] == [["a profile", True]]
     assert ["test", "unmasked", "all", "Hit@10", 0.875] in tables["figures"]

@@ -26,7 +26,7 @@ def table(reward) -> Candidates:
 
 def run(candidates, **knobs):
     settings = GRPO(**{"epochs": 12, "batch_size": 64, "learning_rate": 3e-3, "held_out": 0.2, **knobs})
-    kept = {}
+    calls = {}
 
     def fit(settings, policy, candidates, trained, held_out):
         module = GRPOModule(
@@ -34,20 +34,20 @@ def run(candidates, **knobs):
             parts={"total": candidates.reward},
         )  # fmt: skip
         train(module)
-        kept.update(module=module, trained=trained, held_out=held_out)
+        calls.update(module=module, trained=trained, held_out=held_out)
 
-    return settings.select(candidates, fit=fit), kept
+    return settings.select(candidates, fit=fit), calls
 
 
 def test_a_learnable_reward_is_learnt_and_carries_over():
     """The reward is the cosine with the context: unseen entities profit as seen ones do."""
     candidates = table(lambda e, h: (e * h[:, None]).sum(2))
-    choice, kept = run(candidates)
-    last = kept["module"].curve[-1]
+    choice, calls = run(candidates)
+    last = calls["module"].curve[-1]
     for who in ("trained", "unseen"):
         gain = (last[f"{who}_argmax"] - last[f"{who}_random"]) / (last[f"{who}_best_of_k"] - last[f"{who}_random"])
         assert gain > 0.8
-    first = kept["module"].curve[0]
+    first = calls["module"].curve[0]
     assert last["entropy"] < first["entropy"]
     assert first["frac_zero_std"] < 0.2 < last["frac_zero_std"]  # a policy that is sure draws the same eight times
     assert choice.index.shape == (E,)
@@ -56,38 +56,38 @@ def test_a_learnable_reward_is_learnt_and_carries_over():
 
 def test_held_out_entities_do_not_touch_the_policy():
     candidates = table(lambda e, h: (e * h[:, None]).sum(2))
-    choice, kept = run(candidates, epochs=2)
+    choice, calls = run(candidates, epochs=2)
     reward = candidates.reward.clone()
-    reward[kept["held_out"]] = torch.randn(int(kept["held_out"].sum()), K, generator=torch.Generator().manual_seed(5))
+    reward[calls["held_out"]] = torch.randn(int(calls["held_out"].sum()), K, generator=torch.Generator().manual_seed(5))
     again, _ = run(replace(candidates, reward=reward), epochs=2)
     assert torch.equal(choice.probability, again.probability)
 
 
 def test_equal_rewards_teach_nothing():
     candidates = table(lambda e, h: torch.full((E, K), 0.1))
-    choice, kept = run(candidates, epochs=2)
+    choice, calls = run(candidates, epochs=2)
     torch.testing.assert_close(choice.probability, torch.full((E, K), 1 / K))
-    assert "objective" not in kept["module"].curve[-1]
-    assert kept["module"].curve[-1]["frac_zero_std"] == 1
+    assert "objective" not in calls["module"].curve[-1]
+    assert calls["module"].curve[-1]["frac_zero_std"] == 1
 
 
 @pytest.mark.parametrize("pull", [{"kl": 1000.0}, {"entropy": 1000.0}])
 def test_a_heavy_pull_keeps_the_policy_at_its_uniform_reference(pull):
     candidates = table(lambda e, h: (e * h[:, None]).sum(2))
-    choice, kept = run(candidates, epochs=3, objective=Objective(**pull))
+    choice, calls = run(candidates, epochs=3, objective=Objective(**pull))
     assert (choice.probability - 1 / K).abs().max() < 0.05
-    assert kept["module"].curve[-1]["kl"] < 1e-3
+    assert calls["module"].curve[-1]["kl"] < 1e-3
 
 
 def test_the_first_of_two_inner_steps_is_unclipped_and_reads_zero():
     """Advantages have mean zero in their group, so the objective at ratio one is zero, whatever the policy."""
     candidates = table(lambda e, h: (e * h[:, None]).sum(2))
-    _, kept = run(candidates, epochs=1, inner_epochs=1)
-    row = kept["module"].curve[0]
+    _, calls = run(candidates, epochs=1, inner_epochs=1)
+    row = calls["module"].curve[0]
     assert row["objective"] == pytest.approx(0, abs=1e-6)
     assert row["clip_fraction"] == 0
-    _, kept = run(candidates, epochs=1, inner_epochs=4, learning_rate=0.1)
-    assert kept["module"].curve[0]["clip_fraction"] > 0.01
+    _, calls = run(candidates, epochs=1, inner_epochs=4, learning_rate=0.1)
+    assert calls["module"].curve[0]["clip_fraction"] > 0.01
 
 
 def test_the_same_seed_gives_the_same_choice():

@@ -79,7 +79,7 @@ def steps(kind, config, rank, world):
     return losses, {name: gradient.numpy() for name, gradient in gradients.items()}
 
 
-def asked(config, rank, world, users):
+def figures_of(config, rank, world, users):
     """What validation of so many users finds: the figures, and the ranks of this process's cases."""
     interactions, split = walks(users=max(SIZES))
     cases = Cases(split.valid.user[:users], split.valid.target[:users], split.valid.tied[:users])
@@ -98,7 +98,7 @@ def work(rank, world, file, configs, queue):
     dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=world)
     found = {name: steps(kind, configs[name], rank, world) for name, (kind, _) in METHODS.items()}
     sizes = [users for users in SIZES if users >= world]
-    figures = {(name, n): asked(configs[name], rank, world, n) for name in ("sasrec", "dreamrec") for n in sizes}
+    figures = {(name, n): figures_of(configs[name], rank, world, n) for name in ("sasrec", "dreamrec") for n in sizes}
     queue.put((rank, found, figures))
     dist.barrier()
     dist.destroy_process_group()
@@ -152,7 +152,7 @@ def test_a_step_is_the_same_on_any_number_of_processes(name, configs, groups):
 @pytest.mark.parametrize("name", ["sasrec", "dreamrec"])
 def test_ranks_and_figures_are_the_same_for_every_number_of_users(name, configs, groups):
     for users in SIZES:
-        figures, rank_of = asked(configs[name], 0, 1, users)
+        figures, rank_of = figures_of(configs[name], 0, 1, users)
         assert sorted(rank_of) == list(range(users))
         for world, answers in groups.items():
             if users < world:

@@ -14,12 +14,12 @@ from pte.train.recommender import Recommender
 
 
 def fit(twelve, twelve_split, tmp_path, epochs=3, patience=99, products="float32", seed=0):
-    backbone, kept = Counting(6), []
+    backbone, best = Counting(6), []
     module = Recommender(
         backbone=backbone, optimizer=functools.partial(torch.optim.SGD, lr=1.0), seed=seed, products=products
     )
     watch = EarlyStopping(
-        monitor="masked/all/NDCG@10", patience=patience, save_best=kept.append,
+        monitor="masked/all/NDCG@10", patience=patience, save_best=best.append,
     )  # fmt: skip
     trainer = Trainer(
         max_epochs=epochs, accelerator="cpu", callbacks=[watch], logger=False, enable_progress_bar=False,
@@ -27,7 +27,7 @@ def fit(twelve, twelve_split, tmp_path, epochs=3, patience=99, products="float32
     )  # fmt: skip
     training = TrainingLoader(twelve, twelve_split, row_length=4, batch_size=10, seed=0)
     trainer.fit(module, training, EvaluationLoader(twelve, twelve_split.valid, row_length=4))
-    return backbone, watch, kept, module
+    return backbone, watch, best, module
 
 
 def lines(caplog) -> list[str]:
@@ -37,7 +37,7 @@ def lines(caplog) -> list[str]:
 
 def test_one_epoch_by_hand(twelve, twelve_split, tmp_path, caplog):
     """Targets 2 3 3 2: the step of size 1 lands on their shares. Valid: ann 1 2 3 -> 4, bob 2 3 -> 1."""
-    backbone, watch, kept, _ = fit(twelve, twelve_split, tmp_path, epochs=1)
+    backbone, watch, best, _ = fit(twelve, twelve_split, tmp_path, epochs=1)
     assert backbone.scores.tolist() == [0, 0.5, 0.5, 0, 0, 0]
     assert backbone.totals == [4]
     (row,) = watch.rows
@@ -50,13 +50,13 @@ def test_one_epoch_by_hand(twelve, twelve_split, tmp_path, caplog):
     assert row["valid/unmasked/all/Hit@5"] == 0
     assert row["valid/unmasked/all/Hit@10"] == 1
     assert "0.4653 (best so far)" in lines(caplog)[0]
-    assert kept[0]["backbone.scores"].tolist() == [0, 0.5, 0.5, 0, 0, 0]
+    assert best[0]["backbone.scores"].tolist() == [0, 0.5, 0.5, 0, 0, 0]
 
 
 def test_it_stops_when_nothing_improves(twelve, twelve_split, tmp_path, caplog):
-    _, watch, kept, _ = fit(twelve, twelve_split, tmp_path, epochs=50, patience=3)
+    _, watch, best, _ = fit(twelve, twelve_split, tmp_path, epochs=50, patience=3)
     assert len(watch.rows) == len(lines(caplog)) == 4  # the first is the best, three more bring nothing
-    assert (watch.best_epoch, len(kept)) == (0, 1)
+    assert (watch.best_epoch, len(best)) == (0, 1)
     assert "at most 0:00 left" in lines(caplog)[-1]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pte.profiler.base import Ask, Completion, Log, Rate
+from pte.profiler.base import Completion, Log, Query, Rate
 from pte.profiler.engine.record import Recorded
 from pte.profiler.loop.closed_loop import Loop, run_loop, workload
 from pte.profiler.loop.draft import Stored
@@ -42,18 +42,18 @@ class RuleEngine:
         """What decides a completion beside prompt, candidate and temperature."""
         return {"engine": "rule", "words": self.words}
 
-    def batches(self, asks: Sequence[Ask]) -> list[list[int]]:
-        """Places in `asks` to complete together."""
-        return [list(range(len(asks)))]
+    def batches(self, queries: Sequence[Query]) -> list[list[int]]:
+        """Places in `queries` to complete together."""
+        return [list(range(len(queries)))]
 
-    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
+    def complete(self, queries: Sequence[Query], keys: Sequence[str]) -> list[Completion]:
         """Every other word of the facts in the prompt, from another start for every candidate."""
         made = []
-        for ask in asks:
-            words = ask.prompt.data.replace(":", "").split()[ask.candidate :: 2][: self.words]
+        for query in queries:
+            words = query.prompt.data.replace(":", "").split()[query.candidate :: 2][: self.words]
             made.append(Completion(f" {' '.join(words)}.", len(words)))
         return made
 
-    def rate(self, asks: Sequence[Ask]) -> Rate | None:
+    def rate(self, queries: Sequence[Query]) -> Rate | None:
         """Nothing to measure."""
         return None

@@ -57,4 +57,5 @@ class ItemToItem(CountModel):
         """(B, N): recency-weighted rows of the similarity, plus the fallback."""
         weights = self.weights(history)
         assert self.similarity is not None
-        return self.similarity(history.item, weights).add_(self.popularity, alpha=self.fallback)
+        scores: Tensor = self.similarity(history.item, weights)
+        return scores.add_(self.popularity, alpha=self.fallback)

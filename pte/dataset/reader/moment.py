@@ -127,7 +127,8 @@ def _units(values: np.ndarray) -> np.ndarray:
     weight = np.bincount(group, count) * (top >= TELLING)
     most = unit[np.argmax(weight)] if weight.any() else 1
     unit = np.where(top >= TELLING, unit, most)
-    return unit[group][where].astype(np.int64)
+    units: np.ndarray = unit[group][where].astype(np.int64)
+    return units
 
 
 def _most(unit: np.ndarray) -> int:

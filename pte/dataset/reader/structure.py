@@ -73,7 +73,7 @@ def looks_like_row(line: bytes, separator: str, width: int) -> bool:
 
 def blank_records(raw: bytes, records: Records) -> np.ndarray:
     """(R,) bool: records of one field that hold nothing but blanks."""
-    blank = records.end - records.begin <= 1
+    blank: np.ndarray = records.end - records.begin <= 1
     for at in np.flatnonzero(blank | (records.fields == 1)).tolist():
         blank[at] = not raw[records.begin[at] : records.end[at]].strip(b" \t\r") and records.fields[at] == 1
     return blank

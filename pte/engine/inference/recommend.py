@@ -93,7 +93,8 @@ def number_of(data: Interactions, name: str) -> int:
 
 def of_user(data: Interactions, user: int) -> list[int]:
     """The user's items, oldest first."""
-    return data.item[data.start[user] : data.start[user + 1]].tolist()
+    oldest_first: list[int] = data.item[data.start[user] : data.start[user + 1]].tolist()
+    return oldest_first
 
 
 def typed(data: Interactions, words: str) -> list[int]:

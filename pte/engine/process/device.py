@@ -36,7 +36,7 @@ def process_count(trainer: Mapping[str, Any]) -> int:
     if devices > places and (where == "accelerators" or not trainer["oversubscribe"]):
         more = "" if where == "accelerators" else ", or trainer.oversubscribe=true to share the cores among them"
         raise InputError(f"trainer.devices={devices}: this machine has {places} {where}. Give {places} or less{more}")
-    return devices
+    return int(devices)
 
 
 def _places(accelerator: str) -> tuple[str, int]:

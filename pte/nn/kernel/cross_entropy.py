@@ -55,7 +55,8 @@ def catalogue_cross_entropy(
         rows = chunk or _rows(len(table) * product_dtype.itemsize, hidden.device)
         return liger.cross_entropy(hidden, table, target, total=total, chunk=rows, product_dtype=product_dtype)
     with torch.autocast(hidden.device.type, enabled=False):  # the dtype of the products is this function's own business
-        return _CatalogueCrossEntropy.apply(hidden, table, target, float(total), chunk, product_dtype)
+        loss: Tensor = _CatalogueCrossEntropy.apply(hidden, table, target, float(total), chunk, product_dtype)
+        return loss
 
 
 class _CatalogueCrossEntropy(torch.autograd.Function):

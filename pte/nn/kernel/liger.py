@@ -42,7 +42,7 @@ def cross_entropy(
     if table.requires_grad and not hidden.requires_grad:
         hidden = hidden.detach().requires_grad_()
     with torch.autocast(hidden.device.type, torch.bfloat16, enabled=product_dtype == torch.bfloat16):
-        summed = liger_fused_linear_cross_entropy(
+        summed: Tensor = liger_fused_linear_cross_entropy(
             hidden.float(),
             table[1:].float(),
             target - 1,

@@ -68,7 +68,8 @@ class Attention(nn.Module):
         """(R, L, D) -> (R, L, D); `mask` (R, 1, L, L) bool, None = causal."""
         q, k, v = rearrange(self.qkv(x), "r l (three h d) -> three r h l d", three=3, h=self.heads)
         read = attend(q, k, v, mask, self.dropout if self.training else 0.0)
-        return self.out(rearrange(read, "r h l d -> r l (h d)"))
+        joined: Tensor = self.out(rearrange(read, "r h l d -> r l (h d)"))
+        return joined
 
     def last(self, x: Tensor, length: Tensor) -> Tensor:
         """What the last place of right-padded histories reads, undropped: (B, L, D), (B,) -> (B, D)."""
@@ -79,7 +80,8 @@ class Attention(nn.Module):
         k, v = rearrange(F.linear(x, key_value, key_value_bias), "b l (two h d) -> two b h l d", two=2, h=self.heads)
         real = torch.arange(x.shape[1], device=x.device) < length[:, None]
         read = F.scaled_dot_product_attention(q, k, v, attn_mask=real[:, None, None, :])
-        return self.out(rearrange(read, "b h 1 d -> b (h d)"))
+        joined: Tensor = self.out(rearrange(read, "b h 1 d -> b (h d)"))
+        return joined
 
 
 class Block(nn.Module):
@@ -101,7 +103,8 @@ class Block(nn.Module):
         return self._feed(self.norm_attention(own + self.drop(self.attention.last(x, length))))
 
     def _feed(self, x: Tensor) -> Tensor:
-        return self.norm_feed(x + self.drop(self.narrow(F.gelu(self.widen(x)))))
+        fed: Tensor = self.norm_feed(x + self.drop(self.narrow(F.gelu(self.widen(x)))))
+        return fed
 
 
 class Encoder(nn.Module):

@@ -24,4 +24,5 @@ class CrossAttention(nn.Module):
         """`mask` (R, 1, L, L) bool, which place may look at which; None = causal."""
         q = rearrange(self.query(query), "r l (h d) -> r h l d", h=self.heads)
         k, v = rearrange(self.key_value(memory), "r l (two h d) -> two r h l d", two=2, h=self.heads)
-        return self.out(rearrange(attend(q, k, v, mask, drop=0.0), "r h l d -> r l (h d)"))
+        joined: Tensor = self.out(rearrange(attend(q, k, v, mask, drop=0.0), "r h l d -> r l (h d)"))
+        return joined

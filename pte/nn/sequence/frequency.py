@@ -29,7 +29,8 @@ def low_pass(window: int, c: int) -> Tensor:
     """(window,) float32: k_s, the weight of the place s steps back. c: components, of which 1 + 2 (c // 2) are real."""
     frequencies = window // 2 + 1
     keep = (torch.arange(frequencies) < c // 2 + 1).to(torch.complex64)
-    return torch.fft.irfft(keep, n=window)
+    kernel: Tensor = torch.fft.irfft(keep, n=window)
+    return kernel
 
 
 class CausalRescaler(nn.Module):

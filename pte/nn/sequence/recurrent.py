@@ -32,14 +32,15 @@ class GRUEncoder(nn.Module):
         """(R, L, D) item vectors at positions (R, L) or (L,) -> (R, L, D); no item reads a later one."""
         position = position.expand(x.shape[:2]).repeat(self.views, 1)
         state, _ = self.gru(unpacked(self._start(x, mask, mix), position))
-        state = self.out(state)[rows_of(position), position]
-        return rearrange(state, "(v r) l d -> r l (v d)", v=self.views)
+        out: Tensor = self.out(state)[rows_of(position), position]
+        return rearrange(out, "(v r) l d -> r l (v d)", v=self.views)
 
     def last(self, x: Tensor, length: Tensor, mix: Mix | None = None) -> Tensor:
         """State after the last item of right-padded histories: (B, L, D), (B,) -> (B, D)."""
         state, _ = self.gru(self._start(x, None, mix))
         at = torch.arange(len(state), device=x.device)
-        return rearrange(self.out(state[at, length.repeat(self.views) - 1]), "(v b) d -> b (v d)", v=self.views)
+        out: Tensor = self.out(state[at, length.repeat(self.views) - 1])
+        return rearrange(out, "(v b) d -> b (v d)", v=self.views)
 
     def _start(self, x: Tensor, mask: Tensor | None, mix: Mix | None) -> Tensor:
         """Every view as a row of its own, (R, L, V d) -> (V R, L, d)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pte.profiler.base import Ask, Completion, Rate, Request, Result
+from pte.profiler.base import Completion, Query, Rate, Request, Result
 from pte.schema import require
 
 FEW = 20  # results before a share of failures means anything
@@ -36,17 +36,17 @@ class Arrivals:
     def generate(self, requests: Sequence[Request]) -> Iterator[Result]:
         raise NotImplementedError
 
-    def batches(self, asks: Sequence[Ask]) -> list[list[int]]:
+    def batches(self, queries: Sequence[Query]) -> list[list[int]]:
         """All at once: `generate` bounds what is under way."""
-        return [list(range(len(asks)))]
+        return [list(range(len(queries)))]
 
-    def rate(self, asks: Sequence[Ask]) -> Rate | None:
+    def rate(self, queries: Sequence[Query]) -> Rate | None:
         """The speed of a service shows only under load."""
         return None
 
-    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
+    def complete(self, queries: Sequence[Query], keys: Sequence[str]) -> list[Completion]:
         """All answers, in order."""
         completions = {
-            r.key: r.completion for r in self.generate([Request(k, a) for k, a in zip(keys, asks, strict=True)])
+            r.key: r.completion for r in self.generate([Request(k, a) for k, a in zip(keys, queries, strict=True)])
         }
         return [completions[key] for key in keys]

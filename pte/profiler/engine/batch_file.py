@@ -81,7 +81,7 @@ class BatchEngine(Arrivals):
         return [*files, self._file(lines)]
 
     def _line(self, request: Request) -> dict[str, Any]:
-        fields = reduced(body(self.model, request.ask, request.key, self.decoding), self.without)
+        fields = reduced(body(self.model, request.query, request.key, self.decoding), self.without)
         return {"custom_id": request.key, "method": "POST", "url": URL, "body": fields}
 
     def _file(self, lines: list[bytes]) -> Path:

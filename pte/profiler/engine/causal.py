@@ -180,13 +180,14 @@ class Causal:
 
     def _opening(self, text: str) -> list[int]:
         """Token ids of a text with the marks that begin one, and none that end one."""
-        marked, plain = self.tokenizer(text).input_ids, self.tokenizer(text, add_special_tokens=False).input_ids
+        marked: list[int] = self.tokenizer(text).input_ids
+        plain: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids
         starts = (i for i in range(len(marked) - len(plain) + 1) if marked[i : i + len(plain)] == plain)
         return marked[: next(starts, 0) + len(plain)]
 
     def text(self, tokens: list[int]) -> str:
         """Text of new tokens, without end marks."""
-        return self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
 
 
 def unpack(source: Path, out: Path) -> None:

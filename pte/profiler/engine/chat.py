@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from pte.profiler.base import Ask, Completion
+from pte.profiler.base import Completion, Query
 from pte.profiler.prompt import Prompt
 from pte.profiler.text.style import JSON_LEAD
 from pte.schema import InputError, require
@@ -69,16 +69,16 @@ def message_text(prompt: Prompt) -> str:
     return f"{prompt.stem()}{rule}"
 
 
-def body(model: str, ask: Ask, key: str, decoding: Mapping[str, Any]) -> dict[str, Any]:
+def body(model: str, query: Query, key: str, decoding: Mapping[str, Any]) -> dict[str, Any]:
     """One request, all optional fields in it."""
     fields: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": "user", "content": message_text(ask.prompt)}],
-        "temperature": ask.temperature,
+        "messages": [{"role": "user", "content": message_text(query.prompt)}],
+        "temperature": query.temperature,
         "seed": int(key[:7], 16),
         **decoding,
     }
-    if ask.prompt.lead == JSON_LEAD:
+    if query.prompt.lead == JSON_LEAD:
         schema = {"name": "profile", "strict": True, "schema": SCHEMA}
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
     return fields

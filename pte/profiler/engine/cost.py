@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pte.profiler.base import Ask, Rate
+from pte.profiler.base import Query, Rate
 from pte.profiler.engine.record import Workload, forecast
 from pte.schema import InputError
 
@@ -36,7 +36,7 @@ UNKNOWN = Tariff()
 def served(work: Workload, new_tokens: int, tariff: Tariff, retries: int) -> list[str]:
     """Of an engine to which each completion, and each retry of a faulty one, is a request with a prompt of its own."""
     count = work.completions * (1 + retries)
-    prompt_tokens = count * float(np.mean([letters(ask) for ask in work.sample()])) / LETTERS
+    prompt_tokens = count * float(np.mean([letters(query) for query in work.sample()])) / LETTERS
     new = count * new_tokens
     again = f", {work.completions:,} and as many again where all were faulty" if retries else ""
     lines = [
@@ -62,12 +62,12 @@ def local(work: Workload, rate: Rate | None) -> list[str]:
     head = f"profiles: at most {work.completions:,} generations from {work.prompts:,} prompts; "
     if rate is not None:
         return [head + forecast(work, rate, 1.0)]
-    prompt_tokens = work.prompts * float(np.mean([letters(ask) for ask in work.sample()])) / LETTERS
+    prompt_tokens = work.prompts * float(np.mean([letters(query) for query in work.sample()])) / LETTERS
     return [
         f"{head}about {prompt_tokens:,.0f} prompt tokens ({LETTERS:g} letters to a token);"
         " minutes once the model is here"
     ]
 
 
-def letters(ask: Ask) -> int:
-    return len(ask.prompt.text)
+def letters(query: Query) -> int:
+    return len(query.prompt.text)

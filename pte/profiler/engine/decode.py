@@ -222,7 +222,8 @@ class Continuation:
         self.mask = torch.cat([self.mask, mask], 1)
         if not self.caches:
             self.tokens = torch.cat([self.tokens, tokens], 1)  # all is read anew: slow, and right
-            return self.model(input_ids=self.tokens, attention_mask=self.mask, use_cache=False).logits[:, -1]
+            logits: Tensor = self.model(input_ids=self.tokens, attention_mask=self.mask, use_cache=False).logits
+            return logits[:, -1]
         out = self.model(
             input_ids=tokens,
             attention_mask=self.mask,
@@ -232,8 +233,8 @@ class Continuation:
             logits_to_keep=1,
             **({"stems": self.stems} if self.stems else {}),
         )
-        self.cache = out.past_key_values
-        return out.logits[:, -1]
+        self.cache, logits = out.past_key_values, out.logits
+        return logits[:, -1]
 
     def _take(self, rows: Tensor) -> None:
         self.cache.batch_select_indices(rows)

@@ -177,7 +177,7 @@ class OpenAIEngine(Arrivals):
         )
 
     async def _one(self, client: httpx.AsyncClient, request: Request, key: str) -> Result:
-        fields = body(self.model, request.ask, request.key, self.decoding)
+        fields = body(self.model, request.query, request.key, self.decoding)
         return Result(request.key, await self.completion(client, fields, key))
 
     async def completion(self, client: httpx.AsyncClient, request: Mapping[str, Any], key: str) -> Completion:

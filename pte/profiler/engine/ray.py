@@ -100,7 +100,7 @@ class RayEngine(Arrivals):
     def rows(self, requests: Sequence[Request]) -> Iterator[dict[str, str]]:
         """One row a request: its key, and its body as JSON."""
         for request in requests:
-            yield {"key": request.key, "body": json.dumps(body(self.model, request.ask, request.key, self.decoding))}
+            yield {"key": request.key, "body": json.dumps(body(self.model, request.query, request.key, self.decoding))}
 
     def config(self, llm: Any) -> Any:
         """The processor's configuration; `llm`: ray.data.llm."""

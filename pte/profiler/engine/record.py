@@ -16,7 +16,7 @@ from typing import Any
 
 from pte.artifact import digest
 from pte.asset.code import sources
-from pte.profiler.base import FAILED, Ask, Completion, Engine, Generator, Log, Rate, Records, Request, Watched
+from pte.profiler.base import FAILED, Completion, Engine, Generator, Log, Query, Rate, Records, Request, Watched
 from pte.schema.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Workload:
 
     completions: int
     prompts: int  # distinct up to the lead
-    sample: Callable[[], Sequence[Ask]]
+    sample: Callable[[], Sequence[Query]]
 
 
 class Recorded:
@@ -52,23 +52,23 @@ class Recorded:
     def records(self) -> Records:
         return self.log.of(self.identity)
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
+    def __call__(self, queries: Sequence[Query]) -> list[Completion]:
         """Every answer; a failure is asked for again under a key of its own, so that it is recorded as well."""
-        answers = self._answers(asks, 0, len(asks))
+        answers = self._answers(queries, 0, len(queries))
         for attempt in range(1, self.failed_retries + 1):
             failed = [i for i, answer in enumerate(answers) if answer.finish == FAILED]
             if not failed:
                 break
             self.done -= len(failed)
-            again = self._answers([asks[i] for i in failed], attempt, len(asks))
+            again = self._answers([queries[i] for i in failed], attempt, len(queries))
             for i, answer in zip(failed, again, strict=True):
                 answers[i] = answer
         return answers
 
-    def _answers(self, asks: Sequence[Ask], attempt: int, of: int) -> list[Completion]:
+    def _answers(self, queries: Sequence[Query], attempt: int, of: int) -> list[Completion]:
         """attempt: how often they failed before; of: how many answers were wanted at first."""
         again = {"again": attempt} if attempt else {}
-        draws = ({"prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate} for a in asks)
+        draws = ({"prompt": a.prompt.text, "temperature": a.temperature, "candidate": a.candidate} for a in queries)
         keys = [digest({**self.identity, **draw, **again}) for draw in draws]
         known = {key: _completion(row) for key, row in self.records.find(keys).items()}
         if len(known) < len(set(keys)):
@@ -77,18 +77,18 @@ class Recorded:
                 known |= {key: _completion(row) for key, row in late.items()}
                 self.done += sum(key in known for key in keys)
                 if missing := {key for key in keys if key not in known}:
-                    self._generate(asks, keys, missing, known, partial(self._arrivals, attempt, of))
+                    self._generate(queries, keys, missing, known, partial(self._arrivals, attempt, of))
         else:
             self.done += len(keys)
         return [known[key] for key in keys]
 
     def _generate(
         self,
-        asks: Sequence[Ask],
+        queries: Sequence[Query],
         keys: Sequence[str],
         missing: set[str],
         known: dict[str, Completion],
-        arrivals: Callable[[Sequence[Ask], Sequence[str], set[str]], Iterator[dict[str, Completion]]],
+        arrivals: Callable[[Sequence[Query], Sequence[str], set[str]], Iterator[dict[str, Completion]]],
     ) -> None:
         """Ask for what is missing; every result goes to the log as it arrives, and into `known`."""
         if self._meter is None:
@@ -97,18 +97,20 @@ class Recorded:
         multiplicity = Counter(keys)
         arrived = arrivals if self.generator is not None else self._batches
         self._meter.resume(self.done)
-        for part in arrived(asks, keys, missing):
+        for part in arrived(queries, keys, missing):
             known |= part
             more = sum(multiplicity[key] for key in part)  # equal questions are asked once
             self.done += more
             self._meter.tokens += sum(completion.tokens for completion in part.values())
             self._meter.advance(more)
 
-    def _batches(self, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]) -> Iterator[dict[str, Completion]]:
+    def _batches(
+        self, queries: Sequence[Query], keys: Sequence[str], missing: set[str]
+    ) -> Iterator[dict[str, Completion]]:
         """Batch by batch."""
         left = set(missing)
-        for batch in self.engine.batches(asks):
-            todo = {keys[i]: asks[i] for i in batch if keys[i] in left}
+        for batch in self.engine.batches(queries):
+            todo = {keys[i]: queries[i] for i in batch if keys[i] in left}
             if not todo:
                 continue
             left -= todo.keys()
@@ -120,14 +122,14 @@ class Recorded:
             yield part
 
     def _arrivals(
-        self, attempt: int, of: int, asks: Sequence[Ask], keys: Sequence[str], missing: set[str]
+        self, attempt: int, of: int, queries: Sequence[Query], keys: Sequence[str], missing: set[str]
     ) -> Iterator[dict[str, Completion]]:
         """Result by result; failures of single requests are results too."""
         assert self.generator is not None
-        todo = {key: ask for key, ask in zip(keys, asks, strict=True) if key in missing}
+        todo = {key: query for key, query in zip(keys, queries, strict=True) if key in missing}
         waiting: dict[str, Completion] = {}
         try:
-            for result in self.generator.generate([Request(key, ask, attempt, of) for key, ask in todo.items()]):
+            for result in self.generator.generate([Request(key, query, attempt, of) for key, query in todo.items()]):
                 waiting[result.key] = result.completion
                 if len(waiting) >= self.together:
                     self._keep(todo, waiting)
@@ -137,10 +139,10 @@ class Recorded:
             self._keep(todo, waiting)
         yield waiting
 
-    def _keep(self, asks: Mapping[str, Ask], completions: Mapping[str, Completion]) -> None:
+    def _keep(self, queries: Mapping[str, Query], completions: Mapping[str, Completion]) -> None:
         self.records.extend(
             {
-                "key": key, **_place(asks[key]), "prompt": digest(asks[key].prompt.text), "completion": c.text,
+                "key": key, **_place(queries[key]), "prompt": digest(queries[key].prompt.text), "completion": c.text,
                 "finish": c.finish, "tokens": c.tokens, "prompt_tokens": c.prompt_tokens, "detail": c.detail,
             }
             for key, c in completions.items()
@@ -169,10 +171,10 @@ def _completion(row: Mapping[str, Any]) -> Completion:
     )
 
 
-def _place(ask: Ask) -> dict[str, Any]:
+def _place(query: Query) -> dict[str, Any]:
     """Who asked first, and how."""
-    side, entity, round_ = ask.place or (None, None, None)
-    draw = {"candidate": ask.candidate, "temperature": ask.temperature}
+    side, entity, round_ = query.place or (None, None, None)
+    draw = {"candidate": query.candidate, "temperature": query.temperature}
     return {"side": side, "entity": entity, "round": round_, **draw}
 
 

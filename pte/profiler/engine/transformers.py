@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from pte.nn.threads import Threads
-from pte.profiler.base import CUT, Ask, Completion, Rate, Watch
+from pte.profiler.base import CUT, Completion, Query, Rate, Watch
 from pte.profiler.engine.causal import Causal, model_identity
 from pte.profiler.engine.decode import Decoding, Rows, continue_rows, unwatched
 from pte.profiler.prompt import Prompt
@@ -47,11 +47,11 @@ class TransformersEngine:
     def identity(self) -> Mapping[str, Any]:
         return self._identity
 
-    def batches(self, asks: Sequence[Ask]) -> list[list[int]]:
+    def batches(self, queries: Sequence[Query]) -> list[list[int]]:
         """Questions of one stem stay together; stems by length, the longest first: what is too large fails at once."""
         groups: dict[str, list[int]] = {}
-        for i, ask in enumerate(asks):
-            groups.setdefault(ask.prompt.stem(), []).append(i)
+        for i, query in enumerate(queries):
+            groups.setdefault(query.prompt.stem(), []).append(i)
         batches: list[list[int]] = [[]]
         for stem in sorted(groups, key=lambda stem: (-len(stem), stem)):
             group = groups[stem]
@@ -60,13 +60,13 @@ class TransformersEngine:
             batches[-1] += group
         return [batch[i : i + self.batch_size] for batch in batches for i in range(0, len(batch), self.batch_size)]
 
-    def complete(self, asks: Sequence[Ask], keys: Sequence[str]) -> list[Completion]:
+    def complete(self, queries: Sequence[Query], keys: Sequence[str]) -> list[Completion]:
         """Continue every prompt; R rows."""
         steps = self.decoding.max_new_tokens
         uniform = np.stack([uniforms(key, steps) for key in keys]) if keys else np.zeros((0, steps))
-        one_line = [ask.prompt.lead != JSON_LEAD for ask in asks]
+        one_line = [query.prompt.lead != JSON_LEAD for query in queries]
         new = self._continue(
-            asks,
+            queries,
             torch.from_numpy(uniform).float(),
             lambda row, token: self.causal.ends(token, one_line=one_line[row]),
             self.watch,
@@ -77,10 +77,10 @@ class TransformersEngine:
             for tokens, whole in zip(new, ended, strict=True)
         ]
 
-    def rate(self, asks: Sequence[Ask]) -> Rate | None:
+    def rate(self, queries: Sequence[Query]) -> Rate | None:
         """Seconds of one batch's prompts and of some steps after them; a small batch before lets kernels be chosen."""
-        asks = list(asks)[: self.batch_size]
-        lengths = {ask.prompt.stem(): len(self._tokens(ask.prompt)[0]) for ask in asks}
+        queries = list(queries)[: self.batch_size]
+        lengths = {query.prompt.stem(): len(self._tokens(query.prompt)[0]) for query in queries}
         marks: list[float] = []
 
         def mark(row: int, token: int) -> bool:
@@ -88,35 +88,35 @@ class TransformersEngine:
                 marks.append(time.perf_counter())
             return False
 
-        self._continue(asks[:4], torch.full((4, 2), 0.5)[: len(asks)], lambda row, token: False)
+        self._continue(queries[:4], torch.full((4, 2), 0.5)[: len(queries)], lambda row, token: False)
         began = time.perf_counter()
-        self._continue(asks, torch.full((len(asks), 5), 0.5), mark)
+        self._continue(queries, torch.full((len(queries), 5), 0.5), mark)
         steps = self.decoding.max_new_tokens
         return Rate(
             prompt_tokens=float(np.mean(list(lengths.values()))),
             new_tokens=steps,
             prompt_seconds=(marks[0] - began) / len(lengths),
-            completion_seconds=(marks[-1] - marks[0]) / (len(marks) - 1) / len(asks) * steps,
+            completion_seconds=(marks[-1] - marks[0]) / (len(marks) - 1) / len(queries) * steps,
         )
 
     def _continue(
-        self, asks: Sequence[Ask], uniform: Tensor, stops: Callable[[int, int], bool], watch: Watch = unwatched
+        self, queries: Sequence[Query], uniform: Tensor, stops: Callable[[int, int], bool], watch: Watch = unwatched
     ) -> list[list[int]]:
         """New tokens of each row, uniform: (R, steps)."""
         stems: dict[str, int] = {}
         stem_tokens, leads, row_stem = [], [], []
-        for ask in asks:
-            stem = ask.prompt.stem()
+        for query in queries:
+            stem = query.prompt.stem()
             if stem not in stems:
                 stems[stem] = len(stems)
-                stem_tokens.append(self._tokens(ask.prompt)[0])
+                stem_tokens.append(self._tokens(query.prompt)[0])
             row_stem.append(stems[stem])
-            leads.append(self._tokens(ask.prompt)[1])
+            leads.append(self._tokens(query.prompt)[1])
         rows = Rows(
             stems=stem_tokens,
             row_stem=torch.tensor(row_stem),
             leads=leads,
-            temperature=torch.tensor([ask.temperature for ask in asks]),
+            temperature=torch.tensor([query.temperature for query in queries]),
             uniform=uniform,
         )
 

@@ -49,7 +49,8 @@ class Witness:
 
     def history(self, user: int) -> list[int]:
         """All items of a user that prompts may show, latest first."""
-        return self.view.history(user)[::-1].tolist()
+        latest: list[int] = self.view.history(user)[::-1].tolist()
+        return latest
 
     def choosers(self, item: int, limit: int) -> list[int]:
         """Users who chose an item: one half those for whom it is most recent, the other spread over the rest."""

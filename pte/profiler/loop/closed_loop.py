@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pte.profiler.base import Answer, Ask, check_candidates
+from pte.profiler.base import Answer, Query, check_candidates
 from pte.profiler.engine.record import Workload
 from pte.profiler.evidence.plain import NOBODY, Plain
 from pte.profiler.evidence.witness import Witness
@@ -187,16 +187,16 @@ class _State:
     def _drafts(self, leg: Leg, entities: Sequence[int], answer: Answer) -> dict[Place, Draft]:
         """The answers on some entities."""
         places = ((e, k) for e in entities for k in range(leg.drafts))
-        asks = {place: ask for place in places if (ask := self.ask(leg.side, *place, leg.round))}
+        queries = {place: query for place in places if (query := self.query(leg.side, *place, leg.round))}
         limits = self.loop.style.of(leg.side).answer
-        drafts = read_answers(asks, answer(list(asks.values())), limits)
+        drafts = read_answers(queries, answer(list(queries.values())), limits)
         return drafts | second_drafts(drafts, answer, limits) if self.loop.retries else drafts
 
     def _central(self, side: str, entity: int, usable: Sequence[Draft]) -> tuple[str, str]:
         """The most central of an entity's profiles, and how others cite it; of none the one before."""
         if not usable:
             return self.profile[side][entity], self.cited[side][entity]
-        bodies = [(d.profile or "").removeprefix(d.ask.prompt.lead) for d in usable]
+        bodies = [(d.profile or "").removeprefix(d.query.prompt.lead) for d in usable]
         place = central(bodies)
         return usable[place].profile or "", self._citation(side, entity, bodies[place])
 
@@ -217,7 +217,7 @@ class _State:
                 for k in range(self.loop.num_candidates)
             )
 
-    def ask(self, side: str, entity: int, k: int, round_: int = 0) -> Ask | None:
+    def query(self, side: str, entity: int, k: int, round_: int = 0) -> Query | None:
         """The k-th prompt of an entity; None for a user without visible rows."""
         loop, witness = self.loop, self.witness
         temperature = float(loop.temperatures[k % len(loop.temperatures)])
@@ -232,7 +232,7 @@ class _State:
             return None
         else:
             prompt = witness.user_prompt(entity, form, item, user, draw)
-        return Ask(prompt, k, temperature, (side, entity, round_))
+        return Query(prompt, k, temperature, (side, entity, round_))
 
     def _entities(self, side: str) -> range:
         return range(1, self.view.num_items + 1) if side == "item" else range(self.view.num_users)
@@ -243,9 +243,9 @@ class _State:
             return Generation(leg.side, entity, leg.round, k, "nobody", 0.0, "", "", NOBODY, parsed=False)
         sentence = draft.profile if draft.profile is not None else self.profile[leg.side][entity]
         text = " ".join(part for part in (self._facts(leg.side, entity), sentence) if part)
-        ask, done = draft.ask, draft.done
+        query, done = draft.query, draft.done
         return Generation(
-            leg.side, entity, leg.round, k, ask.prompt.form, ask.temperature, ask.prompt.text, done.text, text,
+            leg.side, entity, leg.round, k, query.prompt.form, query.temperature, query.prompt.text, done.text, text,
             parsed=draft.profile is not None, finish=done.finish, attempt=draft.attempt,
             fault=draft.fault, retried=draft.first, tokens=done.tokens, prompt_tokens=done.prompt_tokens,
         )  # fmt: skip
@@ -286,7 +286,7 @@ def workload(loop: Loop, view: View) -> Workload:
     )
 
 
-def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
+def sample(loop: Loop, view: View, size: int = 8) -> list[Query]:
     """Every draft of some items and users spread over the view, with profiles as long as prompts cite them."""
     state = _State(loop, view)
     filler = ("stories with warmth and wit about people far from home " * 5)[: loop.evidence.brief]
@@ -296,5 +296,5 @@ def sample(loop: Loop, view: View, size: int = 8) -> list[Ask]:
     items = np.linspace(1, view.num_items, min(size, view.num_items), dtype=int).tolist()
     mixed = zip_longest((("item", i) for i in items), (("user", u) for u in users))
     entities = [entity for pair in mixed for entity in pair if entity and entity[0] in loop.sides]
-    asks = (state.ask(side, entity, k) for side, entity in entities for k in range(loop.num_candidates))
-    return [ask for ask in asks if ask]
+    queries = (state.query(side, entity, k) for side, entity in entities for k in range(loop.num_candidates))
+    return [query for query in queries if query]

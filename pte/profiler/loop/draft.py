@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pte.profiler.base import Answer as Answers
-from pte.profiler.base import Ask, Completion
+from pte.profiler.base import Completion, Query
 from pte.profiler.text.fault import FINAL, GRAVE, fault
 from pte.profiler.text.parse import read
 from pte.profiler.text.style import Answer
@@ -22,7 +22,7 @@ Place = tuple[int, int]  # entity, candidate
 class Draft:
     """A completion, the profile read out of it, and its fault."""
 
-    ask: Ask
+    query: Query
     done: Completion
     profile: str | None  # the profile that it gives, None where there is none to use
     fault: str
@@ -31,16 +31,19 @@ class Draft:
 
 
 def read_answers(
-    asks: Mapping[Place, Ask], answers: Sequence[Completion], limits: Answer, known: Mapping[Place, Draft] | None = None
+    queries: Mapping[Place, Query],
+    answers: Sequence[Completion],
+    limits: Answer,
+    known: Mapping[Place, Draft] | None = None,
 ) -> dict[Place, Draft]:
     """The profile in every answer; later candidates of an entity are compared with earlier ones and `known`."""
     drafts: dict[Place, Draft] = {}
-    for ((e, k), ask), done in zip(asks.items(), answers, strict=True):
-        profile = read(ask.prompt.lead, done.text, done.finish, limits)
+    for ((e, k), query), done in zip(queries.items(), answers, strict=True):
+        profile = read(query.prompt.lead, done.text, done.finish, limits)
         other = [drafts.get((e, j)) for j in range(k)] + [d for j in range(k) if known and (d := known.get((e, j)))]
-        others = [d.profile.removeprefix(d.ask.prompt.lead) for d in other if d and d.profile is not None]
-        wrong = fault(ask.prompt, done, profile, limits, others)
-        drafts[e, k] = Draft(ask, done, None if wrong in GRAVE else profile, wrong)
+        others = [d.profile.removeprefix(d.query.prompt.lead) for d in other if d and d.profile is not None]
+        wrong = fault(query.prompt, done, profile, limits, others)
+        drafts[e, k] = Draft(query, done, None if wrong in GRAVE else profile, wrong)
     return drafts
 
 
@@ -49,12 +52,12 @@ def second_drafts(drafts: Mapping[Place, Draft], answer: Answers, limits: Answer
     faulty = {place: d for place, d in drafts.items() if d.fault and d.done.finish not in FINAL}
     if not faulty:
         return {}
-    asks = {
-        place: replace(d.ask, candidate=d.ask.candidate + AGAIN, temperature=d.ask.temperature or WARM)
+    queries = {
+        place: replace(d.query, candidate=d.query.candidate + AGAIN, temperature=d.query.temperature or WARM)
         for place, d in faulty.items()
     }
     sound = {place: d for place, d in drafts.items() if not d.fault}
-    second = read_answers(asks, answer(list(asks.values())), limits, sound)
+    second = read_answers(queries, answer(list(queries.values())), limits, sound)
     best = {}
     for place, first in faulty.items():
         other = second[place]
@@ -75,5 +78,5 @@ class Stored:
             if g.prompt
         }
 
-    def __call__(self, asks: Sequence[Ask]) -> list[Completion]:
-        return [self._completion.get((a.prompt.text, a.candidate, a.temperature), NOTHING) for a in asks]
+    def __call__(self, queries: Sequence[Query]) -> list[Completion]:
+        return [self._completion.get((a.prompt.text, a.candidate, a.temperature), NOTHING) for a in queries]

@@ -25,7 +25,8 @@ def hashed(texts: Sequence[str]) -> np.ndarray:
     for row, text in zip(table, texts, strict=True):
         for word, count in Counter(words(text)).items():
             row[zlib.crc32(word.encode()) % WIDTH] += 1 + np.log(count)
-    return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+    table /= np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-12)
+    return table
 
 
 def spread(size: int) -> list[int]:

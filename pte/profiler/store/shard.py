@@ -41,7 +41,8 @@ class Shard:
         return len(self.prefix)
 
     def prefixes(self) -> list[int]:
-        return self.prefix.tolist()
+        prefixes: list[int] = self.prefix.tolist()
+        return prefixes
 
     def holds(self, prefixes: np.ndarray) -> np.ndarray:
         """(n,) bool: whether a row's key begins so; prefixes (n,) uint64."""

@@ -58,7 +58,8 @@ class Finished:
     @cached_property
     def lists(self) -> np.ndarray:
         """(C, 10) items recommended, best first; zeros where there was no list of ten."""
-        return np.load(self.artefact["metrics"] / "lists.npy", allow_pickle=False)
+        lists: np.ndarray = np.load(self.artefact["metrics"] / "lists.npy", allow_pickle=False)
+        return lists
 
     def curve(self, stage: str) -> dict[str, np.ndarray]:
         """The columns of a stage's curve; {} where it has none."""

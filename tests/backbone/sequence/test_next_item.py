@@ -36,7 +36,7 @@ def packed(*histories, total=None):
     return PackedBatch(*fields, total=total or float(length.sum() - len(histories)))
 
 
-def asked(*histories, width=0):
+def history_of(*histories, width=0):
     length = torch.tensor([len(h) for h in histories])
     width = max(width, int(length.max()))
     return History(torch.tensor([[*h, *[0] * (width - len(h))] for h in histories]), length)
@@ -48,7 +48,7 @@ def test_the_loss_is_the_mean_over_all_places_of_what_scores_say(kind):
     model, losses = make(kind).eval(), []
     for history in HISTORIES:
         for end in range(1, len(history)):
-            losses.append(F.cross_entropy(model.score(asked(history[:end])), torch.tensor([history[end] - 1])))
+            losses.append(F.cross_entropy(model.score(history_of(history[:end])), torch.tensor([history[end] - 1])))
     torch.testing.assert_close(model.loss(packed(*HISTORIES))["loss"], torch.stack(losses).mean())
 
 
@@ -84,7 +84,7 @@ def test_packing_changes_no_gradient(kind):
 @BOTH
 def test_longer_padding_and_other_histories_change_no_score(kind):
     model = make(kind).eval()
-    alone, padded = model.score(asked([1, 2])), model.score(asked([1, 2], [3, 4, 5, 6, 7], width=LENGTH))[:1]
+    alone, padded = model.score(history_of([1, 2])), model.score(history_of([1, 2], [3, 4, 5, 6, 7], width=LENGTH))[:1]
     assert alone.shape == (1, ITEMS)
     torch.testing.assert_close(alone, padded, rtol=1e-5, atol=1e-6)
 
@@ -108,7 +108,7 @@ def test_it_learns_a_cycle(kind):
         optimizer.zero_grad()
         model.loss(cycle)["loss"].backward()
         optimizer.step()
-    assert model.eval().score(asked([4, 5, 6], [9, 10, 1])).argmax(dim=1).tolist() == [6, 1]
+    assert model.eval().score(history_of([4, 5, 6], [9, 10, 1])).argmax(dim=1).tolist() == [6, 1]
 
 
 def published(x, sqrt_beta, c):

@@ -16,7 +16,7 @@ def numbers(path, **knobs) -> Records:
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, lambda raw: gzip.compress(raw[:50]) + gzip.compress(raw[50:])])
-def test_plain_gzip_and_joined_gzip_are_told_by_content(tmp_path, pack):
+def test_plain_gzip_and_joined_gzip_are_recognised_by_content(tmp_path, pack):
     path = tmp_path / "any.name"
     path.write_bytes(pack(TEN))
     assert list(numbers(path)) == list(range(10))

@@ -100,9 +100,9 @@ def test_unknown_items_three_ways():
     dropped = made(events, rules=Rules(unknown_item="drop"))
     assert [row[1] for row in as_text(dropped)] == ["a", "b"]
     assert dropped.card["counted"]["rows of unknown items dropped"] == 1
-    kept = made(events, rules=Rules(unknown_item="placeholder"))
-    assert [row[1] for row in as_text(kept)] == ["a", "zz", "b"]
-    assert kept.items.title[kept.items.item_id.index("zz")] == UNTITLED
+    stored = made(events, rules=Rules(unknown_item="placeholder"))
+    assert [row[1] for row in as_text(stored)] == ["a", "zz", "b"]
+    assert stored.items.title[stored.items.item_id.index("zz")] == UNTITLED
 
 
 def test_untitled_items_three_ways():
@@ -124,9 +124,9 @@ def test_unseen_items_drop_or_keep():
     events = [("u", "c", 1)]
     assert made(events).items.item_id == ["", "c"]
     assert made(events).card["counted"]["items without interactions left out"] == 2
-    kept = made(events, rules=Rules(unseen_items="keep"))
-    assert kept.items.item_id == ["", "a", "b", "c"]
-    assert kept.item.tolist() == [3]
+    stored = made(events, rules=Rules(unseen_items="keep"))
+    assert stored.items.item_id == ["", "a", "b", "c"]
+    assert stored.item.tolist() == [3]
 
 
 def test_blanks_in_texts_collapse_and_empty_columns_go():

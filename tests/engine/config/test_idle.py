@@ -17,7 +17,7 @@ SERVED = [*TEXT, "profiler=openai", "profiler.model=m"]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [([*MARKOV, "trainer.max_epochs=3"], "trainer.max_epochs=3 changes nothing: this backbone is counted"),
      ([*ID, "selector=grpo", "selector.objective.kl=0.1"], "selector.objective.kl=0.1 changes nothing: no text"),
      (["backbone=dreamrec", *TEXT[1:], "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes"),
@@ -68,21 +68,21 @@ SERVED = [*TEXT, "profiler=openai", "profiler.model=m"]
       "user_forms=[taste] changes nothing beside profiler.sides"),
      ([*SERVED, "profiler.stop=0.1"], "stop=0.1 changes nothing beside profiler.ro")],
 )  # fmt: skip
-def test_an_idle_knob_is_told(words, told, pte):
+def test_an_idle_knob_is_reported(words, message, pte):
     code, streams = pte(*words, "plan=true")
     assert code == 0
-    assert told in streams.out
+    assert message in streams.out
 
 
 def test_how_text_is_written_is_idle_beside_parquet(pte, tmp_path):
     pl.read_csv(tmp_path / "items.csv").write_parquet(tmp_path / "items.parquet")
     pl.read_csv(tmp_path / "inter.csv").write_parquet(tmp_path / "inter.parquet")
-    for tables, told in ((["items"], False), (["items", "interactions"], True)):
+    for tables, noted in ((["items"], False), (["items", "interactions"], True)):
         words = [f"dataset.{table}={table[:5]}.parquet" for table in tables]
         for word in ("dataset.separator=comma", "dataset.quoting=double"):
             code, streams = pte(*ID, *words, word, "plan=true")
             assert code == 0
-            assert (f"{word} changes nothing: both tables are Parquet" in streams.out) == told
+            assert (f"{word} changes nothing: both tables are Parquet" in streams.out) == noted
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_how_text_is_written_is_idle_beside_parquet(pte, tmp_path):
     [["trainer.max_epochs=3"], ["backbone.fit.lr=0.1"], ["representation.width=32"], ["trainer.patience=3"], ["seed=1"],
      ["dataset.separator=comma"], ["protocol.min_length=4"]],
 )  # fmt: skip
-def test_a_knob_that_is_read_is_not_told(words, pte):
+def test_a_knob_that_is_read_is_not_reported(words, pte):
     code, streams = pte(*ID, *words, "plan=true")
     assert code == 0
     assert "note:" not in streams.out

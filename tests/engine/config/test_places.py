@@ -1,4 +1,4 @@
-"""A file where a folder is asked for, a full disk, and lists of ten on few items: told, or met, by every command."""
+"""A file where a folder is asked for, a full disk, and lists of ten on few items: reported, or met, by every command."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def finished(pte, monkeypatch, capfd):
     return command
 
 
-def test_a_file_in_a_folders_place_is_told_by_every_command(finished):
+def test_a_file_in_a_folders_place_is_reported_by_every_command(finished):
     for words in (["compare", "outputs/run/one", "--out"], ["compare", "outputs/run/one", "--figures"],
                   ["leaderboard", "outputs", "--out"]):  # fmt: skip
         code, streams = finished(*words, "inter.csv")
@@ -70,7 +70,7 @@ FULL = [  # as Python, NumPy, torch, Polars and SQLite tell of it; a process of 
 
 
 @pytest.mark.parametrize("error", FULL, ids=str)
-def test_a_disk_that_takes_no_more_is_told_with_the_folder_and_what_is_free(pte, monkeypatch, tmp_path, error):
+def test_a_disk_that_takes_no_more_is_reported_with_the_folder_and_what_is_free(pte, monkeypatch, tmp_path, error):
     def fail(*_):
         raise error
 
@@ -85,7 +85,7 @@ def test_a_disk_that_takes_no_more_is_told_with_the_folder_and_what_is_free(pte,
     )
 
 
-def test_a_file_that_is_named_is_told_and_the_folder_with_least_space_where_none_is(tmp_path, monkeypatch):
+def test_a_file_that_is_named_is_reported_and_the_folder_with_least_space_where_none_is(tmp_path, monkeypatch):
     folders = {"one": tmp_path / "one", "other": tmp_path / "other"}
     free = {tmp_path / "one": 5 << 20, tmp_path / "other": 2 << 20}
     monkeypatch.setattr("pte.paths.shutil.disk_usage", lambda place: SimpleNamespace(free=free.get(place, 5 << 20)))
@@ -99,7 +99,7 @@ def test_a_file_that_is_named_is_told_and_the_folder_with_least_space_where_none
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
-def test_a_place_that_cannot_be_used_is_told(pte, monkeypatch, number):
+def test_a_place_that_cannot_be_used_is_reported(pte, monkeypatch, number):
     def fail(*_):
         raise OSError(number, os.strerror(number), "store/x")
 
@@ -109,7 +109,7 @@ def test_a_place_that_cannot_be_used_is_told(pte, monkeypatch, number):
     assert sentence(streams.err).startswith(f"store/x: {os.strerror(number)}")
 
 
-def test_a_disk_without_room_for_a_run_folder_is_told_before_hydra_writes_there(pte, monkeypatch, tmp_path):
+def test_a_disk_without_room_for_a_run_folder_is_reported_before_hydra_writes_there(pte, monkeypatch, tmp_path):
     class Full(io.BytesIO):
         def write(self, content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -23,7 +23,7 @@ DREAMREC = ["backbone=dreamrec", *PLAIN]
      ([*TEXT, "selector.fit.withhold=x"], "fit.withhold=x"),
      ([*DREAMREC, "backbone.fit.std=0"], "backbone.fit.std=0"), ([*ID, "optimizer.lr=-1"], "optimizer.lr=-1")],
 )  # fmt: skip
-def test_a_knob_is_told_by_the_name_that_was_typed(words, name, pte):
+def test_a_knob_is_reported_by_the_name_that_was_typed(words, name, pte):
     code, streams = pte(*words, "plan=true")
     assert code == 2
     assert name in sentence(streams.err)

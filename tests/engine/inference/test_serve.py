@@ -14,9 +14,9 @@ class Count:
 
 
 def test_a_history_typed_by_title_is_answered(twelve):
-    rows, said = serve.answer(Count(), twelve, "toy story\nHeat; m5", 2)
+    rows, message = serve.answer(Count(), twelve, "toy story\nHeat; m5", 2)
     assert rows == [[1, "m2", "GoldenEye", "Action · 1995"], [2, "m4", "Alien", "Horror, Sci-Fi · 1979"]]
-    assert said == "After: Toy Story → Heat → Aliens"
+    assert message == "After: Toy Story → Heat → Aliens"
     assert len(serve.answer(Count(), twelve, "Heat", 50)[0]) == 5  # no more than there are
 
 
@@ -25,10 +25,10 @@ def test_a_history_typed_by_title_is_answered(twelve):
     [("", "type titles or ids"), ("zzz", "no item is called zzz"), ("m1;m2;m3;m4\nm5;m6", "none is left to recommend")],
 )
 def test_mistakes_are_answered_in_words(twelve, words, wrong):
-    rows, said = serve.answer(Count(), twelve, words, 3)
+    rows, message = serve.answer(Count(), twelve, words, 3)
     assert rows == []
-    assert wrong in said
-    assert "--history" not in said
+    assert wrong in message
+    assert "--history" not in message
 
 
 def test_without_gradio_it_says_what_to_install(monkeypatch):

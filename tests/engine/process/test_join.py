@@ -76,11 +76,11 @@ def started(tmp_path, **act):
         for environ in ranks
     ]
     try:
-        said = [job.communicate(timeout=120)[0] for job in jobs]
+        output = [job.communicate(timeout=120)[0] for job in jobs]
     finally:
         for job in jobs:
             job.kill()
-    return [job.returncode for job in jobs], said[0], work
+    return [job.returncode for job in jobs], output[0], work
 
 
 @pytest.mark.slow
@@ -93,9 +93,9 @@ def test_two_orders_are_followed_by_both(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_fails_is_named_and_ends_all(tmp_path, rank):
-    codes, said, _ = started(tmp_path, **{"raise": rank})
+    codes, output, _ = started(tmp_path, **{"raise": rank})
     assert codes == [3, 3]
-    assert f"acting failed in process {rank} of 2: ValueError: the reason" in said
+    assert f"acting failed in process {rank} of 2: ValueError: the reason" in output
 
 
 def test_a_task_of_srun_by_hand():

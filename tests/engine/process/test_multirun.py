@@ -42,11 +42,11 @@ def ranks(job):
 @pytest.mark.slow
 def test_the_number_of_processes_may_differ_from_job_to_job(pte, tmp_path):
     words = ["-m", "backbone=sasrec", *TINY]
-    code, said = pte(*words, "trainer.devices=2,1,2", "hydra.sweep.dir=two", "paths.store=store2")
-    assert code == 0, said.err
+    code, streams = pte(*words, "trainer.devices=2,1,2", "hydra.sweep.dir=two", "paths.store=store2")
+    assert code == 0, streams.err
     code, alone = pte(*words, "trainer.devices=1,2", "hydra.sweep.dir=one", "paths.store=store1")
     assert code == 0, alone.err
-    for text, jobs in ((said.out, 3), (alone.out, 2)):  # the first job trains, the others find what it made
+    for text, jobs in ((streams.out, 3), (alone.out, 2)):  # the first job trains, the others find what it made
         lines = [line.split() for line in text.splitlines() if line.startswith("training ")]
         assert sum("made" in line for line in lines) == 1
         assert sum(line[2:] == ["found"] for line in lines) == jobs - 1
@@ -67,8 +67,8 @@ def test_a_killed_sweep_typed_again_makes_what_is_missing(pte, tmp_path):
     sweep = tmp_path / "sweep"
     assert sorted(file.parent.name for file in sweep.glob("*/metrics.json")) == ["0", "1"]
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "outputs" / "store").glob("*/*/manifest.json")}
-    code, said = pte(*SIX)
-    assert code == 0, said.err
+    code, streams = pte(*SIX)
+    assert code == 0, streams.err
     logs = [text.split("run folder")[-1] for text in ((sweep / name / "run.log").read_text() for name in "012345")]
     assert ["finished before" in log for log in logs] == [True, True, False, False, False, False]
     assert "continuing after epoch" in logs[2]
@@ -84,10 +84,10 @@ def test_jobs_at_once_measure_what_they_do_one_by_one(pte, tmp_path):
     words = ["-m", "backbone=sasrec", "seed=0,1", *TINY]
     at_once = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=both", "paths.store=store2"]
     for more in (at_once, ["hydra.sweep.dir=single", "paths.store=store1"]):
-        code, said = pte(*words, *more)
-        assert code == 0, said.err
+        code, streams = pte(*words, *more)
+        assert code == 0, streams.err
         for job in "01":
-            assert f"job {job}: validation NDCG@10 " in said.out
+            assert f"job {job}: validation NDCG@10 " in streams.out
     for job in "01":
         both, single = (tmp_path / folder / job for folder in ("both", "single"))
         assert (both / "metrics.json").read_bytes() == (single / "metrics.json").read_bytes()

@@ -49,21 +49,21 @@ def test_gpus_are_numbered_as_cuda_numbers_them_whatever_their_files_are_called(
     assert pool.visible() == ["0"]
 
 
-def held(process):
+def place_of(process):
     return process.stdout.readline().strip().split(",")
 
 
 def test_jobs_at_once_hold_disjoint_gpus_and_a_killed_one_gives_them_back(tmp_path):
     with job(tmp_path, 2) as first, job(tmp_path, 1) as second:
-        one, other = held(first), held(second)
+        one, other = place_of(first), place_of(second)
         assert (len(one), len(other)) == (2, 1)
         assert not set(one) & set(other)
         with job(tmp_path, 2) as third:  # one is free: not enough, so none is taken
             with job(tmp_path, 1) as fourth:
-                last = held(fourth)
+                last = place_of(fourth)
                 assert set(one) | set(other) | set(last) == {"0", "1", "2", "3"}
             first.kill()
-            found = held(third)
+            found = place_of(third)
             assert len(found) == 2
             assert not set(found) & set(other)
 
@@ -75,4 +75,4 @@ def test_jobs_at_once_hold_disjoint_gpus_and_a_killed_one_gives_them_back(tmp_pa
 )  # fmt: skip
 def test_what_a_job_is_left_with(tmp_path, devices, accelerator, visible, left):
     with job(tmp_path, devices, accelerator, visible) as process:
-        assert held(process) == left
+        assert place_of(process) == left

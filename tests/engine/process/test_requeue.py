@@ -20,14 +20,14 @@ pte.run.main()
 
 
 @pytest.mark.parametrize(
-    ("name", "slurm", "asked"),
+    ("name", "slurm", "command"),
     [("SIGUSR1", {"SLURM_JOB_ID": "7"}, "requeue 7"),
      ("SIGUSR1", {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "8", "SLURM_ARRAY_TASK_ID": "3"}, "requeue 8_3"),
      ("SIGUSR1", {}, None), ("SIGTERM", {"SLURM_JOB_ID": "7"}, None)],
 )  # fmt: skip
-def test_a_notice_queues_the_job_again(tmp_path, name, slurm, asked):
+def test_a_notice_queues_the_job_again(tmp_path, name, slurm, command):
     script = tmp_path / "scontrol"
-    script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n')
+    script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/commands\n')
     script.chmod(0o755)
     environ = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")} | slurm
     environ["PATH"] = f"{tmp_path}:{environ['PATH']}"
@@ -37,5 +37,5 @@ def test_a_notice_queues_the_job_again(tmp_path, name, slurm, asked):
     )
     assert done.returncode == 130, done.stderr
     assert "Interrupted" in done.stderr
-    told = tmp_path / "asked"
-    assert (told.read_text().strip() if told.exists() else None) == asked
+    note = tmp_path / "commands"
+    assert (note.read_text().strip() if note.exists() else None) == command

@@ -74,7 +74,7 @@ def test_no_targets_is_zero_with_zero_gradients():
     assert gradients(loss, hidden, table)[1].abs().max() == 0
 
 
-def test_only_the_gradients_asked_for_are_made():
+def test_only_the_gradients_requested_are_made():
     hidden, table, target = problem()
     loss = catalogue_cross_entropy(hidden, table.detach(), target, total=37)
     loss.backward()

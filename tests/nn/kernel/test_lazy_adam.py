@@ -70,7 +70,7 @@ def test_what_is_not_read_stays_moments_included():
     assert not torch.equal(dense[1:3], thrice[1:3])
 
 
-def test_its_state_can_be_kept_and_taken_up_again(tmp_path):
+def test_its_state_can_be_stored_and_taken_up_again(tmp_path):
     reads = [torch.randint(ROWS, (9,)) for _ in range(6)]
     whole, _, _ = trained(lambda p: LazyAdam(p, lr=0.01, fused=True), 6, sparse=True, reads=reads)
     table, layer, optimizer = trained(lambda p: LazyAdam(p, lr=0.01, fused=True), 3, sparse=True, reads=reads)

@@ -110,7 +110,7 @@ def test_kernel_gives_half_precision_states_gradients_of_their_own_dtype(loss):
 
 @runs_the_kernel
 @pytest.mark.parametrize("wanted", [0, 1])
-def test_kernel_makes_the_one_gradient_asked_for(loss, wanted):
+def test_kernel_makes_the_one_gradient_requested(loss, wanted):
     *leaves, target = at_hand(*problem())
     whole = gradients(loss(*leaves, target, total=37), *leaves)[wanted]
     leaves[1 - wanted] = leaves[1 - wanted].detach()
@@ -139,7 +139,7 @@ class Products(TorchDispatchMode):
 
 @runs_the_kernel
 @pytest.mark.parametrize(("chunk", "chunks"), [(4, 10), (37, 2), (None, 1)])  # Liger's own is 4 rows of these 37
-def test_kernel_takes_about_the_rows_asked_for(loss, chunk, chunks):
+def test_kernel_takes_about_the_rows_requested(loss, chunk, chunks):
     with Products() as products:
         loss(*at_hand(*problem()), total=37, chunk=chunk)
     assert products.count == 3 * chunks
@@ -151,7 +151,7 @@ def test_a_processor_is_refused_with_what_to_type():
         by_liger(*problem(), total=37)
 
 
-def test_a_missing_package_is_told_with_what_to_type(loss, monkeypatch):
+def test_a_missing_package_is_reported_with_what_to_type(loss, monkeypatch):
     monkeypatch.setitem(sys.modules, "liger_kernel.transformers.functional", None)
     with pytest.raises(InputError, match=r"pip install 'pte\[gpu\]', or take backbone\.loss\.kernel=chunked"):
         loss(*problem(), total=37)

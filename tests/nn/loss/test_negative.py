@@ -16,7 +16,7 @@ def draw() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def test_histories_of_packed_rows_are_told_apart():
+def test_histories_of_packed_rows_are_distinguished():
     exclusion = Exclusion.histories(ITEM, SEGMENT, TARGET)
     sets = [set(exclusion.item[exclusion.first[o] : exclusion.first[o + 1]].tolist()) for o in exclusion.owner]
     assert sets == SETS

@@ -22,7 +22,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from pte.profiler.base import Ask
+from pte.profiler.base import Query
 from pte.profiler.engine.causal import Causal, _quiet_tensors
 from pte.profiler.prompt import Prompt
 from pte.schema import InputError
@@ -95,10 +95,10 @@ def test_models_that_state_no_positions_write_what_they_write_alone(kind, tmp_pa
     tokenizer.save_pretrained(tmp_path)
     engine = profiler(tmp_path).engine
     leads = ("This is", "It")
-    asks = [Ask(Prompt("what", "Do.", "data" + "x" * i, lead), 0, 0.0) for i in range(2) for lead in leads]
+    queries = [Query(Prompt("what", "Do.", "data" + "x" * i, lead), 0, 0.0) for i in range(2) for lead in leads]
     keys = [f"{i:064x}" for i in range(4)]
-    together = engine.complete(asks, keys)
-    assert together == [engine.complete([ask], [key])[0] for ask, key in zip(asks, keys, strict=True)]
+    together = engine.complete(queries, keys)
+    assert together == [engine.complete([query], [key])[0] for query, key in zip(queries, keys, strict=True)]
     assert engine.causal.context >= 512
 
 

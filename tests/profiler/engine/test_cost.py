@@ -5,13 +5,13 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from pte.paths import CONF_DIR
-from pte.profiler.base import Ask, Rate
+from pte.profiler.base import Query, Rate
 from pte.profiler.engine.cost import Tariff, local, served
 from pte.profiler.engine.record import Workload
 from pte.profiler.prompt import Prompt
 from pte.schema import InputError, visible_view
 
-ASK = Ask(Prompt("what", "a" * 100, "b" * 90, "c" * 6), 0, 0.7)  # with blank lines 200 letters
+ASK = Query(Prompt("what", "a" * 100, "b" * 90, "c" * 6), 0, 0.7)  # with blank lines 200 letters
 WORK = Workload(completions=1000, prompts=400, sample=lambda: [ASK, ASK])
 
 
@@ -26,7 +26,7 @@ def test_price_and_minutes_of_a_service_by_hand():
     assert "no rate is stated" in served(WORK, 60, Tariff(), 0)[-1]
 
 
-def test_the_most_a_service_can_cost_has_every_answer_asked_for_twice():
+def test_the_most_a_service_can_cost_has_every_answer_requested_twice():
     lines = served(WORK, 60, Tariff(price=[2, 5]), 1)
     assert "2,000 generations, 1,000 and as many again where all were faulty" in lines[0]
     assert "at most 120,000 new ones" in lines[0]
@@ -34,9 +34,9 @@ def test_the_most_a_service_can_cost_has_every_answer_asked_for_twice():
 
 
 def test_a_local_model_is_measured_or_counted():
-    told = local(WORK, Rate(prompt_tokens=50, new_tokens=40, prompt_seconds=0.3, completion_seconds=0.06))[0]
-    assert "1,000 generations from 400 prompts" in told
-    assert "about 3.0 minutes" in told
+    line = local(WORK, Rate(prompt_tokens=50, new_tokens=40, prompt_seconds=0.3, completion_seconds=0.06))[0]
+    assert "1,000 generations from 400 prompts" in line
+    assert "about 3.0 minutes" in line
     assert "20,000 prompt tokens" in local(WORK, None)[0]
 
 
@@ -57,5 +57,5 @@ def test_every_served_option_tells_its_cost_without_asking(option, more, twelve,
 def test_weights_that_are_not_here_are_not_fetched_to_measure(twelve, twelve_split, monkeypatch):
     knobs = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "profiler" / "transformers.yaml"))
     profiler = instantiate({**knobs, "model": "nobody/nothing"}, _convert_="all")
-    monkeypatch.setattr(profiler.engine, "rate", lambda asks: pytest.fail("measured"))
+    monkeypatch.setattr(profiler.engine, "rate", lambda queries: pytest.fail("measured"))
     assert "minutes once the model is here" in profiler.forecast(visible_view(twelve, twelve_split))[0]

@@ -197,7 +197,7 @@ def test_draw_has_the_distribution_of_its_temperature():
     assert (token == 0).float().mean().item() == pytest.approx(2 / 3, abs=1 / 3000)
 
 
-def test_said_tokens_lose():
+def test_repeated_tokens_lose():
     logits = torch.tensor([[2.0, -2.0, 1.0]])
     assert penalised(logits, torch.tensor([[0, 1]]), 2.0).tolist() == [[1.0, -4.0, 1.0]]
     assert penalised(logits, torch.tensor([[0, 0]]), 2.0).tolist() == [[1.0, -2.0, 1.0]], "once, however often said"

@@ -212,10 +212,10 @@ def kill_runs_of_a_model(tmp_path, view):
         def run():
             complete = writer.engine.complete
 
-            def billed(asks, keys):
+            def billed(queries, keys):
                 with (tmp_path / f"{name}.txt").open("a") as bill:
                     bill.writelines(f"{key}\n" for key in keys)
-                return complete(asks, keys)
+                return complete(queries, keys)
 
             writer.engine.complete = billed
             writer.profile(view, log=RecordLog(tmp_path / name))

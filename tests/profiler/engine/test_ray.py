@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from pte.profiler.base import Ask, Completion, Request
+from pte.profiler.base import Completion, Query, Request
 from pte.profiler.engine import openai
 from pte.profiler.engine.chat import SCHEMA, Sampling
 from pte.profiler.engine.fleet import REST, Fleet
@@ -78,8 +78,8 @@ def stubs(monkeypatch):
 
 
 def served(stub, **knobs) -> OpenAIEngine:
-    asked = {"key_variable": "PTE_TEST_KEY", "parallel": 3, "timeout_seconds": 5.0} | knobs
-    return OpenAIEngine("stub", f"http://127.0.0.1:{stub.server_port}/v1", DECODING, Server(**asked))
+    server = {"key_variable": "PTE_TEST_KEY", "parallel": 3, "timeout_seconds": 5.0} | knobs
+    return OpenAIEngine("stub", f"http://127.0.0.1:{stub.server_port}/v1", DECODING, Server(**server))
 
 
 def engine(folder, stubs=(), **knobs) -> RayEngine:
@@ -88,7 +88,7 @@ def engine(folder, stubs=(), **knobs) -> RayEngine:
 
 
 def requests(count, lead="This is"):
-    return [Request(f"{i:064x}", Ask(Prompt("what", "Do.", f"data {i}", lead), 0, 0.0)) for i in range(count)]
+    return [Request(f"{i:064x}", Query(Prompt("what", "Do.", f"data {i}", lead), 0, 0.0)) for i in range(count)]
 
 
 def test_a_row_is_a_key_and_a_body_of_the_chat_protocol(tmp_path):
@@ -103,7 +103,7 @@ def test_a_row_is_a_key_and_a_body_of_the_chat_protocol(tmp_path):
     assert messages(row) == {"messages": body["messages"], "sampling_params": sampling}
 
 
-def test_a_schema_is_asked_of_vllm_in_its_own_words(tmp_path):
+def test_a_schema_is_requested_of_vllm_in_its_own_words(tmp_path):
     (row,) = engine(tmp_path).rows(requests(1, JSON_LEAD))
     assert messages(row)["sampling_params"]["structured_outputs"] == {"json": SCHEMA}
 
@@ -191,7 +191,7 @@ def test_a_replica_stands_in_and_a_refused_prompt_is_a_result(tmp_path, stubs, m
 
 def test_a_server_without_an_answer_rests(monkeypatch):
     """Of three in turn the first is down: it is asked once a minute; where all rest, the one that wakes first is."""
-    now, asked, down = [0.0], [], {0}
+    now, places, down = [0.0], [], {0}
 
     class One:
         server = Server(parallel=1)
@@ -200,7 +200,7 @@ def test_a_server_without_an_answer_rests(monkeypatch):
             self.place = place
 
         async def completion(self, client, fields, key):
-            asked.append(self.place)
+            places.append(self.place)
             if self.place in down:
                 now[0] += 1
                 raise InputError(f"server {self.place} gave no answer")
@@ -208,50 +208,50 @@ def test_a_server_without_an_answer_rests(monkeypatch):
 
     fleet = Fleet([One(place) for place in range(3)], clock=lambda: now[0])
 
-    def ask(count):
-        asked.clear()
+    def query(count):
+        places.clear()
         for _ in range(count):
             asyncio.run(fleet.completion({}, [None] * 3, [""] * 3))
-        return list(asked)
+        return list(places)
 
-    assert ask(1) == [0, 1]
-    assert set(ask(5)) == {1, 2}
+    assert query(1) == [0, 1]
+    assert set(query(5)) == {1, 2}
     now[0] = REST - 1
-    assert set(ask(3)) == {1, 2}
+    assert set(query(3)) == {1, 2}
     now[0] = REST + 1
-    assert ask(3).count(0) == 1, "its turn comes once, and it rests again"
+    assert query(3).count(0) == 1, "its turn comes once, and it rests again"
     down |= {1, 2}
     with pytest.raises(InputError, match="gave no answer"):
-        ask(1)
-    assert sorted(asked) == [0, 1, 2], "all are asked before it is given up"
+        query(1)
+    assert sorted(places) == [0, 1, 2], "all are asked before it is given up"
     down.clear()
-    first = asked[0]
-    assert ask(1) == [first], "it wakes first"
+    first = places[0]
+    assert query(1) == [first], "it wakes first"
 
 
 def test_results_are_read_once_and_too_many_failures_end_the_run(tmp_path):
     """Two files, of which the second repeats the first; no cluster is needed where all is answered."""
-    asked = requests(20)
+    order = requests(20)
     (tmp_path / "results").mkdir()
     columns = {"tokens": 1, "finish": "stop", "prompt_tokens": 1, "detail": ""}
-    first = [{"key": r.key, "text": "first", **columns} for r in asked]
+    first = [{"key": r.key, "text": "first", **columns} for r in order]
     pl.DataFrame(first).write_parquet(tmp_path / "results" / "a.parquet")
     pl.DataFrame([row | {"text": "second"} for row in first]).write_parquet(tmp_path / "results" / "b.parquet")
-    found = list(engine(tmp_path).generate(asked))
-    assert [(r.key, r.completion.text) for r in found] == [(r.key, "first") for r in asked]
+    found = list(engine(tmp_path).generate(order))
+    assert [(r.key, r.completion.text) for r in found] == [(r.key, "first") for r in order]
     failed = [row | {"finish": "error", "detail": "too long"} for row in first[:3]]
     pl.DataFrame(failed).write_parquet(tmp_path / "results" / "a.parquet")
     pl.DataFrame(first[3:]).write_parquet(tmp_path / "results" / "b.parquet")
     paid = []
     with pytest.raises(InputError, match=r"3 of 20 requests failed.*failure_share=0\.1.*too long"):
-        paid.extend(engine(tmp_path).generate(asked))
+        paid.extend(engine(tmp_path).generate(order))
     assert [r.completion.finish for r in paid] == ["stop"] * 17  # what was answered is handed on before
-    assert len(list(engine(tmp_path, failure_share=0.2).generate(asked))) == 20
+    assert len(list(engine(tmp_path, failure_share=0.2).generate(order))) == 20
     (tmp_path / "results" / "c.parquet").write_bytes(b"PAR1 torn")
-    assert len(list(engine(tmp_path, failure_share=0.2).generate(asked))) == 20
+    assert len(list(engine(tmp_path, failure_share=0.2).generate(order))) == 20
 
 
-def test_what_a_worker_said_is_told():
+def test_what_a_worker_wrote_is_reported():
     class TaskError(Exception):
         cause = InputError("the server is away")
 
@@ -277,7 +277,7 @@ def profiler(place, **changes) -> RayProfiler:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "message"),
     [
         (lambda folder: profiler(folder, model=None), "profiler.model=NAME"),
         (lambda folder: profiler(folder, folder=None), "profiler.folder=PATH"),
@@ -286,8 +286,8 @@ def profiler(place, **changes) -> RayProfiler:
         (lambda folder: Cluster(batch_size=0), "batch_size=0"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(tmp_path, make, told):
-    with pytest.raises(InputError, match=told):
+def test_settings_that_cannot_be_are_refused(tmp_path, make, message):
+    with pytest.raises(InputError, match=message):
         make(tmp_path)
 
 
@@ -320,7 +320,7 @@ def test_a_cluster_writes_the_store_of_the_process_itself(two_workers, stubs, tm
     loop = {"base_url": url, "rounds": 1, "retries": 0}
     cluster = Cluster(workers=[2, 2], batch_size=4)
     far = profiler(tmp_path / "files", cluster=cluster, **loop).profile(view, log=(log := RecordLog(tmp_path / "far")))
-    asked = len(stubs[0].seen)
+    count = len(stubs[0].seen)
     assert all(g.parsed for g in far.generations if g.prompt)
     near = OpenAIProfiler(
         model="stub", base_url=url, num_candidates=2, rounds=1, retries=0, item_forms=["what", "who"],
@@ -333,9 +333,9 @@ def test_a_cluster_writes_the_store_of_the_process_itself(two_workers, stubs, tm
         pl.concat(map(pl.read_parquet, folder.folder.glob("*/*.parquet"))).sort("key") for folder in (own, log)
     )
     assert mine.equals(theirs)
-    assert len(stubs[0].seen) == 2 * asked == 2 * len(own)
+    assert len(stubs[0].seen) == 2 * count == 2 * len(own)
     near.profile(view, log=RecordLog(tmp_path / "far"))
-    assert len(stubs[0].seen) == 2 * asked, "what the cluster wrote is known to the process"
+    assert len(stubs[0].seen) == 2 * count, "what the cluster wrote is known to the process"
 
 
 def descends(process):
@@ -358,7 +358,7 @@ def kill_a_worker():
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_its_batch_alone(two_workers, stubs, tmp_path):
-    asked, dead = requests(96), []
+    order, dead = requests(96), []
 
     def fault(number, body):
         if number >= 30 and not dead and kill_a_worker():
@@ -366,8 +366,8 @@ def test_a_killed_worker_costs_its_batch_alone(two_workers, stubs, tmp_path):
         return 200
 
     stubs[0].fault = fault
-    found = list(engine(tmp_path, stubs[:1]).generate(asked))
-    assert sorted(r.key for r in found) == [r.key for r in asked]
+    found = list(engine(tmp_path, stubs[:1]).generate(order))
+    assert sorted(r.key for r in found) == [r.key for r in order]
     assert dead
     assert 96 <= len(stubs[0].seen) <= 96 + 2 * 8, "a worker has a batch at work, and the next one's results unwritten"
 
@@ -375,15 +375,15 @@ def test_a_killed_worker_costs_its_batch_alone(two_workers, stubs, tmp_path):
 @pytest.mark.slow
 def test_a_run_goes_on_from_its_checkpoint(two_workers, stubs, tmp_path):
     """The server turns away everybody after sixty answers; the next run asks for what is not in the checkpoint."""
-    asked = requests(96)
+    order = requests(96)
     stubs[0].fault = lambda number, body: 404 if number >= 60 else 200
     with pytest.raises(InputError, match=r"profiler=ray: .*HTTP 404.*type the same command again"):
-        list(engine(tmp_path, stubs[:1]).generate(asked))
+        list(engine(tmp_path, stubs[:1]).generate(order))
     known = pl.read_parquet(tmp_path / "checkpoint" / "*.parquet")["key"].to_list()
     written = pl.read_parquet(tmp_path / "results" / "*.parquet")["key"].to_list()
     assert sorted(known) == sorted(written)
     assert 0 < len(known) < 96
     stubs[0].fault, before = None, len(stubs[0].seen)
-    found = list(engine(tmp_path, stubs[:1]).generate(asked))
-    assert sorted(r.key for r in found) == [r.key for r in asked]
+    found = list(engine(tmp_path, stubs[:1]).generate(order))
+    assert sorted(r.key for r in found) == [r.key for r in order]
     assert len(stubs[0].seen) - before == 96 - len(known)

@@ -4,7 +4,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from pte.profiler.base import FAILED, Ask, Completion, Rate, Result
+from pte.profiler.base import FAILED, Completion, Query, Rate, Result
 from pte.profiler.engine.record import Recorded, Workload, forecast
 from pte.profiler.prompt import Prompt
 from pte.profiler.store.log import RecordLog
@@ -20,29 +20,29 @@ class Counting:
     def identity(self):
         return {"model": "counting"}
 
-    def batches(self, asks):
-        return [list(range(i, min(i + 2, len(asks)))) for i in range(0, len(asks), 2)]
+    def batches(self, queries):
+        return [list(range(i, min(i + 2, len(queries)))) for i in range(0, len(queries), 2)]
 
-    def complete(self, asks, keys):
-        self.answered += [ask.prompt.data for ask in asks]
-        return [Completion(f"answer {len(self.answered) - len(asks) + i}", 10) for i in range(len(asks))]
+    def complete(self, queries, keys):
+        self.answered += [query.prompt.data for query in queries]
+        return [Completion(f"answer {len(self.answered) - len(queries) + i}", 10) for i in range(len(queries))]
 
-    def rate(self, asks):
+    def rate(self, queries):
         return self.measured
 
 
-def ask(data: str) -> Ask:
-    return Ask(Prompt("what", "Do.", data, "This is"), 0, 0.7)
+def query(data: str) -> Query:
+    return Query(Prompt("what", "Do.", data, "This is"), 0, 0.7)
 
 
 WORK = Workload(completions=8, prompts=4, sample=list)
 
 
-def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path, caplog, monkeypatch):
+def test_equal_queries_are_sent_once_and_answered_in_order(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(progress, "SHOW_SECONDS", 0)
     caplog.set_level(progress.LIVE, "pte")
     engine = Counting()
-    answers = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcab"])
+    answers = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([query(d) for d in "abcab"])
     assert engine.answered == ["a", "b", "c"]
     assert [a.text for a in answers] == ["answer 0", "answer 1", "answer 2", "answer 0", "answer 1"]
     assert caplog.messages[-1].startswith("profiles: 5 of 8 generations")
@@ -51,38 +51,40 @@ def test_equal_questions_are_asked_once_and_answered_in_order(tmp_path, caplog, 
 def test_known_answers_leave_the_batches_as_they_were(tmp_path):
     """Batches are laid out over all questions: a killed run goes on with those it would have had."""
     first = Counting()
-    Recorded(first, RecordLog(tmp_path), WORK, noun="model")([ask("a"), ask("d")])
+    Recorded(first, RecordLog(tmp_path), WORK, noun="model")([query("a"), query("d")])
     second = Counting()
     sizes: list[int] = []
     complete = second.complete
-    second.complete = lambda asks, keys: (sizes.append(len(asks)), complete(asks, keys))[1]
-    Recorded(second, RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcdef"])
+    second.complete = lambda queries, keys: (sizes.append(len(queries)), complete(queries, keys))[1]
+    Recorded(second, RecordLog(tmp_path), WORK, noun="model")([query(d) for d in "abcdef"])
     assert second.answered == ["b", "c", "e", "f"]
     assert sizes == [1, 1, 2]
 
 
 def test_nothing_missing_says_nothing(tmp_path, caplog):
-    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask("a")])
+    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([query("a")])
     caplog.clear()
     engine = Counting()
-    assert Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([ask("a")]) == [Completion("answer 0", 10)]
+    assert Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([query("a")]) == [Completion("answer 0", 10)]
     assert (engine.answered, caplog.messages) == ([], [])
 
 
-def test_a_failure_is_asked_again_when_that_is_asked_for(tmp_path):
+def test_a_failure_is_requested_again_on_request(tmp_path):
     """Its second failure is recorded like its first; a third try is one more, and what did not fail stays."""
 
     class Failing(Counting):
         """Fails at every question on b."""
 
-        def complete(self, asks, keys):
-            done = super().complete(asks, keys)
-            return [Completion("", 0, FAILED) if a.prompt.data == "b" else c for a, c in zip(asks, done, strict=True)]
+        def complete(self, queries, keys):
+            done = super().complete(queries, keys)
+            return [
+                Completion("", 0, FAILED) if a.prompt.data == "b" else c for a, c in zip(queries, done, strict=True)
+            ]
 
     def answers(engine, retries):
         answer = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")
         answer.failed_retries = retries
-        return [c.text for c in answer([ask(d) for d in "abc"])], engine.answered, answer.done
+        return [c.text for c in answer([query(d) for d in "abc"])], engine.answered, answer.done
 
     assert answers(Failing(), 0) == (["answer 0", "", "answer 2"], ["a", "b", "c"], 3)
     assert answers(Failing(), 0)[1] == [], "a recorded failure is an answer"
@@ -103,7 +105,7 @@ def test_a_request_says_which_try_it_is_and_of_how_many(tmp_path):
     engine = Failing()
     answer = Recorded(engine, RecordLog(tmp_path), WORK, noun="model")
     answer.generator, answer.failed_retries = engine, 2
-    answer([ask("a"), ask("b")])
+    answer([query("a"), query("b")])
     assert engine.answered == [(0, 2), (0, 2), (1, 2), (1, 2), (2, 2), (2, 2)]
 
 
@@ -119,22 +121,23 @@ def test_forecast_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("rate", "told"), [(Rate(200, 40, 2.0, 1.0), "minutes, measured here"), (None, "the minutes depend on the server")]
+    ("rate", "message"),
+    [(Rate(200, 40, 2.0, 1.0), "minutes, measured here"), (None, "the minutes depend on the server")],
 )
-def test_the_cost_is_said_before_work(tmp_path, rate, told, caplog):
-    Recorded(Counting(rate), RecordLog(tmp_path), WORK, noun="model")([ask("a")])
+def test_the_cost_is_reported_before_work(tmp_path, rate, message, caplog):
+    Recorded(Counting(rate), RecordLog(tmp_path), WORK, noun="model")([query("a")])
     assert caplog.messages[0] == "model: 8 generations from 4 prompts (0 are recorded already, 1 to do at first)"
-    assert told in caplog.messages[1]
+    assert message in caplog.messages[1]
 
 
-def test_progress_is_told_in_tokens(tmp_path, caplog):
+def test_progress_is_reported_in_tokens(tmp_path, caplog):
     caplog.set_level(progress.LIVE, "pte")
-    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcdefgh"])
+    Recorded(Counting(), RecordLog(tmp_path), WORK, noun="model")([query(d) for d in "abcdefgh"])
     last = [line for line in caplog.messages if "8 of 8 generations, " in line]
     assert [" tokens/s, 0:00 left" in line for line in last] == [True]
 
 
-def test_progress_is_told_within_a_batch(tmp_path, caplog, monkeypatch):
+def test_progress_is_reported_within_a_batch(tmp_path, caplog, monkeypatch):
     """Before the first batch is done: half of two answers of eight, an eighth of all, took 5 s."""
     clock = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
@@ -146,13 +149,13 @@ def test_progress_is_told_within_a_batch(tmp_path, caplog, monkeypatch):
         def watch(self, tokens, share):
             raise AssertionError("nobody looks on")
 
-        def complete(self, asks, keys):
+        def complete(self, queries, keys):
             for tokens, share in ((5, 0.5), (10, 1.0)):
                 clock[0] += 5
                 self.watch(tokens, share)
-            return super().complete(asks, keys)
+            return super().complete(queries, keys)
 
-    Recorded(Telling(), RecordLog(tmp_path), WORK, noun="model")([ask(d) for d in "abcdefgh"])
+    Recorded(Telling(), RecordLog(tmp_path), WORK, noun="model")([query(d) for d in "abcdefgh"])
     lines = [line for line in caplog.messages if line.startswith("profiles: ")]
     assert lines[:2] == [
         "profiles: 0 of 8 generations, 1 tokens/s, 0:35 left",
@@ -168,7 +171,7 @@ def test_two_runs_of_one_model_pay_once(tmp_path):
     def run(number):
         log = RecordLog(tmp_path)
         start.wait()
-        answers[number] = Recorded(engines[number], log, WORK, noun="model")([ask(d) for d in "abcdefgh"])
+        answers[number] = Recorded(engines[number], log, WORK, noun="model")([query(d) for d in "abcdefgh"])
 
     threads = [Thread(target=run, args=(number,)) for number in (0, 1)]
     for thread in threads:

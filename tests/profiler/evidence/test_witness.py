@@ -18,7 +18,7 @@ def witness(twelve, twelve_split) -> Witness:
     return Witness(visible_view(twelve, twelve_split), Evidence())
 
 
-def test_a_person_is_told_by_visible_rows_latest_first(witness):
+def test_a_person_is_described_by_visible_rows_latest_first(witness):
     prompt = witness.user_prompt(1, "taste", [""] * 7, [""] * 4)
     assert prompt.data.split("\n")[:3] == [HISTORY, '- "Heat" (Crime)', '- "GoldenEye" (Action)']
     assert prompt.text.endswith("\n\nTheir choices show a taste for")
@@ -49,8 +49,8 @@ def test_the_lonely_form_shows_nobody_else(witness):
 
 
 def test_an_item_meets_the_people_who_chose_it(witness):
-    said = ["ann's", "bob's", "cy's", "dee's"]
-    lines = witness.item_prompt(3, "what", said, [""] * 7).data.split("\n")
+    profiles = ["ann's", "bob's", "cy's", "dee's"]
+    lines = witness.item_prompt(3, "what", profiles, [""] * 7).data.split("\n")
     assert lines[:3] == ['Title: "Heat"', "genres: Crime", "year: 1995"]
     assert lines[3:6] == [CHOOSERS, "- bob's", "- dee's"]  # ann chose it too, but that row is withheld
     assert lines[6:] == [COMPANIONS, '- "GoldenEye" (Action)']
@@ -80,7 +80,7 @@ def test_forms_of_one_entity_share_everything_before_the_lead(witness):
     assert len({p.text for p in prompts}) == 4
 
 
-def test_only_the_evidence_asked_for_is_shown(twelve, twelve_split):
+def test_only_the_evidence_requested_is_shown(twelve, twelve_split):
     evidence = Evidence(history=1, similar_users=1, companions=1, choosers=1, brief=10)
     witness = Witness(visible_view(twelve, twelve_split), evidence)
     lines = witness.user_prompt(0, "taste", ["a long profile of a film"] * 7, ["a long profile of a person"] * 4).data
@@ -102,7 +102,7 @@ def test_hostile_titles_and_profiles_stay_in_their_line(twelve, twelve_split):
         assert len(prompt.text.split("\n\n")) == 3
 
 
-def test_unknown_forms_are_told():
+def test_unknown_forms_are_reported():
     assert BRIEF.user.forms_named("user", ["taste", "json"]) == ["taste", "json"]
     with pytest.raises(InputError, match=r"there is no form 'tast'\. Forms: taste, likes"):
         BRIEF.user.forms_named("user", ["tast"])

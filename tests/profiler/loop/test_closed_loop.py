@@ -32,13 +32,13 @@ def view(twelve, twelve_split) -> View:
     return visible_view(twelve, twelve_split)
 
 
-def numbered(asked: list):
+def numbered(calls: list):
     """Answers "thing number <leg> <place>", to equal questions equally, and keeps what was asked."""
     known: dict = {}
 
-    def answer(asks):
-        asked.append(list(asks))
-        return [known.setdefault(a, Completion(f" thing number {len(asked)} {i}.", 5)) for i, a in enumerate(asks)]
+    def answer(queries):
+        calls.append(list(queries))
+        return [known.setdefault(a, Completion(f" thing number {len(calls)} {i}.", 5)) for i, a in enumerate(queries)]
 
     return answer
 
@@ -52,13 +52,13 @@ def test_legs_of_one_two_and_three_rounds():
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 3, 4])
-def test_the_count_is_what_is_asked(view, rounds):
-    asked: list = []
-    make_loop(rounds=rounds).run(view, numbered(asked))
-    count = sum(map(len, asked))
+def test_the_count_is_what_is_requested(view, rounds):
+    calls: list = []
+    make_loop(rounds=rounds).run(view, numbered(calls))
+    count = sum(map(len, calls))
     assert count == count_generations(4, 6, 2, rounds)
     assert workload(make_loop(rounds=rounds), view).completions == count
-    stems = [{(a.prompt.instruction, a.prompt.data) for a in leg} for leg in asked]
+    stems = [{(a.prompt.instruction, a.prompt.data) for a in leg} for leg in calls]
     at_most = workload(make_loop(rounds=rounds), view).prompts
     assert at_most - 4 <= sum(map(len, stems)) <= at_most  # ann and cy show the same two films
 
@@ -67,8 +67,8 @@ def test_the_count_is_what_is_asked(view, rounds):
 def test_portions_and_files_change_no_profile(view, tmp_path, portion):
     """4 people and 6 items, so many at a time, noted down in memory or in files: as all of them at once."""
 
-    def answer(asks):
-        names = (digest([a.prompt.text, a.candidate, a.temperature])[:8] for a in asks)
+    def answer(queries):
+        names = (digest([a.prompt.text, a.candidate, a.temperature])[:8] for a in queries)
         return [Completion(f" thing {name} for the house.", 5) for name in names]
 
     loop = make_loop(rounds=3, retries=1)
@@ -79,20 +79,20 @@ def test_portions_and_files_change_no_profile(view, tmp_path, portion):
 
 
 def test_each_side_reads_the_others_last_texts(view):
-    asked: list = []
-    make_loop(rounds=3).run(view, numbered(asked))
-    first_users, last_items = asked[1], asked[4]
+    calls: list = []
+    make_loop(rounds=3).run(view, numbered(calls))
+    first_users, last_items = calls[1], calls[4]
     assert ": thing number 1 1" in first_users[0].prompt.data, "people are read through round 0's items"
     assert "- Action, Animation; thing number 4 0." in last_items[0].prompt.data, "items meet people of the same round"
-    assert ": thing number 3" in asked[3][0].prompt.data, "people are read again through round 1's items"
+    assert ": thing number 3" in calls[3][0].prompt.data, "people are read again through round 1's items"
 
 
 def test_a_person_reaches_only_what_that_person_chose(view):
     """Profiles of people act through items: dee (film 3) is cited by film 3 alone."""
-    asked: list = []
-    make_loop().run(view, numbered(asked))
-    dee = next(i for i, a in enumerate(asked[1]) if a.prompt.data.count('- "') == 1)
-    citing = [a.prompt.data.split("\n")[0] for a in asked[2] if f"thing number 2 {dee}." in a.prompt.data]
+    calls: list = []
+    make_loop().run(view, numbered(calls))
+    dee = next(i for i, a in enumerate(calls[1]) if a.prompt.data.count('- "') == 1)
+    citing = [a.prompt.data.split("\n")[0] for a in calls[2] if f"thing number 2 {dee}." in a.prompt.data]
     assert set(citing) == {'Title: "Heat"'}
 
 
@@ -111,8 +111,8 @@ def test_candidates_take_forms_and_temperatures_in_turn(view):
 
 
 def test_an_unusable_answer_falls_back_and_is_counted(view):
-    def answer(asks):
-        heat = [a.prompt.data.startswith('Title: "Heat"') and a.candidate == 0 for a in asks]
+    def answer(queries):
+        heat = [a.prompt.data.startswith('Title: "Heat"') and a.candidate == 0 for a in queries]
         return [Completion("" if h else " a good thing.", 5) for h in heat]
 
     found = make_loop().run(view, answer)
@@ -126,9 +126,9 @@ def test_an_unusable_answer_falls_back_and_is_counted(view):
 
 
 def test_a_failure_in_a_later_round_keeps_the_earlier_text(view):
-    def answer(asks):
-        late = any(a.prompt.data.startswith("Title:") and "a good thing" in a.prompt.data for a in asks)
-        return [Completion("" if late else " a good thing.", 5) for _ in asks]
+    def answer(queries):
+        late = any(a.prompt.data.startswith("Title:") and "a good thing" in a.prompt.data for a in queries)
+        return [Completion("" if late else " a good thing.", 5) for _ in queries]
 
     found = make_loop().run(view, answer)
     assert set(found.item[3]) == {"Heat (Crime). This is a good thing."}
@@ -138,10 +138,10 @@ def test_a_failure_in_a_later_round_keeps_the_earlier_text(view):
 def test_someone_without_rows_is_nobody():
     items = Items(["", "a"], ["", "Heat"], {})
     view = View(np.array([1], np.int32), np.array([1], np.int32), 3, items)
-    asked: list = []
-    found = make_loop().run(view, numbered(asked))
+    calls: list = []
+    found = make_loop().run(view, numbered(calls))
     assert found.user[0] == found.user[2] == [NOBODY, NOBODY]
-    assert sum(map(len, asked)) == 1 + 2 + 2
+    assert sum(map(len, calls)) == 1 + 2 + 2
     assert workload(make_loop(), view).completions == 5
 
 
@@ -175,11 +175,11 @@ def test_auto_follows_a_fixed_rule():
 
 def test_nothing_usable_is_refused_with_the_first_completion(view):
     with pytest.raises(InputError, match=r"none of 26 completions was usable; the first: \"I'm sorry"):
-        run_loop(make_loop(), view, lambda asks: [SORRY] * len(asks))
+        run_loop(make_loop(), view, lambda queries: [SORRY] * len(queries))
 
 
 def test_the_unusable_share_is_counted(view):
-    found = make_loop().run(view, lambda asks: [SORRY, *[Completion(" a good thing.", 5)] * (len(asks) - 1)])
+    found = make_loop().run(view, lambda queries: [SORRY, *[Completion(" a good thing.", 5)] * (len(queries) - 1)])
     counted = facts(found)
     assert (counted["completions"], counted["unusable"], counted["refused"], counted["cut"]) == (26, 3, 3, 0)
     assert counted["unusable_share"] == counted["refused_share"] == 3 / 26
@@ -193,7 +193,7 @@ def test_a_completion_cut_at_the_limit_ends_at_its_last_whole_sentence_and_is_co
         Completion(" a slow film that never", 40, "length"),
         Completion("", 0, "content_filter"),
     ]
-    found = make_loop().run(view, lambda asks: [*three, *[Completion(" a good thing.", 5)] * (len(asks) - 3)])
+    found = make_loop().run(view, lambda queries: [*three, *[Completion(" a good thing.", 5)] * (len(queries) - 3)])
     first = [g for g in found.generations if g.side == "item" and g.round == 0][:3]
     assert first[0].text.endswith("This is a slow film.")
     assert [g.parsed for g in first] == [True, False, False]
@@ -206,9 +206,9 @@ def test_a_completion_cut_at_the_limit_ends_at_its_last_whole_sentence_and_is_co
 
 def test_neighbours_profiles_are_cited_from_the_first_round_on(view):
     """Before a side has profiles its facts stand in; afterwards its last texts do, whole."""
-    asked: list = []
-    make_loop(evidence=Evidence(brief=400)).run(view, numbered(asked))
-    items, users, last = ([a.prompt.data for a in leg] for leg in asked)
+    calls: list = []
+    make_loop(evidence=Evidence(brief=400)).run(view, numbered(calls))
+    items, users, last = ([a.prompt.data for a in leg] for leg in calls)
     heat = next(text for text in items if text.startswith('Title: "Heat"'))
     assert "People who chose it:\n- Action, Crime; chose 'Heat', 'GoldenEye'\n- Crime; chose 'Heat'\n" in heat
     assert any('Often chosen with it:\n- "' in text for text in items)
@@ -225,13 +225,13 @@ def test_the_most_central_candidate_is_cited(view):
     assert central(["a love of noise", "a taste for quiet trains", "a taste for slow trains"]) == 1
     assert central(["a", "b"]) == 0
     words = ("noise and smoke.", "quiet old trains.", "quiet slow trains.")
-    asked: list = []
+    calls: list = []
 
-    def answer(asks):
-        asked.append(asks)
-        return [Completion(f" {words[a.candidate]}", 5) for a in asks]
+    def answer(queries):
+        calls.append(queries)
+        return [Completion(f" {words[a.candidate]}", 5) for a in queries]
 
     make_loop(num_candidates=3, user_forms=["taste"]).run(view, answer)
-    people = [a.prompt.data.split("Often chosen")[0] for a in asked[2]]
+    people = [a.prompt.data.split("Often chosen")[0] for a in calls[2]]
     assert any("quiet old trains" in text for text in people)
     assert not any("noise" in text for text in people)

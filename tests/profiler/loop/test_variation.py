@@ -37,10 +37,10 @@ def crowd() -> View:
     return View(user, item, 12, Items(names, names, {"genres": ["", *["A", "B", "C"] * 5]}))
 
 
-def said(asks):
+def answer_varied(queries):
     """An answer that depends on all that is shown."""
     return [
-        Completion(f" a {sum(map(ord, a.prompt.text)) % 9973} {a.candidate} thing for quiet days.", 5) for a in asks
+        Completion(f" a {sum(map(ord, a.prompt.text)) % 9973} {a.candidate} thing for quiet days.", 5) for a in queries
     ]
 
 
@@ -55,7 +55,7 @@ def last_of(found, side):
 
 
 def test_candidates_see_draws_of_history_order_and_neighbours(crowd):
-    found = make_loop().run(crowd, said)
+    found = make_loop().run(crowd, answer_varied)
     people, things = last_of(found, "user"), last_of(found, "item")
     assert np.mean([len({g.prompt for g in group}) for group in (*people.values(), *things.values())]) > 3
     for u, group in people.items():
@@ -71,7 +71,7 @@ def test_candidates_see_draws_of_history_order_and_neighbours(crowd):
 
 
 def test_the_draws_follow_from_the_seed_alone(crowd):
-    one, same, other = (make_loop(seed=seed).run(crowd, said) for seed in (0, 0, 1))
+    one, same, other = (make_loop(seed=seed).run(crowd, answer_varied) for seed in (0, 0, 1))
     assert one == same
     prompts = [[g.prompt for g in found.generations if g.candidate] for found in (one, other)]
     assert prompts[0] != prompts[1]
@@ -79,16 +79,16 @@ def test_the_draws_follow_from_the_seed_alone(crowd):
 
 
 def test_without_variation_all_candidates_share_their_evidence(crowd):
-    found = make_loop(evidence=Evidence()).run(crowd, said)
+    found = make_loop(evidence=Evidence()).run(crowd, answer_varied)
     assert {len({g.prompt for g in group}) for group in last_of(found, "user").values()} == {1}
 
 
 def test_the_central_candidate_is_cited_not_the_first(crowd):
     """Of three candidates the first is an outlier: nobody's prompt may hold it."""
 
-    def answer(asks):
+    def answer(queries):
         texts = (" odd zebra words.", " calm games for two.", " calm games for three.")
-        return [Completion(texts[a.candidate], 5) for a in asks]
+        return [Completion(texts[a.candidate], 5) for a in queries]
 
     found = make_loop(num_candidates=3, evidence=Evidence()).run(crowd, answer)
     prompts = [g.prompt for g in found.generations if g.side == "item" and g.round == 1]
@@ -98,15 +98,15 @@ def test_the_central_candidate_is_cited_not_the_first(crowd):
 
 @pytest.mark.parametrize("rounds_", [1, 2, 3])
 @pytest.mark.parametrize("side", ["item", "user"])
-def test_one_side_is_written_and_the_other_told_plainly(crowd, side, rounds_):
-    asked: list = []
+def test_one_side_is_written_and_the_other_described_plainly(crowd, side, rounds_):
+    calls: list = []
 
-    def answer(asks):
-        asked.extend(asks)
-        return said(asks)
+    def answer(queries):
+        calls.extend(queries)
+        return answer_varied(queries)
 
     found = make_loop(sides=[side], rounds=rounds_).run(crowd, answer)
-    heads = {a.prompt.data.startswith("Title:") for a in asked}
+    heads = {a.prompt.data.startswith("Title:") for a in calls}
     assert heads == {side == "item"}
     assert (len(found.item), len(found.user), len(found.item[1]), len(found.user[0])) == (16, 12, 4, 4)
     if side == "item":
@@ -124,10 +124,10 @@ def test_sides_that_cannot_be_are_refused():
 
 
 def test_the_round_after_texts_stopped_moving_is_the_last(crowd):
-    def same(asks):
-        return [Completion(" a calm thing for quiet days.", 5) for _ in asks]
+    def same(queries):
+        return [Completion(" a calm thing for quiet days.", 5) for _ in queries]
 
-    moving = make_loop(rounds=6, stop=0.05).run(crowd, said)
+    moving = make_loop(rounds=6, stop=0.05).run(crowd, answer_varied)
     still = make_loop(rounds=6, stop=0.05).run(crowd, same)
     assert max(g.round for g in moving.generations) == 5
     assert max(g.round for g in still.generations) == 3, "rounds 1 and 2 say the same"
@@ -136,10 +136,10 @@ def test_the_round_after_texts_stopped_moving_is_the_last(crowd):
 
 
 def test_monitors_of_a_collapse(crowd):
-    def same(asks):
-        return [Completion(" a calm thing for quiet days.", 5) for _ in asks]
+    def same(queries):
+        return [Completion(" a calm thing for quiet days.", 5) for _ in queries]
 
-    varied, alike = (rounds(make_loop(rounds=3).run(crowd, answer)) for answer in (said, same))
+    varied, alike = (rounds(make_loop(rounds=3).run(crowd, answer)) for answer in (answer_varied, same))
     assert [(row["round"], row["side"]) for row in alike] == [
         (0, "item"), (1, "item"), (1, "user"), (2, "item"), (2, "user"),
     ]  # fmt: skip
@@ -151,21 +151,21 @@ def test_monitors_of_a_collapse(crowd):
     assert change(["a b", ""], ["a b", "c"]) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_faulty_answer_is_asked_for_again_counted_and_rebuilt(crowd):
+def test_a_faulty_answer_is_requested_again_counted_and_rebuilt(crowd):
     """Every second first draw is empty; second draws are sound but for one entity."""
 
-    def answer(asks):
-        texts = said(asks)
+    def answer(queries):
+        texts = answer_varied(queries)
         return [
             Completion("" if (a.candidate < 1000 and i % 2) or 'Title: "thing c"' in a.prompt.data else done.text, 5)
-            for i, (a, done) in enumerate(zip(asks, texts, strict=True))
+            for i, (a, done) in enumerate(zip(queries, texts, strict=True))
         ]
 
     loop = make_loop(retries=1)
     found = loop.run(crowd, answer)
-    told = facts(found)
-    assert told["retried"] > 20
-    assert told["unusable"] == told["fault_unusable"] == 1 + 4
+    figures = facts(found)
+    assert figures["retried"] > 20
+    assert figures["unusable"] == figures["fault_unusable"] == 1 + 4
     assert {g.text for g in found.generations if not g.parsed} == {"thing c (C)."}
     assert "were asked for once more (unusable" in "\n".join(account(found))
     assert loop.run(crowd, Stored(found.generations)) == found
@@ -175,17 +175,17 @@ def test_a_faulty_answer_is_asked_for_again_counted_and_rebuilt(crowd):
 def test_rich_prompts_hold_their_request_after_the_evidence(twelve, twelve_split):
     loop = make_loop(style=load_style("rich"), item_forms=["who", "when"], evidence=Evidence())
     view = visible_view(twelve, twelve_split)
-    asked: list = []
+    calls: list = []
 
-    def answer(asks):
-        asked.extend(asks)
+    def answer(queries):
+        calls.extend(queries)
         summary = "A quiet story for people who like the sea and the long way home, told with warmth."
-        return [Completion(f'{summary}", "tags": ["sea"], "contrast": "It is slower."}}', 40) for _ in asks]
+        return [Completion(f'{summary}", "tags": ["sea"], "contrast": "It is slower."}}', 40) for _ in queries]
 
     found = loop.run(view, answer)
     assert found.item[3][0] == (
         "Heat (Crime). A quiet story for people who like the sea and the long way home, told with warmth. sea."
     )
-    item = next(a.prompt for a in asked if a.prompt.form == "when")
+    item = next(a.prompt for a in calls if a.prompt.form == "when")
     assert item.text.endswith('and on what goes with it.\n\n{"summary": "')
     assert item.stem(1).split("\n\n")[1:] == ['Title: "Toy Story"', item.ask], "evidence is dropped before the request"

@@ -36,7 +36,7 @@ def texts(log, identity, *words):
     return [found[digest(word)]["completion"] if digest(word) in found else None for word in words]
 
 
-def test_what_is_kept_is_found_by_the_same_model_alone(tmp_path):
+def test_what_is_stored_is_found_by_the_same_model_alone(tmp_path):
     log = RecordLog(tmp_path)
     keep(log, ONE, row("a", "one\ntwo"), row("b", "ü"))
     assert texts(RecordLog(tmp_path), ONE, "a", "b", "c") == ["one\ntwo", "ü", None]
@@ -67,7 +67,7 @@ def test_only_files_of_the_model_at_hand_are_opened(tmp_path, monkeypatch):
     assert opened == [digest(ONE)[:16]]
 
 
-def test_the_first_of_equal_keys_is_kept(tmp_path):
+def test_the_first_of_equal_keys_is_stored(tmp_path):
     log = RecordLog(tmp_path)
     keep(log, ONE, row("a", "first"), row("a", "second"))
     keep(log, ONE, row("a", "third"), row("b"))
@@ -99,7 +99,7 @@ def test_a_writer_that_is_killed_loses_the_torn_line_alone(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.99])
-def test_a_batch_is_kept_as_a_whole_or_not_at_all(tmp_path, share):
+def test_a_batch_is_stored_as_a_whole_or_not_at_all(tmp_path, share):
     """Its writer is killed within a write: no row of the batch is known, those of the batch before are."""
     records = RecordLog(tmp_path).of(ONE)
     records.folder.mkdir(parents=True)
@@ -163,7 +163,7 @@ def test_the_log_of_versions_before_is_used(tmp_path):
     assert texts(RecordLog(tmp_path), ONE, "a", "b", "c") == ["paid", "too", None]
 
 
-def test_a_damaged_shard_is_said_and_its_rows_are_asked_for_again(tmp_path, caplog):
+def test_a_damaged_shard_is_reported_and_its_rows_are_requested_again(tmp_path, caplog):
     keep(RecordLog(tmp_path), ONE, row("a"))
     (path,) = tmp_path.glob("*/*.parquet")
     path.write_bytes(path.read_bytes()[:100])
@@ -173,7 +173,7 @@ def test_a_damaged_shard_is_said_and_its_rows_are_asked_for_again(tmp_path, capl
     assert texts(RecordLog(tmp_path), ONE, "a") == ["again"]
 
 
-def test_a_shard_damaged_inside_is_said_and_its_rows_are_asked_for_again(tmp_path, caplog, monkeypatch):
+def test_a_shard_damaged_inside_is_reported_and_its_rows_are_requested_again(tmp_path, caplog, monkeypatch):
     keep(RecordLog(tmp_path), ONE, row("a"))
     (path,) = tmp_path.glob("*/*.parquet")
     keep(RecordLog(tmp_path), ONE, row("b"))
@@ -189,7 +189,7 @@ def test_a_shard_damaged_inside_is_said_and_its_rows_are_asked_for_again(tmp_pat
     assert str(path) in caplog.messages[0]
 
 
-def test_half_a_character_is_kept_as_a_question_mark(tmp_path):
+def test_half_a_character_is_stored_as_a_question_mark(tmp_path):
     keep(RecordLog(tmp_path), ONE, row("a", "half \ud83d here"), row("b", "whole"))
     assert texts(RecordLog(tmp_path), ONE, "a", "b") == ["half ? here", "whole"]
     assert not list(tmp_path.glob("*/*.jsonl"))  # closed, as a shard

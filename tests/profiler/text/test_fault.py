@@ -2,7 +2,7 @@
 
 import pytest
 
-from pte.profiler.base import Ask, Completion
+from pte.profiler.base import Completion, Query
 from pte.profiler.loop.draft import AGAIN, WARM, read_answers, second_drafts
 from pte.profiler.prompt import Prompt
 from pte.profiler.text.fault import fault
@@ -38,7 +38,7 @@ def found(text, prompt=PLAIN, finish="stop", others=(), limits=BRIEF.item.answer
         (" a film" + " and a chase" * 40 + ".", "long"),
     ],
 )
-def test_each_fault_is_told_from_a_sound_answer(text, kind):
+def test_each_fault_is_distinguished_from_a_sound_answer(text, kind):
     assert found(text) == kind
 
 
@@ -60,29 +60,29 @@ def test_the_words_of_another_candidate_are_a_duplicate_whatever_the_lead():
 
 def test_a_rich_profile_embeds_summary_and_tags_alone():
     limits = load_style("rich").item.answer
-    told = f'{SUMMARY}", "tags": ["crime", "heist"], "contrast": "Slower than the others."}}'
-    assert read(JSON_LEAD, told, "stop", limits) == f"{SUMMARY} crime, heist."
+    completion = f'{SUMMARY}", "tags": ["crime", "heist"], "contrast": "Slower than the others."}}'
+    assert read(JSON_LEAD, completion, "stop", limits) == f"{SUMMARY} crime, heist."
 
 
 def answering(*texts):
-    asked: list = []
+    calls: list = []
 
-    def answer(asks):
-        asked.extend(asks)
+    def answer(queries):
+        calls.extend(queries)
         return [Completion(text, 5) for text in texts]
 
-    return answer, asked
+    return answer, calls
 
 
 def drafts(*texts, temperature=0.0):
-    asks = {(1, k): Ask(PLAIN, k, temperature) for k in range(len(texts))}
-    return read_answers(asks, [Completion(text, 5) for text in texts], BRIEF.item.answer)
+    queries = {(1, k): Query(PLAIN, k, temperature) for k in range(len(texts))}
+    return read_answers(queries, [Completion(text, 5) for text in texts], BRIEF.item.answer)
 
 
-def test_a_faulty_answer_is_asked_for_once_more_as_another_warmer_draw():
-    answer, asked = answering(" a tense film about the police.")
+def test_a_faulty_answer_is_requested_once_more_as_another_warmer_draw():
+    answer, calls = answering(" a tense film about the police.")
     again = second_drafts(drafts(SOUND, ""), answer, BRIEF.item.answer)
-    assert [(a.candidate, a.temperature) for a in asked] == [(1 + AGAIN, WARM)]
+    assert [(a.candidate, a.temperature) for a in calls] == [(1 + AGAIN, WARM)]
     (draft,) = again.values()
     assert (draft.profile, draft.attempt, draft.fault, draft.first) == (
         "This is a tense film about the police.", 1, "", "unusable",
@@ -98,6 +98,6 @@ def test_where_the_second_is_no_better_the_first_stays_and_a_grave_fault_leaves_
     assert (draft.fault, draft.profile) == ("unusable", None)
 
 
-def test_what_a_server_refuses_is_not_asked_again():
-    refused = read_answers({(1, 0): Ask(PLAIN, 0, 0.7)}, [Completion("", 0, "content_filter")], BRIEF.item.answer)
+def test_what_a_server_refuses_is_not_requested_again():
+    refused = read_answers({(1, 0): Query(PLAIN, 0, 0.7)}, [Completion("", 0, "content_filter")], BRIEF.item.answer)
     assert second_drafts(refused, answering()[0], BRIEF.item.answer) == {}

@@ -184,7 +184,7 @@ def test_refusals_in_other_words_are_refusals(completion):
 
 
 @pytest.mark.parametrize(("least", "profile"), [(1, "It suits everyone."), (2, None), (12, None)])
-def test_a_style_may_ask_for_fewer_words_than_two(least, profile):
+def test_a_style_may_request_fewer_words_than_two(least, profile):
     assert read("It suits", "everyone.", limits=Answer(words=(least, 90))) == profile
 
 

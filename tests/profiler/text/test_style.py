@@ -15,7 +15,7 @@ def test_every_style_has_the_forms_that_options_name(style):
     assert {"taste", "likes", "apart", "wish", "alone"} <= set(found.user.form)
 
 
-def test_rich_asks_for_need_people_companions_contrast_and_for_json():
+def test_rich_requests_need_people_companions_contrast_and_for_json():
     rich = load_style("rich")
     for word in ("need", "occasion", "who chooses", "goes with", "sets it apart", "contrast"):
         assert word in rich.item.instruction

@@ -42,7 +42,7 @@ def test_any_wrapping_goes(wrapping, text):
      "This film suits people who love trains.", "People who love trains.", "who love trains.", "XYZ: " + WHOLE,
      "They seem to like railways.\n\n" + WHOLE],
 )  # fmt: skip
-def test_the_lead_is_said_once(completion):
+def test_the_lead_is_written_once(completion):
     assert read(LEAD, completion) == WHOLE
 
 
@@ -54,8 +54,8 @@ def test_the_lead_is_said_once(completion):
      "need more information than most.", "say sorry a lot.", "like it, as \"Cars (2006) or 'Up (2009)'.\""],
 )  # fmt: skip
 def test_what_belongs_to_an_answer_stays(rest):
-    kept = f"{LEAD} {rest}".replace('"', "'")
-    assert read(LEAD, rest) == read(LEAD, f"{LEAD} {rest}") == kept
+    whole = f"{LEAD} {rest}".replace('"', "'")
+    assert read(LEAD, rest) == read(LEAD, f"{LEAD} {rest}") == whole
     assert not refuses(LEAD, rest)
 
 

@@ -36,7 +36,7 @@ def test_knobs_make_methods_of_their_own(tmp_path):
     ]
 
 
-def test_a_value_taken_by_several_knobs_is_said_once_and_a_class_by_its_group(tmp_path):
+def test_a_value_taken_by_several_knobs_is_reported_once_and_a_class_by_its_group(tmp_path):
     adam = {"optimizer": {"_target_": "torch.optim.Adam"}}
     decayed = {"optimizer": {"_target_": "torch.optim.AdamW", "weight_decay": 0.3}, "trainer": {"weight_decay": 0.3}}
     assert labels(read(tmp_path / "a", {"knobs": adam}, {"knobs": decayed})) == [

@@ -134,18 +134,19 @@ def test_csv_holds_every_number(comparison):
 
 
 def test_honest_sentences(comparison):
-    said = dict(honesty.sentences(comparison))
+    output = dict(honesty.sentences(comparison))
     assert (
         "8 users): with 80 % power the corrected test finds differences of"
-        in said["How small a difference this could see"][0]
+        in output["How small a difference this could see"][0]
     )
-    assert "Hit@10 masked: markov against sasrec · id, +.5000" in said["Not significant"][0]
-    assert "no method beats every other one" in said["Not significant"][1]
+    assert "Hit@10 masked: markov against sasrec · id, +.5000" in output["Not significant"][0]
+    assert "no method beats every other one" in output["Not significant"][1]
     assert (
-        "of 1 text methods 0 beat markov, 0 fall behind it, 1 cannot be told apart" in said["Text against counting"][0]
+        "of 1 text methods 0 beat markov, 0 fall behind it, 1 cannot be told apart"
+        in output["Text against counting"][0]
     )
-    assert "markov; sasrec · alphafuse" in said["Seeds"][0]
-    assert "differ between methods (1, 2)" in said["Seeds"][1]
+    assert "markov; sasrec · alphafuse" in output["Seeds"][0]
+    assert "differ between methods (1, 2)" in output["Seeds"][1]
 
 
 def test_a_table_without_a_count_model_says_so(tmp_path):
@@ -154,9 +155,9 @@ def test_a_table_without_a_count_model_says_so(tmp_path):
         for path in write_all(tmp_path, (ROWS[0], ROWS[3]), test=part_of(ALL, tied=[True] + [False] * 7))
     ]
     made = Comparison(methods.group(found)[0], metrics=["Hit@10"])
-    said = dict(honesty.sentences(made))
-    assert "add backbone=markov" in said["Text against counting"][0]
-    assert "12.5% of the cases" in said["Also bear in mind"][1]
+    output = dict(honesty.sentences(made))
+    assert "add backbone=markov" in output["Text against counting"][0]
+    assert "12.5% of the cases" in output["Also bear in mind"][1]
 
 
 def test_sampled_ranks_are_named_apart(tmp_path):
@@ -270,11 +271,11 @@ def test_a_folder_of_folders_gets_its_own_table(tmp_path):
 def test_no_comparison_overwrites_anothers_table(tmp_path, capsys):
     a, b, c = (str(path) for path in write_all(tmp_path / "sweep", ROWS[:3]))
     sweep, short = str(tmp_path / "sweep"), ["--metrics", "Hit@10"]
-    asked = [[a], [a, b], [a, c], [sweep], [sweep, "--where", "seed=0"], [a, "--part", "valid"]]
-    for words in asked:
+    commands = [[a], [a, b], [a, c], [sweep], [sweep, "--where", "seed=0"], [a, "--part", "valid"]]
+    for words in commands:
         command.main([*words, *short])
     made = list(tmp_path.rglob("table.md"))
-    assert len(made) == len(asked)
+    assert len(made) == len(commands)
     command.main([b, a, b, *short])  # the same runs: the same place
     assert len(list(tmp_path.rglob("table.md"))) == len(made)
     shown = "".join(capsys.readouterr().out.split())  # wrapped to the terminal's width
@@ -288,8 +289,8 @@ def test_a_broken_run_is_left_out_of_its_folders_table_and_refused_by_name(tmp_p
     with np.load(empty / "ranks.npz") as stored:
         arrays = {name: stored[name][:0] for name in stored.files}
     np.savez(empty / "ranks.npz", **arrays)
-    for broken, said in ((cut, "cannot be read"), (other, "an earlier run"), (empty, "holds no case")):
-        with pytest.raises(InputError, match=said):
+    for broken, output in ((cut, "cannot be read"), (other, "an earlier run"), (empty, "holds no case")):
+        with pytest.raises(InputError, match=output):
             command.main([str(sound), str(broken)])
     command.main([str(tmp_path / "sweep"), "--metrics", "Hit@10"])
     shown = capsys.readouterr().out
@@ -301,13 +302,13 @@ def test_a_broken_run_is_left_out_of_its_folders_table_and_refused_by_name(tmp_p
         command.main([str(tmp_path / "broken")])
 
 
-@pytest.mark.parametrize(("words", "said"), [("missing", "no such folder"), ("--help", "sasrec/id")])
-def test_compare_is_reached_before_hydra(tmp_path, words, said):
+@pytest.mark.parametrize(("words", "output"), [("missing", "no such folder"), ("--help", "sasrec/id")])
+def test_compare_is_reached_before_hydra(tmp_path, words, output):
     done = subprocess.run(
         [sys.executable, "-m", "pte.run", "compare", words], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == (2 if words == "missing" else 0)
-    assert said in done.stdout + done.stderr
+    assert output in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []  # no run folder
 
@@ -343,7 +344,7 @@ def test_every_pair_is_the_difference_that_the_tables_have(comparison):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_in_a_browser_any_row_can_be_held_against(tmp_path):
+def test_in_a_browser_any_row_can_be_compared(tmp_path):
     """The page's own correction and verdicts are those of `Comparison.differences` for every choice."""
     rows = (*ROWS, {"test": HALF, "representation": "morec.MoRec", "seed": 0, "text": True},
             {"test": ALL, "representation": "morec.MoRec", "seed": 1, "text": True})  # fmt: skip

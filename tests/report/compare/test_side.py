@@ -70,21 +70,21 @@ def test_runs_without_their_artefacts_have_no_such_part(tmp_path):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_in_a_browser_cases_are_found_and_told(comparison, tmp_path):
+def test_in_a_browser_cases_are_found_and_reported(comparison, tmp_path):
     file = tmp_path / "table.html"
     file.write_text(page.page(comparison, grid.grids(comparison), "pte compare", []))
     with browser(tmp_path / "profile") as shown:
         shown.open(file.as_uri())
         shown.until('document.documentElement.dataset.side === "ready"')
         assert shown.run('document.getElementById("one-list").children.length') == 2
-        held = shown.run('document.querySelector("#other-list li").textContent')
-        assert held == EVIL + "  ← held out"
+        item_label = shown.run('document.querySelector("#other-list li").textContent')
+        assert item_label == EVIL + "  ← held out"
         assert shown.run('document.querySelectorAll("img").length') == 0
         shown.run('document.getElementById("user").value = "bob"; document.querySelector("#cases button").click()')
         assert shown.run('document.getElementById("case").dataset.user') == "bob"
-        said = 'document.getElementById("{}-list").parentElement.dataset.said'
-        assert shown.run(said.format("one")) == "held-out item at rank 2"
-        assert shown.run(said.format("other")) == "the history holds it: a miss"
+        script = 'document.getElementById("{}-list").parentElement.dataset.said'
+        assert shown.run(script.format("one")) == "held-out item at rank 2"
+        assert shown.run(script.format("other")) == "the history holds it: a miss"
         shown.run('document.getElementById("differ").click()')
         assert shown.run('document.getElementById("case").dataset.user') == "ann"
         shown.run('document.getElementById("user").value = "nobody"; document.querySelector("#cases button").click()')

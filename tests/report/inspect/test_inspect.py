@@ -49,37 +49,37 @@ def run(tmp_path, twelve, twelve_split):
     return folder
 
 
-def shown(run, *asked):
-    return list(show.lines(Stored(run), *asked))
+def shown(run, *options):
+    return list(show.lines(Stored(run), *options))
 
 
 def test_an_item_by_its_title(run):
     """Heat (3): rows of ann (withheld), bob and dee. Users of it in visible rows: bob (2 3), dee (3)."""
-    said = shown(run, "item", "heat")
-    assert said[:2] == ["item m3 'Heat'", "3 interactions: 2 shown, 1 withheld"]
-    assert said[2:4] == ["\nneighbours by shared users", "     1  m2 'GoldenEye'"]
-    assert "  item 3 round 0 text 0" in said
-    assert "\ncandidate 1 (form1, temperature 0.5)  TAKEN" in said
-    assert "  reward total +0.700" in said
-    assert said[said.index("\nnearest items by text") + 1].startswith("  0.000")
+    output = shown(run, "item", "heat")
+    assert output[:2] == ["item m3 'Heat'", "3 interactions: 2 shown, 1 withheld"]
+    assert output[2:4] == ["\nneighbours by shared users", "     1  m2 'GoldenEye'"]
+    assert "  item 3 round 0 text 0" in output
+    assert "\ncandidate 1 (form1, temperature 0.5)  TAKEN" in output
+    assert "  reward total +0.700" in output
+    assert output[output.index("\nnearest items by text") + 1].startswith("  0.000")
 
 
 def test_the_nearest_by_text_are_not_the_item_itself(run):
-    said = shown(run, "item", "m1")
-    assert said[said.index("\nnearest items by text") + 1] == "  1.000  m2 'GoldenEye'"
-    assert not [line for line in said[said.index("\nnearest items by text") :] if "m1" in line]
+    output = shown(run, "item", "m1")
+    assert output[output.index("\nnearest items by text") + 1] == "  1.000  m2 'GoldenEye'"
+    assert not [line for line in output[output.index("\nnearest items by text") :] if "m1" in line]
 
 
 def test_a_user_with_what_each_row_was_for(run):
-    said = shown(run, "user", "ann")
-    assert said[1] == "5 interactions: 2 shown, 1 test, 1 valid, 1 withheld"
-    assert said[2:7] == [
+    output = shown(run, "user", "ann")
+    assert output[1] == "5 interactions: 2 shown, 1 test, 1 valid, 1 withheld"
+    assert output[2:7] == [
         "  shown     m1 'Toy Story'", "  shown     m2 'GoldenEye'", "  withheld  m3 'Heat'", "  valid     m4 'Alien'",
         "  test      m5 'Aliens'",
     ]  # fmt: skip
-    assert said[8:10] == ["     2  cy", "     1  bob"]
-    assert "  reward total +0.000 (unknown)" in said
-    assert said[-1].startswith("\nno nearest users by text: this user's text was not encoded")
+    assert output[8:10] == ["     2  cy", "     1  bob"]
+    assert "  reward total +0.000 (unknown)" in output
+    assert output[-1].startswith("\nno nearest users by text: this user's text was not encoded")
     assert [line for line in shown(run, "user", "bob") if "a fallback stands in" in line]
     assert "\nno single candidate is taken: the selector mixes or exchanges them" in shown(run, "user", "cy")
 
@@ -93,7 +93,7 @@ def test_a_whole_title_wins_over_a_part_and_many_are_named(run):
             shown(run, side, name)
 
 
-def test_prompts_where_asked_and_no_control_characters(run, capsys):
+def test_prompts_where_requested_and_no_control_characters(run, capsys):
     show.main([str(run), "item", "m1", "--prompts"])
     assert "  | prompt of item 1" in capsys.readouterr().out
     before = Profiles.load(Stored(run).path("profiles")).generations
@@ -134,7 +134,7 @@ def test_vectors_go_out_and_come_in_again(run, form, tmp_path, capsys):
     assert np.array_equal(got, Selection.load(Stored(run).path("selection")).item_table)
 
 
-def test_what_is_not_there_is_said(run, tmp_path):
+def test_what_is_not_there_is_reported(run, tmp_path):
     with pytest.raises(InputError, match="npy holds numbers alone"):
         export.main(["profiles", str(run), "--format", "npy"])
     with pytest.raises(InputError, match="no run folder"):

@@ -90,7 +90,7 @@ def test_other_questions_stand_on_other_boards(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_knob_that_asks_nothing_opens_no_board(tmp_path):
+def test_a_knob_that_changes_no_question_opens_no_board(tmp_path):
     """Runs of before a knob was there have none of it; null and what is refused are no other question."""
     write_run(tmp_path / "a", HALF)
     write_run(tmp_path / "b", ALL, knobs={"protocol": {"file": None, "unknown_share": 0}}, seed=1)
@@ -132,7 +132,7 @@ def test_a_store_stands_for_the_runs_that_used_it(tmp_path):
 
 
 @pytest.mark.parametrize("words", [["--metrics", "NDCG"], ["--metrics", "NDCG@7"], ["nowhere"]])
-def test_mistakes_are_told_and_nothing_is_written(tmp_path, words):
+def test_mistakes_are_reported_and_nothing_is_written(tmp_path, words):
     write_run(tmp_path / "runs" / "a", HALF)
     with pytest.raises(InputError):
         command.main([str(tmp_path / "runs"), *words, "--out", str(tmp_path / "out")])
@@ -178,7 +178,7 @@ def test_the_file_is_what_its_description_says(committed):
             assert all(list(figure) == described("Of a figure:") for figure in row["figures"].values())
 
 
-def test_the_page_has_every_row_and_asks_nobody(committed):
+def test_the_page_has_every_row_and_reaches_no_host(committed):
     content, text = committed
     assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', text)
     assert text.count("<tr>") == sum(len(each["rows"]) + 1 for each in content["boards"])
@@ -214,7 +214,7 @@ def test_in_a_browser_a_board_sorts_and_filters_and_fits_a_phone(tmp_path):
         assert [url for url in shown.requests if not url.startswith(("file:", "blob:"))] == []
 
 
-def test_a_damaged_run_below_is_left_out_and_told(tmp_path, capsys):
+def test_a_damaged_run_below_is_left_out_and_reported(tmp_path, capsys):
     write_run(tmp_path / "runs" / "a", HALF)
     bad = write_run(tmp_path / "runs" / "b", HALF, seed=1)
     (bad / "report.json").write_text("{")

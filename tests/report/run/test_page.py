@@ -81,7 +81,7 @@ def unpacked(page, identity):
     return json.loads(gzip.decompress(base64.b64decode(text)))
 
 
-def test_the_page_holds_everything_and_asks_nobody(folder):
+def test_the_page_holds_everything_and_reaches_no_host(folder):
     page = run_page.write(folder).read_text()
     assert "<img" not in page  # texts of others are packed, never markup
     assert not re.findall(r'(?:src|href)="(?!#)[^"]*"', page)
@@ -151,8 +151,8 @@ def test_maps_offer_their_colours(folder):
     data = replace(done.interactions, items=replace(done.interactions.items, text=text))
     done.__dict__["interactions"] = data
     chart = pytest.importorskip("pte.report.run.chart")
-    before, chosen = (json.loads(re.search(r"-data\">(.*?)</script>", text)[1]) for text in chart.item_maps(done))
-    for figure in (before, chosen):
+    before, after = (json.loads(re.search(r"-data\">(.*?)</script>", text)[1]) for text in chart.item_maps(done))
+    for figure in (before, after):
         popular, genres = figure["layout"]["updatemenus"][0]["buttons"]
         assert (popular["label"], genres["label"]) == ("by popularity", "by genres")
         assert genres["args"][0]["marker.color"] == [[0, 0, 1, 2, 2, 8]]
@@ -169,8 +169,8 @@ def test_a_lost_artefact_is_refused(folder):
 def test_in_a_browser_tables_sort_figures_draw_and_an_entity_opens(folder, tmp_path):
     page = run_page.write(folder)
     options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/browser", "--dump-dom"]
-    asked = [BROWSER, *options, "--virtual-time-budget=20000", f"file://{page}#item-5"]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=True)
+    command = [BROWSER, *options, "--virtual-time-budget=20000", f"file://{page}#item-5"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     for state in ('data-tables="ready"', 'data-figures="ready"', 'data-entity="item-5"', "dt-search"):
         assert state in done.stdout
     shown = done.stdout.partition('id="entity"')[2]

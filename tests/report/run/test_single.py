@@ -46,7 +46,7 @@ def test_a_run_says_first_what_it_takes_and_which_figure_to_read(dataset):
     assert ("fetches 179 MB and takes two cores" in text) == (dataset == "MovieLensMini")
 
 
-def test_without_ties_nothing_is_said_of_them():
+def test_without_ties_nothing_is_reported_of_them():
     assert "untied" not in single.legend({"metrics": {"test/masked/all/NDCG@10": 0.5}})
 
 
@@ -63,7 +63,7 @@ def test_the_run_to_beat_is_the_best_by_validation_of_the_same_question(tmp_path
         with (store / "runs.txt").open("a") as file:
             file.write(f"{run}\n")
 
-    def said(name):
+    def output(name):
         console = Console(file=io.StringIO(), width=300)
         single.show(tmp_path / "runs" / name, console)
         return console.file.getvalue()
@@ -71,6 +71,6 @@ def test_the_run_to_beat_is_the_best_by_validation_of_the_same_question(tmp_path
     assert (
         "to beat: 1.0000, the best by validation (1.0000 against .4307 here) of 2 other runs of these data and this"
         " protocol: pte seed=0"
-    ) in said("here")
-    assert "by validation (1.0000) no worse than 2 other runs" in said("best")
-    assert "other run" not in said("elsewhere")
+    ) in output("here")
+    assert "by validation (1.0000) no worse than 2 other runs" in output("best")
+    assert "other run" not in output("elsewhere")

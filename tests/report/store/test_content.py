@@ -80,21 +80,21 @@ def test_nothing_goes_without_yes_and_what_is_used_or_shared_never(store, capsys
     gone = [half_made(store, B, dead()), work(store, "training", B), store.path("split", D)]
     broken = store.path("metrics", A)
     broken.mkdir(parents=True)  # in an artefact's place, without a manifest
-    kept = [store.path("split", A), store.path("training", B), work(store, "training", C)]
+    whole = [store.path("split", A), store.path("training", B), work(store, "training", C)]
     for name in ("generation", "vector"):  # serve all runs
         (shared := store.root / "work" / name / A[:16]).mkdir(parents=True)
-        kept.append(shared)
+        whole.append(shared)
     clean.main([])
     shown = capsys.readouterr().out
     assert "4 folders" in shown
     assert "--yes" in shown
-    assert all(path.exists() for path in [*gone, broken, *kept])
+    assert all(path.exists() for path in [*gone, broken, *whole])
     clean.main(["--yes"])
     assert not any(path.exists() for path in [*gone, broken])
-    assert all(path.exists() for path in kept)
+    assert all(path.exists() for path in whole)
     assert "--interrupted" in capsys.readouterr().out
     clean.main(["--yes", "--interrupted"])
-    assert [path for path in kept if not path.exists()] == [kept[2]]
+    assert [path for path in whole if not path.exists()] == [whole[2]]
     assert not scratch(store)
 
 

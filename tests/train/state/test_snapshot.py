@@ -40,13 +40,13 @@ def test_the_newest_is_read_back_as_it_was(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["last.step0", "last.step1"]
 
 
-def test_what_is_kept_later_does_not_change_what_was_read(tmp_path):
+def test_what_is_stored_later_does_not_change_what_was_read(tmp_path):
     keeper, path, first = SnapshotIO(), tmp_path / "last.step", state()
     keeper.save_checkpoint(first, path)
-    held = SnapshotIO().load_checkpoint(path)
+    loaded = SnapshotIO().load_checkpoint(path)
     for number in range(1, 4):
         keeper.save_checkpoint(state(number), path)
-    same(first, held)
+    same(first, loaded)
 
 
 def test_a_snapshot_may_grow(tmp_path):
@@ -91,9 +91,9 @@ def test_damage_is_none(tmp_path, damage):
 def test_whatever_a_damaged_frame_spells(tmp_path, seed):
     keeper, path = SnapshotIO(), tmp_path / "last.step"
     keeper.save_checkpoint(state(), path)
-    held = bytearray((tmp_path / "last.step0").read_bytes())
-    held[24:200] = random.Random(seed).randbytes(176)
-    (tmp_path / "last.step0").write_bytes(held)
+    loaded = bytearray((tmp_path / "last.step0").read_bytes())
+    loaded[24:200] = random.Random(seed).randbytes(176)
+    (tmp_path / "last.step0").write_bytes(loaded)
     with pytest.raises(FileNotFoundError):
         keeper.load_checkpoint(path)
 
