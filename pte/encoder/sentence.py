@@ -4,6 +4,9 @@ Two rules of ours. A blank text says nothing, so its vector is zero: similar to 
 unit length. A text longer than `max_tokens`, the prompt before it, is cut at its end; `too_long` says which are.
 Prompts are those of asymmetric models (E5's "passage: ", Qwen3-Embedding's instruction): the text itself, or the
 name of one that the model defines.
+
+On a CPU batches are encoded by as many threads as there are cores to spare (nn/threads.py). Another number may round a
+last bit differently, as another processor may: vectors are kept by text (blocks.py), so that a text has one in a store.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from pte.asset import cached, fetch
 from pte.asset.local import HUB_NAME, URI
 from pte.asset.progress import no_progress_bar
 from pte.nn.device import named_device, named_dtype
+from pte.nn.threads import Threads
 from pte.paths import expanded
 from pte.schema import InputError, Resolved, Runtime, first_line
 
@@ -70,6 +74,7 @@ class SentenceEncoder:
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self.device = named_device(device, "encoder.device")
         self.dtype = named_dtype(dtype, self.device, "encoder.dtype")
+        self.threads = Threads()
 
     def identity(self) -> dict[str, str]:
         """What vectors depend on beyond the knobs: the dtype that `auto` became on this hardware. Loads nothing."""
@@ -169,6 +174,7 @@ class SentenceEncoder:
             model.tokenizer.pad_token = model.tokenizer.pad_token or model.tokenizer.eos_token
         with suppress(AttributeError):  # StaticEmbedding has no limit and takes none
             model.max_seq_length = min([self.max_tokens, *_limits(model)])
+        model.register_forward_pre_hook(lambda *_: self.threads.fit())
         return model.eval()
 
     def _source(self) -> str:
@@ -192,9 +198,10 @@ class SentenceEncoder:
         """(n, d) unit rows. The library sorts by length within the call, so that batches hold little padding."""
         model, prompt = self._model, self._prompt
         try:
-            raw = model.encode(
-                texts, prompt=prompt, batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
-            )
+            with self.threads.fitted():
+                raw = model.encode(
+                    texts, prompt=prompt, batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
+                )
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise InputError(
                 f"encoder.model={self.model} cannot read these texts ({first_line(error)}): type a smaller"

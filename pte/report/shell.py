@@ -43,7 +43,7 @@ table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabu
 th { font-weight: 600; border-bottom: 1px solid var(--line); }
 th, td { padding: .3rem .7rem; text-align: right; }
 th.word, td.word { text-align: left; }
-td.word.long { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
+td.word.long { white-space: normal; overflow-wrap: break-word; min-width: 9rem; }
 .facts table { white-space: normal; overflow-wrap: anywhere; }
 .facts td.word.long { min-width: 0; }
 .facts td:first-child { overflow-wrap: normal; }
@@ -67,7 +67,7 @@ summary { cursor: pointer; }
 .js-plotly-plot text:not(.nums):not(.name):not(.annotation-text) { fill: var(--ink) !important; }
 .js-plotly-plot .gridlayer path, .js-plotly-plot .zerolinelayer path { stroke: var(--line) !important; }
 div.dt-container .dt-search { text-align: left; padding: .4rem 0; }
-table.dataTable { margin: 0 !important; }
+table.dataTable, div.dt-container { margin: 0 !important; background: transparent !important; }
 table.dataTable thead th:not(.word) .dt-column-header { justify-content: flex-end; text-align: right; }
 @media (max-width: 40rem) { body { padding: 1rem .75rem 3rem; } th, td { padding: .3rem .4rem; }
   figure > svg { min-width: 36rem; } }

@@ -277,3 +277,30 @@ def test_what_a_model_cannot_read_is_one_sentence(encoder, monkeypatch):
     monkeypatch.setattr(encoder._model, "encode", fail)
     with pytest.raises(InputError, match=r"\(out of memory\): type a smaller encoder.max_tokens"):
         encoder.encode(["a film"])
+
+
+def test_every_batch_may_have_another_number_of_threads(folder, monkeypatch):
+    """As many as are free when its turn comes; afterwards as it was."""
+    encoder = SentenceEncoder(model=str(folder), device="cpu", batch_size=1)
+    encoder.encode(["space"])  # loads it
+    numbers = iter((2, 1, 2))
+    seen, before = [], torch.get_num_threads()
+
+    def fit():
+        torch.set_num_threads(next(numbers))
+
+    monkeypatch.setattr(encoder.threads, "fit", fit)
+    monkeypatch.setattr(type(encoder._model[0]), "forward", watched(type(encoder._model[0]).forward, seen))
+    encoder.encode(["a film", "crime"])
+    assert seen == [1, 2], "the first number is for what stands before the batches"
+    assert torch.get_num_threads() == before
+
+
+def watched(forward, seen):
+    """The same, noting down how many threads it is played with."""
+
+    def noted(*arguments, **keywords):
+        seen.append(torch.get_num_threads())
+        return forward(*arguments, **keywords)
+
+    return noted

@@ -27,6 +27,15 @@ from pte.engine.plan import stage_module
 stage_module("training")
 print(json.dumps(list(sys.modules)))
 """
+TRAINING = """
+import json, sys
+from pte.engine.process.lean import import_lightning
+import_lightning()
+import pte.stage.training, pte.train.trainer
+from lightning_utilities.core.imports import RequirementCache
+assert RequirementCache("transformers")  # whoever asks later is told the truth
+print(json.dumps(list(sys.modules)))
+"""
 
 
 def modules(code, *words, cwd=None) -> set[str]:
@@ -55,3 +64,9 @@ def test_a_process_of_a_group_imports_what_trains_alone():
         name for name in loaded if name.startswith(("pte.encoder", "pte.profiler.loop.closed_loop", "pte.report"))
     }
     assert not loaded & (HEAVY | COMPILER | {"polars"})
+
+
+def test_lightning_comes_without_what_no_metric_of_ours_needs():
+    loaded = modules(TRAINING)
+    assert "lightning" in loaded
+    assert not loaded & {"transformers", "matplotlib", "scipy.signal"}

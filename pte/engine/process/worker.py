@@ -13,6 +13,7 @@ from typing import Any
 
 from pte.artifact import write_atomic
 from pte.engine.process.launch import ERROR
+from pte.engine.process.lean import import_lightning
 from pte.engine.process.parent_death import end_with
 from pte.engine.run_log import run_log
 from pte.schema import InputError
@@ -39,6 +40,7 @@ def main() -> None:
     end_with(int(sys.argv[2]))
     signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # SLURM's notice is for the run, which ends this process
+    import_lightning()
     from pte.engine.build import builder
     from pte.engine.plan import stage_module
 

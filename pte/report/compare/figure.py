@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ STYLE: Any = {
 }  # fmt: skip
 EMBEDDED: Any = {"pdf.fonttype": 42, "svg.fonttype": "path"}  # TrueType in PDF, outlines in SVG
 FILES: Any = {"png": None, "pdf": {"CreationDate": None}, "svg": {"Date": None}}  # kind -> what not to write: the time
+MOST_LETTERS = 32  # of a method's name in a line of a figure
 BINS = (0, 1, 5, 10, 20, 50, 100)  # lower edges of the target's training count
 
 
@@ -74,13 +76,15 @@ def estimates(comparison: Comparison) -> Drawing:
     columns = [Column(ranking, metric, "all") for ranking in comparison.rankings]
     order = sorted(comparison.methods, key=lambda m: comparison.row(columns[0])[m.label].mean)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9, 1.1 + 0.3 * len(order)), layout="constrained")
+        names = [_wrapped(method.label) for method in order]
+        row = 0.3 if all("\n" not in name for name in names) else 0.42
+        figure = Figure(figsize=(9, 1.1 + row * len(order)), layout="constrained")
         axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
         for ax, column in zip(axes, columns, strict=True):
             for place, method in enumerate(order):
                 _estimate(ax, comparison, method, column, place)
             ax.set_title(comparison.title(column.ranking, metric), loc="left", fontsize=10)
-            ax.set_yticks(range(len(order)), [method.label for method in order])
+            ax.set_yticks(range(len(order)), names)
             ax.set_ylim(-0.6, len(order) - 0.4)
             ax.tick_params(axis="y", length=0)
             ax.xaxis.set_major_formatter(Unsigned(useOffset=False))
@@ -92,6 +96,11 @@ def estimates(comparison: Comparison) -> Drawing:
         f" {_explained(comparison.rankings)}."
     )
     return Drawing(f"{metric} by method", "estimates", figure, caption)
+
+
+def _wrapped(label: str) -> str:
+    """A method's name in lines, so that figures keep most of the width."""
+    return "\n".join(textwrap.wrap(label, MOST_LETTERS, break_long_words=False, break_on_hyphens=False))
 
 
 def _explained(rankings: Sequence[str]) -> str:
@@ -168,7 +177,9 @@ def popularity(comparison: Comparison) -> Drawing | None:
         ax = figure.subplots()
         for color, method in zip(LINES, highlighted(comparison), strict=False):
             value = comparison.per_case(method.label, ranking, metric)
-            ax.plot([value[place == b].mean() for b in bins], "o-", color=color, markersize=4, label=method.label)
+            ax.plot(
+                [value[place == b].mean() for b in bins], "o-", color=color, markersize=4, label=_wrapped(method.label)
+            )
         ax.set_xticks(range(len(bins)), [f"{span(BINS, b)}\n{(place == b).sum():,}" for b in bins])
         ax.set(xlabel="training count of the target, and number of cases", ylabel=comparison.title(ranking, metric))
         ax.yaxis.set_major_formatter(Unsigned(useOffset=False))
@@ -204,7 +215,7 @@ def curves(comparison: Comparison) -> Drawing | None:
 
 def _labelled(method: Method) -> list[tuple[Run, str]]:
     """The runs of a method, the first with its label for the legend."""
-    return [(run, method.label if place == 0 else "_") for place, run in enumerate(method.runs)]
+    return [(run, _wrapped(method.label) if place == 0 else "_") for place, run in enumerate(method.runs)]
 
 
 def _curve(ax: Axes, curve: Mapping[str, np.ndarray], metric: str, color: str, label: str) -> bool:

@@ -18,7 +18,7 @@ import numpy as np
 
 from pte.metric.summary import MISS
 from pte.report.runs import TEXT_GROUPS, Run
-from pte.schema import InputError
+from pte.schema import InputError, typed
 from pte.schema.knob import leaves
 
 FIELDS = ("backbone", "representation", "profiler", "encoder", "reward", "selector")
@@ -219,7 +219,7 @@ def _knob_words(knobs: Mapping[str, Any]) -> list[str]:
         if last == "_target_":
             short[knob] = (path[-1], str(value).rsplit(".", 1)[-1])
         else:
-            short[knob] = (last, str(value))
+            short[knob] = (last, typed(value))
     values: dict[str, set[str]] = {}
     for name, value in short.values():
         values.setdefault(name, set()).add(value)

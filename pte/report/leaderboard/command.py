@@ -108,7 +108,7 @@ def table(each: Mapping[str, Any], metrics: Sequence[str], width: int) -> Table:
         place for place, name in enumerate(header) if width >= WIDE or not (place in figures or name in page.LESSER)
     ]
     for place in places:
-        word = place in page.WORDS
+        word = header[place] in page.WORDS
         grid.add_column(escape(header[place]), justify="left" if word else "right", no_wrap=not word, overflow="fold")
     for number, words in enumerate(rows[:MOST]):
         texts = [escape(word) for word in words]

@@ -11,8 +11,8 @@ from typing import Any
 from pte.report import format as fmt
 from pte.report import shell
 
-WORDS = (0, 1, 2)  # columns that are words
-FIRST_FIGURE = 3  # the column that ranks
+WORDS = ("#", "method", "source")  # columns whose cells a narrow terminal breaks
+FIRST_FIGURE = 2  # the column that ranks
 LESSER = ("texts", "parameters")  # columns a narrow terminal does without, as it does without all figures but one
 
 
@@ -65,16 +65,17 @@ def headings(boards: Sequence[Mapping[str, Any]]) -> list[str]:
 def cells(board: Mapping[str, Any], metrics: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of one board, as words."""
     names = list(board["rows"][0]["figures"])
-    header = ["#", "method", "source", *(name.replace("/", " ") for name in names)]
-    header += ["seeds", "seconds", "parameters", "texts"]
+    header = ["#", "method", *(name.replace("/", " ") for name in names)]
+    header += ["seeds", "seconds", "parameters", "texts", "source"]
     rows = []
     for place, row in enumerate(board["rows"], 1):
         texts = "/".join(row[field] for field in ("profiler", "encoder") if row[field])
         rows.append(
             [
-                str(place), row["method"], Path(row["source"]).name,
+                str(place), row["method"],
                 *(figure(row["figures"][name]) for name in names), str(len(row["seeds"])), fmt.seconds(row["seconds"]),
                 fmt.MISSING if row["parameters"] is None else f"{row['parameters']:,}", texts or fmt.MISSING,
+                Path(row["source"]).name,
             ]
         )  # fmt: skip
     return header, rows
@@ -97,5 +98,5 @@ def _board(number: int, board: Mapping[str, Any], name: str, metrics: Sequence[s
         f'<h2 id="{anchor}">{escape(name)}</h2>\n'
         f'<p class="note">{card["users"]:,} users, {card["items"]:,} items, {card["interactions"]:,} interactions;'
         f" {board['cases']:,} cases of the {board['part']} part; {escape(knobs)}.</p>\n"
-        + shell.table(header, rows, words=len(WORDS), identity=f"board-{number}", sortable=True)
+        + shell.table(header, rows, words=FIRST_FIGURE, identity=f"board-{number}", sortable=True)
     )

@@ -1,4 +1,4 @@
-"""A file where a folder is asked for, a full disk, and lists of ten on few items: reported, or met, by every command."""
+"""A file where a folder is asked for, a full disk, and lists of ten on few items: reported, or met."""
 
 from __future__ import annotations
 

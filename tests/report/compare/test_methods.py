@@ -62,6 +62,14 @@ def test_text_knobs_do_not_split_what_reads_no_text(tmp_path):
     assert len(found) == 1
 
 
+def test_knobs_are_named_as_they_are_typed(tmp_path):
+    rows = [{"knobs": {"backbone": {"experts": e, "cosine": c}}} for e, c in ((["a", "b"], False), (["a"], None))]
+    assert labels(read(tmp_path, *rows)) == [
+        "sasrec · id (cosine=false, experts=[a,b])",
+        "sasrec · id (cosine=null, experts=[a])",
+    ]
+
+
 def test_counting_has_no_representation(tmp_path):
     rows = [{"backbone": "markov.Markov", "seed": s, "representation": r} for s, r in enumerate(("id.Id", "text.Text"))]
     assert labels(read(tmp_path, *rows)) == ["markov"]
