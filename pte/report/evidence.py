@@ -20,7 +20,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from pte.artifact import write_atomic
+from pte.artifact import replacing, write_atomic
 from pte.metric.summary import MISS, groups
 from pte.report.runs import RANKINGS, Ranked, Run, figures
 from pte.schema import InputError
@@ -67,7 +67,8 @@ def write(folder: Path, runs: Sequence[Run]) -> None:
             ranks = np.stack([run.parts[part].rank[ranking] for run in runs])
             arrays[f"{part}_{ranking}"] = ranks.clip(max=CLIP).astype(np.uint8)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / RANKS, **arrays)  # type: ignore[arg-type]
+    with replacing(folder / RANKS) as scratch, scratch.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     write_atomic(folder / ROWS, "".join(json.dumps(_row(run), ensure_ascii=False) + "\n" for run in runs))
 
 
