@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pte.artifact import digest
+from pte.artifact import digest, replacing
 from pte.profiler.base import FAILED, Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals, tolerated, too_many
 from pte.profiler.engine.chat import FILTERED, body, read_answer, reduced, refused_field
@@ -86,9 +86,8 @@ class BatchEngine(Arrivals):
 
     def _file(self, lines: list[bytes]) -> Path:
         path = self.folder / f"requests-{digest([line.decode() for line in lines])[:12]}.jsonl"
-        scratch = path.with_suffix(".part")
-        scratch.write_bytes(b"".join(lines))
-        scratch.replace(path)
+        with replacing(path) as scratch:
+            scratch.write_bytes(b"".join(lines))
         return path
 
     def _read(

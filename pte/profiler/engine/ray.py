@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from pte.artifact import digest
+from pte.artifact import digest, replacing
 from pte.profiler.base import CUT, FAILED, Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals, tolerated, too_many
 from pte.profiler.engine.chat import Sampling, body
@@ -164,9 +164,8 @@ class RayEngine(Arrivals):
         place.mkdir(parents=True, exist_ok=True)
         rows = self.rows(requests)
         for part, block in enumerate(iter(lambda: list(islice(rows, PART)), [])):
-            scratch = place / f".part-{part:05d}"
-            pl.DataFrame(block).write_parquet(scratch)
-            scratch.replace(place / f"part-{part:05d}.parquet")
+            with replacing(place / f"part-{part:05d}.parquet") as scratch:
+                pl.DataFrame(block).write_parquet(scratch)
         return place
 
     def _files(self) -> list[Path]:
