@@ -39,11 +39,19 @@ def file_sha256(path: Path) -> str:
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A free path beside `path` to write to; on leaving it is pushed to the disk and takes the place of `path`, on an
+    exception it vanishes.
+    """
     scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with scratch.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+        yield scratch
+        with scratch.open("rb") as file:
             os.fsync(file.fileno())
         scratch.replace(path)
     finally:

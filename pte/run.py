@@ -7,12 +7,13 @@ Imports neither torch nor Lightning, so that composing, `--help` and mistakes an
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import errno
 import importlib
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pte.engine.config import composition, secret, source, usage
 from pte.engine.process import join, pool, requeue
 from pte.engine.process.parent_death import end_with
-from pte.paths import CONF_DIR
+from pte.paths import CONF_DIR, cache_dir, expanded, unusable
 from pte.schema import InputError
 
 READERS = {  # of finished runs and their store
@@ -36,10 +37,6 @@ READERS = {  # of finished runs and their store
     "serve": "pte.engine.inference.serve",
     "list": "pte.report.store.list", "clean": "pte.report.store.clean", "workspace": "pte.report.workspace",
 }  # fmt: skip
-PLACES = (  # errors of a place that a person named, or that is full
-    errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
-    errno.ENAMETOOLONG, errno.ELOOP,
-)  # fmt: skip
 _main = 0  # the process whose command line this is
 
 
@@ -65,7 +62,7 @@ def job(cfg: DictConfig) -> float | None:
         print(f"\n{run_dir}: {early}\n", flush=True)
         raise sweep.JobError(str(early)) from None
     except Exception as error:
-        place = _place(error)
+        place = unusable(error, _folders(cfg, run_dir))
         known = bool(place) or isinstance(error, InputError | OmegaConfBaseException)
         reason = secret.redacted(place or (str(error) if known else f"{type(error).__name__}: {error}"))
         if known:
@@ -74,15 +71,17 @@ def job(cfg: DictConfig) -> float | None:
             print(secret.redacted(traceback.format_exc()), file=sys.stderr)
         if not sweeping:
             raise SystemExit(2 if known else 1) from None  # Hydra would print a traceback of its own
-        write_atomic(run_dir / sweep.ERROR, reason)
+        with contextlib.suppress(OSError):  # the disk may be full
+            write_atomic(run_dir / sweep.ERROR, reason)
         raise sweep.JobError(reason) from None
 
 
-def _place(error: Exception) -> str:
-    """A sentence on a file or folder that cannot be used, "" where the error is another."""
-    if isinstance(error, OSError) and error.errno in PLACES:
-        return f"{error.filename or 'a file'}: {error.strerror}: mend it, or name another place"
-    return ""
+def _folders(cfg: DictConfig, run_dir: Path) -> dict[str, Path]:
+    """What a job writes to, by the words that name another place."""
+    folders = {"paths.outputs=FOLDER": run_dir, "TMPDIR=FOLDER": Path(tempfile.gettempdir()), "PTE_CACHE": cache_dir()}
+    with contextlib.suppress(OmegaConfBaseException, InputError):  # the error may be that of its name
+        folders = {"paths.store=FOLDER": expanded(str(cfg.paths.store)).absolute(), **folders}
+    return folders
 
 
 def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float | None:
@@ -165,7 +164,7 @@ def main() -> None:
     _main = os.getpid()
     signal.signal(signal.SIGTERM, _terminate)
     requeue.on_notice()
-    signal.signal(signal.SIGINT, _terminate)  # a shell's background job would ignore it otherwise
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it otherwise
     code: int | str | None = 0
     try:
         secret.refuse_words(sys.argv[1:])
@@ -177,13 +176,15 @@ def main() -> None:
         code = left.code
     except BrokenPipeError:  # the reader of the output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        if not (place := _place(error)):
+    except Exception as error:
+        if not (place := unusable(error, {"--out FOLDER": Path.cwd()})):
             raise
         code = 2
         print(f"\nERROR: {secret.redacted(place)}\n", file=sys.stderr)
     except KeyboardInterrupt:
         code = 130
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)  # another one ends this at once, without a traceback
         print("\nInterrupted. Finished stages are kept: the same command continues from here.\n", file=sys.stderr)
         if requeue.noticed() and not ((joined := join.joined()) and joined.rank):
             requeue.requeue()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pte.artifact import digest
+from pte.artifact import digest, replacing
 from pte.asset import knob_content
 from pte.encoder.base import CorpusEncoder, Encoder
 from pte.encoder.hybrid import Hybrid
@@ -122,13 +121,10 @@ class Blocks:
         """Add a block and push it to the disk; vectors: (n, d), cut: (n,) bool."""
         hashes = np.array([list(text_hash(text)) for text in texts], np.uint8)
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = uuid.uuid4().hex[:12]
-        scratch = self.folder / f".{name}.npz"
-        with scratch.open("wb") as file:
+        path = self.folder / f"block-{uuid.uuid4().hex[:12]}.npz"
+        with replacing(path) as scratch, scratch.open("wb") as file:
             np.savez(file, hash=hashes, vector=vectors, cut=cut)
-            file.flush()
-            os.fsync(file.fileno())
-        self._note(scratch.replace(self.folder / f"block-{name}.npz"), hashes, cut)
+        self._note(path, hashes, cut)
 
 
 def text_hash(text: str) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from pte.artifact import Store, read_manifest, write_atomic
+from pte.artifact import Store, read_manifest, replacing, write_atomic
 from pte.asset import knob_content
 from pte.engine import provenance
 from pte.engine.build import apart
@@ -64,6 +64,11 @@ def save_keys(store: Path, keys: Mapping[str, str], run_dir: Path) -> None:
     write_atomic(run_dir / RUN_KEYS, json.dumps({"store": str(store), "keys": dict(keys)}, indent=1))
 
 
+def _copy(file: Path, run_dir: Path) -> None:
+    with replacing(run_dir / file.name) as scratch:
+        shutil.copyfile(file, scratch)
+
+
 def deliver(
     done: Mapping[str, Path],
     config: Mapping[str, Any],
@@ -74,9 +79,9 @@ def deliver(
     """Copy metrics.json and ranks.npz into the run folder, write report.json. Returns the metrics."""
     source = done["metrics"]
     for name in ("metrics.json", "ranks.npz"):
-        shutil.copyfile(source / name, run_dir / name)
+        _copy(source / name, run_dir)
     if (curve := done["training"] / "curve.csv").is_file():
-        shutil.copyfile(curve, run_dir / "curve.csv")
+        _copy(curve, run_dir)
     metrics: dict[str, float] = json.loads((run_dir / "metrics.json").read_text(encoding="utf-8"))
     manifests = {name: read_manifest(path) or {} for name, path in done.items()}
     decisive, runtime = apart(config, config, "Runtime")

@@ -20,9 +20,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from pte.artifact import write_atomic
-from pte.metric.summary import MISS, groups, summarise
-from pte.report.runs import RANKINGS, Ranked, Run
+from pte.artifact import replacing, write_atomic
+from pte.metric.summary import MISS, groups
+from pte.report.runs import RANKINGS, Ranked, Run, figures
 from pte.schema import InputError
 
 ROWS, RANKS = "rows.jsonl", "ranks.npz"
@@ -67,7 +67,8 @@ def write(folder: Path, runs: Sequence[Run]) -> None:
             ranks = np.stack([run.parts[part].rank[ranking] for run in runs])
             arrays[f"{part}_{ranking}"] = ranks.clip(max=CLIP).astype(np.uint8)
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / RANKS, **arrays)  # type: ignore[arg-type]
+    with replacing(folder / RANKS) as scratch, scratch.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     write_atomic(folder / ROWS, "".join(json.dumps(_row(run), ensure_ascii=False) + "\n" for run in runs))
 
 
@@ -126,15 +127,10 @@ def read(folder: Path, *, ranks: bool = True) -> list[Run]:
 
 def _run(folder: Path, number: int, row: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Run:
     parts: dict[str, Ranked] = {}
-    metrics: dict[str, float] = {}
     for part in ("valid", "test"):
         case = {name.removeprefix(f"{part}_"): values for name, values in arrays.items() if name.startswith(f"{part}_")}
         rank = {ranking: case.pop(ranking)[number].astype(np.int64) for ranking in RANKINGS if ranking in case}
         if (repeat := case.pop(REPEAT, None)) is not None:
             rank["masked"][repeat] = MISS
-        group = groups(case)
-        parts[part] = Ranked(case, rank, group)
-        for name, value in summarise(rank, group).items():
-            suffix = "" if name.endswith("/n") else row["rankings"][name.partition("/")[0]]
-            metrics[f"{part}/{name}{suffix}"] = value
-    return Run(folder / f"{ROWS}:{number + 1}", {**row, "metrics": metrics}, parts)
+        parts[part] = Ranked(case, rank, groups(case))
+    return Run(folder / f"{ROWS}:{number + 1}", {**row, "metrics": figures(parts, row["rankings"])}, parts)

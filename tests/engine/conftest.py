@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
@@ -21,6 +22,7 @@ def pte(tmp_path, monkeypatch, capfd):
     """The command, in this process: `pte(*words)` gives exit status and both streams."""
     own = [*write_eight(tmp_path), "logger=none"]
     monkeypatch.chdir(tmp_path)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
 
     def command(*words):
         monkeypatch.setattr(sys, "argv", ["pte", *own, *words])
@@ -28,4 +30,6 @@ def pte(tmp_path, monkeypatch, capfd):
             run.main()
         return left.value.code, capfd.readouterr()
 
-    return command
+    yield command
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -29,6 +29,7 @@ from pte.schema.knob import leaves
 
 SEVERAL = ("logger", "experiment")  # groups of which several options may be taken at once
 PLACES = ("paths.outputs", "paths.store", "hydra.run.dir", "hydra.sweep.dir")
+ROOM = 1 << 16  # bytes of a run folder without figures, at least
 _HOME = re.compile(rf"({'|'.join(map(re.escape, PLACES))})=(['\"]?)(~[\w.-]*)(?=/|['\"]?$)")
 
 
@@ -108,8 +109,8 @@ def _writable(knob: str, config: Any, raw: str) -> None:
     folder = expanded(str(place), knob).absolute()
     try:
         there = next(path for path in (folder, *folder.parents) if path.exists())
-        with tempfile.TemporaryFile(dir=there):
-            pass
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(bytes(ROOM))
     except OSError as error:
         raise InputError(f"{knob}={place}: nothing can be written there ({error.strerror})") from None
 

@@ -1,9 +1,9 @@
 """A language model on a Ray cluster, by Ray Data: requests are read from Parquet, results written to Parquet.
 
-Either servers that speak the OpenAI chat protocol are asked by a pool of workers (`HttpRequestProcessorConfig`), each
+Either servers that speak the OpenAI chat protocol are queried by a pool of workers (`HttpRequestProcessorConfig`), each
 worker under the policy of `profiler=openai`; or every worker holds a vLLM engine (`vLLMEngineProcessorConfig`). What
 was written is known to Ray's own checkpoint by content key, so a killed run goes on where it was; a killed worker is
-replaced by Ray, and its batch is asked again. FOLDER holds requests/, results/ and checkpoint/, and must be a place
+replaced by Ray, and its batch is requested again. FOLDER holds requests/, results/ and checkpoint/, and must be a place
 that all nodes see. Read in ray 2.60: `ray.data.llm`, `ray.data.checkpoint`.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from pte.artifact import digest
+from pte.artifact import digest, replacing
 from pte.profiler.base import CUT, FAILED, Completion, Request, Result
 from pte.profiler.engine.arrival import Arrivals, tolerated, too_many
 from pte.profiler.engine.chat import Sampling, body
@@ -40,7 +40,7 @@ class Cluster:
     address: str | None = None  # null: a cluster of this machine, for this run; auto, ray://HOST:PORT: one that runs
     workers: Sequence[int] = (1, 2)  # the pool grows from and to; equal: a fixed pool
     batch_size: int = 64  # requests that a worker takes at a time, and that are lost with it
-    replicas: Sequence[str] = ()  # further base_urls of the same model, asked in turn
+    replicas: Sequence[str] = ()  # further base_urls of the same model, queried in turn
     engine_kwargs: Mapping[str, Any] = field(default_factory=dict)  # of vLLM, for speed alone: tensor_parallel_size ...
 
     def __post_init__(self) -> None:
@@ -164,9 +164,8 @@ class RayEngine(Arrivals):
         place.mkdir(parents=True, exist_ok=True)
         rows = self.rows(requests)
         for part, block in enumerate(iter(lambda: list(islice(rows, PART)), [])):
-            scratch = place / f".part-{part:05d}"
-            pl.DataFrame(block).write_parquet(scratch)
-            scratch.replace(place / f"part-{part:05d}.parquet")
+            with replacing(place / f"part-{part:05d}.parquet") as scratch:
+                pl.DataFrame(block).write_parquet(scratch)
         return place
 
     def _files(self) -> list[Path]:

@@ -128,7 +128,7 @@ class Records:
 
     def _forget(self, path: Path) -> None:
         """A damaged shard: it is left where it lies."""
-        logger.warning(f"{path} cannot be read: its generations will be asked for again")
+        logger.warning(f"{path} cannot be read: its generations will be requested again")
         self.files.pop(path, None)
 
     def _sources(self) -> Iterator[Shard | Journal]:

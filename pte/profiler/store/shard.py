@@ -1,12 +1,11 @@
 """The two kinds of files a generation lies in: a journal that grows, and a Parquet shard that is written once.
 
-Of either only the first 64 bits of every key are held in memory; rows are read when they are asked for.
+Of either only the first 64 bits of every key are held in memory; rows are read on request.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+
+from pte.artifact import replacing
 
 SCHEMA = {
     "key": pl.String, "side": pl.String, "entity": pl.Int64, "round": pl.Int64, "candidate": pl.Int64,
@@ -134,12 +135,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 
 def write(frame: pl.DataFrame, folder: Path) -> Shard:
     """A new shard, there as a whole or not at all."""
-    name = uuid.uuid4().hex[:12]
-    scratch = folder / f".{name}.part"
-    try:
+    path = folder / f"{uuid.uuid4().hex[:12]}.parquet"
+    with replacing(path) as scratch:
         frame.write_parquet(scratch)
-        with scratch.open("rb") as file:
-            os.fsync(file.fileno())
-        return Shard(scratch.replace(folder / f"{name}.parquet"))
-    finally:
-        scratch.unlink(missing_ok=True)
+    return Shard(path)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pte.artifact import Stored
+from pte.artifact import Stored, replacing, write_atomic
 from pte.report.projection import principal_axes
 from pte.schema import FIRST, InputError, Interactions, Profiles, Selection, Split
 from pte.schema.embeddings import metadata_vectors
@@ -136,24 +135,15 @@ def atlas_rows(stored: Stored, interactions: Interactions) -> pl.DataFrame:
 
 
 def _table(table: pl.DataFrame, path: Path) -> list[Path]:
-    write = table.write_parquet if path.suffix == ".parquet" else table.write_ndjson
-    return [_whole(path, lambda scratch: write(scratch))]
+    with replacing(path) as scratch:
+        (table.write_parquet if path.suffix == ".parquet" else table.write_ndjson)(scratch)
+    return [path]
 
 
 def _npy(out: Path, side: str, ids: list[str], rows: np.ndarray) -> list[Path]:
     """SIDE.npy (n, d) and SIDE.ids.json, the ids of its rows."""
-    return [
-        _whole(out / f"{side}.npy", lambda scratch: np.save(scratch, rows)),
-        _whole(out / f"{side}.ids.json", lambda scratch: scratch.write_text(json.dumps(ids), encoding="utf-8")),
-    ]
-
-
-def _whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Written beside its place and moved there: never half a file."""
-    scratch = path.with_name(f".{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        write(scratch)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-    return path
+    paths = [out / f"{side}.npy", out / f"{side}.ids.json"]
+    with replacing(paths[0]) as scratch, scratch.open("wb") as file:
+        np.save(file, rows)
+    write_atomic(paths[1], json.dumps(ids))
+    return paths

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import mmap
+import os
 import pickle
 import struct
 import time
@@ -65,7 +66,10 @@ class SnapshotIO(TorchCheckpointIO):
         if content is None or len(content) != size:
             scratch = file.with_suffix(".tmp")
             with scratch.open("w+b") as scratch_file:
-                scratch_file.truncate(size)
+                if hasattr(os, "posix_fallocate"):  # on a full disk a mapped file without blocks kills who writes to it
+                    os.posix_fallocate(scratch_file.fileno(), 0, size)
+                else:
+                    scratch_file.truncate(size)
                 content = self._maps[file] = mmap.mmap(scratch_file.fileno(), size)
             scratch.replace(file)
         return content

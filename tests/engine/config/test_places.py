@@ -1,15 +1,18 @@
-"""A file where a folder is asked for, a full disk, and lists of ten on few items: told, or met, by every command."""
+"""A file where a folder is asked for, a full disk, and lists of ten on few items: reported, or met."""
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
+from types import SimpleNamespace
 
 import pytest
 from helper.command import sentence
 
 from pte import run
+from pte.paths import unusable
 
 MARKOV = ["backbone=markov", "representation=id"]
 
@@ -56,8 +59,47 @@ def test_recommendations_are_as_many_as_there_are(finished):
     assert finished("recommend", "outputs/run/one", "--user", "u1", "--count", "10")[0] == 2
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_disk_that_takes_no_more_is_reported(pte, monkeypatch, number):
+FULL = [  # as Python, NumPy, torch, Polars and SQLite tell of it; a process of a group, in words
+    OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+    OSError("100000 requested and 16352 written"),
+    RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"),
+    RuntimeError("OSError: [Errno 28] No space left on device"),
+    ValueError("parquet: underlying IO error: No space left on device (os error 28)"),
+    ValueError("database or disk is full"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", FULL, ids=str)
+def test_a_disk_that_takes_no_more_is_reported_with_the_folder_and_what_is_free(pte, monkeypatch, tmp_path, error):
+    def fail(*_):
+        raise error
+
+    usage = SimpleNamespace(free=3 << 19)
+    monkeypatch.setattr("pte.stage.interactions.run", fail)
+    monkeypatch.setattr("pte.paths.shutil.disk_usage", lambda place: usage)
+    code, streams = pte(*MARKOV, "paths.store=store")
+    assert code == 2
+    assert sentence(streams.err) == (
+        f"{tmp_path}/store could not be written to its end, and 1.5 MiB are free on its disk: free more, or name"
+        " another place (paths.store=FOLDER)"
+    )
+
+
+def test_a_file_that_is_named_is_reported_and_the_folder_with_least_space_where_none_is(tmp_path, monkeypatch):
+    folders = {"one": tmp_path / "one", "other": tmp_path / "other"}
+    free = {tmp_path / "one": 5 << 20, tmp_path / "other": 2 << 20}
+    monkeypatch.setattr("pte.paths.shutil.disk_usage", lambda place: SimpleNamespace(free=free.get(place, 5 << 20)))
+    error = OSError(errno.ENOSPC, "full")
+    assert unusable(error, folders).startswith(f"{tmp_path / 'other'} could not be written to its end, and 2.0 MiB")
+    error.filename = "source"
+    error.filename2 = str(tmp_path / "one" / "copy")  # as shutil.copyfile says it
+    sentence = unusable(error, folders)
+    assert sentence.startswith(f"{tmp_path / 'one' / 'copy'} could")
+    assert sentence.endswith("(one)")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_place_that_cannot_be_used_is_reported(pte, monkeypatch, number):
     def fail(*_):
         raise OSError(number, os.strerror(number), "store/x")
 
@@ -65,3 +107,15 @@ def test_a_disk_that_takes_no_more_is_reported(pte, monkeypatch, number):
     code, streams = pte(*MARKOV)
     assert code == 2
     assert sentence(streams.err).startswith(f"store/x: {os.strerror(number)}")
+
+
+def test_a_disk_without_room_for_a_run_folder_is_reported_before_hydra_writes_there(pte, monkeypatch, tmp_path):
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: Full())
+    code, streams = pte(*MARKOV, "hydra.run.dir=run")
+    assert code == 2
+    assert "nothing can be written there (No space left on device)" in sentence(streams.err)
+    assert not (tmp_path / "run").exists()

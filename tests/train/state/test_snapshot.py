@@ -1,5 +1,6 @@
 """Snapshots are read back as they were, count only when whole, and run no code."""
 
+import errno
 import os
 import random
 from collections import OrderedDict
@@ -121,3 +122,14 @@ def test_forgotten_is_gone(tmp_path):
     keeper.save_checkpoint(state(), path)
     forget(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_are_there_before_a_mapped_file_is_written_to(tmp_path, monkeypatch):
+    """On a full disk a write to a hole of a mapped file is a bus error, which ends the process without a word."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match="No space"):
+        SnapshotIO().save_checkpoint(state(), tmp_path / "last.step")
