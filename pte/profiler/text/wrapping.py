@@ -17,7 +17,7 @@ from pte.profiler.text.quote import QUOTE, unbracketed, unquoted
 
 LONGEST = 10_000  # characters of an answer that are looked at; profiles have a few hundred
 DEEPEST = 9  # wrappings around one another that are taken off
-ASKED_AGAIN = 4  # answers whose reading is remembered: what reads one asks for the same several times in a row
+RECENT = 4  # answers whose reading is remembered: several ask for it in a row
 HEADING_WORDS = 6  # at most, of a line without a full stop above the answer
 _THINK = r"(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|details):?\s*"
 _OPEN, _CLOSE = (
@@ -69,7 +69,7 @@ _ASIDE = re.compile(
 )
 
 
-@lru_cache(ASKED_AGAIN)
+@lru_cache(RECENT)
 def answer(completion: str) -> str:
     """A completion without its reasoning (think blocks, also unopened or unclosed ones, Harmony's channels), and of a
     conversation that it goes on with the first turn alone.
@@ -94,7 +94,7 @@ def _says(turn: str) -> bool:
     return bool(turn) and not re.fullmatch(r"\s*(?:assistant|user|system|model)\s*", turn, re.IGNORECASE)
 
 
-@lru_cache(ASKED_AGAIN)
+@lru_cache(RECENT)
 def body(lead: str, text: str) -> str:
     """The line that answers, without what is written around it and without a repetition of the lead."""
     if (at := object_place(text)) is not None:
@@ -103,7 +103,7 @@ def body(lead: str, text: str) -> str:
         text = boxed[-1]
     text = html.unescape(text.replace("\u200b", "").replace("\ufeff", ""))
     text = re.sub(r"\\n(?![a-z])", "\n", text)
-    text = _settled(partial(_LATEX.sub, r"\1"), text)
+    text = _limit_of(partial(_LATEX.sub, r"\1"), text)
     text = _TAG.sub("", _COMMENT.sub("", re.sub(r"\\([^\w\s\\])", r"\1", text)))
     text = _EMPHASIS.sub("", re.sub(r"([\"'])\1+", r"\1", text))
     lines = [_unwrapped(line, lead) for line in text.split("\n")[:99] if line.strip()]
@@ -206,10 +206,10 @@ def _is_heading(line: str) -> bool:
 
 def _unwrapped(line: str, lead: str) -> str:
     """A line without labels (`Sure! Here is the profile:`), pictographs, quotes and brackets around it."""
-    return _settled(partial(_unwrapped_once, lead), line)
+    return _limit_of(partial(_unwrapped_once, lead), line)
 
 
-def _settled(change: Callable[[str], str], text: str) -> str:
+def _limit_of(change: Callable[[str], str], text: str) -> str:
     """What a change makes of a text until it makes nothing new of it, DEEPEST times at most."""
     for _ in range(DEEPEST):
         before, text = text, change(text)

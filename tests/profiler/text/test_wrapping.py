@@ -147,5 +147,5 @@ def test_what_makes_nothing_new_is_not_tried_again():
         tries.append(text)
         return text[1:] or text
 
-    assert wrapping._settled(shorter, "abc") == "c"
+    assert wrapping._limit_of(shorter, "abc") == "c"
     assert tries == ["abc", "bc", "c"]
