@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from pte.schema.embeddings import metadata_vectors
 
 COUNTS = (0, 1, 5, 10, 20, 50, 100, 200, 500)  # lower edges of groups by popularity
 LENGTHS = (1, 5, 10, 20, 50, 100, 200, 500)  # by history length
+HEAT = [[0, "#5a7fd6"], [0.5, "#2fa58c"], [1, "#e3a512"]]  # readable on white and on near-black
 LAYOUT = {
     "template": "none", "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "height": 340,
     "margin": {"l": 55, "r": 10, "t": 20, "b": 60}, "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
@@ -53,26 +55,34 @@ def lines(curve: Mapping[str, np.ndarray], names: Mapping[str, str], identity: s
     for column, name in names.items():
         if column in curve:
             known = np.isfinite(curve[column])
-            x = curve["epoch"][known] if "epoch" in curve else np.flatnonzero(known)
+            x = (curve["epoch"][known] if "epoch" in curve else np.flatnonzero(known)) + 1  # as the terminal counts
             figure.add_scatter(x=x, y=curve[column][known], name=name, mode="lines+markers", marker={"size": 4})
     if not figure.data:
         return ""
     figure.update_layout(showlegend=True)
     figure.update_xaxes(title="epoch")
+    figure.update_yaxes(title=common_words(list(names.values())), automargin=True)
     return element(figure, identity, caption)
+
+
+def common_words(names: Sequence[str]) -> str | None:
+    """The words with which all names begin."""
+    rows = takewhile(lambda row: len(set(row)) == 1, zip(*(name.split() for name in names), strict=False))
+    return " ".join(row[0] for row in rows) or None
 
 
 def by_bin(done: Finished, measure: np.ndarray, edges: Sequence[int], title: str, identity: str) -> str:
     """NDCG@10 of the test cases by the bin of `measure` (C,) they fall in, with 95 % intervals."""
     place = np.searchsorted(edges, measure, side="right") - 1
     bins = [b for b in range(len(edges)) if (place == b).any()]
-    figure = go.Figure(layout=LAYOUT)
+    figure, alone = go.Figure(layout=LAYOUT), ""
     for ranking, rank in done.ranked.rank.items():
         if ranking == "sampled":
             continue
         value = values("NDCG", rank, 10)
         units = [per_user(value[place == b], done.ranked.user[place == b])[0] for b in bins]
         error = [1.96 * unit.std(ddof=1) / len(unit) ** 0.5 if len(unit) > 1 else 0 for unit in units]
+        alone = " A single user has none." if any(len(unit) < 2 for unit in units) else ""
         names = [f"{span(edges, b)}<br>{(place == b).sum():,}" for b in bins]
         dash = "dot" if figure.data else "solid"  # where both rankings agree, one line would hide the other
         figure.add_scatter(
@@ -81,7 +91,9 @@ def by_bin(done: Finished, measure: np.ndarray, edges: Sequence[int], title: str
         )  # fmt: skip
     figure.update_xaxes(title=f"{title}, and number of cases", type="category", automargin=True)
     figure.update_yaxes(title="NDCG@10", rangemode="tozero")
-    return element(figure, identity, f"NDCG@10 of test cases by {title}; bars: 95 % normal intervals over users.")
+    return element(
+        figure, identity, f"NDCG@10 of test cases by {title}; bars: 95 % normal intervals over users.{alone}"
+    )
 
 
 def item_maps(done: Finished) -> list[str]:
@@ -110,7 +122,7 @@ def _map(done: Finished, place: np.ndarray, identity: str, caption: str) -> str:
     ticks = [t for t in (0, 1, 3, 10, 30, 100, 300, 1000, 3000) if t <= max(count.max(), 1)]
     bar = {"title": "count", "tickvals": np.log10(np.add(ticks, 1)).tolist(), "ticktext": [str(t) for t in ticks]}
     heat = np.log10(count + 1).round(3)
-    mark = {"size": 5, "color": heat, "colorscale": "Viridis", "opacity": 0.75, "colorbar": bar}
+    mark = {"size": 5, "color": heat, "colorscale": HEAT, "opacity": 0.85, "colorbar": bar}
     points = go.Scattergl(
         x=place[:, 0].round(4), y=place[:, 1].round(4), mode="markers", text=words, hoverinfo="text", marker=mark
     )
@@ -118,7 +130,7 @@ def _map(done: Finished, place: np.ndarray, identity: str, caption: str) -> str:
     figure.update_xaxes(showticklabels=False, zeroline=False, showgrid=False)
     figure.update_yaxes(showticklabels=False, zeroline=False, showgrid=False, scaleanchor="x")
     if colors:
-        warm = {"marker.color": [heat.tolist()], "marker.colorscale": ["Viridis"], "marker.showscale": [True],
+        warm = {"marker.color": [heat.tolist()], "marker.colorscale": [HEAT], "marker.showscale": [True],
                 "marker.cmin": [None], "marker.cmax": [None]}  # fmt: skip
         buttons = [{"label": "by popularity", "method": "update", "args": [warm, {"annotations": []}]}]
         buttons += [_button(name, *coloring) for name, coloring in colors.items()]

@@ -178,11 +178,12 @@ def _figures(done: Finished) -> list[str]:
     elements: list[str] = []
     training, grpo = done.curve("training"), done.curve("selection")
     if training:
+        alone = " of the reader alone, before other experts are added" if "reader" in done.artefact else ""
         valid = {f"valid/{r}/all/NDCG@10": f"NDCG@10 {r}" for r in ("masked", "unmasked")}
         elements += [
             '<h2 id="curves">Learning curves</h2>',
             chart.lines(training, {"train/loss": "training loss"}, "curve-loss", "Training loss by epoch."),
-            chart.lines(training, valid, "curve-valid", "Validation NDCG@10 by epoch."),
+            chart.lines(training, valid, "curve-valid", f"Validation NDCG@10{alone}, by epoch."),
         ]
     if grpo:
         parts = {k: k.removeprefix("reward_") for k in grpo if k.startswith("reward_") and k != "reward_total"}

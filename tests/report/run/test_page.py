@@ -176,3 +176,12 @@ def test_in_a_browser_tables_sort_figures_draw_and_an_entity_opens(folder, tmp_p
     shown = done.stdout.partition('id="entity"')[2]
     assert "&lt;img src=x" in shown
     assert "<img" not in shown
+
+
+def test_epochs_are_counted_as_the_terminal_counts_them():
+    chart = pytest.importorskip("pte.report.run.chart")
+    curve = {"epoch": np.array([0, 4]), "a": np.array([0.1, 0.2]), "b": np.array([0.1, np.nan])}
+    text = chart.lines(curve, {"a": "NDCG@10 masked", "b": "NDCG@10 unmasked"}, "c", "")
+    figure = json.loads(re.search(r"<script[^>]*>(.*?)</script>", text, re.S)[1])
+    assert list(base64.b64decode(figure["data"][0]["x"]["bdata"])) == [1, 5]
+    assert figure["layout"]["yaxis"]["title"]["text"] == "NDCG@10"
