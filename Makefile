@@ -5,17 +5,19 @@ VENV := .venv
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: run test lint setup clean
+.PHONY: run test unit lint setup clean
 
 run: $(READY)
 	$(VENV)/bin/python -m pte.run $(ARGS)
 
-test: $(READY) lint
+test: lint unit
+
+unit: $(READY)
 	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile $(ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check pte tests experiments docs
-	$(VENV)/bin/ruff format --check pte tests experiments docs docs
+	$(VENV)/bin/ruff format --check pte tests experiments docs
 	$(VENV)/bin/mypy
 
 setup: $(READY)

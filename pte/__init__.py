@@ -6,7 +6,7 @@ __version__ = "0.3.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`pte.run(...)` without `import pte.run`: imported when asked for, so that `import pte` costs nothing."""
+    """`pte.run(...)` without `import pte.run`: imported on request, so that `import pte` costs nothing."""
     if name == "run":
         from importlib import import_module
 

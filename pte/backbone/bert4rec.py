@@ -1,12 +1,12 @@
 """BERT4Rec: bidirectional self-attention over the history, trained by filling in masked items (Cloze).
 
 Sun et al., CIKM 2019 (arXiv 1904.06690). In training a share rho of a history's places is replaced by the vector
-[mask], and the items that stood there are asked for (Eq. 8); at test [mask] is put behind the history, and its state
+[mask], and the items that were there are predicted (Eq. 8); at test [mask] is put behind the history, and its state
 ranks the catalogue. A state h is read out as GELU(h W + b) . e_j (Eq. 7), without the paper's bias per item.
 
 Training histories hold their last item too, so a row has one place more than inputs. Departures: masks are drawn anew
 in every step instead of ten times beforehand, and where chance masks no place of a history its last one is masked, the
-case that is asked at test. Any loss of nn/loss goes with it.
+case that is scored at test. Any loss of nn/loss goes with it.
 """
 
 from __future__ import annotations

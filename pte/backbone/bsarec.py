@@ -1,6 +1,6 @@
 """BSARec: SASRec whose layers blend attention with a frequency rescaler (Shin et al., AAAI 2024, arXiv 2312.10325).
 
-The rescaler is causal, so that the next item can be asked for at every place; nn/sequence/frequency says how this
+The rescaler is causal, so that the next item can be predicted at every place; nn/sequence/frequency says how this
 relates to the published filter, which reads the whole window and is trained at the last place of every prefix.
 """
 

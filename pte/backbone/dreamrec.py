@@ -10,7 +10,7 @@ vector and c the state of a causal encoder after the history:
 
 f is one linear layer on [x_t; c; tau(t)] ("mlp1", depth 1), for which the whole chain is one Gaussian and needs no loop
 (backbone/sampler=exact, the same law as DDPM's), or two layers with GELU ("mlp2", depth 2). Of one layer c is a
-summand: what tells users apart then grows by 1 + w beside the noise, so that guidance w hardly changes a ranking.
+summand: what distinguishes users then grows by 1 + w beside the noise, so that guidance w hardly changes a ranking.
 
 Departures: every prefix of a history is a training case in the same pass; the encoder is SASRec's, of
 nn/sequence/attention; dropout is off at evaluation (the published code leaves it on); a time index always goes with its

@@ -1,4 +1,4 @@
-"""SASRec: self-attention over the history, the next item asked for at every position.
+"""SASRec: self-attention over the history, the next item predicted at every position.
 
 Kang & McAuley, ICDM 2018 (arXiv 1808.09781), with the loss that later work found to matter most: full cross-entropy
 instead of one sampled negative (Klenitskiy & Vasilev, RecSys 2023, "Turning Dross Into Gold Loss"); nn/loss has that

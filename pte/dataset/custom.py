@@ -1,6 +1,6 @@
 """A user's own tables: interactions and items as CSV, TSV or Parquet, with the columns' names in the config.
 
-Guessed are the unit of numeric times, which their size tells (`dataset.time_format` states it), the way quotes are
+Guessed are the unit of numeric times, which their size shows (`dataset.time_format` states it), the way quotes are
 escaped (`dataset.quoting`), and which further columns of the items table are text (`dataset.text`); the card says what
 was taken. The order within a user is `position` where given, else `timestamp`; ties keep the order of the file.
 """
@@ -72,7 +72,7 @@ class Columns:
 
     @property
     def texts(self) -> list[str] | None:
-        """The text columns asked for; a single name is a list of one."""
+        """The text columns requested; a single name is a list of one."""
         if self.text is None:
             return None
         return list(dict.fromkeys([self.text] if isinstance(self.text, str) else map(str, self.text)))
@@ -165,7 +165,7 @@ class Custom:
         return table
 
     def _rows(self, events: Table) -> pl.DataFrame:
-        """What `build` takes; with a column rating where a least one is asked for."""
+        """What `build` takes; with a column rating where a least one is requested."""
         columns = self.columns
         rows = interaction_rows(
             events.frame,

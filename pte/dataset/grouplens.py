@@ -7,7 +7,7 @@
 | latest | ratings.csv with a header | movies.csv (quoted), tags.csv |
 
 A title's year goes to a column of its own: "Matrix, The (1999)" -> "Matrix, The" and "1999". Ties in time keep the
-file's order. Tags are written by the raters themselves, partly after a held-out rating: none are used unless asked for.
+file's order. Tags are written by the raters themselves, partly after a held-out rating: none are used unless requested.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def _films_latest(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _tags(path: Path, max_tags: int) -> dict[str, str]:
-    """movieId -> its most given tags, of equals the one given first; case does not tell tags apart."""
+    """movieId -> its most given tags, of equals the one given first; case does not distinguish tags."""
     counts: dict[str, Counter[str]] = {}
     for row in _table(path, "tags.csv", ("movieId", "tag")):
         if tag := plain(row["tag"]).lower():

@@ -2,7 +2,7 @@
 
     v_i = [d_i, w t_i] / |[d_i, w t_i]|,     d: `dense`, t: `lexical`, both of unit length
 
-A sentence encoder sees what words mean and blurs which they are; TF-IDF tells names apart and knows no synonyms.
+A sentence encoder sees what words mean and blurs which they are; TF-IDF distinguishes names and knows no synonyms.
 Cosines of v are weighted means of the two cosines, 1 : w^2.
 """
 

@@ -256,7 +256,7 @@ def _load_report() -> Iterator[list[str]]:
     level, propagate, disabled = library.level, library.propagate, library.disabled
     library.addHandler(handler)
     library.disabled = False  # Hydra's logging configuration turns loggers off that stood before it
-    library.setLevel(logging.INFO)  # at WARNING transformers tells of plans for tensor parallelism that nobody made
+    library.setLevel(logging.INFO)  # at WARNING transformers warns of plans for tensor parallelism that nobody made
     library.propagate = False
     try:
         yield names

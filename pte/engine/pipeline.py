@@ -214,7 +214,7 @@ class Run:
         )
 
     def log_forecast(self, steps: list[Step]) -> None:
-        """What a language model would be asked, where one would be; reads the data and stores nothing."""
+        """What would be requested of a language model, where there is one; reads the data and stores nothing."""
         artefact = {step.name: step.path for step in steps}
         if artefact.get("profiles", True) is not None or not uses_language_model(self.config):
             return
@@ -252,7 +252,7 @@ class Run:
 
 
 def run(cfg: DictConfig, run_dir: Path, identity: Identity) -> dict[str, float] | None:
-    """Plan, do what is missing, deliver. Returns the metrics, None where the run was asked to stop before them.
+    """Plan, do what is missing, deliver. Returns the metrics, None where the run is to stop before them.
 
     A job of a sweep that has ended in this folder before is not repeated.
     """
@@ -261,7 +261,7 @@ def run(cfg: DictConfig, run_dir: Path, identity: Identity) -> dict[str, float] 
 
 
 def to_the_target(this: Run) -> dict[str, float] | None:
-    """The stages that a run's configuration asks for, in order."""
+    """The stages that a run's configuration requests, in order."""
     target, run_dir = this.target, this.run_dir
     logger.info(f"run folder    {run_dir}")
     for note in idle.notes(this.config, this.identity.words, "selection" in plan.stage_names(this.config)):

@@ -1,7 +1,7 @@
 """Batches without padding: the histories of one step packed end to end into rows, by first fit of decreasing length.
 
 On review data 84 to 89 % of a batch padded to L = 50 is padding. Here a row of L places holds several histories and a
-segment number tells them apart, so that nearly every place is a training position. Packing is a pure function of its
+segment number distinguishes them, so that nearly every place is a training position. Packing is a pure function of its
 arguments, made with array operations over all steps at once; its only loop runs over the histories of one step.
 """
 

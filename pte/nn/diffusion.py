@@ -20,7 +20,7 @@ The first and last terms are independent Gaussians with mean 0, hence x_0 given 
     N( K u + m, C ),  K = sum_k a_k P_k,  m = sum_k a_k P_k v_k,  C = P_0 P_0^T + sum_k sigma_k^2 P_k P_k^T .
 
 `fold` makes K, m and C by one pass from the last step to the first, in fp64: S products of (D, D) matrices in all,
-however many users are then asked. Classifier-free guidance keeps the form: (1 + w) f(x, c) - w f(x, null) is affine in
+however many users are then scored. Classifier-free guidance keeps the form: (1 + w) f(x, c) - w f(x, null) is affine in
 x with the same W (for its weights 1 + w and -w add to 1) and u = W_c ((1 + w) c - w null).
 """
 

@@ -1,7 +1,7 @@
 """`profiler=auto`: a fixed rule, applied and logged when a run is planned.
 
 The language model where there is an accelerator or few enough generations for a CPU; else the template. A profiler
-asked for by name is never replaced.
+requested by name is never replaced.
 """
 
 from __future__ import annotations

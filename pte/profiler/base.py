@@ -14,7 +14,7 @@ from pte.schema import Generation, Profiles, ProfileWriter, View, require
 
 logger = logging.getLogger(__name__)
 
-MOST_CANDIDATES = 1000  # of an entity: more would fill the memory, and no selector tells them apart
+MOST_CANDIDATES = 1000  # of an entity: more would fill the memory, and no selector distinguishes them
 CUT = "length"  # the finish reason of an answer that reached its limit of tokens
 FAILED = "error"  # that of a request which its server could not answer, others could be
 FINISHES = ("stop", CUT, "content_filter", "refusal", "empty", "tool_calls", FAILED)  # finish reasons that are known
@@ -176,6 +176,6 @@ Watch = Callable[[int, float], None]  # new tokens of a batch so far, and the sh
 
 @runtime_checkable
 class Watched(Protocol):
-    """An engine that tells, within `complete`, how far it is."""
+    """An engine that reports, within `complete`, how far it is."""
 
     watch: Watch

@@ -19,7 +19,7 @@ from pte.schema import InputError, Runtime
 
 
 class BatchProfiler(ServedProfiler):
-    """K candidates from a model asked by files; InputError names the files of what is missing."""
+    """K candidates from a model queried by files; InputError names the files of what is missing."""
 
     portion = None  # a whole leg is one round trip
 

@@ -3,7 +3,7 @@
 `id` is the data's own id, `side` is item (where there is no such column) or user, and candidates are numbered from 0;
 without numbers the rows of one id are its candidates in their order. An entity with fewer texts than candidates repeats
 them in turn, one without any has the text of `profiler=none`; both are counted. Whether such texts were written
-without knowledge of held-out rows cannot be proven here: it is said when they are read, recorded, and audited as such.
+without knowledge of held-out rows cannot be proven here: it is reported at reading, recorded, and audited as such.
 """
 
 from __future__ import annotations

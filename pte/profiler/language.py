@@ -41,7 +41,7 @@ def loop_of(temperatures: Sequence[float], *, style: str = "brief", templates: s
 class LanguageModelProfiler:
     """K candidates from whatever stands behind the engine; `noun` is what log lines call it.
 
-    `failed_retries`: how often a prompt that failed by itself is asked again; raised, it asks for recorded ones too.
+    `failed_retries`: how often a failed prompt is requested again; raised, recorded ones are requested too.
     Where `generator` is given, results come from it one by one, and are logged `together` at a time.
     `portion`: entities whose prompts the engine is given at a time; None: of all, where each time costs a round trip.
     """

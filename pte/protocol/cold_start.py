@@ -5,7 +5,7 @@ random by a seed; every row with a history is a target (`every_prefix`), or only
 user); a first row never is, and is counted in the split's facts. Validation and test are different users, so a test
 history never holds a validation target.
 
-`file` names each user's part instead of the draw, so that a published split can be asked for: a table (CSV, TSV or
+`file` names each user's part instead of the draw, so that a published split can be requested: a table (CSV, TSV or
 Parquet) of user_id and part, one row a user, part one of train, valid, test. Every user of the data has a row; who
 has none in the data is refused too, beyond `unknown_share` of the file's users.
 

@@ -21,8 +21,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from pte.artifact import replacing, write_atomic
-from pte.metric.summary import MISS, groups, summarise
-from pte.report.runs import RANKINGS, Ranked, Run
+from pte.metric.summary import MISS, groups
+from pte.report.runs import RANKINGS, Ranked, Run, figures
 from pte.schema import InputError
 
 ROWS, RANKS = "rows.jsonl", "ranks.npz"
@@ -127,15 +127,10 @@ def read(folder: Path, *, ranks: bool = True) -> list[Run]:
 
 def _run(folder: Path, number: int, row: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Run:
     parts: dict[str, Ranked] = {}
-    metrics: dict[str, float] = {}
     for part in ("valid", "test"):
         case = {name.removeprefix(f"{part}_"): values for name, values in arrays.items() if name.startswith(f"{part}_")}
         rank = {ranking: case.pop(ranking)[number].astype(np.int64) for ranking in RANKINGS if ranking in case}
         if (repeat := case.pop(REPEAT, None)) is not None:
             rank["masked"][repeat] = MISS
-        group = groups(case)
-        parts[part] = Ranked(case, rank, group)
-        for name, value in summarise(rank, group).items():
-            suffix = "" if name.endswith("/n") else row["rankings"][name.partition("/")[0]]
-            metrics[f"{part}/{name}{suffix}"] = value
-    return Run(folder / f"{ROWS}:{number + 1}", {**row, "metrics": metrics}, parts)
+        parts[part] = Ranked(case, rank, groups(case))
+    return Run(folder / f"{ROWS}:{number + 1}", {**row, "metrics": figures(parts, row["rankings"])}, parts)

@@ -59,7 +59,7 @@ def seconds(value: float | None) -> str:
 
 
 def completions(facts: Mapping[str, Any] | None) -> str:
-    """What became of a language model's completions, by the profiles stage's facts; "" where none was asked for."""
+    """What became of a language model's completions, by the profiles stage's facts; "" where none was requested."""
     if not facts or not facts.get("completions"):
         return ""
     shares = {name: facts[f"{name}_share"] for name in ("unusable", "refused", "cut", "fallback")}

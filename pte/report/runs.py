@@ -223,6 +223,15 @@ def _ranked(file: Path, part: str) -> Ranked:
     return ranked
 
 
+def figures(parts: Mapping[str, Ranked], suffix: Mapping[str, str]) -> dict[str, float]:
+    """Every metric of these ranks by its full name; suffix: what follows a metric's name, by ranking."""
+    named: dict[str, float] = {}
+    for part, ranked in parts.items():
+        for name, value in summarise(ranked.rank, ranked.group).items():
+            named[f"{part}/{name}" + ("" if name.endswith("/n") else suffix[name.partition("/")[0]])] = value
+    return named
+
+
 def check(run: Run) -> None:
     """Refuse a run that breaks one of this module's rules."""
     suffix = run.suffix

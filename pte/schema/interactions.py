@@ -4,6 +4,7 @@ N+1 rows and row 0 is empty.
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import json
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+
+from pte.schema.error import InputError
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,20 @@ class Items:
         whole = [item for item, title in titles.items() if title == query]
         return whole or [item for item, title in titles.items() if query in title]
 
+    def find(self, words: str) -> int:
+        """The one item of this id or title, or whose title contains the words; InputError where none or several do."""
+        if words in self.item_id[1:]:
+            return self.item_id.index(words, 1)
+        matches = self.titled(words)
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            some = "; ".join(f"{self.title[i]} (id {self.item_id[i]})" for i in matches[:5])
+            raise InputError(f"{len(matches):,} items are called {words}: type an id, of such as {some}")
+        near = difflib.get_close_matches(words, self.title[1:], 3, 0.3)
+        hint = f". Near: {'; '.join(near)}" if near else f"; ids look like {', '.join(self.item_id[1:4])}"
+        raise InputError(f"no item is called {words}{hint}")
+
 
 @dataclass(frozen=True)
 class Interactions:
@@ -53,6 +70,13 @@ class Interactions:
     @property
     def num_items(self) -> int:
         return self.items.num_items
+
+    def find_user(self, name: str) -> int:
+        """The user of this id; InputError where there is none."""
+        if name not in self.user_id:
+            near = difflib.get_close_matches(name, self.user_id, 3, 0.0)
+            raise InputError(f"no user has the id {name}; ids look like {', '.join(near)}")
+        return self.user_id.index(name)
 
     @cached_property
     def start(self) -> np.ndarray:

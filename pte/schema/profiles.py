@@ -48,7 +48,7 @@ class Profiles:
 
     @classmethod
     def load(cls, path: Path) -> Profiles:
-        """What `save` wrote, read from its files as it is asked for."""
+        """What `save` wrote, read from its files on request."""
         if not all((path / f"{side}.ends").is_file() for side in SIDES):
             raise InputError(f"{path}: these profiles were written by another version: make them again")
         return cls(Texts(path, "user"), Texts(path, "item"), Generations(path))

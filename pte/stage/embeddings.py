@@ -68,7 +68,7 @@ def run(context: Context) -> None:
 
 
 def written(path: Path, parts: Iterable[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """A file of float32 rows, written part by part; the array that reads it as it is asked for."""
+    """A file of float32 rows, written part by part; the array that reads it on request."""
     with path.open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)

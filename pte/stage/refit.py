@@ -2,7 +2,7 @@
 
 A selector with a reward chooses among texts that must not know the rows the reward judges by. Once it has chosen, they
 may: of each item the candidate of the same number is taken, which has the same form, temperature and evidence. Users
-keep their vectors. A language model is asked for what changed alone, since the generations are shared with the stage
+keep their vectors. A language model writes what changed alone, since the generations are shared with the stage
 `profiles`.
 """
 

@@ -1,4 +1,4 @@
-"""Training of a backbone that has a loss: Lightning's Trainer and the loaders as a configuration asks for them, the
+"""Training of a backbone that has a loss: Lightning's Trainer and the loaders as a configuration requests them, the
 best epoch's weights, and where to go on after a stop.
 """
 

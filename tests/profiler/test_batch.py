@@ -179,7 +179,7 @@ def test_a_loop_goes_on_file_by_file_and_ends_with_the_texts_of_one_piece(tmp_pa
                 done = loop(tmp_path / name).profile(view, log=RecordLog(tmp_path / f"{name}-log"))
                 break
             except InputError as error:
-                file = str(error).split("asked for in ")[1].split(": send")[0]
+                file = str(error).split("requested in ")[1].split(": send")[0]
                 lines = Path(file).read_text().splitlines()
                 came = draw.sample(lines, -(-len(lines) // share))
                 trips += 1

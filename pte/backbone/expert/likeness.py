@@ -44,7 +44,7 @@ class Likeness(nn.Module):
         require(0 <= recency <= 1, "backbone.likeness.recency", recency, "the weight of one step back, from 0 to 1")
         self.recency = recency
         white = whitened(vectors, axis_count(vectors, components, KNOB), eps, KNOB)
-        self.register_buffer("direction", padded(F.normalize(white, dim=1)), persistent=False)
+        self.register_buffer("direction", padded(F.normalize(white, dim=1, out=white)), persistent=False)
         self.near = None
         if neighbors is not None:
             require(neighbors >= 1, f"{KNOB}.neighbors", neighbors, "give a whole number, 1 or more, or null for all")

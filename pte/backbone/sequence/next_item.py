@@ -1,6 +1,6 @@
 """One next-item model over any causal sequence encoder: SASRec, BSARec and GRU4Rec differ in the encoder alone.
 
-The next item is asked for at every place of a history, so the encoder must be causal: the state at a place depends on
+The next item is predicted at every place of a history, so the encoder must be causal: the state at a place depends on
 that place and earlier ones of the same history. One item table serves as input and as output.
 """
 

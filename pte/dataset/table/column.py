@@ -1,4 +1,4 @@
-"""Which columns of an items table are its text: those asked for by name, or text known in advance.
+"""Which columns of an items table are its text: those requested by name, or text known in advance.
 
 A column such as avg_rating, num_sales or also_bought sums up what users did later, held-out interactions included, and
 so would a price that follows demand; numbers say little to a text encoder anyway. Such columns are taken only where

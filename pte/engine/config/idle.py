@@ -199,7 +199,7 @@ def _number(value: Any) -> float:
 
 
 def _on_hub(model: Any) -> bool:
-    """Whether a model is asked of the hub, and not of an address or a folder."""
+    """Whether a model is fetched from the hub, and not of an address or a folder."""
     return ":" not in str(model) and not expanded(str(model)).exists()
 
 

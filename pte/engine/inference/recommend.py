@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,11 +39,12 @@ def main(arguments: Sequence[str]) -> None:
     options = parser().parse_args(arguments)
     stored = Stored(options.run)
     data = Interactions.load(stored.path("interactions"))
-    user = None if options.user is None else number_of(data, options.user)
+    option, value = ("--history", options.history) if options.user is None else ("--user", options.user)
     try:
+        user = None if options.user is None else data.find_user(options.user)
         history = typed(data, options.history) if user is None else of_user(data, user)
     except InputError as error:
-        raise InputError(f"--history {options.history}: {error}") from None
+        raise InputError(f"{option} {value}: {error}") from None
     free = data.num_items - len(set(history))
     if not free:
         raise InputError(f"the history holds all {data.num_items} items: none is left to recommend")
@@ -83,14 +83,6 @@ class RunModel:
         return best_items(scores, torch.tensor([list(history)], device=self.device), count)[0].tolist()
 
 
-def number_of(data: Interactions, name: str) -> int:
-    """Which user has this id."""
-    if name not in data.user_id:
-        near = difflib.get_close_matches(name, data.user_id, 3, 0.0)
-        raise InputError(f"--user {name}: no such user. Ids look like {', '.join(near)}")
-    return data.user_id.index(name)
-
-
 def of_user(data: Interactions, user: int) -> list[int]:
     """The user's items, oldest first."""
     oldest_first: list[int] = data.item[data.start[user] : data.start[user + 1]].tolist()
@@ -102,17 +94,4 @@ def typed(data: Interactions, words: str) -> list[int]:
     parts = [part.strip() for part in re.split(r"[;\n]", words) if part.strip()]
     if not parts:
         raise InputError('type titles or ids, parted by semicolons: "Heat (1995); Fargo (1996)"')
-    return [_item(data, part) for part in parts]
-
-
-def _item(data: Interactions, words: str) -> int:
-    if words in data.items.item_id[1:]:
-        return data.items.item_id.index(words)
-    matches = data.items.titled(words)
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        some = "; ".join(f"{data.items.title[i]} (id {data.items.item_id[i]})" for i in matches[:5])
-        raise InputError(f"{len(matches)} items are called {words}: type an id, of such as {some}")
-    near = difflib.get_close_matches(words, data.items.title[1:], 3, 0.3)
-    raise InputError(f"no item is called {words}." + (f" Near: {'; '.join(near)}" if near else ""))
+    return [data.items.find(part) for part in parts]

@@ -1,4 +1,4 @@
-"""How many processes a run asks for, and whether the machine has a place for each."""
+"""How many processes a run requests, and whether the machine has a place for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pte.schema import InputError
 
 
 def process_count(trainer: Mapping[str, Any]) -> int:
-    """How many processes a trainer config asks for: `devices`, or all accelerators where it says auto or -1.
+    """How many processes a trainer config requests: `devices`, or all accelerators where it says auto or -1.
 
     More than there are places for is refused, since each would wait for the others all the time and their memory adds
     up; `trainer.oversubscribe=true` starts them all the same.

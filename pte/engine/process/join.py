@@ -45,7 +45,7 @@ class Joined:
         self.port = ""  # of the store of the order's group
 
     def order(self, file: str) -> int:
-        """The first one's: tell the others to start their process of a group. Returns the number of the order."""
+        """The first one's: order the others to start their process of a group. Returns the number of the order."""
         self.orders += 1
         with socket.socket() as free:
             free.bind(("", 0))

@@ -36,7 +36,7 @@ class PlaceNoise:
         return len(shape) >= 3 and shape[-2] == length and shape[:-2].numel() % rows == 0
 
     def of(self, sequence: Tensor, length: int) -> PlaceNoise:
-        """The noise of whole histories (B,) beside these, right-padded to a length; the same whenever asked for."""
+        """The noise of whole histories (B,) beside these, right-padded to a length; the same at every request."""
         other = PlaceNoise(
             (self.seed * 6364136223846793005 + 1) % 2**63,
             sequence[:, None].expand(-1, length), torch.arange(length).expand(len(sequence), -1),

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from pte.schema import InputError, require
 
+_BLOCK = 2**16  # rows that are fp64 at a time
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -42,9 +44,14 @@ class Axes:
 
 def axes(vectors: Tensor) -> Axes:
     """Mean and principal axes of the rows of (n, d)."""
-    x = vectors.detach().to("meta" if vectors.is_meta else "cpu", torch.float64)
-    mean = x.mean(dim=0)
-    variance, basis = torch.linalg.eigh((x - mean).T @ (x - mean) / max(1, len(x)))  # rising
+    blocks = vectors.detach().to("meta" if vectors.is_meta else "cpu").split(_BLOCK)
+    count = max(1, len(vectors))
+    mean = torch.stack([block.double().sum(dim=0) for block in blocks]).sum(dim=0) / count
+    covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64, device=mean.device)
+    for block in blocks:
+        centred = block.double() - mean
+        covariance.addmm_(centred.T, centred)
+    variance, basis = torch.linalg.eigh(covariance / count)  # rising
     variance, basis = variance.flip(0).clamp_min(0), basis.flip(1)
     return Axes(mean, basis * basis.gather(0, basis.abs().argmax(dim=0, keepdim=True)).sign(), variance)
 
@@ -60,7 +67,10 @@ def axis_count(vectors: Tensor, components: int | None, knob: str) -> int:
 
 def whitened(vectors: Tensor, components: int, eps: float, knob: str = "representation") -> Tensor:
     """PCA whitening: (n, d) -> (n, components), unit variance on each of the first principal axes; float32."""
-    return axes(vectors).whiten(vectors, components, eps, knob).float()
+    of, white = axes(vectors), vectors.new_empty(len(vectors), components, dtype=torch.float32)
+    for block, out in zip(vectors.split(_BLOCK), white.split(_BLOCK), strict=True):
+        out.copy_(of.whiten(block, components, eps, knob))
+    return white
 
 
 def zca_whitened(vectors: Tensor, eps: float, groups: int = 1) -> Tensor:
@@ -68,5 +78,6 @@ def zca_whitened(vectors: Tensor, eps: float, groups: int = 1) -> Tensor:
     blocks = []
     for block in vectors.chunk(groups, dim=1):
         own = axes(block)
-        blocks.append(own.whiten(block, block.shape[1], eps) @ own.basis.T)
-    return torch.cat(blocks, dim=1).float()
+        parts = (own.whiten(rows, rows.shape[1], eps) @ own.basis.T for rows in block.split(_BLOCK))
+        blocks.append(torch.cat([part.float() for part in parts]))
+    return torch.cat(blocks, dim=1)

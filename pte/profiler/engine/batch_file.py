@@ -2,7 +2,7 @@
 
 Hosted batch services and `vllm run-batch` read and write them. Requests go to FOLDER/requests-*.jsonl, cut at the
 limits of the hosted service; answers are read from FOLDER/results/*.jsonl in any order, in part, and as often as they
-are there. What a service could not do for now (a limit, a fault of its own, an expired batch) is asked again in the
+are there. What a service could not do for now (a limit, a fault of its own, an expired batch) is requested again in the
 next file; what it will never do is a result, as in `profiler=openai`.
 """
 
@@ -22,11 +22,11 @@ from pte.schema import InputError
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000  # of one file: OpenAI, Batch API guide, "Rate limits"
 URL = "/v1/chat/completions"
-NEVER = {400, 413, 422}  # of this prompt: asking again would not help
+NEVER = {400, 413, 422}  # of this prompt: requesting again would not help
 
 
 class BatchEngine(Arrivals):
-    """A model that is asked by files."""
+    """A model that is queried by files."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class BatchEngine(Arrivals):
             raise InputError(
                 f"profiles: {len(missing):,} of {len(requests):,} answers are missing"
                 + (f" (in {self.folder / 'results'}: {left_out})" if left_out else "")
-                + f". They are asked for in {_listed(files)}: send each as a batch (or vllm run-batch -i FILE -o"
+                + f". They are requested in {_listed(files)}: send each as a batch (or vllm run-batch -i FILE -o"
                 f" {self.folder / 'results'}/NAME.jsonl --model {self.model}), put what comes back, answers and error"
                 f" files, into {self.folder / 'results'} as .jsonl, and type the same command again"
             )
@@ -104,7 +104,7 @@ class BatchEngine(Arrivals):
                     if key not in requested:
                         counts["lines that answer no open question" if key else "unreadable lines"] += bool(raw.strip())
                     elif completion is None:
-                        counts["answers to be asked for again"] += 1
+                        counts["answers to be requested again"] += 1
                     else:
                         (failed if completion.finish == FAILED else answered).setdefault(key, completion)
         return answered, {key: value for key, value in failed.items() if key not in answered}, counts
@@ -112,7 +112,7 @@ class BatchEngine(Arrivals):
     def _refuse(
         self, answered: Mapping[str, Completion], failed: Mapping[str, Completion], requested: Mapping[str, Request]
     ) -> None:
-        """InputError where more fail than is tolerated; nothing is recorded, so that it can be asked otherwise."""
+        """InputError where more fail than is tolerated; nothing is recorded, so that it can be queried otherwise."""
         done = len(answered) + len(failed)
         if not too_many(len(failed), done, tolerated(list(requested.values()), self.failure_share)):
             return
@@ -127,7 +127,7 @@ class BatchEngine(Arrivals):
 
 
 def _outcome(raw: bytes, limit: int) -> tuple[str, Completion | None]:
-    """custom_id ("" where the line cannot be read) and what became of it; None: to be asked for again.
+    """custom_id ("" where the line cannot be read) and what became of it; None: to be sent again.
 
     limit: the tokens asked for at most.
     """

@@ -214,7 +214,7 @@ def unpack(source: Path, out: Path) -> None:
 
 @contextmanager
 def _quiet_tensors() -> Iterator[None]:
-    """No bar of every GGUF tensor, which transformers draws whatever it is told."""
+    """No bar of every GGUF tensor, which transformers draws whatever its settings."""
     library: Any = None
     with suppress(ImportError):
         library = import_module("transformers.modeling_gguf_pytorch_utils")

@@ -74,7 +74,7 @@ class Sampling:
 
 
 def message_text(prompt: Prompt) -> str:
-    """The prompt as one message; how to begin is said in words."""
+    """The prompt as one message; how to begin is stated in words."""
     rule = "" if prompt.lead == JSON_LEAD else f"\n\nBegin your answer with: {prompt.lead}"
     return f"{prompt.stem()}{rule}"
 

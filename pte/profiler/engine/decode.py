@@ -86,7 +86,7 @@ def draw(logits: Tensor, decoding: Decoding, *, temperature: Tensor, uniform: Te
 
 
 def penalised(logits: Tensor, previous: Tensor, penalty: float) -> Tensor:
-    """Tokens already said lose: l / penalty if l > 0, else l * penalty (CTRL, Keskar et al. 2019). previous: (R, t)."""
+    """Repeated tokens lose: l / penalty if l > 0, else l * penalty (CTRL, Keskar et al. 2019). previous: (R, t)."""
     if penalty == 1.0 or previous.shape[1] == 0:
         return logits
     value = logits.gather(1, previous)

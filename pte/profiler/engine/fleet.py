@@ -26,7 +26,7 @@ class Fleet:
 
     def __init__(self, servers: Sequence[OpenAIEngine], clock: Callable[[], float] = time.monotonic) -> None:
         self.servers, self.count, self.clock = list(servers), 0, clock
-        self.awake = [float("-inf")] * len(servers)  # from when on each is asked again
+        self.awake = [float("-inf")] * len(servers)  # from when on each is queried again
         self.room = asyncio.Semaphore(servers[0].server.parallel)
 
     def __call__(self) -> Session:

@@ -1,9 +1,9 @@
 """A language model on a Ray cluster, by Ray Data: requests are read from Parquet, results written to Parquet.
 
-Either servers that speak the OpenAI chat protocol are asked by a pool of workers (`HttpRequestProcessorConfig`), each
+Either servers that speak the OpenAI chat protocol are queried by a pool of workers (`HttpRequestProcessorConfig`), each
 worker under the policy of `profiler=openai`; or every worker holds a vLLM engine (`vLLMEngineProcessorConfig`). What
 was written is known to Ray's own checkpoint by content key, so a killed run goes on where it was; a killed worker is
-replaced by Ray, and its batch is asked again. FOLDER holds requests/, results/ and checkpoint/, and must be a place
+replaced by Ray, and its batch is requested again. FOLDER holds requests/, results/ and checkpoint/, and must be a place
 that all nodes see. Read in ray 2.60: `ray.data.llm`, `ray.data.checkpoint`.
 """
 
@@ -40,7 +40,7 @@ class Cluster:
     address: str | None = None  # null: a cluster of this machine, for this run; auto, ray://HOST:PORT: one that runs
     workers: Sequence[int] = (1, 2)  # the pool grows from and to; equal: a fixed pool
     batch_size: int = 64  # requests that a worker takes at a time, and that are lost with it
-    replicas: Sequence[str] = ()  # further base_urls of the same model, asked in turn
+    replicas: Sequence[str] = ()  # further base_urls of the same model, queried in turn
     engine_kwargs: Mapping[str, Any] = field(default_factory=dict)  # of vLLM, for speed alone: tensor_parallel_size ...
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ class Recorded:
     def __init__(self, engine: Engine, log: Log, workload: Workload, *, noun: str) -> None:
         self.generator: Generator | None = None  # where set, results come one by one instead of in batches
         self.together = 1  # results to a write; more than one where a killed run could not lose them
-        self.failed_retries = 0  # how often what failed by itself is asked for again
+        self.failed_retries = 0  # how often what failed by itself is requested again
         self.engine, self.log, self.workload, self.noun = engine, log, workload, noun
         self.done = 0
         self._meter: _Meter | None = None  # from the first missing answer on
@@ -53,7 +53,7 @@ class Recorded:
         return self.log.of(self.identity)
 
     def __call__(self, queries: Sequence[Query]) -> list[Completion]:
-        """Every answer; a failure is asked for again under a key of its own, so that it is recorded as well."""
+        """Every answer; a failure is requested again under a key of its own, so that it is recorded as well."""
         answers = self._answers(queries, 0, len(queries))
         for attempt in range(1, self.failed_retries + 1):
             failed = [i for i, answer in enumerate(answers) if answer.finish == FAILED]
@@ -90,7 +90,7 @@ class Recorded:
         known: dict[str, Completion],
         arrivals: Callable[[Sequence[Query], Sequence[str], set[str]], Iterator[dict[str, Completion]]],
     ) -> None:
-        """Ask for what is missing; every result goes to the log as it arrives, and into `known`."""
+        """Request what is missing; every result goes to the log as it arrives, and into `known`."""
         if self._meter is None:
             self._announce(len(missing))
             self._meter = _Meter(logger, "profiles", "generations", self.workload.completions, self.done)
@@ -99,7 +99,7 @@ class Recorded:
         self._meter.resume(self.done)
         for part in arrived(queries, keys, missing):
             known |= part
-            more = sum(multiplicity[key] for key in part)  # equal questions are asked once
+            more = sum(multiplicity[key] for key in part)  # equal queries are sent once
             self.done += more
             self._meter.tokens += sum(completion.tokens for completion in part.values())
             self._meter.advance(more)
@@ -172,7 +172,7 @@ def _completion(row: Mapping[str, Any]) -> Completion:
 
 
 def _place(query: Query) -> dict[str, Any]:
-    """Who asked first, and how."""
+    """Where a query belongs, and how it is drawn."""
     side, entity, round_ = query.place or (None, None, None)
     draw = {"candidate": query.candidate, "temperature": query.temperature}
     return {"side": side, "entity": entity, "round": round_, **draw}
@@ -190,7 +190,7 @@ def forecast(work: Workload, rate: Rate, share: float) -> str:
 
 
 class _Meter(Progress):
-    """Generations, whose rate is told in tokens."""
+    """Generations, whose rate is given in tokens."""
 
     tokens = 0
     fresh = 0  # of the batch in flight

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from pte.profiler.text.style import BRIEF, HISTORY, Style
 from pte.schema import View
 
 Draw = np.random.Generator | None  # None: the evidence as it is
+FEW = 4096  # users whose kinds are remembered: those of a portion, whose candidates all open with them
 ALWAYS = 2  # latest rows of a history that every candidate sees
 
 
@@ -33,6 +34,7 @@ class Witness:
 
     def __init__(self, view: View, evidence: Evidence, style: Style = BRIEF) -> None:
         self.view, self.evidence, self.style, self.catalogue = view, evidence, style, Catalogue(view.items)
+        self.kinds = lru_cache(FEW)(self._kinds)
 
     @cached_property
     def item_neighbors(self) -> Neighbors:
@@ -70,7 +72,7 @@ class Witness:
             counts.update(set(self.history(other)) - own)
         return [item for item, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]]
 
-    def kinds(self, user: int, limit: int = 3) -> list[str]:
+    def _kinds(self, user: int, limit: int = 3) -> list[str]:
         """The categories a user's visible items have most often."""
         counts = Counter(kind for item in self.history(user) for kind in self.catalogue.kinds[item])
         return [kind for kind, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]]

@@ -18,7 +18,7 @@ REFUSED = ("refusal", "content_filter")  # finish reasons of an answer that was 
 def facts(profiles: Profiles) -> dict[str, float]:
     """Counts and shares for manifest and report.
 
-    Of the completions asked for: retried, those faulty and asked for once more; the faults of those kept, by kind;
+    Of the completions requested: retried, those faulty and requested once more; the faults of those kept, by kind;
     unusable; refused (declined or filtered); cut at the token limit, usable or not, and cut_used, the usable ones of
     them; unknown_finish, taken for whole because the server gave no finish reason, or one that is not known. Of the
     candidates that were asked for: fallback, those an earlier text or plain facts stand in for.
@@ -80,7 +80,7 @@ def account(profiles: Profiles) -> list[str]:
         first = Counter(g.retried for g in _completions(profiles) if g.retried)
         left = Counter({name: int(counts[f"fault_{name}"]) for name in FAULTS if counts[f"fault_{name}"]})
         lines.append(
-            f"profiles: {counts['retried']:,} faulty answers were asked for once more ({_counts(first)}); what is"
+            f"profiles: {counts['retried']:,} faulty answers were requested once more ({_counts(first)}); what is"
             f" left: {_counts(left)}. Of these {', '.join(GRAVE)} are not used, the others are"
         )
     groups = list(chain(profiles.user, islice(profiles.item, 1, None)))

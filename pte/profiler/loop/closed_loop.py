@@ -6,12 +6,12 @@
 
 The last round of each side holds K candidates; rounds before keep one text per entity. `rounds=1` is the single pass
 without exchange. Of several candidates the one cited by others is the most central in words: the text nearest to the
-mean of its group, which is what `selector=mean` comes to before there are vectors, and asks for no reward. Where texts
+mean of its group, which is what `selector=mean` comes to before there are vectors, and needs no reward. Where texts
 move less than `stop` between two rounds, the next round is the last.
 
 A profile opens with the entity's plain facts (an item's title and kind, a user's main kinds): exchanging texts
 smooths them like a graph Laplacian, and the facts damp it. User profiles reach the recommender only through item
-profiles. A faulty answer (text/fault.py) is asked for once more; where that brings none to use, the entity's text of
+profiles. A faulty answer (text/fault.py) is requested once more; where that brings none to use, the entity's text of
 the round before stands in, or its facts. A side that is not among `sides` is represented by its metadata or titles.
 """
 
@@ -73,7 +73,7 @@ def legs(rounds: int, num_candidates: int, sides: Sequence[str] = SIDES) -> list
 
 
 def count_generations(num_users: int, num_items: int, num_candidates: int, rounds: int) -> int:
-    """How many completions a loop asks for, users without any visible row counted too."""
+    """How many completions a loop requests, users without any visible row counted too."""
     size = {"user": num_users, "item": num_items}
     return sum(size[leg.side] * leg.drafts for leg in legs(rounds, num_candidates))
 

@@ -1,4 +1,4 @@
-"""One text per entity, read at random: in a list, in files, or made when it is asked for."""
+"""One text per entity, read at random: in a list, in files, or made on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers read into profiles; faulty ones asked for once more; answers that were stored with profiles, found again."""
+"""Answers read into profiles; faulty ones requested once more; answers that were stored with profiles, found again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pte.profiler.text.parse import read
 from pte.profiler.text.style import Answer
 from pte.schema import Generation
 
-AGAIN = 1000  # draw k of a prompt is asked for again as draw k + AGAIN: above any number of candidates
-WARM = 0.7  # temperature of asking again what was asked greedily: else the same would come
+AGAIN = 1000  # draw k of a prompt is requested again as draw k + AGAIN: above any number of candidates
+WARM = 0.7  # temperature of requesting again what was drawn greedily: else the same would come
 NOTHING = Completion("", 0)
 Place = tuple[int, int]  # entity, candidate
 
@@ -26,7 +26,7 @@ class Draft:
     done: Completion
     profile: str | None  # the profile that it gives, None where there is none to use
     fault: str
-    attempt: int = 0  # 1 where it was asked for again
+    attempt: int = 0  # 1 where it was requested again
     first: str = ""  # the fault for which it was
 
 

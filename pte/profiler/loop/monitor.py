@@ -44,7 +44,7 @@ def change(before: Sequence[str], after: Sequence[str]) -> float | None:
 
 
 def rounds(profiles: Profiles) -> list[dict[str, float | str | None]]:
-    """One row for each side of each round that was asked for, first candidates alone: how many texts, what share of
+    """One row for each side of each round that was requested, first candidates alone: how many texts, what share of
     them could be used, how long they are, how alike different entities are, and how far they moved since the round
     before."""
     count: Counter[tuple[int, str]] = Counter()

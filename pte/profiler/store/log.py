@@ -128,7 +128,7 @@ class Records:
 
     def _forget(self, path: Path) -> None:
         """A damaged shard: it is left where it lies."""
-        logger.warning(f"{path} cannot be read: its generations will be asked for again")
+        logger.warning(f"{path} cannot be read: its generations will be requested again")
         self.files.pop(path, None)
 
     def _sources(self) -> Iterator[Shard | Journal]:
@@ -144,14 +144,15 @@ class Records:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._journal is None or journal is None:  # a closed one's name is not used again: readers know it
             self._journal = self.folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.jsonl"
+        line = json.dumps(rows, ensure_ascii=True) + "\n"
         with self._journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(rows, ensure_ascii=True) + "\n")
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        if journal is None:
+        if not isinstance(journal, Journal):
             journal = self.files[self._journal] = Journal(self._journal)
         else:
-            journal.read()  # type: ignore[union-attr]
+            journal.note(rows, len(line))
         if len(journal) >= CLOSED:
             self._close()
 

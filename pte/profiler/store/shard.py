@@ -1,6 +1,6 @@
 """The two kinds of files a generation lies in: a journal that grows, and a Parquet shard that is written once.
 
-Of either only the first 64 bits of every key are held in memory; rows are read when they are asked for.
+Of either only the first 64 bits of every key are held in memory; rows are read on request.
 """
 
 from __future__ import annotations
@@ -84,9 +84,13 @@ class Journal:
             for line in file:
                 if not line.endswith(b"\n"):
                     break
-                for row in parsed(line):
-                    self.places.setdefault(prefix(row["key"]), self.size)
-                self.size += len(line)
+                self.note(parsed(line), len(line))
+
+    def note(self, rows: Iterable[Row], length: int) -> None:
+        """Where the rows of the next line are, which has so many bytes."""
+        for row in rows:
+            self.places.setdefault(prefix(row["key"]), self.size)
+        self.size += length
 
     def holds(self, prefixes: np.ndarray) -> np.ndarray:
         """(n,) bool, as `Shard.holds`."""

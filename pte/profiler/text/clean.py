@@ -17,6 +17,7 @@ from pte.schema import Items
 
 NAME_LENGTH = 80  # characters of a title; ours: 95 % of real titles are shorter
 LABEL_LENGTH = 80  # characters of one metadata column in a prompt
+SINGLE = str.maketrans(dict.fromkeys('"“”„«»', "'"))
 UNKNOWN = "an item without a description"
 
 # Special tokens of chat templates: <|im_end|>, <｜User｜>, [INST], <<SYS>>, <s>, <start_of_turn>, <unused7>, <eos> ...
@@ -35,7 +36,7 @@ def clean(text: str, limit: int) -> str:
     before = None
     while text != before:  # taking one token out may put another together
         before, text = text, SPECIAL.sub(" ", text)
-    text = " ".join(text.translate({ord(c): "'" for c in '"“”„«»'}).split())
+    text = " ".join(text.translate(SINGLE).split())
     return text if len(text) <= limit else text[: limit - 1].rsplit(" ", 1)[0].rstrip(" ,;:-") + "…"
 
 

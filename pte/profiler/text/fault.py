@@ -18,6 +18,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pte.profiler.base import CUT, FAILED, Completion
 from pte.profiler.prompt import Prompt
@@ -29,6 +30,7 @@ FAULTS = (*GRAVE, "long", "json", "duplicate")
 FINAL = (FAILED, "refusal", "content_filter")  # finish reasons that `retries` does not ask again
 COPIED, ALIKE, COMMON = 0.6, 0.9, 0.1
 FEW = 8  # words; shares of fewer mean nothing
+FEW_TEXTS = 64  # whose words are remembered: of the candidates of an entity or two
 
 
 def words(text: str) -> list[str]:
@@ -47,7 +49,7 @@ def fault(prompt: Prompt, done: Completion, profile: str | None, limits: Answer,
     least, most = limits.words
     if len(tokens) < least:
         return "short"
-    if len(tokens) >= FEW and copied(tokens, words(prompt.stem())) > COPIED:
+    if len(tokens) >= FEW and copied(tokens, prompt.stem()) > COPIED:
         return "copy"
     if len(tokens) >= FEW and (foreign(tokens, limits.common) or script(body) != script(prompt.instruction)):
         return "language"
@@ -55,17 +57,33 @@ def fault(prompt: Prompt, done: Completion, profile: str | None, limits: Answer,
         return "long"
     if parse.breaks_json(prompt.lead, done.text):
         return "json"
-    own = set(words(profile.removeprefix(prompt.lead)))
-    if any(jaccard(own, set(words(other))) >= ALIKE for other in others):
+    own = bag(profile.removeprefix(prompt.lead))
+    if any(jaccard(own, bag(other)) >= ALIKE for other in others):
         return "duplicate"
     return ""
 
 
-def copied(tokens: Sequence[str], source: Sequence[str], n: int = 4) -> float:
-    """The share of the n-grams of `tokens` that occur in `source`."""
-    grams = [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
-    known = {tuple(source[i : i + n]) for i in range(len(source) - n + 1)}
-    return sum(gram in known for gram in grams) / max(len(grams), 1)
+def copied(tokens: Sequence[str], source: str) -> float:
+    """The share of the 4-grams of `tokens` that occur in `source`."""
+    own, known = grams(tokens), grams_of(source)
+    return sum(gram in known for gram in own) / max(len(own), 1)
+
+
+def grams(tokens: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every 4 words in a row."""
+    return list(zip(*(tokens[i:] for i in range(4)), strict=False))
+
+
+@lru_cache(FEW_TEXTS)
+def grams_of(text: str) -> frozenset[tuple[str, ...]]:
+    """Those of a prompt, which the candidates of an entity share."""
+    return frozenset(grams(words(text)))
+
+
+@lru_cache(FEW_TEXTS)
+def bag(text: str) -> frozenset[str]:
+    """The distinct words of a text, which stands beside several others in turn."""
+    return frozenset(words(text))
 
 
 def foreign(tokens: Sequence[str], common: frozenset[str]) -> bool:
@@ -80,13 +98,13 @@ def script(text: str) -> str:
     return scripts.most_common(1)[0][0] if scripts else ""
 
 
-def jaccard(one: set[str], other: set[str]) -> float:
+def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
     """|A & B| / |A | B|; 0 where both are empty."""
     return len(one & other) / max(len(one | other), 1)
 
 
 def central(texts: Sequence[str]) -> int:
     """The place of the text that shares most words with the others (mean Jaccard index), the first of equals."""
-    bags = [set(words(text)) for text in texts]
+    bags = [bag(text) for text in texts]
     likeness = [sum(jaccard(a, b) for b in bags) for a in bags]
     return likeness.index(max(likeness))

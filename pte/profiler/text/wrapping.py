@@ -9,13 +9,15 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
-from functools import lru_cache
-from itertools import accumulate
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any
+
+from pte.profiler.text.quote import QUOTE, unbracketed, unquoted
 
 LONGEST = 10_000  # characters of an answer that are looked at; profiles have a few hundred
 DEEPEST = 9  # wrappings around one another that are taken off
+RECENT = 4  # answers whose reading is remembered: several ask for it in a row
 HEADING_WORDS = 6  # at most, of a line without a full stop above the answer
 _THINK = r"(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning|reflection|scratchpad|analysis|details):?\s*"
 _OPEN, _CLOSE = (
@@ -43,16 +45,13 @@ _LABEL = re.compile(
 )
 _HEADING = re.compile(rf"(?:[\w'’]+ ){{0,3}}(?:{_NOUN}|assistant|json)", re.IGNORECASE)
 _MARK = r"(?:\.{3}|…|[>*•·–—-]+|\(?(?:\d{1,2}|[a-z])[.)])\s+"  # of an item of a list
+_LIST_MARK = re.compile(f"^{_MARK}")
 _COMMENT = re.compile(r"<!--.*?-->|^\s*(?:`{3,}|~{3,})[\w-]*[ \t]*$", re.MULTILINE | re.DOTALL)  # and a fence
 _TAG = re.compile(rf"</?[A-Za-z][\w:.-]*(?:\s+[\w:-]+=[^<>]*)?\s*/?>|\[/?{_NOUN}\]:?", re.IGNORECASE)
 _LATEX = re.compile(r"\\[A-Za-z]+\s*\{([^{}]*)(?:\}|\Z)|\\[\[\]()]")
 _BOXED = re.compile(r"\\f?boxed\s*\{((?:[^{}]|\{[^{}]*\})*)")
 _EMPHASIS = re.compile(r"(?<![\w*_])[*_]{1,3}(?=\S)|(?<=\S)[*_]{1,3}(?![\w*_])|`+|~~|^#+\s+", re.MULTILINE)
-_QUOTES = ("'‘’‚‛", '"＂', "“”„‟«»‹›「」『』〝〞")  # by kind
-_QUOTE = "".join(_QUOTES)
-_PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
-_SAME = re.compile(r"([$=~|])\1*([^$=~|]+)\1+")  # around a whole line
-_REMARK = re.compile(rf"[{_QUOTE}]([^{_QUOTE}]+[.!?])[{_QUOTE}]\s.*")  # behind a quotation of whole sentences
+_REMARK = re.compile(rf"[{QUOTE}]([^{QUOTE}]+[.!?])[{QUOTE}]\s.*")  # behind a quotation of whole sentences
 _NAME = r"\w{1,40}(?:[ -]\w{1,40}){0,4}"
 _OBJECT = re.compile(rf"""\{{\s*(["']?){_NAME}\1\s*:""")
 _STRING = re.compile(  # "name": "text", also one with quotes in it that no backslash escapes
@@ -70,6 +69,7 @@ _ASIDE = re.compile(
 )
 
 
+@lru_cache(RECENT)
 def answer(completion: str) -> str:
     """A completion without its reasoning (think blocks, also unopened or unclosed ones, Harmony's channels), and of a
     conversation that it goes on with the first turn alone.
@@ -94,6 +94,7 @@ def _says(turn: str) -> bool:
     return bool(turn) and not re.fullmatch(r"\s*(?:assistant|user|system|model)\s*", turn, re.IGNORECASE)
 
 
+@lru_cache(RECENT)
 def body(lead: str, text: str) -> str:
     """The line that answers, without what is written around it and without a repetition of the lead."""
     if (at := object_place(text)) is not None:
@@ -102,8 +103,7 @@ def body(lead: str, text: str) -> str:
         text = boxed[-1]
     text = html.unescape(text.replace("\u200b", "").replace("\ufeff", ""))
     text = re.sub(r"\\n(?![a-z])", "\n", text)
-    for _ in range(DEEPEST):
-        text = _LATEX.sub(r"\1", text)
+    text = _limit_of(partial(_LATEX.sub, r"\1"), text)
     text = _TAG.sub("", _COMMENT.sub("", re.sub(r"\\([^\w\s\\])", r"\1", text)))
     text = _EMPHASIS.sub("", re.sub(r"([\"'])\1+", r"\1", text))
     lines = [_unwrapped(line, lead) for line in text.split("\n")[:99] if line.strip()]
@@ -127,8 +127,8 @@ def _behind_lead(lines: list[str], lead: str) -> str:
     length = _begins(lines[0], lead)
     if not length:
         return lines[0][_overlap(lines[0], lead) :].strip()
-    rest = _unquoted(lines[0][length:].strip())
-    mark = rf"^(?:[{_QUOTE}]+(?=[\s.,:…-]|$))?[: ]*(?:\.\.\.|…|[-–—](?= ))? *"
+    rest = unquoted(lines[0][length:].strip())
+    mark = rf"^(?:[{QUOTE}]+(?=[\s.,:…-]|$))?[: ]*(?:\.\.\.|…|[-–—](?= ))? *"
     return re.sub(mark, "", rest) or " ".join(lines[1:2])
 
 
@@ -206,64 +206,33 @@ def _is_heading(line: str) -> bool:
 
 def _unwrapped(line: str, lead: str) -> str:
     """A line without labels (`Sure! Here is the profile:`), pictographs, quotes and brackets around it."""
-    whole = _whole(lead)
+    return _limit_of(partial(_unwrapped_once, lead), line)
+
+
+def _limit_of(change: Callable[[str], str], text: str) -> str:
+    """What a change makes of a text until it makes nothing new of it, DEEPEST times at most."""
     for _ in range(DEEPEST):
-        line = line.strip()
-        if not (lead and whole.match(line)) and (label := _LABEL.match(re.sub(f"^{_MARK}", "", line))):
-            line = label.string[label.end() :]
-        while line and (unicodedata.category(line[0]) in ("So", "Sk", "Cf", "Mn") or line[0] in ">→➜"):
-            line = line[1:].lstrip()
-        line = _REMARK.sub(r"\1", line) if _REMARK.fullmatch(line) else line
-        line = _unbracketed(_unquoted(line))
-    return line
+        before, text = text, change(text)
+        if text == before:
+            break
+    return text
 
 
-def _unquoted(line: str) -> str:
-    """Without a quote at either end whose other one is at the other end, or missing; 'Cars' and 'Up' keep theirs."""
-    first, last = (_outer(line, place) for place in (0, len(line) - 1)) if len(line) > 1 else (False, False)
-    return line[1 if first else 0 : -1 if last else None] if first or last else line
-
-
-def _outer(line: str, end: int) -> bool:
-    """Whether the quote at one end of a line has no other one of its kind within the line."""
-    kind = next((kind for kind in _QUOTES if line[end] in kind), "")
-    inner = [
-        place
-        for place, letter in enumerate(line[1:-1], 1)
-        if letter in kind and not (line[place - 1].isalnum() and line[place + 1].isalnum())  # an apostrophe
-    ]
-    if kind and not inner:
-        return kind != _QUOTES[0] or line[0 if end else -1] in kind  # 'tis
-    return bool(kind) and _closes(line, inner[-1 if end else 0]) == bool(end)
-
-
-def _closes(line: str, place: int) -> bool:
-    """Whether a quote within a line ends what it quotes: no blank before it."""
-    return not line[place - 1].isspace() and line[place - 1] not in "([{"
-
-
-def _unbracketed(line: str) -> str:
-    """Without brackets around the whole, and without those at an end whose other one is missing."""
-    if line[:1] == line[-1:] == "|":
-        return max(line.split("|"), key=len)
-    if same := _SAME.fullmatch(line):
-        return same[2]
-    opening, closing = line[:1], _PAIRS.get(line[:1])
-    if closing and len(line) > 1:
-        depth = list(accumulate((letter == opening) - (letter == closing) for letter in line))
-        if min(depth[:-1]) > 0:  # closed by the last character, or never
-            return line[1 : len(line) - (depth[-1] == 0)]
-    for opening, closing in _PAIRS.items():
-        if line.endswith(closing) and line.count(closing) > line.count(opening):
-            return line[:-1]
-    return line
+def _unwrapped_once(lead: str, line: str) -> str:
+    line = line.strip()
+    if not (lead and _whole(lead).match(line)) and (label := _LABEL.match(_LIST_MARK.sub("", line))):
+        line = label.string[label.end() :]
+    while line and (unicodedata.category(line[0]) in ("So", "Sk", "Cf", "Mn") or line[0] in ">→➜"):
+        line = line[1:].lstrip()
+    line = _REMARK.sub(r"\1", line) if _REMARK.fullmatch(line) else line
+    return unbracketed(unquoted(line))
 
 
 @lru_cache(4096)
 def _whole(words: str, before: str = "") -> re.Pattern[str]:
     """These words in whatever case, an apostrophe of any kind, behind the mark of a list item and a quote."""
     text = re.sub("['’ʼ′]", "['’ʼ′]", r"\s+".join(map(re.escape, words.split())))
-    return re.compile(rf"{before or f'(?:{_MARK})?'}[{_QUOTE}]?\s*{text}(?![\w-])", re.IGNORECASE)
+    return re.compile(rf"{before or f'(?:{_MARK})?'}[{QUOTE}]?\s*{text}(?![\w-])", re.IGNORECASE)
 
 
 def _begins(line: str, lead: str) -> int:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pte.artifact import digest, write_atomic
 from pte.report import evidence, runs
-from pte.report.compare import grid, honesty, methods, page, render
+from pte.report.compare import grid, honesty, methods, page, pool, render
 from pte.report.compare.comparison import Comparison, parse
 from pte.schema import InputError
 
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str], commit: str | None = None) -> None:
-    """Read, check, compare, write. commit: of this code, which evidence asks for."""
+    """Read, check, compare, write. commit: of this code, which evidence needs."""
     options = parser().parse_args(arguments)
     for metric in options.metrics:
         parse(metric)
@@ -111,12 +111,13 @@ def compared(paths: Sequence[Path], options: argparse.Namespace) -> tuple[Compar
     if not known:
         raise InputError(f"none of these runs can be compared: {notes[0]}")
     selection = methods.where(known, options.where)
+    selection, twice = pool.pool_draws(selection)
     methods.require_one_question(selection)
     rows, repeated = methods.group(selection)
     comparison = Comparison(
         rows, metrics=options.metrics, against=options.against, part=options.part, draws=options.draws
     )
-    return comparison, notes + repeated
+    return comparison, notes + twice + repeated
 
 
 def keep(comparison: Comparison, arguments: argparse.Namespace, commit: str | None) -> None:

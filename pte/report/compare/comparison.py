@@ -86,7 +86,7 @@ class Difference:
 
 
 class Comparison:
-    """All cells and differences of some methods; computed when asked, kept for the next question."""
+    """All cells and differences of some methods; computed on request, and cached."""
 
     def __init__(
         self,

@@ -181,10 +181,7 @@ def popularity(comparison: Comparison) -> Drawing | None:
                 [value[place == b].mean() for b in bins], "o-", color=color, markersize=4, label=_wrapped(method.label)
             )
         ax.set_xticks(range(len(bins)), [f"{span(BINS, b)}\n{(place == b).sum():,}" for b in bins])
-        ax.set(xlabel="training count of the target, and number of cases", ylabel=comparison.title(ranking, metric))
-        ax.yaxis.set_major_formatter(Unsigned(useOffset=False))
-        ax.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
-        _outside_legend(figure, ax)
+        _frame(figure, ax, "training count of the target, and number of cases", comparison.title(ranking, metric))
     caption = (
         f"{comparison.title(ranking, metric)} by the target's training count. {_explained([ranking])}."
         f"{_left_out(comparison)}"
@@ -205,10 +202,7 @@ def curves(comparison: Comparison) -> Drawing | None:
         ]
         if not drawn:
             return None
-        ax.set(xlabel="epoch", ylabel=f"{metric}, validation")
-        ax.yaxis.set_major_formatter(Unsigned(useOffset=False))
-        ax.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
-        _outside_legend(figure, ax)
+        _frame(figure, ax, "epoch", f"{metric}, validation")
     caption = f"{metric} on the validation part after each epoch, one line per seed.{_left_out(comparison)}"
     return Drawing("Learning curves", "curves", figure, caption)
 
@@ -264,7 +258,11 @@ def _kinds(figure: Figure) -> None:
     figure.legend(handles=marks, loc="outside upper right", ncols=2, fontsize=9)
 
 
-def _outside_legend(figure: Figure, ax: Axes) -> None:
+def _frame(figure: Figure, ax: Axes, x: str, y: str) -> None:
+    """Names of the axes, lines of reference, and the legend beside."""
+    ax.set(xlabel=x, ylabel=y)
+    ax.yaxis.set_major_formatter(Unsigned(useOffset=False))
+    ax.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
     figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper", fontsize=9)
 
 

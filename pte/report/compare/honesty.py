@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pte.report.compare.comparison import ALPHA, Column, Comparison, Difference
 from pte.report.compare.methods import COUNT_MODEL, Method, common, is_count_model
+from pte.report.compare.pool import draws_of
 from pte.report.format import completions, delta, interval, p_value, plain
 from pte.schema import IMPORTED
 
@@ -119,6 +120,11 @@ def caveats(comparison: Comparison) -> list[str]:
         "Intervals and tests take users as the unit of chance, for the seeds that were run. Holm's correction is over"
         " the methods of one column, not over columns: of many columns some will stand out by chance."
     ]
+    if several := draws_of(comparison.methods[0].runs[0]):
+        sentences.append(
+            f"Cases of {len(several)} draws of users (protocol.seed {', '.join(map(str, several))}) are pooled: each"
+            " draw was trained by itself, and a user of several draws counts as one."
+        )
     encoders = common(comparison.methods, "encoder")
     if "," in encoders:
         sentences.append(

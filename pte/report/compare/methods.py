@@ -1,7 +1,7 @@
 """Runs -> methods, with seeds as replicates. What must not share a table is refused, naming both runs.
 
 Two runs are replicates when their configurations differ in nothing but the seed (and where they ran). Runs that share
-their names but not their knobs are two methods, told apart in the label by the knobs that differ.
+their names but not their knobs are two methods, distinguished in the label by the knobs that differ.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def _field(run: Run, field: str) -> str:
     return str(run.report["card"]["name"]) if field == "dataset" else name_of(run, field)
 
 
-def require_one_question(runs: Sequence[Run]) -> None:
-    """Refuse runs that were not asked the same: other data, protocol, split, ranking, or order of cases."""
+def require_one_question(runs: Sequence[Run], *, same_cases: bool = True) -> None:
+    """Refuse runs that were not asked the same: other data, protocol, ranking, or, of one draw, split or cases."""
     facts: dict[str, Callable[[Run], str]] = {
         "data set": lambda run: f"{run.report['card']['name']} (interactions {run.key('interactions')[:12]})",
         "protocol": lambda run: run.option("protocol"),
@@ -104,7 +104,10 @@ def require_one_question(runs: Sequence[Run]) -> None:
     first = runs[0]
     for run in runs[1:]:
         alike = run.config["protocol"] == first.config["protocol"]  # then the split must be the very same
-        facts["split"] = partial(_split, keyed=alike)
+        if same_cases:
+            facts["split"] = partial(_split, keyed=alike)
+        else:
+            facts["protocol's knobs"] = partial(_split, keyed=False)
         for noun, of in facts.items():
             if of(run) != of(first):
                 raise InputError(
@@ -112,7 +115,8 @@ def require_one_question(runs: Sequence[Run]) -> None:
                     f"  {first.path}: {of(first)}\n  {run.path}: {of(run)}\n"
                     "Compare them apart: name fewer folders, or choose with --where dataset=NAME or protocol=NAME."
                 )
-        _require_same_cases(first, run)
+        if same_cases:
+            _require_same_cases(first, run)
 
 
 def _split(run: Run, keyed: bool) -> str:
@@ -178,7 +182,7 @@ def _one_per_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
         first = by_seed.setdefault(run.seed, run)
         if first is run:
             continue
-        if not _same_ranks(first, run):
+        if not same_ranks(first, run):
             raise InputError(
                 f"two runs of one method with seed {run.seed} and different ranks:\n  {first.path}\n  {run.path}\n"
                 "Their code or machine differs, not their configuration. Name the one that counts."
@@ -187,7 +191,8 @@ def _one_per_seed(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     return [by_seed[seed] for seed in sorted(by_seed)], notes
 
 
-def _same_ranks(a: Run, b: Run) -> bool:
+def same_ranks(a: Run, b: Run) -> bool:
+    """Whether two runs of the same cases ranked every target alike."""
     if not a.parts:  # evidence whose ranks were not kept
         return a.metrics == b.metrics
     return all(np.array_equal(a.parts[p].rank[r], b.parts[p].rank[r]) for p in a.parts for r in a.suffix)

@@ -15,7 +15,7 @@ import numpy as np
 
 from pte.artifact import Stored
 from pte.report.inspect.export import before_refit
-from pte.schema import FIRST, InputError, Interactions, Profiles, Selection, Split
+from pte.schema import FIRST, Interactions, Profiles, Selection, Split
 
 LISTED = 10
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
 def lines(stored: Stored, side: str, name: str, *, prompts: bool = False) -> Iterator[str]:
     """Everything the run has on the entity; what it does not have is left out."""
     facts = Facts(Interactions.load(stored.path("interactions")), Split.load(stored.path("split")))
-    entity = facts.find(side, name)
+    entity = facts.data.find_user(name) if side == "user" else facts.data.items.find(name)
     yield f"{side} {facts.name(side, entity)}"
     yield from facts.history(side, entity)
     yield from facts.neighbors(side, entity)
@@ -93,21 +93,6 @@ class Facts:
 
     def __init__(self, interactions: Interactions, split: Split) -> None:
         self.data, self.split = interactions, split
-
-    def find(self, side: str, name: str) -> int:
-        """The entity of an id; of an item also of a title, whole or in part."""
-        ids = self.data.user_id if side == "user" else self.data.items.item_id
-        if name and name in ids:
-            return ids.index(name)
-        if side == "user":
-            raise InputError(f"no user has the id {name!r}; ids look like {', '.join(map(repr, ids[:3]))}")
-        matches = self.data.items.titled(name)
-        if len(matches) == 1:
-            return matches[0]
-        if not matches:
-            raise InputError(f"no item has the id or, in its title, the words {name!r}; ids look like {ids[1]!r}")
-        some = "; ".join(self.name("item", i) for i in matches[:LISTED])
-        raise InputError(f"{len(matches):,} items are called {name!r}: give the id of one: {some}")
 
     def name(self, side: str, entity: int) -> str:
         if side == "user":

@@ -16,7 +16,7 @@ from pte.schema import Interactions, Selection, Split
 
 @dataclass(frozen=True)
 class Finished:
-    """Read when asked, kept for the next question. Cases are those of the test part."""
+    """Read on request, and cached. Cases are those of the test part."""
 
     run: Run
     artefact: dict[str, Path]

@@ -115,7 +115,7 @@ def outlook(dataset: str | None) -> str:
 
 
 def cost_line(report: Mapping[str, Any]) -> str:
-    """Minutes and memory of all stages together, those found in the store included; "" where a stage does not tell."""
+    """Minutes and memory of all stages together, those found in the store included; "" where a stage has none."""
     stages = report["stages"].values()
     seconds = [stage.get("wall_seconds") for stage in stages]
     memory = [stage.get("peak_memory_mib") for stage in stages]

@@ -71,3 +71,12 @@ def test_a_direction_without_variance_stays_finite_and_zero():
     assert z.isfinite().all()
     assert z[:, 3:].abs().max() < 1e-4
     assert whitened(torch.ones(4, 3), 3, 0.0).isfinite().all(), "all rows equal: nothing to scale"
+
+
+@pytest.mark.parametrize("block", [1, 7, 16])
+def test_blocks_of_rows_change_nothing_but_rounding(monkeypatch, block):
+    vectors = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+    whole = [whitened(vectors, 4, 1e-5), zca_whitened(vectors, 1e-5, groups=2)]
+    monkeypatch.setattr("pte.nn.statistic.whitening._BLOCK", block)
+    for expected, found in zip(whole, [whitened(vectors, 4, 1e-5), zca_whitened(vectors, 1e-5, groups=2)], strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

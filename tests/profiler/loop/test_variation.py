@@ -167,7 +167,7 @@ def test_a_faulty_answer_is_requested_again_counted_and_rebuilt(crowd):
     assert figures["retried"] > 20
     assert figures["unusable"] == figures["fault_unusable"] == 1 + 4
     assert {g.text for g in found.generations if not g.parsed} == {"thing c (C)."}
-    assert "were asked for once more (unusable" in "\n".join(account(found))
+    assert "were requested once more (unusable" in "\n".join(account(found))
     assert loop.run(crowd, Stored(found.generations)) == found
     assert sum(not g.parsed for g in make_loop().run(crowd, answer).generations) > 20
 

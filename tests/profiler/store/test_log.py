@@ -15,7 +15,7 @@ import pytest
 from pte.artifact import digest
 from pte.profiler.store import log as log_module
 from pte.profiler.store.log import RecordLog
-from pte.profiler.store.shard import SCHEMA, Shard
+from pte.profiler.store.shard import SCHEMA, Journal, Shard
 
 ONE, OTHER = {"model": "one", "decoding": {"top_k": 5}}, {"model": "other"}
 
@@ -270,3 +270,15 @@ def test_two_writers_close_and_merge_under_a_reader(tmp_path, monkeypatch):
         f"about {word}" for some in words for word in some
     }
     assert sorted(key for path in tmp_path.glob("*/*.parquet") for key in pl.read_parquet(path)["key"]) == sorted(keys)
+
+
+def test_a_writer_knows_its_lines_as_a_reader_does(tmp_path):
+    """Without reading what it wrote; letters of any alphabet, equal keys and several batches."""
+    records = RecordLog(tmp_path).of(ONE)
+    with records.exclusive():
+        for batch in ([row("a", "ü…"), row("b")], [row("c", "电影"), row("a")], [row("d")]):
+            records.extend(batch)
+            (own,) = records.files.values()
+            whole = Journal(own.path)
+            assert (own.places, own.size) == (whole.places, whole.size)
+            assert list(own.rows([batch[0]["key"]])) == list(whole.rows([batch[0]["key"]]))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pte.profiler.text import parse, wrapping
 from pte.profiler.text.parse import breaks_json, read, refuses
 from pte.profiler.text.style import JSON_LEAD
 
@@ -129,3 +130,22 @@ def test_a_refusal_in_any_wrapping_is_one(completion):
 def test_a_long_answer_of_marks_alone_is_read_in_no_time(piece):
     for lead in (LEAD, JSON_LEAD):
         assert len(read(lead, piece * 20_000) or "") < 500
+
+
+def test_an_answer_is_read_once_by_all_who_ask_in_a_row():
+    text = " 'quiet trains', they say, and people far from home."
+    wrapping.body.cache_clear()
+    for ask in (parse.read, parse.refuses, parse.beyond_lead):
+        ask("This is", text)
+    assert wrapping.body.cache_info().misses == 1
+
+
+def test_what_makes_nothing_new_is_not_tried_again():
+    tries = []
+
+    def shorter(text):
+        tries.append(text)
+        return text[1:] or text
+
+    assert wrapping._limit_of(shorter, "abc") == "c"
+    assert tries == ["abc", "bc", "c"]

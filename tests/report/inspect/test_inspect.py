@@ -86,9 +86,13 @@ def test_a_user_with_what_each_row_was_for(run):
 
 def test_a_whole_title_wins_over_a_part_and_many_are_named(run):
     assert shown(run, "item", "Alien")[0] == "item m4 'Alien'"
-    with pytest.raises(InputError, match=r"2 items are called 'ali'.*m4 'Alien'; m5 'Aliens'"):
+    with pytest.raises(InputError, match=r"2 items are called ali: .*Alien .id m4.; Aliens .id m5."):
         shown(run, "item", "ali")
-    for side, name, words in (("item", "", "no item"), ("item", "Up", "no item"), ("user", "0", "look like 'ann'")):
+    for side, name, words in (
+        ("item", "", "no item"),
+        ("item", "Up", "no item"),
+        ("user", "0", "no user has the id 0"),
+    ):
         with pytest.raises(InputError, match=words):
             shown(run, side, name)
 
