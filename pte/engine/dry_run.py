@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from pte.engine.build import builder
+from pte.engine.build import as_typed, builder
 from pte.engine.process.device import process_count
 from pte.metric.sampled import NEGATIVES
 from pte.schema import InputError, Interactions, Split, one_of, require
@@ -62,7 +62,10 @@ def run(config: Mapping[str, Any], stages: list[str], known: Known, *, download:
     if "profiles" in stages:
         build("profiler")
     encoder = build("encoder") if "embeddings" in stages else None
-    width = encoder.known_width(download) if encoder else None
+    try:
+        width = encoder.known_width(download) if encoder else None
+    except InputError as error:  # of a part of it
+        raise InputError(as_typed(str(error), config["encoder"], "encoder")) from None
     if "selection" in stages:
         build("selector")
         build("reward").check(width)

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 MOST_CANDIDATES = 1000  # of an entity: more would fill the memory, and no selector distinguishes them
 CUT = "length"  # the finish reason of an answer that reached its limit of tokens
 FAILED = "error"  # that of a request which its server could not answer, others could be
+FINISHES = ("stop", CUT, "content_filter", "refusal", "empty", "tool_calls", FAILED)  # finish reasons that are known
 
 
 class Records(Protocol):
@@ -106,7 +107,7 @@ class Completion:
 
     text: str
     tokens: int  # new ones
-    finish: str = ""  # stop, length, content_filter, refusal, empty, error; "" where it is not known
+    finish: str = ""  # one of FINISHES; another word of a server, or "" where it gives none: as if stop
     prompt_tokens: int = 0
     detail: str = ""  # a failure's words
 

@@ -45,7 +45,10 @@ PLANNED = [  # the mistake, last, and what goes before it
     ([*TEXT, "profiler=imported"], "profiler.file=nowhere.csv"), ([*TEXT, "profiler=batch", "profiler.model=m"],
      "profiler.folder=null"),
     # vectors and selection
-    (TEXT, "encoder.device=cuda:99"), (TEXT, "encoder.max_tokens=1"), ([*TEXT, "encoder=hf"], "encoder.model=dir"),
+    ([*TEXT, "encoder=hybrid", "encoder@encoder.dense=hf"], "encoder.dense.model=nosuch/folder/x"),
+    ([*TEXT, "encoder=hybrid"], "encoder.lexical.min_df=0"), ([*TEXT, "encoder=hybrid"], "encoder.lexical_weight=0"),
+    ([*TEXT, "encoder=tfidf"], "encoder.ngram=9"), (TEXT, "encoder.device=cuda:99"),
+    (TEXT, "encoder.max_tokens=1"), ([*TEXT, "encoder=hf"], "encoder.model=dir"),
     (VECTORS, "encoder.file=v.npy"), (TEXT, "encoded=[users]"), (GRPO, "reward.raw=[nope]"),
     (GRPO, "reward.weights.nope=1"), (GRPO, "reward.parts.distinct.negatives=0"), (GRPO, "selector.epochs=0"),
     (GRPO, "selector.objective.entropy=nan"), (GRPO, "selector.withheld_share=2"),

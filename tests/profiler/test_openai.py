@@ -293,7 +293,7 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(server, wrong):
     ],
 )
 def test_answers_without_text_are_failures_with_a_name(message, finish):
-    found = read_answer({"choices": [{"message": message, "finish_reason": "stop"}]})
+    found = read_answer({"choices": [{"message": message, "finish_reason": "stop"}]}, 64)
     assert (found.completion.text, found.completion.finish) == ("", finish)
 
 
@@ -310,6 +310,56 @@ def test_a_cut_answer_ends_at_a_whole_sentence_and_is_counted(server, view, tmp_
 
 def test_text_parts_alone_are_read():
     parts = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "love trains."}]
-    found = read_answer({"choices": [{"message": {"content": parts}, "finish_reason": "length"}]})
+    found = read_answer({"choices": [{"message": {"content": parts}, "finish_reason": "length"}]}, 64)
     assert (found.completion.text, found.completion.finish) == ("love trains.", "length")
-    assert read_answer({"choices": []}).completion.finish == "content_filter"
+    assert read_answer({"choices": []}, 64).completion.finish == "content_filter"
+
+
+WHOLE = "love trains."
+
+
+@pytest.mark.parametrize(
+    ("reason", "tokens", "finish", "text"),
+    [
+        ("stop", 9, "stop", WHOLE), ("STOP", 9, "stop", WHOLE), ("end_turn", 9, "stop", WHOLE),
+        ("FinishReason.STOP", 9, "stop", WHOLE), ("stop", 64, "stop", WHOLE),
+        ("max_tokens", 64, "length", WHOLE), ("MAX_TOKENS", 9, "length", WHOLE), ("model_length", 9, "length", WHOLE),
+        ({"type": "length", "length": 64}, 64, "length", WHOLE),
+        ("SAFETY", 9, "content_filter", ""), ("RECITATION", 9, "content_filter", ""), ("refusal", 9, "refusal", ""),
+        ("tool_calls", 9, "tool_calls", ""), ("tool_use", 9, "tool_calls", ""), ("function_call", 9, "tool_calls", ""),
+        ("error", 9, "error", ""), ("abort", 9, "error", ""), ("insufficient_system_resource", 9, "error", ""),
+        (None, 9, "", WHOLE), ("", 9, "", WHOLE), ("other", 9, "other", WHOLE), (7, 9, "7", WHOLE),
+        (None, 64, "length", WHOLE), ("other", 64, "length", WHOLE), (None, None, "", WHOLE),
+    ],
+)  # fmt: skip
+def test_a_finish_reason_has_one_meaning_whatever_a_server_calls_it(reason, tokens, finish, text):
+    answer = {"choices": [{"message": {"content": WHOLE}, "finish_reason": reason}]}
+    found = read_answer({**answer, "usage": {"completion_tokens": tokens}}, 64).completion
+    assert (found.finish, found.text) == (finish, text)
+    assert bool(found.detail) == (finish == "error")
+
+
+@pytest.mark.parametrize(
+    ("reason", "counted"),
+    [
+        ("MAX_TOKENS", {"cut": 26, "cut_used": 26}), ("tool_calls", {"unusable": 26}), (None, {"unknown_finish": 26}),
+        ("SAFETY", {"unusable": 26, "refused": 26}), ("length", {"cut": 26, "cut_used": 26}),
+        ("other", {"unknown_finish": 26}),
+    ],
+)  # fmt: skip
+def test_answers_are_counted_by_how_they_ended(server, view, tmp_path, reason, counted):
+    message = {"content": "This is a slow film. It may well be that"}
+    server.answer = {"choices": [{"message": message, "finish_reason": reason}]}
+    if "unusable" in counted:
+        with pytest.raises(InputError, match="none of"):
+            profiler(server).profile(view, log=RecordLog(tmp_path))
+        return
+    found = facts(profiler(server).profile(view, log=RecordLog(tmp_path)))
+    names = ("unusable", "refused", "cut", "cut_used", "unknown_finish")
+    assert {name: found[name] for name in names if found[name]} == counted
+
+
+def test_answers_that_their_server_gave_up_are_failures(server, view, tmp_path):
+    server.answer = {"choices": [{"message": {"content": "This is a"}, "finish_reason": "abort"}]}
+    with pytest.raises(InputError, match=r"none of 26 completions was usable.*finish reason error"):
+        profiler(server).profile(view, log=RecordLog(tmp_path))

@@ -100,7 +100,7 @@ class BatchEngine(Arrivals):
         for file in sorted((self.folder / "results").glob("*.jsonl")):
             with file.open("rb") as lines:
                 for raw in lines:
-                    key, completion = _outcome(raw)
+                    key, completion = _outcome(raw, self.decoding["max_tokens"])
                     if key not in requested:
                         counts["lines that answer no open question" if key else "unreadable lines"] += bool(raw.strip())
                     elif completion is None:
@@ -126,8 +126,11 @@ class BatchEngine(Arrivals):
         )
 
 
-def _outcome(raw: bytes) -> tuple[str, Completion | None]:
-    """custom_id ("" where the line cannot be read) and what became of it; None: to be sent again."""
+def _outcome(raw: bytes, limit: int) -> tuple[str, Completion | None]:
+    """custom_id ("" where the line cannot be read) and what became of it; None: to be sent again.
+
+    limit: the tokens asked for at most.
+    """
     try:
         line = json.loads(raw)
         key = line["custom_id"]
@@ -138,7 +141,7 @@ def _outcome(raw: bytes) -> tuple[str, Completion | None]:
     if not isinstance(key, str):
         return "", None
     if code == 200 and not line.get("error"):
-        parsed = read_answer(answer)
+        parsed = read_answer(answer, limit)
         return key, None if parsed is None else parsed.completion
     words = _words(answer) or _words(line.get("error"))
     if code not in NEVER:

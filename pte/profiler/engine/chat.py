@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from pte.profiler.base import Completion, Query
+from pte.profiler.base import CUT, FAILED, FINISHES, Completion, Query
 from pte.profiler.prompt import Prompt
 from pte.profiler.text.style import JSON_LEAD
 from pte.schema import InputError, require
@@ -37,6 +37,16 @@ _REFUSED = re.compile(
     r"unsupported|not supported|unrecogni[sz]ed|unknown|unexpected|extra|not permitted|instead|only the default",
     re.IGNORECASE,
 )
+FINISH = {  # what servers call it, in lower case, by what it means here; of all but the first two the text is not used
+    "stop": "stop stop_sequence stop_token end_turn eos eos_token complete completed",
+    CUT: "length max_tokens max_length max_output_tokens model_length model_context_window_exceeded incomplete",
+    "content_filter": "content_filter content_filtered safety recitation blocklist prohibited_content spii"
+    " image_safety guardrail_intervened sensitive",
+    "refusal": "refusal",
+    "tool_calls": "tool_calls tool_call tool_use function_call malformed_function_call unexpected_tool_call",
+    FAILED: "error abort aborted cancelled canceled timeout network_error insufficient_system_resource",
+}
+MEANING = {word: meaning for meaning, words in FINISH.items() for word in words.split()}
 OPTIONAL = ("max_tokens", "seed", "response_format", "top_p", "temperature")
 
 
@@ -116,8 +126,18 @@ class Answer:
     fingerprint: str
 
 
-def read_answer(answer: Any) -> Answer | None:
-    """The completion of a server's JSON; None where it is no chat answer. No choice or no text is a failure."""
+def finish_reason(reason: Any) -> str:
+    """A server's finish reason by its meaning here; one that is not known as it is, "" where none is given."""
+    reason = reason.get("type") if isinstance(reason, dict) else reason  # SGLang's own
+    word = str(reason or "").rpartition(".")[2].strip().lower()[:40]
+    return MEANING.get(word, word)
+
+
+def read_answer(answer: Any, limit: int) -> Answer | None:
+    """The completion of a server's JSON; None where it is no chat answer. No choice or no text is a failure.
+
+    limit: the tokens asked for at most. An answer of as many is cut, where its finish reason does not tell.
+    """
     if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list):
         return None
     usage = answer.get("usage")
@@ -127,13 +147,15 @@ def read_answer(answer: Any) -> Answer | None:
     if not isinstance(message, dict):
         return None
     text = _text(message.get("content"))
-    finish = str(choice.get("finish_reason") or "")
-    if finish == "content_filter":
+    finish, tokens = finish_reason(choice.get("finish_reason")), int(usage.get("completion_tokens") or 0)
+    detail = f"finish_reason={choice.get('finish_reason')}" if finish == FAILED else ""
+    if finish not in FINISHES and tokens >= limit:
+        finish = CUT
+    if finish in FINISHES and finish not in ("stop", CUT):
         text = ""
-    elif not text.strip() and finish != "length":
+    elif not text.strip() and finish != CUT:
         finish = "refusal" if message.get("refusal") else "empty"  # empty: reasoning alone, or nothing
-    tokens = int(usage.get("completion_tokens") or len(text.split()))
-    done = Completion(text, tokens, finish, int(usage.get("prompt_tokens") or 0))
+    done = Completion(text, tokens or len(text.split()), finish, int(usage.get("prompt_tokens") or 0), detail)
     return Answer(done, str(answer.get("model") or ""), str(answer.get("system_fingerprint") or ""))
 
 

@@ -193,7 +193,7 @@ class OpenAIEngine(Arrivals):
             except (httpx.TransportError, ValueError) as error:
                 code, words, value, answer = 503, f"{type(error).__name__}: {error}", None, None
             if code == 200:
-                parsed = read_answer(value)
+                parsed = read_answer(value, self.decoding["max_tokens"])
                 if parsed is None:
                     raise InputError(f"{self.url} answered without choices[0].message: is it a chat server?")
                 self._origin(parsed.model, parsed.fingerprint)

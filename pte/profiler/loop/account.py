@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 
-from pte.profiler.base import CUT
+from pte.profiler.base import CUT, FINISHES
 from pte.profiler.prompt import lead_of
 from pte.profiler.text.fault import FAULTS, GRAVE
 from pte.profiler.text.parse import refuses
@@ -19,11 +19,12 @@ def facts(profiles: Profiles) -> dict[str, float]:
     """Counts and shares for manifest and report.
 
     Of the completions requested: retried, those faulty and requested once more; the faults of those kept, by kind;
-    unusable; refused (declined or filtered); cut at the token limit, usable or not. Of the candidates that were asked
-    for: fallback, those an earlier text or plain facts stand in for.
+    unusable; refused (declined or filtered); cut at the token limit, usable or not, and cut_used, the usable ones of
+    them; unknown_finish, taken for whole because the server gave no finish reason, or one that is not known. Of the
+    candidates that were asked for: fallback, those an earlier text or plain facts stand in for.
     """
     names = ("completions", "retried", *(f"fault_{name}" for name in FAULTS), "unusable", "refused", "cut")
-    counts = Counter(dict.fromkeys(names, 0))
+    counts = Counter(dict.fromkeys((*names, "cut_used", "unknown_finish"), 0))
     drafts: Counter[tuple[str, int]] = Counter()  # by side and round
     fallback: Counter[tuple[str, int]] = Counter()
     for g in _completions(profiles):
@@ -32,6 +33,8 @@ def facts(profiles: Profiles) -> dict[str, float]:
         counts["unusable"] += not g.parsed
         counts["refused"] += not g.parsed and _refused(g)
         counts["cut"] += g.finish == CUT
+        counts["cut_used"] += g.finish == CUT and g.parsed
+        counts["unknown_finish"] += g.finish not in FINISHES and g.parsed
         if g.fault:
             counts[f"fault_{g.fault}"] += 1
         drafts[g.side, g.round] += 1
@@ -60,7 +63,8 @@ def refuse_unusable(profiles: Profiles) -> None:
     if first is not None and not any(g.parsed for g in _completions(profiles)):
         raise InputError(
             f"profiles: none of {sum(1 for _ in _completions(profiles)):,} completions was usable; the first:"
-            f" {first.completion[:200]!r}. Try another profiler.model or more new tokens, or type profiler=template"
+            f" {first.completion[:200]!r} (finish reason {first.finish or 'null'}). Try another profiler.model or more"
+            " new tokens, or type profiler=template"
         )
 
 
@@ -69,7 +73,8 @@ def account(profiles: Profiles) -> list[str]:
     counts = facts(profiles)
     lines = [
         f"profiles: {counts['unusable']:,} of {counts['completions']:,} completions were unusable (an earlier text or"
-        f" plain facts stand in); {counts['cut']:,} were cut at the token limit and end at their last whole sentence"
+        f" plain facts stand in); {counts['cut_used']:,} others were cut at the token limit and end at their last whole"
+        " sentence"
     ]
     if counts["retried"]:
         first = Counter(g.retried for g in _completions(profiles) if g.retried)
@@ -80,10 +85,16 @@ def account(profiles: Profiles) -> list[str]:
         )
     groups = list(chain(profiles.user, islice(profiles.item, 1, None)))
     repeated = sum(len(group) - len(set(group)) for group in groups)
-    return [
-        *lines,
-        f"profiles: {repeated:,} of {sum(map(len, groups)):,} candidates repeat another one of the same entity",
-    ]
+    lines.append(
+        f"profiles: {repeated:,} of {sum(map(len, groups)):,} candidates repeat another one of the same entity"
+    )
+    if counts["unknown_finish"]:
+        words = Counter(g.finish or "null" for g in _completions(profiles) if g.finish not in FINISHES and g.parsed)
+        lines.append(
+            f"profiles: {counts['unknown_finish']:,} count as whole because their finish reasons do not tell"
+            f" ({_counts(words)})"
+        )
+    return lines
 
 
 def _counts(counts: Counter[str]) -> str:

@@ -201,7 +201,8 @@ def test_a_completion_cut_at_the_limit_ends_at_its_last_whole_sentence_and_is_co
     counted = facts(found)
     assert (counted["cut"], counted["refused"], counted["unusable"]) == (2 * 3, 3, 6)
     assert counted["cut_share"] == 6 / 26
-    assert "6 were cut at the token limit" in account(found)[0]
+    assert counted["cut_used"] == 3
+    assert "3 others were cut at the token limit" in account(found)[0]
 
 
 def test_neighbours_profiles_are_cited_from_the_first_round_on(view):
