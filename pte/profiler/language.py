@@ -15,6 +15,7 @@ from pte.profiler.prompt import Evidence
 from pte.profiler.text.style import load_style
 from pte.schema import Generation, Profiles, Resolved, View, require
 
+CHECKS = 2  # 2: faults address and year
 IN_FILES = 1024  # results logged at a time where they lie in files, so that none is lost
 
 
@@ -66,8 +67,8 @@ class LanguageModelProfiler:
 
     @staticmethod
     def wording(*, style: str = "brief", templates: str | None = None, **_: Any) -> Mapping[str, Any]:
-        """What of the prompts' words goes into keys, from the knobs."""
-        return load_style(style, templates).identity()
+        """What of the prompts' words goes into keys, from the knobs, and how answers to them are judged."""
+        return {**load_style(style, templates).identity(), "checks": CHECKS}
 
     def profile(self, view: View, *, log: Log, out: Path | None = None) -> Profiles:
         """Play the loop; every generation goes to the log as it arrives."""

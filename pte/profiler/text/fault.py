@@ -5,11 +5,13 @@ short      fewer words beyond the lead than a profile has
 copy       of 8 words or more, with more than 60 % of its 4-grams in the prompt (ours)
 language   of 8 words or more hardly one in ten is a word that the asked language cannot do without, or its letters are
            of another script than the prompt's
+address    it speaks to who asked, or of itself ("I'm not sure", "can you please"), outside of quotes
+year       it names a year that the prompt does not
 long       more words than a profile has, or cut at the token limit: its first whole sentences are kept
 json       JSON was asked for and what came is none, but a summary can be read out of it
 duplicate  the words of another candidate of the same entity, but for one in ten (Jaccard index)
 
-The first four are grave: such a text is not used. The others are used where asking once more brings nothing better.
+The first six are grave: such a text is not used. The others are used where asking once more brings nothing better.
 """
 
 from __future__ import annotations
@@ -25,12 +27,19 @@ from pte.profiler.prompt import Prompt
 from pte.profiler.text import parse
 from pte.profiler.text.style import Answer
 
-GRAVE = ("unusable", "short", "copy", "language")
+GRAVE = ("unusable", "short", "copy", "language", "address", "year")
 FAULTS = (*GRAVE, "long", "json", "duplicate")
 FINAL = (FAILED, "refusal", "content_filter")  # finish reasons that `retries` does not ask again
 COPIED, ALIKE, COMMON = 0.6, 0.9, 0.1
 FEW = 8  # words; shares of fewer mean nothing
 FEW_TEXTS = 64  # whose words are remembered: of the candidates of an entity or two
+_QUOTED = re.compile(r"[\"“][^\"”]*[\"”]|(?<!\w)'[^']*(?:'\w[^']*)*'")
+_ADDRESS = re.compile(
+    r"\bI(?:['’](?:m|ll|ve|d)| (?:am|can(?:not)?|could|will|would|have|think|do|don['’]t|was|need|want))\b"
+    r"|\b(?:[Cc]an|[Cc]ould|[Ww]ould) you\b|\b(?:help|tell|give) me\b"
+    r"|\b[Yy]our (?:next|question|request|sentence|response|answer|input)\b|\b(?:[Ll]anguage model|AI assistant)\b"
+)
+_YEAR = re.compile(r"(?<!\d)(?:1[89]|20)\d\d(?![\ds])")  # and no decade
 
 
 def words(text: str) -> list[str]:
@@ -53,6 +62,10 @@ def fault(prompt: Prompt, done: Completion, profile: str | None, limits: Answer,
         return "copy"
     if len(tokens) >= FEW and (foreign(tokens, limits.common) or script(body) != script(prompt.instruction)):
         return "language"
+    if _ADDRESS.search(_QUOTED.sub("", profile)):
+        return "address"
+    if not set(_YEAR.findall(profile)) <= set(_YEAR.findall(prompt.stem())):
+        return "year"
     if len(tokens) > most or done.finish == CUT:
         return "long"
     if parse.breaks_json(prompt.lead, done.text):

@@ -36,6 +36,11 @@ def found(text, prompt=PLAIN, finish="stop", others=(), limits=BRIEF.item.answer
         (" терпеливая история о ворах, которые знают, что потеряют все, что у них есть.", "language"),
         (" 一部关于小偷的耐心电影。 他们知道自己会失去一切 而且 很 慢 很 长 很 静 。", "language"),
         (" a film" + " and a chase" * 40 + ".", "long"),
+        (" a crime film in particular, but I'm not sure what you would like to hear of it.", "address"),
+        (" a crime film with long chases, and I would be happy to help with the next one.", "address"),
+        (" a crime film called 'I Am Not Sure' or \"I will, can you\", with chases in the rain.", ""),
+        (" a patient crime film of 1957 for people who like long chases and quiet rooms.", "year"),
+        (" a patient crime film of the 1950s for people who like long chases and quiet rooms.", ""),
     ],
 )
 def test_each_fault_is_distinguished_from_a_sound_answer(text, kind):
@@ -101,3 +106,9 @@ def test_where_the_second_is_no_better_the_first_stays_and_a_grave_fault_leaves_
 def test_what_a_server_refuses_is_not_requested_again():
     refused = read_answers({(1, 0): Query(PLAIN, 0, 0.7)}, [Completion("", 0, "content_filter")], BRIEF.item.answer)
     assert second_drafts(refused, answering()[0], BRIEF.item.answer) == {}
+
+
+def test_a_year_of_the_evidence_is_no_fault():
+    dated = Prompt("what", BRIEF.item.instruction, f"{DATA}\nyear: 1995", "This is")
+    assert found(" a patient crime film of 1995 for people who like long chases.", dated) == ""
+    assert found(" a patient crime film of 1996 for people who like long chases.", dated) == "year"
