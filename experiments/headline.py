@@ -13,14 +13,17 @@ FOLDER = Path(__file__).parent / "toys_method"
 METRIC = "NDCG@10"
 NAMES = {  # by what the run changed, in order of the alphabet
     (): "the default: reader + likeness + memory",
+    ("experiment=row/fused_tfidf",): "the default over counted words (TF-IDF), no language model's vectors",
     ("experiment=row/fused_strict",): "reader + likeness: nothing counted",
-    ("backbone=count_text",): "likeness + memory: nothing trained but the gates",
+    ("experiment=row/fused_strict_hybrid",): "reader + likeness, sentence vectors and counted words: nothing of who bought what",
+    ("experiment=row/count_text",): "likeness + memory: nothing trained but the gates",
     ("experiment=row/fused_id",): "the default with an ID reader in place of the text reader",
     ("backbone.experts=[reader,likeness]", "experiment=row/fused_id"): "ID reader + likeness: nothing counted",
     ("experiment=row/bsarec",): "BSARec with IDs alone",
-    ("backbone=markov", "representation=id"): "co-occurrence alone",
+    ("experiment=row/markov",): "co-occurrence alone",
+    ("experiment=row/text_knn",): "likeness alone: nothing trained, nothing counted",
     ("selector=permuted",): "control: the default with the texts dealt out at random",
-    ("backbone=count_text", "selector=permuted"): "control: likeness + memory with the texts dealt out at random",
+    ("experiment=row/count_text", "selector=permuted"): "control: likeness + memory with the texts dealt out at random",
 }
 
 

@@ -155,7 +155,7 @@ def test_committed_evidence_makes_the_boards_of_its_tables(committed):
     assert {("Toys", "leave_one_out"), ("Toys", "cold_start"), ("Yelp", "leave_one_out")} <= set(boards)
     rows = boards["Toys", "leave_one_out"]
     found = {(row["source"], row["method"]): row for row in rows}
-    fused = found["experiments/toys_method", "count_text · llm_only · mean"]
+    fused = found["experiments/toys_method", "count_text · llm_only · minilm · mean"]
     assert round(fused["figures"]["masked/NDCG@10"]["mean"], 4) == 0.0842  # table.md
     assert fused["ranks"]
     assert fused["figures"]["masked/NDCG@10"]["interval"] == "users"
