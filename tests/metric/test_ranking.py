@@ -73,7 +73,7 @@ def test_two_processes_equal_one(free_port):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(300)
     assert [worker.exitcode for worker in workers] == [0, 0]
     one = RankingMetric(ks=(10,))
     one.update(torch.arange(21))

@@ -30,7 +30,7 @@ def test_each_process_has_what_the_others_hold():
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(300)
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
     assert dict(queue.get() for _ in workers) == {i: [list(HELD[j]) for j in range(3) if j != i] for i in range(3)}
 
