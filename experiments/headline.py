@@ -15,7 +15,9 @@ NAMES = {  # by what the run changed, in order of the alphabet
     (): "the default: reader + likeness + memory",
     ("experiment=row/fused_tfidf",): "the default over counted words (TF-IDF), no language model's vectors",
     ("experiment=row/fused_strict",): "reader + likeness: nothing counted",
-    ("experiment=row/fused_strict_hybrid",): "reader + likeness, of both kinds of vector: nothing counted of who bought what",
+    (
+        "experiment=row/fused_strict_hybrid",
+    ): "reader + likeness of sentence vectors and counted words: no purchase counted",
     ("experiment=row/count_text",): "likeness + memory: nothing trained but the gates",
     ("experiment=row/fused_id",): "the default with an ID reader in place of the text reader",
     ("backbone.experts=[reader,likeness]", "experiment=row/fused_id"): "ID reader + likeness: nothing counted",
