@@ -8,17 +8,16 @@ Cosines of v are weighted means of the two cosines, 1 : w^2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from pte.encoder.base import CorpusEncoder, Encoder
+from pte.encoder.base import Encoder
 from pte.schema import require
 
 
-class Hybrid(CorpusEncoder):
-    """Two encoders of the same texts; `dense` shares its vectors with runs that have it alone."""
+class Hybrid:
+    """Two encoders of the same texts, each fitted and stored in its own way (source.py)."""
 
     reads_ids = False
 
@@ -38,13 +37,6 @@ class Hybrid(CorpusEncoder):
 
     def identity(self) -> dict[str, str]:
         return {f"{name}.{key}": value for name, part in self.parts.items() for key, value in part.identity().items()}
-
-    def fit(self, corpus: Iterable[str]) -> None:
-        """Fit what is fitted of the two."""
-        texts = list(corpus)
-        for part in self.parts.values():
-            if isinstance(part, CorpusEncoder):
-                part.fit(texts)
 
     def join(self, dense: np.ndarray, lexical: np.ndarray) -> np.ndarray:
         """(..., d1) and (..., d2) -> (..., d1 + d2) float32: unit rows, zeros where both are."""

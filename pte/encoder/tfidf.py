@@ -48,12 +48,11 @@ class Tfidf(CorpusEncoder):
 
         texts = sorted({text for text in corpus if text.strip()})  # in an order that does not depend on the data's
         self.counts = TfidfVectorizer(
-            sublinear_tf=True, min_df=min(self.min_df, max(len(texts), 1)), ngram_range=(1, self.ngram),
-            token_pattern=WORD, dtype=np.float32,
+            sublinear_tf=True, min_df=self.min_df, ngram_range=(1, self.ngram), token_pattern=WORD, dtype=np.float32,
         )  # fmt: skip
         try:
             weights = self.counts.fit_transform(texts)
-        except ValueError:  # it finds no word at all
+        except ValueError:  # no word stands in so many
             weights = None
         if weights is None or weights.shape[1] < 2:
             raise InputError(

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from pte.dataset.table.text import metadata_text
-from pte.encoder.blocks import corpus, encoding
 from pte.encoder.imported import ImportedVectors
+from pte.encoder.source import corpus, encoding
 from pte.metric.collapse import effective_rank, pairwise_cosine
 from pte.schema import Embeddings, Entities, Interactions, Profiles
 from pte.schema.context import Context

@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 
 from pte.dataset.table.text import metadata_text
-from pte.encoder.blocks import corpus, encoding
+from pte.encoder.source import corpus, encoding
 from pte.profiler.loop.account import facts
 from pte.profiler.store.log import RecordLog
 from pte.schema import Interactions, Profiles, Selection, Split, training_view

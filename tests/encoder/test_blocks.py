@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from pte.encoder import blocks
-from pte.encoder.blocks import Blocks, Encoding, windows
+from pte.encoder import blocks, source
+from pte.encoder.blocks import Blocks
+from pte.encoder.source import Encoding, windows
 from pte.schema import InputError
 
 
@@ -26,8 +27,8 @@ class Lengths:
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 2)
-    monkeypatch.setattr(blocks, "WINDOW", 4)
+    monkeypatch.setattr(source, "BLOCK", 2)
+    monkeypatch.setattr(source, "WINDOW", 4)
 
 
 def test_a_file_that_cannot_be_opened_now_is_retained(tmp_path, monkeypatch):

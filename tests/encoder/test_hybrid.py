@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pte.encoder.base import CorpusEncoder
-from pte.encoder.blocks import Concatenation, Direct, Encoding, encoding
 from pte.encoder.hybrid import Hybrid
+from pte.encoder.source import Concatenation, Direct, Encoding, encoding
 from pte.encoder.tfidf import Tfidf
 from pte.schema import InputError
 from pte.schema.context import Context
@@ -44,7 +44,7 @@ def hybrid(weight=0.5):
 
 def test_a_cosine_is_the_weighted_mean_of_the_parts_cosines():
     encoder = hybrid()
-    encoder.fit(CORPUS)
+    encoder.parts["lexical"].fit(CORPUS)
     got, dense, lexical = encoder.encode(CORPUS), *(part.encode(CORPUS) for part in encoder.parts.values())
     np.testing.assert_allclose(got @ got.T, (dense @ dense.T + 0.25 * (lexical @ lexical.T)) / 1.25, atol=1e-6)
     assert encoder.width == encoder.known_width(False) == got.shape[1] == 9

@@ -64,7 +64,7 @@ def test_knobs_are_refused_by_name(knob):
         fitted(**{knob: 0})
 
 
-@pytest.mark.parametrize("corpus", [[], ["", "??"], ["train"]])
-def test_a_corpus_without_two_words_is_refused(corpus):
+@pytest.mark.parametrize(("corpus", "least"), [([], 1), (["", "??"], 1), (["train"], 1), (CORPUS, 100)])
+def test_a_corpus_without_two_words_is_refused(corpus, least):
     with pytest.raises(InputError, match="no two words"):
-        fitted(corpus)
+        fitted(corpus, min_df=least)

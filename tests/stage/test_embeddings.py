@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pte.dataset.table.text import metadata_text
-from pte.encoder import blocks
+from pte.encoder import source
 from pte.schema import Embeddings, Entities, Generation, Profiles
 from pte.schema.context import Context
 from pte.schema.knob import Runtime
@@ -87,7 +87,7 @@ def test_layout_and_no_text_twice(world, twelve):
 
 
 def test_a_killed_run_loses_only_the_block_in_flight(world, monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 3)
+    monkeypatch.setattr(source, "BLOCK", 3)
     with pytest.raises(KeyboardInterrupt):
         embeddings.run(world(Hashed(die_after=10), "killed"))
     after = Hashed()
@@ -103,7 +103,7 @@ def test_a_killed_run_loses_only_the_block_in_flight(world, monkeypatch):
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"nonsense"])
 def test_a_damaged_block_is_encoded_again(world, monkeypatch, damage):
-    monkeypatch.setattr(blocks, "BLOCK", 3)
+    monkeypatch.setattr(source, "BLOCK", 3)
     made = world(Hashed(), "first")
     embeddings.run(made)
     block = sorted(made.work.parent.parent.glob("vector/*/block-*.npz"))[2]

@@ -8,7 +8,7 @@ import pytest
 
 import pte
 from pte.artifact import Stored, read_manifest
-from pte.encoder import blocks
+from pte.encoder import source
 from pte.engine.inference.recommend import RunModel
 from pte.report.inspect import show
 from pte.report.run.finished import Finished
@@ -28,7 +28,7 @@ def result(tmp_path_factory):
     ]  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        patch.setattr(blocks, "WINDOW", 5)  # texts: the items' come in several parts
+        patch.setattr(source, "WINDOW", 5)  # texts: the items' come in several parts
         yield pte.run(words, config_dir=folder / "conf")
 
 

@@ -17,7 +17,9 @@ def import_lightning() -> None:
     """Import it and torchmetrics; as usual where the libraries ask in another way what there is."""
     from lightning_utilities.core import imports
 
-    ordinary, available = imports.RequirementCache._check_available, imports.package_available
+    ordinary, available = getattr(imports.RequirementCache, "_check_available", None), imports.package_available
+    if ordinary is None:
+        return
 
     def check(cache: Any) -> None:
         if (cache.requirement or "").startswith(UNUSED):

@@ -112,3 +112,9 @@ def test_a_year_of_the_evidence_is_no_fault():
     dated = Prompt("what", BRIEF.item.instruction, f"{DATA}\nyear: 1995", "This is")
     assert found(" a patient crime film of 1995 for people who like long chases.", dated) == ""
     assert found(" a patient crime film of 1996 for people who like long chases.", dated) == "year"
+
+
+def test_a_title_that_speaks_of_itself_is_no_address():
+    titled = Prompt("what", BRIEF.item.instruction, DATA.replace("Heat", "I Am Sam"), "This is")
+    assert found(" a gentle film, I Am Sam, for people who like courts and quiet rooms.", titled) == ""
+    assert found(" a gentle film, and I am glad to help people who like quiet rooms.", titled) == "address"
