@@ -15,7 +15,7 @@ from pte.profiler.prompt import Evidence
 from pte.profiler.text.style import load_style
 from pte.schema import Generation, Profiles, Resolved, View, require
 
-CHECKS = 3  # 3: titles such as I Am Sam are no address. 2: faults address and year
+CHECKS = 3  # 3: titles such as I'm Not There are no address. 2: faults address and year
 IN_FILES = 1024  # results logged at a time where they lie in files, so that none is lost
 
 

@@ -62,7 +62,7 @@ def fault(prompt: Prompt, done: Completion, profile: str | None, limits: Answer,
         return "copy"
     if len(tokens) >= FEW and (foreign(tokens, limits.common) or script(body) != script(prompt.instruction)):
         return "language"
-    if any(match[0] not in prompt.data for match in _ADDRESS.finditer(_QUOTED.sub("", profile))):  # I Am Sam
+    if any(match[0] not in prompt.data for match in _ADDRESS.finditer(_QUOTED.sub("", profile))):  # I'm Not There
         return "address"
     if not set(_YEAR.findall(profile)) <= set(_YEAR.findall(prompt.stem())):
         return "year"

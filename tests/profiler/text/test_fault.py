@@ -115,6 +115,6 @@ def test_a_year_of_the_evidence_is_no_fault():
 
 
 def test_a_title_that_speaks_of_itself_is_no_address():
-    titled = Prompt("what", BRIEF.item.instruction, DATA.replace("Heat", "I Am Sam"), "This is")
-    assert found(" a gentle film, I Am Sam, for people who like courts and quiet rooms.", titled) == ""
+    titled = Prompt("what", BRIEF.item.instruction, DATA.replace("Heat", "I'm Not There"), "This is")
+    assert found(" a gentle film, I'm Not There, for people who like folk songs and quiet rooms.", titled) == ""
     assert found(" a gentle film, and I am glad to help people who like quiet rooms.", titled) == "address"
