@@ -86,6 +86,7 @@ def test_a_model_folder_of_ones_own_is_known_by_its_content(modules, tmp_path):
     (folder / "weights").write_text("tuned")
     assert keys(config, tmp_path)[1] != before[1]
     assert list(knob_content({"encoder": {"model": f"file:{folder}"}})) == ["encoder"]
+    assert list(knob_content({"encoder": {"dense": {"model": str(folder)}, "width": 3}})) == ["encoder.dense"]
     assert list(knob_content({"profiler": {"file": str(folder / "weights")}})) == ["profiler.file"]
     for elsewhere in ("owner/name", "pypi:pack==1/file", "", None):
         assert knob_content({"encoder": {"model": elsewhere}}) == {}
