@@ -16,6 +16,10 @@ NAMES = {  # by what the run changed, in order of the alphabet
     ("experiment=row/fused_tfidf",): "the default over counted words (TF-IDF), no language model's vectors",
     ("experiment=row/fused_strict",): "reader + likeness: nothing counted",
     (
+        "experiment=row/fused_strict",
+        "representation.components=384",
+    ): "reader + likeness, reader on all 384 axes: nothing counted",
+    (
         "experiment=row/fused_strict_hybrid",
     ): "reader + likeness of sentence vectors and counted words: no purchase counted",
     ("experiment=row/count_text",): "likeness + memory: nothing trained but the gates",
