@@ -52,8 +52,8 @@ def _of_keyword(values: Mapping[str, Any], group: str, kind: str, fault: str, kn
     parts = [(at, target) for at, target, knobs in signature.parts(values, group) if (knob in knobs) == unknown]
     own = [part for part in parts if part[1].rpartition(".")[2] == kind]
     at, target = (own or [(group, values["_target_"])])[0]
-    said = "there is no such knob" if unknown else "it must be given"
-    return f"{at}.{knob}: {said}; knobs are the keywords of {target}"
+    fault = "there is no such knob" if unknown else "it must be given"
+    return f"{at}.{knob}: {fault}; knobs are the keywords of {target}"
 
 
 def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:
