@@ -7,11 +7,15 @@ Imports neither torch nor Lightning, so that composing, `--help` and mistakes an
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":  # until `main` answers to it, Ctrl-C ends the imports without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import contextlib
 import difflib
 import importlib
 import os
-import signal
 import sys
 import tempfile
 import traceback

@@ -13,7 +13,7 @@ FLOOR = {
     "paths": 0, "artifact": 0, "schema": 0, "asset": 0,
     "dataset": 1, "protocol": 1, "metric": 1, "nn": 1, "rl": 1,
     "profiler": 2, "encoder": 2, "reward": 2, "selector": 2, "representation": 2, "backbone": 2,
-    "train": 3, "stage": 4, "engine": 5, "report": 6, "run": 7, "api": 7,
+    "train": 3, "stage": 4, "engine": 5, "report": 6, "run": 7, "api": 7, "__main__": 8,
 }  # fmt: skip
 REPORT_MAY = {"report", "metric", "paths", "artifact", "schema"}
 FORBIDDEN = {  # library -> rooms that may import it

@@ -16,6 +16,7 @@ from pte.engine.trust import locate, trusted
 from pte.schema import InputError, typed
 from pte.schema.knob import divided, leaves, own_knobs
 
+KEYWORD = re.compile(r"(\w+)(?:\.__init__)?\(\) (got an unexpected|missing)[^']*'(\w+)'")
 CANNOT = (TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError)  # of a value a class cannot use
 
 
@@ -34,8 +35,8 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
         return instantiate(dict(values), _convert_="all", **facts)
     except InstantiationException as error:
         cause = error.__cause__
-        if isinstance(cause, TypeError) and ("unexpected keyword" in str(cause) or "missing" in str(cause)):
-            raise InputError(f"{where}: {cause}. Its knobs are the keywords of {target}.") from None
+        if isinstance(cause, TypeError) and (fault := KEYWORD.search(str(cause))):
+            raise InputError(_of_keyword(values, where.removeprefix("conf/"), *fault.groups())) from None
         if isinstance(cause, CANNOT):
             raise InputError(f"{where}: {target} cannot be built with these knobs ({cause})") from cause
         if isinstance(cause, InputError):
@@ -43,6 +44,16 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
         raise cause or error from None
     except (TypeError, AttributeError) as error:  # _partial_, _convert_ ... of Hydra's own
         raise InputError(f"{where}: {' '.join(str(error).split())}") from None
+
+
+def _of_keyword(values: Mapping[str, Any], group: str, kind: str, fault: str, knob: str) -> str:
+    """What Python says of a keyword that a class does not know, or misses, by the knob's full name."""
+    unknown = fault != "missing"
+    parts = [(at, target) for at, target, knobs in signature.parts(values, group) if (knob in knobs) == unknown]
+    own = [part for part in parts if part[1].rpartition(".")[2] == kind]
+    at, target = (own or [(group, values["_target_"])])[0]
+    fault = "there is no such knob" if unknown else "it must be given"
+    return f"{at}.{knob}: {fault}; knobs are the keywords of {target}"
 
 
 def as_typed(sentence: str, values: Mapping[str, Any], group: str) -> str:

@@ -80,6 +80,14 @@ def _training(config: Mapping[str, Any], build: Callable[..., Any], known: Known
     check.device(trainer, process_count(trainer))
     check.optimizer(build("optimizer"))
     model = _model(build, known.num_items or STAND_IN, width)
+    if model.stacked and config["protocol"].get("holdout") == 0:
+        raise InputError(check.NO_HOLDOUT)
+    if known.split is not None:
+        facts = json.loads((known.split / "facts.json").read_text(encoding="utf-8"))
+        check.split(
+            facts, trained=model.trained, stacked=model.stacked, processes=process_count(trainer),
+            devices=trainer["devices"],
+        )  # fmt: skip
     if not model.trained:
         return
     require(config["optimizer"].get("lr") != 0, "optimizer.lr", 0, "nothing would be learnt: give a number above 0")

@@ -36,7 +36,7 @@ def check_job(config: DictConfig) -> None:
 
 def check_parts(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """InputError for knobs where `usual` has one value, and for one value where it has knobs."""
-    given, shipped = (dict(leaves(each, lists=True)) for each in (config, usual))
+    given, shipped = (dict(leaves(each, lists=True, empty=True)) for each in (config, usual))
     for name, value in given.items():
         above = name.rpartition(".")[0]
         if shipped.get(above) is not None and not str(shipped[above]).startswith("${"):
@@ -51,7 +51,7 @@ def check_parts(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
 def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     """InputError for a value whose type differs from that in `usual`, the same options without overrides."""
     check_parts(config, usual)
-    given, shipped = (dict(leaves(each, lists=True)) for each in (config, usual))
+    given, shipped = (dict(leaves(each, lists=True, empty=True)) for each in (config, usual))
     for name, value in given.items():
         if name.rpartition(".")[2] in ("seed", "cut_seed"):
             whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SEEDS
@@ -66,7 +66,7 @@ def _needed(name: str, expected: Any) -> bool:
     return (
         isinstance(expected, list)
         or name.endswith("_target_")
-        or (expected is not None and name.startswith(("optimizer.", "reward.weights.")))
+        or (expected is not None and ("." not in name or name.startswith(("optimizer.", "reward.weights."))))
     )
 
 
@@ -80,7 +80,7 @@ def _kind(name: str, value: Any, expected: Any) -> None:
     elif isinstance(expected, int | float):
         if not _number(value):
             raise InputError(f"{name}={typed(value)}: give a number, as {typed(expected)}, which it is by default")
-    elif isinstance(expected, str) and isinstance(value, list | bool):
+    elif isinstance(expected, str) and isinstance(value, list | bool | Mapping):
         raise InputError(f"{name}={typed(value)}: give one word, as {typed(expected)}, which it is by default")
     elif isinstance(expected, list):
         numbers = all(map(_number, expected))

@@ -30,7 +30,7 @@ class Concat(ItemTable):
         width: int,
         id_share: float,
         std: float,
-        components: int,
+        components: int | None,
         whiten: bool,
         eps: float,
         head: str,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pte.nn.item_table import ItemTable, padded, positive
 from pte.nn.kernel.dropout import Dropout
-from pte.nn.statistic.whitening import whitened
+from pte.nn.statistic.whitening import axis_count, whitened
 from pte.schema import InputError, one_of, require
 
 HEADS = ("none", "linear", "mlp")
@@ -42,15 +42,17 @@ class LlmOnly(ItemTable):
         num_items: int,
         vectors: Tensor | None = None,
         width: int,
-        components: int,
+        components: int | None,
         whiten: bool,
         eps: float,
         head: str,
         hidden: int,
         dropout: float,
     ) -> None:
+        """components: principal axes kept; None keeps all that vary, which are all where whiten is False."""
         super().__init__()
         vectors = _checked(vectors, num_items, components, whiten)
+        components = axis_count(vectors[1:], components, "representation") if whiten else vectors.shape[1]
         one_of("representation.head", head, HEADS)
         space = whitened(vectors[1:], components, eps) if whiten else standardised(vectors[1:])
         # Saved with the weights: a rebuilt model needs the very same axes.
@@ -76,7 +78,7 @@ def _head(head: str, components: int, hidden: int, width: int, dropout: float) -
             return nn.Sequential(nn.Linear(components, hidden), nn.GELU(), drop, nn.Linear(hidden, width))
 
 
-def _checked(vectors: Tensor | None, num_items: int, components: int, whiten: bool) -> Tensor:
+def _checked(vectors: Tensor | None, num_items: int, components: int | None, whiten: bool) -> Tensor:
     """The vectors, or a clear word about what is wrong with them."""
     if vectors is None:
         raise InputError("representation=llm_only needs item vectors: it runs after the stage `selection`")
@@ -88,16 +90,9 @@ def _checked(vectors: Tensor | None, num_items: int, components: int, whiten: bo
     if not vectors.is_meta and not vectors.isfinite().all():
         raise InputError("representation=llm_only: the item vectors hold values that are not finite")
     encoded = vectors.shape[1]
-    if components < 1:
-        raise InputError(f"representation.components={components}: type a number from 1 to {encoded}")
-    if components > encoded:
-        raise InputError(
-            f"representation.components={components} is more than the {encoded} numbers the encoder gives: "
-            f"type representation.components={encoded} or less"
-        )
-    if not whiten and components != encoded:
+    if not whiten and components not in {None, encoded}:
         raise InputError(
             f"representation.whiten=false keeps all {encoded} numbers of the encoder: "
-            f"type representation.components={encoded}"
+            "type representation.components=null"
         )
     return vectors

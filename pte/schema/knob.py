@@ -59,11 +59,13 @@ def mark(annotation: Any) -> tuple[str, str]:
     return marks[0] if marks else "", getattr(inner, "__name__", str(inner))
 
 
-def leaves(value: Any, name: str = "", *, lists: bool = False) -> Iterator[tuple[str, Any]]:
-    """Dotted name and value of every leaf of a config. lists: they are leaves; else their items are, by their name."""
-    if isinstance(value, Mapping):
+def leaves(value: Any, name: str = "", *, lists: bool = False, empty: bool = False) -> Iterator[tuple[str, Any]]:
+    """Dotted name and value of every leaf of a config. lists: they are leaves; else their items are, by their name.
+    empty: so is a part without knobs.
+    """
+    if isinstance(value, Mapping) and (value or not empty):
         for key, part in value.items():
-            yield from leaves(part, f"{name}.{key}" if name else str(key), lists=lists)
+            yield from leaves(part, f"{name}.{key}" if name else str(key), lists=lists, empty=empty)
     elif isinstance(value, list | tuple) and not lists:
         for part in value:
             yield from leaves(part, name)

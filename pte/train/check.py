@@ -16,7 +16,10 @@ from pte.metric.summary import KS, NAMES
 from pte.schema import InputError, Runtime, one_of, require
 from pte.train.learning_rate import check as learning_rate
 
-__all__ = ["Knobs", "device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse", "trainer"]
+__all__ = [
+    "NO_HOLDOUT", "NO_PAIR", "Knobs", "device", "kind", "learning_rate", "make_optimizer", "optimizer", "sparse",
+    "split", "trainer",
+]  # fmt: skip
 
 MOST = 2**31 - 1
 WHOLE = ("patience", "check_val_every_n_epoch", "batch_size", "batch_targets")  # 1 or more
@@ -32,6 +35,13 @@ KINDS = {"auto": "", "cpu": "cpu", "gpu": "cuda", "cuda": "cuda", "mps": "mps"}
 SHARDED = ("fsdp", "deepspeed")  # strategies that split what one GPU holds, and need GPUs
 TAKE_SPARSE = ("pte.nn.kernel.lazy_adam.LazyAdam", "torch.optim.SGD")  # optimizers that take sparse gradients
 WHOLE_WEIGHTS = ("32-true", "bf16-mixed")  # precisions that keep fp32 weights and scale no gradients
+
+
+NO_HOLDOUT = (
+    "backbone=fused fits its gates on training rows held out, and there are none: type protocol.holdout=3000, give more"
+    " data, or take another backbone"
+)
+NO_PAIR = "no user has two training interactions, so there is nothing to learn from: give more data"
 
 
 class Knobs(TypedDict):
@@ -163,6 +173,20 @@ def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) 
     except (TypeError, ValueError, RuntimeError) as error:  # a knob that torch refuses
         knob = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         raise InputError(f"optimizer.{knob[1]}: there is no such knob" if knob else f"optimizer: {error}") from None
+
+
+def split(facts: Mapping[str, Any], *, trained: bool, stacked: bool, processes: int, devices: int | str) -> None:
+    """InputError for a split, by its facts.json, that training or the gates of `stacked` could do nothing with."""
+    held_out = facts.get("holdout_rows", 0) if stacked else 0
+    if stacked and not held_out:
+        raise InputError(NO_HOLDOUT)
+    if trained and facts["train_rows"] - held_out <= facts["train_users"]:  # a row each
+        raise InputError(NO_PAIR)
+    if facts["valid_cases"] < processes:
+        raise InputError(
+            f"trainer.devices={devices}: {facts['valid_cases']} validation cases are fewer than processes: give fewer"
+            " devices, or more data"
+        )
 
 
 def sparse(knobs: Mapping[str, Any], optimizer: str) -> None:

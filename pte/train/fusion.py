@@ -26,7 +26,7 @@ from pte.nn.batch import History
 from pte.protocol.withhold import holdout_cases
 from pte.schema import InputError, Interactions, Split
 from pte.schema.context import Context
-from pte.train import counting
+from pte.train import check, counting
 from pte.train.curve import FILE as CURVE
 from pte.train.loader import EvaluationLoader
 
@@ -79,10 +79,7 @@ def reader_split(interactions: Interactions, split: Split) -> Split:
     none, or where texts may state them.
     """
     if not len(holdout_cases(interactions, split).target):
-        raise InputError(
-            "backbone=fused fits its gates on training rows held out, and there are none: type protocol.holdout=3000,"
-            " give more data, or take another backbone"
-        )
+        raise InputError(check.NO_HOLDOUT)
     refuse_visible(interactions, split)
     return replace(split, train=split.rest)
 

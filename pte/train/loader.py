@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pte.nn.batch import History, PackedBatch, pack
 from pte.schema import Cases, InputError, Interactions, Split
+from pte.train.check import NO_PAIR
 
 PLACES = 512  # a row of so many is cheap to attend over, whatever the data
 _BLOCK = 256  # steps packed at a time: bounds the memory of a large epoch, and keeps the packing in long arrays
@@ -115,7 +116,7 @@ class TrainingLoader(Place):
         _, first, count = np.unique(interactions.user[rows], return_index=True, return_counts=True)
         enough = count >= 2  # one item alone has no next item
         if not enough.any():
-            raise InputError("no user has two training interactions, so there is nothing to learn from")
+            raise InputError(NO_PAIR)
         self.history_begin, self.history_length = rows[first[enough]], count[enough]  # whole
         self.begin, self.length, self.history = windows(self.history_begin, self.history_length, row_length)
         self.row_length = min(row_length, max(PLACES, int(count.max())))  # a longer row than any history is padding

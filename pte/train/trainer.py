@@ -74,11 +74,6 @@ def make_loaders(
         "row_length": backbone.length, "rank": trainer.global_rank, "world": trainer.world_size,
         "device": trainer.strategy.root_device,
     }  # fmt: skip
-    if len(split.valid.target) < trainer.world_size:
-        raise InputError(
-            f"trainer.devices={trainer.world_size}: {len(split.valid.target)} validation cases are fewer than"
-            " processes: give fewer devices, or more data"
-        )
     steps = {name: knobs[name] for name in ("batch_size", "batch_targets", "epoch_steps")}
     training = TrainingLoader(interactions, split, seed=seed, **steps, **where)
     return training, EvaluationLoader(interactions, split.valid, scores_mib=knobs["scores_mib"], **where)

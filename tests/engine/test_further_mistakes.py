@@ -8,6 +8,8 @@ import pytest
 from helper.command import sentence
 
 from pte import run
+from pte.engine.config import composition
+from pte.schema import InputError
 
 PLAIN = ["representation=id"]
 ID = ["backbone=sasrec", *PLAIN]
@@ -90,6 +92,17 @@ PLANNED = [  # the mistake, last, and what goes before it
     (ID, "dataset/rules=[]"), (ID, "hydra=null"), (ID, "hydra.run=null"), (ID, "trust={a:1}"),
     (ID, "llm_esr_groups=[]"),
     (ID, "stage=[report]"), (ID, "backbone._target_=null"), (ID, "experiment=[search_id,nosuch]"),
+    # what nothing reads, what no run does without, what would be on no record
+    (ID, "+x=1"), (ID, "++x.y=1"), (ID, "+paths.cache=x"), (ID, "+llm_esr_groups.nosuch=1"), (ID, "+trainer.nosuch=1"),
+    (ID, "+backbone.fit.nosuch=1"), (SERVED, "+profiler.nosuch=1"), (SERVED, "+profiler.server.nosuch=1"),
+    (DREAMREC, "+backbone.encoder.nosuch=1"), (ID, "+dataset.rules.nosuch=1"), (ID, "+backbone@x=markov"),
+    (ID, "hydra.mode=MULTIRUN"), (ID, "hydra/launcher=null"), (ID, "hydra.sweeper=null"), (ID, "hydra=joblib"),
+    (ID, "hydra.searchpath=[file:///etc]"), (ID, "prune=null"), (ID, "plan=null"), (ID, "refit=null"),
+    (ID, "trust=null"), (ID, "plan={}"), (ID, "plan=[]"), (ID, "seed={}"), (ID, "trainer.monitor={}"),
+    (ID, "trainer.max_epochs={}"), (ID, "optimizer.betas={}"),
+    (ID, "~optimizer.lr"), (ID, "~optimizer.weight_decay"), (ID, "~backbone.loss"), (ID, "~backbone.dropout"),
+    (TEXT, "~encoder.device"), (GRPO, "~reward.eps"), (SERVED, "~profiler.tariff"), (ID, "~dataset.rules.k_core"),
+    (ID, "~hydra.job.name"), (FUSED, "protocol.holdout=0"),
     (ID, "plan=yes please"), (ID, "seed=1.5"), (ID, "trust=mypackage"), (ID, "llm_esr_groups.users=0"),
 ]  # fmt: skip
 RUN = [  # told by the first stages
@@ -144,10 +157,15 @@ def test_values_are_reported_as_they_are_typed(mistake, message, pte):
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [("+backbone=markov", "+backbone=markov: it is there already"), ("++backbone=markov", "type it without +"),
+    [("backbone=SASRec", "did you mean backbone=sasrec?"), ("dataset=movielensmini", "mean dataset=MovieLensMini?"),
+     ("+trainer.max_epoch=3", "trainer.max_epoch: there is no such knob; there are max_epochs, "),
+     ("+optimiser.lr=1", "did you mean optimizer.lr?"), ("hydra.searchpath=[/x]", "type --config-dir FOLDER"),
+     ("optimizer.lr=1e\u22123", "(it holds \u2212, MINUS SIGN)"), ("b\u0430ckbone=x", "CYRILLIC SMALL LETTER A"),
+     ("\u2013m", "EN DASH"), ("~optimizer.lr", "type optimizer.lr=VALUE"),
+     ("+backbone=markov", "+backbone=markov: it is there already"), ("++backbone=markov", "type it without +"),
      ("+dataset=Toys", "+dataset=Toys: it is there already"),
      ("backbone=[a]", "backbone=[a]: there is no such option; backbone has bert4rec"),
-     ("hydra=null", "hydra=null: every run needs it"), ("hydra.run=null", "hydra.run=null: give a value of the kind"),
+     ("hydra=null", "hydra=null: every run needs it"), ("hydra.run=null", "hydra.run=null: every run needs it"),
      ("trust={a:1}", "trust={a:1}: give a value of the kind"), ("stage=[report]", "stage=[report]: there is no such"),
      ("backbone._target_=null", "give the name of a class")],
 )  # fmt: skip
@@ -160,6 +178,26 @@ def test_a_group_named_in_another_way_is_answered_with_what_to_type(word, messag
 @pytest.mark.parametrize("word", ["backbone=[markov]", "logger=[csv,none]", "logger=[]", "trainer=[cpu]"])
 def test_options_may_be_given_as_a_list(word, pte):
     assert pte(*PLAIN, word, "plan=true")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["+trust=[json]"], ["++backbone.layers=1"], ["++seed=1"], ["+hydra.job.env_set.A=1"], ["++hydra.job.name=x"],
+     ["+x=1", "backbone.layers=${x}"], ["+backbone.fit.components=3"], ["~representation.fit.lr"],
+     ["+logger.own._target_=own.Logger", "+logger.own.project=x"], ["+reward.weights.own=1"], ["+dataset.own=1"],
+     ["+backbone@backbone.own=markov"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_a_class_or_a_value_reads_may_be_added_and_left_out(words):
+    composition.check(["backbone=sasrec", "representation=llm_only", "logger=none", *words])
+
+
+def test_a_folder_of_ones_own_may_add_a_group_that_its_options_read(tmp_path):
+    (tmp_path / "backbone").mkdir()
+    (tmp_path / "backbone" / "own.yaml").write_text("defaults: [sasrec, _self_]\nlayers: ${depth}\n")
+    composition.check(["--config-dir", str(tmp_path), "backbone=own", "+depth=3", "+backbone.added=1"])
+    with pytest.raises(InputError, match="no knob or group deep"):
+        composition.check(["--config-dir", str(tmp_path), "backbone=own", "+depth=3", "+deep=3"])
 
 
 @pytest.mark.parametrize("word", ["paths.outputs=~/out", 'paths.outputs="~/out"', "hydra.run.dir=~/out"])
@@ -192,6 +230,18 @@ def test_what_the_data_decide_is_reported_by_the_first_stages(before, mistake, p
     read = {path.parts[len(tmp_path.parts) + 2] for path in tmp_path.glob("outputs/store/*/*/manifest.json")}
     assert read <= {"interactions", "split"}  # neither profiles nor what follows
     assert read or {path.name for path in (tmp_path / "outputs").iterdir()} == {"run"}
+
+
+def test_rows_that_nothing_can_be_learnt_from_are_reported_before_profiles(pte, tmp_path):
+    rows = [f"u{user},{1 + (user + row) % 8},{row}\n" for user in range(12) for row in range(3)]
+    (tmp_path / "inter.csv").write_text("user_id,item_id,timestamp\n" + "".join(rows))
+    for words, message in ((TEXT, "no user has two training"), (FUSED, "type protocol.holdout=3000")):
+        code, streams = pte(*words, "dataset.time_format=seconds")
+        assert code == 2
+        assert message in sentence(streams.err)
+    assert {path.parts[len(tmp_path.parts) + 2] for path in tmp_path.glob("outputs/store/*/*/manifest.json")} == {
+        "interactions", "split"
+    }  # fmt: skip
 
 
 def test_an_interrupted_reading_leaves_nothing_beyond_the_run_folder(pte, tmp_path, monkeypatch):

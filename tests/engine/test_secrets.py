@@ -17,6 +17,11 @@ SHAPES = [
     "url=https://host/x?a=1&sig=pw-hushed", "session.cookie=pw-hushed",
     "dataset.name=npm_hushed0123456789", "dataset.name=ya29.hushed01234567",
     'dataset.licence="-----BEGIN RSA PRIVATE KEY-----hushed"',
+    "profiler.base_url=https://pw-hushed@host/v1", "x=https://host/?auth=pw-hushed",
+    "x=https://host/?a=1&pwd=pw-hushed",
+    "+profiler.headers.X-Auth=pw-hushed", "+profiler.key=pw-hushed", "backbone={password:pw-hushed}",
+    "x={a:1,'api_key':pw-hushed}", "profiler.api_key=${oc.env:NOBODY,pw-hushed}", "logger.wandb.name=pplx-hushed012345",
+    "logger.wandb.tags=[tvly-hushed012345678]", "dataset.name=hushed-exported-value",
 ]  # fmt: skip
 COMMANDS = [
     [], ["plan=true"], ["stage=report"], ["-m", "seed=0,1"], ["compare", "outputs"], ["leaderboard", "outputs"],
@@ -29,6 +34,7 @@ COMMANDS = [
 def command(tmp_path, monkeypatch, capfd):
     own = write_eight(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ANY_SERVICE_KEY_TOKEN", "hushed-exported-value")
 
     def typed(*words, data=False):
         monkeypatch.setattr(sys, "argv", ["pte", *(own if data else []), *words])

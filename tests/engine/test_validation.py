@@ -1,6 +1,7 @@
 """A word for a number and a number that cannot be are named before anything is made."""
 
 import functools
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -177,3 +178,14 @@ def test_attention_weights_are_those_of_the_part_that_attends(knobs, floats):
     """4 bytes each of weights, dropout and gradients, layers times heads, of the shorter of row and history."""
     assert _attention(knobs, 60) == 4 * floats
     assert _attention(knobs, 10) == (4 * 3 * 4 * 10**2 if floats else 0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "wrong"),
+    [({"train_rows": 4}, "no user has two"), ({"holdout_rows": 0}, "protocol.holdout="), ({"holdout_rows": 5}, "two"),
+     ({"valid_cases": 1}, "trainer.devices=auto: 1 validation cases"), ({}, None)],
+)  # fmt: skip
+def test_a_split_is_judged_by_its_counts(counts, wrong):
+    facts = {"train_rows": 9, "train_users": 4, "holdout_rows": 2, "valid_cases": 2, **counts}
+    with pytest.raises(InputError, match=wrong) if wrong else nullcontext():
+        knobs_check.split(facts, trained=True, stacked=True, processes=2, devices="auto")

@@ -83,6 +83,18 @@ def test_the_head_learns_and_the_space_does_not():
     assert representation.auxiliary().item() == 0
 
 
+@pytest.mark.parametrize("whiten", [True, False])
+def test_all_axes_are_kept_where_no_number_is_given(whiten):
+    given, usual = make("none", ENCODED, whiten), make("none", None, whiten)
+    assert usual.width == ENCODED
+    assert torch.equal(usual.table(), given.table())
+
+
+def test_of_few_items_all_axes_that_vary_are_kept():
+    few = vectors()[:6]
+    assert make("none", None, v=few, num_items=5).width == 4
+
+
 def test_the_space_travels_with_the_weights():
     """A rebuilt model takes its axes from the file: eigenvectors may come out differently elsewhere."""
     representation, other = make(), make(v=-vectors(3))
@@ -93,8 +105,8 @@ def test_the_space_travels_with_the_weights():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"components": ENCODED + 1}, "representation.components=12 or less"),
-        ({"components": 5, "whiten": False}, "representation.components=12"),
+        ({"components": ENCODED + 1}, "representation.components=13: type a number from 1 to 12, or null"),
+        ({"components": 5, "whiten": False}, "representation.components=null"),
         ({"num_items": ITEMS - 1}, r"expected \(400, d\)"),
         ({"head": "deep"}, "none, linear, mlp"),
     ],

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import tempfile
+import unicodedata
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,11 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pte.engine.config import renamed, secret, source
+from pte.engine.config import change, renamed, secret, source, spelling
 from pte.paths import CONF_DIR, expanded
 from pte.schema import InputError, first_line, typed
 from pte.schema.knob import leaves
 
-SEVERAL = ("logger", "experiment")  # groups of which several options may be taken at once
 PLACES = ("paths.outputs", "paths.store", "hydra.run.dir", "hydra.sweep.dir")
 ROOM = 1 << 16  # bytes of a run folder without figures, at least
 _HOME = re.compile(rf"({'|'.join(map(re.escape, PLACES))})=(['\"]?)(~[\w.-]*)(?=/|['\"]?$)")
@@ -52,48 +51,26 @@ def check(words: list[str]) -> None:
     if arguments.config_dir:
         check_folder(Path(arguments.config_dir))
         searched = [f"hydra.searchpath=[file://{Path(arguments.config_dir).absolute()}]"]
+    name = arguments.config_name or "config"
     main = Path(arguments.config_path).absolute() if arguments.config_path else CONF_DIR
     with initialize_config_dir(str(main), version_base="1.3"):
         for job in _jobs(overrides, sweeping=arguments.multirun):
-            for word in job:
-                _refuse_change(_parsed(word))
-            config = _composed(arguments.config_name or "config", [*searched, *job])
+            for each in job:
+                change.refuse_change(_parsed(each))
+            config = _composed(name, [*searched, *job])
             tree: Any = OmegaConf.to_container(config, resolve=False)
-            for name, value in leaves(tree):
-                secret.refuse(name, value)
+            for knob, value in leaves(tree):
+                secret.refuse(knob, value)
             renamed.refuse(tree)
             with source.names_as_typed(config, job):
                 for override in overrides:
-                    _refuse_nothing(override, config)
+                    change.refuse_nothing(override, config)
+                    if override.is_delete():
+                        change.refuse_unrecorded(override, tree)
+                    elif override.is_add() or override.is_force_add():
+                        change.refuse_unread(override, tree, spelling.known_names(name, [*searched, *job]))
                 for knob in PLACES if not arguments.cfg else ():
                     _writable(knob, config, str(dict(leaves(tree)).get(knob)))
-
-
-def _refuse_change(override: Override) -> None:
-    """InputError where a group is given no name of an option, or what every run needs is left out."""
-    name, value = override.key_or_group, override.value()
-    options = sorted(file.stem for file in (CONF_DIR / name).glob("*.yaml"))
-    if override.is_delete():
-        if name.partition(".")[0] in ("paths", "trainer") or "." not in name:
-            raise InputError(f"~{name}: every run needs it; leave the word out to have what is usual")
-    elif options and not override.is_sweep_override():
-        several = isinstance(value, list) and (len(value) == 1 or name in SEVERAL)
-        if not (isinstance(value, str) or several):
-            raise InputError(f"{name}={typed(value)}: choose one of {', '.join(options)}")
-    elif value is None and name == "hydra":
-        raise InputError(f"{name}=null: every run needs it; leave the word out to have what is usual")
-
-
-def _refuse_nothing(override: Override, config: Any) -> None:
-    """InputError for {} where knobs are: values are merged, so that all would stay as they were."""
-    inside = OmegaConf.select(config, override.key_or_group, throw_on_resolution_failure=False)
-    if override.value() == {} and not override.is_delete() and OmegaConf.is_dict(inside) and len(inside):
-        knobs: Any = OmegaConf.to_container(inside)
-        first, value = next(iter(knobs.items()))
-        raise InputError(
-            f"{override.key_or_group}={{}} changes nothing: knobs are merged; give each a value of its own, as"
-            f" {override.key_or_group}.{first}={typed(value)}"
-        )
 
 
 def _writable(knob: str, config: Any, raw: str) -> None:
@@ -139,9 +116,11 @@ def _parsed(word: str) -> Override:
             raise InputError(f"{word}: there is no name before the =: type NAME=VALUE")
         return override
     except HydraException:  # of the parser, or of the lexer below it
+        odd = next((letter for letter in word if not letter.isascii()), "")
+        note = f" (it holds {odd}, {unicodedata.name(odd, 'a letter beyond ASCII')})" if odd else ""
         raise InputError(
-            f"{word}: cannot be read as NAME=VALUE; a value with ~, blanks, commas, brackets or letters beyond ASCII"
-            f""" needs double quotes inside single ones: '{word.partition("=")[0]}="..."'"""
+            f"{word}: cannot be read as NAME=VALUE{note}; a value with ~, blanks, commas, brackets or letters beyond"
+            f""" ASCII needs double quotes inside single ones: '{word.partition("=")[0]}="..."'"""
         ) from None
 
 
@@ -171,7 +150,7 @@ def _composed(name: str, words: list[str]) -> Any:
             raise InputError(f"{absent[1]}=[{absent[2]}]: there is no such option; {absent[1]} has {known}") from None
         if not group or not options:
             raise InputError(first_line(error)) from None
-        close = suggestion(option, options, group) or f"; {group} has {', '.join(options)}"
+        close = spelling.suggestion(option, options, group) or f"; {group} has {', '.join(options)}"
         raise InputError(f"{group}={option}: there is no such option{close}") from None
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
         if "Ambiguous value" in str(error):
@@ -192,59 +171,19 @@ def _composed(name: str, words: list[str]) -> Any:
         given = next((word for word in words if word.lstrip("+~").startswith(knob)), knob)
         if hint := renamed.moved(knob):
             raise InputError(f"{given}: {hint}{given.partition('=')[2]}") from None
-        names = _names(name, words)
+        names = spelling.known_names(name, words)
         within = [own for own in names if "." in knob and own.startswith(f"{knob.partition('.')[0]}.")]
-        hint = suggestion(knob, within, exact=True) or _elsewhere(knob) or suggestion(knob, names)
+        alike = spelling.suggestion
+        hint = alike(knob, within, exact=True) or spelling.elsewhere(knob) or alike(knob, names)
         raise InputError(f"{given}: there is no knob or group {knob}{hint}") from None
     except (AssertionError, ValueError, TypeError, AttributeError, LookupError) as error:  # of Hydra, for odd words
-        given = " ".join(word for word in words if not word.startswith("hydra.searchpath"))
+        given = next((word for word in words if _composes(name, [each for each in words if each != word])), name)
         raise InputError(f"{given}: this configuration cannot be composed ({first_line(error)})") from None
 
 
-def suggestion(typed: str, known: list[str], group: str = "", exact: bool = False) -> str:
-    """What is spelt alike, as a question; a knob typed without its group is found by its last part, exact: so alone."""
-    part = typed.rpartition(".")[2] if exact else typed
-    last = sorted((n for n in known if n.rpartition(".")[2] == part), key=lambda n: n.count("."))
-    close = last[:3] or ([] if exact else get_close_matches(typed, known, n=1, cutoff=0.6))
-    if not close and not exact:
-        parts = {name.rpartition(".")[2]: name for name in known}
-        close = [parts[part] for part in get_close_matches(typed.rpartition(".")[2], list(parts), n=1, cutoff=0.75)]
-    return f"; did you mean {' or '.join(f'{group}={name}' if group else name for name in close)}?" if close else ""
-
-
-def _elsewhere(knob: str) -> str:
-    """The options of a knob's group, or of a group nested in it, that have it."""
-    top, _, rest = knob.partition(".")
-    places: dict[str, list[str]] = {}
-    for file in sorted((CONF_DIR / top).rglob("*.yaml")) if rest else []:
-        group = file.parent.relative_to(CONF_DIR)
-        for name in [] if group.name == "base" else _knobs(file, ".".join(group.parts)):
-            if name.rpartition(".")[2] == rest.rpartition(".")[2]:
-                places.setdefault(name, []).append(f"{group}={file.stem}")
-    own = {knob: places[knob]} if knob in places else places
-    hints = [f"{'' if name == knob else f'{name}, '}a knob of {' or '.join(where)}" for name, where in own.items()]
-    return f"; it is {' or '.join(hints)}" if hints else ""
-
-
-def _knobs(file: Path, group: str) -> list[str]:
-    """The knobs of an option file, with those of the files that it stands on (base/NAME@_here_)."""
-    text = file.read_text("utf-8")
-    options = yaml.safe_load(text)
-    where = "" if text.startswith("# @package _global_") else f"{group}."
-    bases = [str(entry).removesuffix("@_here_") for entry in options.get("defaults", []) if "@_here_" in str(entry)]
-    inner = [name for base in bases for name in _knobs(file.parent / f"{base}.yaml", group)]
-    return [*(f"{where}{leaf}" for leaf, _ in leaves(options) if leaf != "defaults"), *inner]
-
-
-def _names(name: str, words: list[str]) -> list[str]:
-    """Every knob and group there is beside the selected options."""
-    choices = [
-        w for w in words if (CONF_DIR / w.lstrip("+").partition("=")[0]).is_dir() or w.startswith("hydra.search")
-    ]
+def _composes(name: str, words: list[str]) -> bool:
     try:
-        config = OmegaConf.to_container(compose(name, overrides=choices), resolve=False)
-    except HydraException:
-        config = OmegaConf.to_container(compose(name), resolve=False)
-    names = dict.fromkeys(leaf for leaf, _ in leaves(config))
-    inner = (leaf.rsplit(".", cut)[0] for leaf in names for cut in range(1, leaf.count(".") + 1))
-    return list(dict.fromkeys([*names, *inner]))
+        compose(name, overrides=words)
+    except Exception:  # whatever Hydra raises for what it does not expect
+        return False
+    return True

@@ -19,26 +19,27 @@ _WORD = (  # max_tokens and its like are numbers of them
     r"(?:(?:api|access|private|secret|auth|account|subscription)[_-]?key|token(?!s)|(?<!max_)(?<!new_)(?<!budget_)(?<!batched_)token"
     r"|secret|passw(?:or)?d|passphrase|credential)s?"
 )
-NAME = re.compile(rf"(?:{_WORD}|authorization|bearer|cookie)$", re.IGNORECASE)
-URL = re.compile(  # a user name, or a parameter that is named like a secret
-    rf"\w+://(?:[^/@\s]+@|\S*[?&#][\w-]*(?:{_WORD}|key|sig|signature)=)", re.IGNORECASE
-)
-PARAMETER = re.compile(rf"([?&#][\w-]*(?:{_WORD}|key|sig|signature)=)[^&#\s]+", re.IGNORECASE)
+_NAME = rf"(?:{_WORD}|authorization|auth|bearer|cookie|jwt)"
+_PARAMETER = rf"[?&#][\w-]*(?:{_NAME}|key|sig|signature|pass|pwd)="
+NAME = re.compile(rf"(?:{_NAME}|\.(?:key|pass|pwd))$", re.IGNORECASE)
+INNER = re.compile(rf"[{{,]\s*['\"]?(?:[\w.-]*{_NAME}|pass|pwd)['\"]?\s*:", re.IGNORECASE)  # a name in {...}
+URL = re.compile(rf"\w+://(?:[^/@\s]+@|\S*{_PARAMETER})", re.IGNORECASE)  # a user name, or a parameter named so
+PARAMETER = re.compile(rf"({_PARAMETER})[^&#\s]+", re.IGNORECASE)
 USER = re.compile(r"(\w+://)[^/@\s]+@")
 VALUE = re.compile(
     r"\bbearer\s+[\w.~+/-]{8,}|\bbasic\s+(?=\S*(?-i:[0-9A-Z]))[\w.~+/-]{8,}"
-    r"|\b(?:sk|pk|rk|hf|r8|gsk|xai|gh[oprsu]|github_pat|glpat|nvapi|npm|pypi|dckr_pat|xox[abprs])[-_](?=[\w-]*\d)[\w-]{12,}"
+    r"|\b(?:sk|pk|rk|hf|r8|gsk|csk|xai|pplx|tvly|wandb|lsv2|tgp|dop|gh[oprsu]|github_pat|glpat|nvapi|npm|pypi|dckr_pat|xox[abprs])[-_](?=[\w-]*\d)[\w-]{12,}"
     r"|\bA[KS]IA[A-Z0-9]{16}\b|\bAIza[\w-]{20,}|\beyJ[\w-]{10,}\.[\w-]{10,}|\bya29\.[\w-]{10,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*",
     re.IGNORECASE,
 )
-ENVIRONMENT = "${oc.env:"
+ENVIRONMENT = re.compile(r"\$\{oc\.env:\w+(?:,\s*(?:null|''|\"\")?\s*)?\}")  # with no value of its own beside the name
 
 
 def refuse(name: str, value: Any) -> None:
     """InputError where a value, or the name it goes by, is that of a secret."""
     given = str(value).strip("'\"")
-    if value is None or given in ("", "null") or given.startswith(ENVIRONMENT):
+    if value is None or given in ("", "null") or ENVIRONMENT.fullmatch(given):
         return
     if name.startswith("profiler.") and name.endswith(".key_variable"):
         check_variable(given)
@@ -48,6 +49,8 @@ def refuse(name: str, value: Any) -> None:
         )
     if VALUE.search(given):
         raise InputError(f"{name}: what looks like a key would be recorded in the run folder: leave it out")
+    if any(exported in given for exported in _exported()):
+        raise InputError(f"{name}: it holds what a variable of the environment says is a secret, and would be recorded")
     if NAME.search(name) and not isinstance(value, bool | int | float | Mapping):
         raise InputError(
             f"{name}=... would be recorded in the run folder: export it as NAME and give '{name}=${{oc.env:NAME}}'"
@@ -60,6 +63,8 @@ def refuse_words(words: Iterable[str]) -> None:
         name, separator, value = word.lstrip("+~").partition("=")
         if separator:
             refuse(name, value)
+            if INNER.search(value):
+                raise InputError(f"{name}: a secret in it would be recorded in the run folder: leave it out")
         elif URL.search(word) or VALUE.search(word):
             raise InputError("a word of the command holds a secret: leave it out")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, is_typeddict
 
 from pte.schema import InputError, typed
 from pte.schema.knob import keywords, mark
@@ -15,8 +15,11 @@ KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", 
 def check(values: Mapping[str, Any], name: str, locate: Callable[[str], Any]) -> None:
     """InputError for the first knob of `values`, or of a part in it, that its class does not take. name: as typed."""
     for at, target, knobs in parts(values, name):
-        annotation = {key: kinds_of(each) for key, each in keywords(locate(target)).items()}
+        kind = locate(target)
+        annotation = {key: kinds_of(each) for key, each in keywords(kind).items()}
         for key, value in knobs.items():
+            if is_typeddict(kind) and key not in annotation:  # which takes any
+                raise InputError(f"{at}.{key}: there is no such knob; there are {', '.join(annotation)}")
             kinds = annotation.get(key)
             if kinds and not any(fits(value, kind) for kind in kinds):
                 take = " or ".join(KINDS[kind] for kind in kinds)

@@ -38,7 +38,6 @@ def main() -> None:
     """Exit status 0, or another with the reason in the work folder."""
     order = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     end_with(int(sys.argv[2]))
-    signal.signal(signal.SIGTERM, _terminate)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # SLURM's notice is for the run, which ends this process
     import_lightning()
     from pte.engine.build import builder
@@ -58,6 +57,7 @@ def main() -> None:
     )
     with run_log(Path(order["log"])) if first else nullcontext():
         try:
+            signal.signal(signal.SIGTERM, _terminate)  # before it there is nothing to leave
             module.run(context)
         except KeyboardInterrupt:
             sys.exit(130)
