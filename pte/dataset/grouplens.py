@@ -36,7 +36,7 @@ NAMES = {
     "1m": ("ratings.dat", "movies.dat"),
     "latest": ("ratings.csv", "movies.csv"),
 }
-OURS = {"userId": "user", "movieId": "item", "rating": "rating", "timestamp": "time"}
+COLUMNS = {"userId": "user", "movieId": "item", "rating": "rating", "timestamp": "time"}
 TYPES = {"user": pl.Int64, "item": pl.Int64, "rating": pl.Float64, "time": pl.Int64}
 MOST_STARS = 100  # of any scale; what is larger is no rating but another column
 TEXTS = ("genres", "year", "tags")
@@ -134,8 +134,8 @@ class GroupLens(Release):
 
 
 def _numbers(path: Path, name: str, raw: bytes, latest: bool) -> tuple[pl.DataFrame, np.ndarray]:
-    """Columns OURS as numbers, null where none is, and their lines; read at once, for no quotes stand in the file."""
-    columns, body = list(OURS.values()), raw if latest else raw.replace(b'"', b"")
+    """Columns COLUMNS as numbers, null where none is, and their lines; read at once, for no quotes stand in the file."""
+    columns, body = list(COLUMNS.values()), raw if latest else raw.replace(b'"', b"")
     if latest:
         header, body = raw.split(b"\n", 1)
         columns = _columns(path, name, header.decode().split(","))
@@ -167,9 +167,9 @@ def _quoted(path: Path, name: str, raw: bytes, counts: dict[str, int]) -> tuple[
 def _columns(path: Path, name: str, header: list[str]) -> list[str]:
     """The columns of ratings.csv in its order, GroupLens' names by ours; every other column by its own."""
     header = [field.strip() for field in header]
-    if sorted(field for field in header if field in OURS) != sorted(OURS):
-        raise InputError(f"{path}: {name} has the columns {header[:20]}, not each of {', '.join(OURS)} once")
-    return [OURS.get(field, f"{field} {number}") for number, field in enumerate(header)]
+    if sorted(field for field in header if field in COLUMNS) != sorted(COLUMNS):
+        raise InputError(f"{path}: {name} has the columns {header[:20]}, not each of {', '.join(COLUMNS)} once")
+    return [COLUMNS.get(field, f"{field} {number}") for number, field in enumerate(header)]
 
 
 def _uneven(raw: bytes, separator: str, width: int) -> str:
