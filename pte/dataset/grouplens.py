@@ -134,7 +134,7 @@ class GroupLens(Release):
 
 
 def _numbers(path: Path, name: str, raw: bytes, latest: bool) -> tuple[pl.DataFrame, np.ndarray]:
-    """Columns COLUMNS as numbers, null where none is, and their lines; read at once, for no quotes stand in the file."""
+    """The four columns as numbers, null where none is, and their lines; read at once: no quotes stand in the file."""
     columns, body = list(COLUMNS.values()), raw if latest else raw.replace(b'"', b"")
     if latest:
         header, body = raw.split(b"\n", 1)
