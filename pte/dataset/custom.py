@@ -167,6 +167,8 @@ class Custom:
             table = read_frame(path, self.form)
             for columns in required:
                 require(table, columns, path, configurable=True)
+            if table.frame.is_empty() and not table.ragged:
+                raise InputError(f"{path} has a header and no row: give the whole file")
         except InputError as error:
             raise InputError(f"dataset.{role}={error}" if str(error).startswith(str(path)) else str(error)) from None
         return table
@@ -194,6 +196,8 @@ class Custom:
     def _notes(self, events: Table, items: Table) -> dict[str, int]:
         """What was mended while the files were read; no row is lost by it."""
         columns, notes = self.columns, {"lines inside quoted fields": events.inner_lines + items.inner_lines}
+        for name, table in (("interaction", events), ("item", items)):
+            notes[f"{name} lines with fewer fields than the header, the rest taken as empty"] = len(table.short)
         if columns.timestamp and columns.time_format is None:
             mixed = units_mixed(events.frame[columns.timestamp])
             notes["times in another unit than most, each read in its own"] = mixed

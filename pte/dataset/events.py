@@ -101,7 +101,10 @@ def select_rows(
     if choice.min_rating is not None:
         counts[f"rows rated below {choice.min_rating:g} left out"] = low
     if len(time) == 0:
-        raise InputError("no interaction is left: every row is rated below dataset.choice.min_rating, or out of range")
+        raise InputError(
+            "no interaction is left: the file has no row, or every one is rated below dataset.choice.min_rating or out"
+            " of range"
+        )
     rows = np.argsort(time, kind="stable") if choice.ties == "file" else _by_item(item, time)
     if choice.repeats != "keep":
         rows = without_repeats(user.code, item.code, rows, keep=choice.repeats)

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from pte.dataset.events import Choice, Events, ReviewRelease, core, items_table
-from pte.dataset.reader.plaintext import plain
+from pte.dataset.reader.plaintext import plain, title_text
 from pte.dataset.reader.record import Records, about, rating_of, text_of
 from pte.dataset.rules import Rules
 from pte.schema import InputError, Resolved
@@ -56,6 +56,8 @@ class Yelp(ReviewRelease):
         for name, date in {"first": first, "last": last}.items():
             if date is not None and not _DATE.fullmatch(date):
                 raise InputError(f"dataset.{name}={date}: must look like 2019-01-01 or '2019-01-01 00:00:00'")
+        if first and last and first > last:
+            raise InputError(f"dataset.first={first} lies behind dataset.last={last}: no review can be between them")
         self.places = {"reviews": reviews, "businesses": businesses}
         self.search = {role: {"names": FILES[role], "advice": ADVICE} for role in self.places}  # none can be fetched
         self.name, self.data, self.folder = "Yelp", data, "YelpReviews"
@@ -111,7 +113,12 @@ def business(line: bytes) -> tuple[str, list[str]]:
     """A business line -> its id, and name, categories, city and price class as plain text."""
     record = json.loads(line)
     place = ", ".join(part for key in ("city", "state") if (part := plain(record.get(key))))
-    return text_of(record, "business_id"), [plain(record.get("name")), categories(record), place, price_class(record)]
+    return text_of(record, "business_id"), [
+        title_text(record.get("name")),
+        categories(record),
+        place,
+        price_class(record),
+    ]
 
 
 def categories(record: dict[str, Any]) -> str:

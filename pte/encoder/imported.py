@@ -18,7 +18,7 @@ import polars as pl
 
 from pte.artifact import file_sha256
 from pte.asset import local_file
-from pte.dataset.reader.source import read_frame, require, text
+from pte.dataset.reader.source import read_whole, text
 from pte.dataset.table.by_id import Tolerance, match
 from pte.schema import InputError, Resolved
 
@@ -96,9 +96,7 @@ class ImportedVectors:
             raise InputError(f"encoder.file={self.file} or {self._ids} cannot be read ({error})") from None
 
     def _from_parquet(self) -> tuple[list[str], np.ndarray]:
-        table = read_frame(self.path)
-        require(table, {"id": "id", "vector": "vector"}, self.path)
-        frame = table.frame
+        frame = read_whole(self.path, ["id", "vector"]).frame
         if "side" in frame.columns:
             frame = frame.filter(text(frame, "side") == "item")
         ids = text(frame, "id").fill_null("").to_list()

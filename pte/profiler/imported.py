@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from pte.asset import local_file
-from pte.dataset.reader.source import read_frame, require, text
+from pte.dataset.reader.source import read_whole, text
 from pte.dataset.table.by_id import Tolerance, match
 from pte.profiler.base import DeterministicProfiler, check_candidates
 from pte.profiler.evidence.plain import Plain
@@ -68,9 +68,7 @@ class ImportedProfiler(DeterministicProfiler):
 
     def _table(self) -> pl.DataFrame:
         """id, text, side and candidate (null where rows are not numbered); blank texts are left out."""
-        read = read_frame(self.path)
-        require(read, {"id": "id", "text": "text"}, self.path)
-        frame = read.frame
+        frame = read_whole(self.path, ["id", "text"]).frame
         columns = {name: text(frame, name) for name in ("id", "text", "side", "candidate") if name in frame.columns}
         table = pl.DataFrame(
             {

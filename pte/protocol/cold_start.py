@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pte.asset import local_file
-from pte.dataset.reader.source import read_frame, require, text
+from pte.dataset.reader.source import read_whole, text
 from pte.dataset.table.by_id import Tolerance, match
 from pte.protocol.leave_one_out import cases
 from pte.protocol.withhold import Withheld, check_draw
@@ -81,8 +81,7 @@ class ColdStart:
         """(U,) as `parts`, by `file`. InputError where a user is missing or has two parts, or a part has no user."""
         assert self.file is not None
         assert self.path is not None
-        file, table = self.file, read_frame(self.path)
-        require(table, {"user_id": "user_id", "part": "part"}, self.path)
+        file, table = self.file, read_whole(self.path, ["user_id", "part"])
         ids, words = (text(table.frame, column).to_list() for column in ("user_id", "part"))
         number = {name: i for i, name in enumerate(PARTS)}
         if others := [word for word in words if word not in number]:

@@ -12,7 +12,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "interactions"
-VERSION = 4  # 4: ids digit by digit, impossible times malformed; 3: quotes, times and texts by stricter rules
+VERSION = 5  # 5: films line by line, zones, rounded numbers; 4: ids digit by digit, impossible times malformed
 READS = ("dataset",)
 PARENTS = ()
 

@@ -30,7 +30,7 @@ LAYOUTS = {
         "u.data": "196\t2\t3\t881250949\n186\t3\t3\t891717742\n196\t1\t5\t881250949\n196\t267\t1\t881250000\n",
         "u.item": film_100k(1, "Toy Story (1995)", "01-Jan-1995", "Animation", "Action")
         + film_100k(2, "Misérables, Les (1995)", "01-Jan-1995", "Adventure")
-        + film_100k(3, "Next\x85line (1995)", "01-Jan-1995", "Action")
+        + film_100k(3, "Next\x85 line (1995)", "01-Jan-1995", "Action")
         + film_100k(267, "unknown", "", "unknown"),
         "u.genre": "unknown|0\nAction|1\nAdventure|2\nAnimation|3\n\n",
     },
@@ -90,7 +90,7 @@ def test_100k(tmp_path):
     assert films["1"] == ("Toy Story", "Action, Animation", "1995")
     assert films["2"] == ("Misérables, Les", "Adventure", "1995")
     assert films["267"] == ("Untitled item", "", ""), "GroupLens' own film without a name"
-    assert films["3"][0] == "Next line", "a Latin-1 control character ends no line"
+    assert films["3"][0] == "Next… line", "a character at which str.splitlines breaks ends no line"
 
 
 def test_1m_as_the_zip_it_comes_in(tmp_path):

@@ -205,10 +205,10 @@ def test_a_stated_format_that_does_not_fit_is_named(custom):
 
 def test_ids_written_in_two_ways(custom):
     rows = "user_id,item_id,timestamp\n\u00e9,1,1\ne\u0301,1,1\nu,1,1\n u,1,1\n7,1,1\n7.0,1,1\n07,1,1\nNaN,1,1\n"
-    made = custom(rows).read()
-    assert made.num_users == 8
+    made = custom(rows + "\\N,2,1\n1.23457E+12,2,1\n").read()
+    assert made.num_users == 10
     counted = {name: count for name, count in made.card["counted"].items() if name.startswith("user ids")}
-    assert list(counted.values()) == [3, 1]
+    assert list(counted.values()) == [3, 2, 1]
     with pytest.raises(InputError, match=r"'1\.0' may be the items table's '1'"):
         custom("user_id,item_id,timestamp\nu,1.0,1\n").read()
     with pytest.raises(InputError, match=r"data row 1 \(line 2, no user_id\)"):

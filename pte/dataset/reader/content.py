@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import zlib
 from pathlib import Path
 
@@ -27,12 +28,22 @@ FORMATS = {
     b"ARROW1": "an Arrow file: write it as Parquet",
     b"\x89PNG": "a picture: a table is needed",
     b"\x1f\x8b": "gzip inside gzip: unpack it once",
+    b"\x1f\x9d": "compressed by compress: unpack it, or compress it with gzip",
+    b"\x04\x22\x4d\x18": "compressed with lz4: unpack it, or compress it with gzip",
+    b"Rar!": "a rar archive: unpack it",
+    b"Obj\x01": "an Avro file: write it as Parquet",
+    b"ORC": "an ORC file: write it as Parquet",
+    b"\x93NUMPY": "a NumPy array: write it as CSV or Parquet",
+    b"\x80\x04\x95": "a Python pickle: write it as CSV or Parquet",
+    b"\x80\x05\x95": "a Python pickle: write it as CSV or Parquet",
 }
-NO_TABLE = {  # of text, which a table's first line does not begin with
-    b"<": "a web page or XML, as a failed download leaves it: fetch the table again",
-    b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself (git lfs pull)",
-    b'{"': "JSON: write it as CSV or Parquet",
-    b'[{"': "JSON: write it as CSV or Parquet",
+TAR = b"ustar"  # at TAR_AT, whatever the first file in it is called
+TAR_AT = 257
+NO_TABLE = {  # of text, which a table does not begin with
+    rb"<": "a web page or XML, as a failed download leaves it: fetch the table again",
+    rb"version https://git-lfs": "a pointer of Git LFS: fetch the file itself (git lfs pull)",
+    rb"\{\s*[\"'}]|\[\s*[\"'{\[\d]": "JSON: write it as CSV or Parquet",
+    rb"\{\\rtf": "rich text: save it as plain text",
 }
 MARKS = {  # byte order marks; UTF-32's first, since UTF-16's is how it begins
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
@@ -50,26 +61,57 @@ def file_bytes(path: Path) -> bytes:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path} cannot be read: its compressed data is damaged or cut ({error})") from None
+        return _unpacked(path, path.read_bytes())
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def text_bytes(path: Path) -> bytes:
-    """UTF-8 without a byte order mark, every record on lines that end in b"\\n", the last one too."""
-    raw = file_bytes(path)
-    for magic, kind in {**FORMATS, **NO_TABLE}.items():
-        if raw.startswith(magic):
-            raise InputError(f"{path} is no text but {kind}")
-    raw = _utf8(path, raw)
+def _unpacked(path: Path, raw: bytes) -> bytes:
+    try:
+        return gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path} cannot be read: its compressed data is damaged or cut ({error})") from None
+
+
+def text_bytes(path: Path, packed: bytes | None = None, *, older: bool = False) -> bytes:
+    """UTF-8 without a byte order mark, every record on lines that end in b"\\n", the last one too.
+
+    packed: what stands in the file, where it lies inside an archive; older: lines that are no UTF-8 are Windows-1252.
+    """
+    raw = file_bytes(path) if packed is None else _unpacked(path, packed)
+    kind = next((kind for magic, kind in FORMATS.items() if raw.startswith(magic)), None)
+    if raw[TAR_AT : TAR_AT + len(TAR)] == TAR:
+        kind = "a tar archive: unpack it"
+    text = raw if kind else _utf8(path, _mended(raw) if older else raw)
+    kind = kind or next((kind for form, kind in NO_TABLE.items() if re.match(rb"\s*(?:%b)" % form, text)), None)
+    if kind:
+        raise InputError(f"{path} is no text but {kind}")
+    raw = text
     if not raw.strip():
         raise InputError(f"{path} is empty: a header row with the column names is needed")
     if raw.count(b"\r") > raw.count(b"\r\n"):
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return raw if raw.endswith(b"\n") else raw + b"\n"
+
+
+def _mended(raw: bytes) -> bytes:
+    """UTF-8 where a line is, else Windows-1252, of which Latin-1's letters are a part; line by line."""
+    if any(raw.startswith(mark) for mark in MARKS):
+        return raw
+    try:
+        raw.decode()
+        return raw
+    except UnicodeDecodeError:
+        return b"\n".join(_older(line).encode() for line in raw.split(b"\n"))
+
+
+def _older(line: bytes) -> str:
+    for coding in ("utf-8", "cp1252"):
+        try:
+            return line.decode(coding)
+        except UnicodeDecodeError:
+            continue
+    return line.decode("latin-1")  # five bytes are no character of Windows-1252
 
 
 def _utf8(path: Path, raw: bytes) -> bytes:

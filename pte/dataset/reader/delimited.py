@@ -26,6 +26,7 @@ from pte.schema import InputError, one_of
 
 NAMES = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " ", "comma_space": ", "}
 QUOTING = ("auto", "double", "backslash", "none")
+BLANKS = " \t\u00a0\u200b\ufeff"  # around a column's name in the header: not seen, so not part of it
 FIELD, ESCAPED = "\x1f", "\x1e"  # stand in for a long separator, and for a quote escaped by a backslash
 
 
@@ -62,12 +63,16 @@ class Table:
     ragged: tuple[tuple[int, int], ...] = ()  # (row, line) of the rows with too many fields, which are not in `frame`
     repeated: frozenset[str] = field(default_factory=frozenset)  # names that the header holds more than once
     inner_lines: int = 0  # lines that go on a quoted field of the line before
+    short: tuple[int, ...] = ()  # rows with fewer fields than the header, the rest taken as empty
     separator: str = ""  # of its fields; "": not a text file
 
 
-def read_delimited(path: Path, separator: str, form: Form) -> Table:
-    """The table in a text file; `separator` is what the suffix says. InputError: no table, or one read two ways."""
-    raw = text_bytes(path)
+def read_delimited(path: Path, separator: str, form: Form, raw: bytes | None = None) -> Table:
+    """The table in a text file; `separator` is what the suffix says. InputError: no table, or one read two ways.
+
+    raw: its `text_bytes`, where they were read already.
+    """
+    raw = text_bytes(path) if raw is None else raw
     separator = _separator(path, raw, separator, form)
     if len(separator) > 1:
         if FIELD.encode() in raw:
@@ -158,7 +163,7 @@ def _fast(raw: bytes, records: Records, separator: str, form: Form) -> Table | N
     if blank.all():
         return None
     head = int(np.argmin(blank))
-    names = next(_reader(raw[records.begin[head] : records.end[head] + 1].decode(), separator, form))
+    names = _names(next(_reader(raw[records.begin[head] : records.end[head] + 1].decode(), separator, form)))
     begin = int(records.begin[head + 1]) if head + 1 < len(records.begin) else len(raw)
     unique = [f"{number}" for number in range(len(names))]
     body = raw[begin:]
@@ -185,6 +190,7 @@ def _fast(raw: bytes, records: Records, separator: str, form: Form) -> Table | N
         ragged=tuple(zip(row[long].tolist(), line[long].tolist(), strict=True)),
         repeated=_repeated(names),
         inner_lines=records.feeds - len(records.end),
+        short=tuple(row[good & (fields < len(names))].tolist()),
     )
 
 
@@ -234,6 +240,7 @@ def _not_a_row(path: Path, raw: bytes, lines: tuple[int, int], separator: str, f
 def _table(rows: list[list[str]], line: list[int]) -> Table:
     """The slow reader's records, the header first."""
     names, *rows = rows
+    names = _names(names)
     place = list(enumerate(line[1:], 1))
     long = [spot for spot, fields in zip(place, rows, strict=True) if len(fields) > len(names)]
     short = [spot for spot, fields in zip(place, rows, strict=True) if len(fields) <= len(names)]
@@ -246,7 +253,12 @@ def _table(rows: list[list[str]], line: list[int]) -> Table:
         line=np.array([at for _, at in short], np.int64),
         ragged=tuple(long),
         repeated=_repeated(names),
+        short=tuple(row for (row, _), fields in zip(place, rows, strict=True) if len(fields) < len(names)),
     )
+
+
+def _names(header: list[str]) -> list[str]:
+    return [name.strip(BLANKS) for name in header]
 
 
 def _named(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:

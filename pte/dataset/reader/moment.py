@@ -16,8 +16,13 @@ UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanosecond
 DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}  # of a date as one number, by how it is written
 GAP = 30  # dates from 1973 to 2040 lie within a factor 22 of one another; neighbouring units are a factor 1000 apart
 TELLING = 1e8  # seconds until March 1973: what is smaller may be milliseconds or a plain count
-FORMS = "Unix seconds (or milli-, micro-, nanoseconds), or ISO dates such as 2001-09-09 or 2001-09-09T01:46:40Z"
-_STAMP = r"(?i)^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,](\d+))?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?$"
+FORMS = (
+    "Unix seconds from 0 on (or milli-, micro-, nanoseconds), or ISO dates from 1970 on such as 2001-09-09 or"
+    " 2001-09-09T01:46:40Z"
+)
+_STAMP = (
+    r"(?i)^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(?:[.,](\d+))?)?\s*(Z|UTC|GMT|[+-][01]\d(?::?[0-5]\d)?)?$"
+)
 
 
 def seconds(values: pl.Series, form: str | None = None) -> pl.Series:
@@ -68,6 +73,11 @@ def _readable(values: pl.Series) -> pl.Series:
     kind = values.dtype
     if kind in (pl.Categorical, pl.Enum, pl.String):
         return values.cast(pl.String).str.strip_chars()
+    if kind == pl.Float32 and (large := values.filter(values > 2**24).drop_nans()).len():
+        raise InputError(
+            f"column {values.name!r} holds times as {kind}, which rounds numbers as large as {large[0]:.0f} to the"
+            " minute or worse: write them as whole numbers or Float64"
+        )
     if kind.is_numeric() or kind in (pl.Null, pl.Date, pl.Datetime):
         return values
     raise InputError(
@@ -148,7 +158,7 @@ def _iso(values: pl.Series) -> pl.Series:
     group = {i: part.str.extract(_STAMP, i) for i in (1, 2, 3, 4, 5)}
     stamp = pl.concat_str(group[1], pl.lit(" "), group[2].fill_null("00:00"), group[3].fill_null(":00"))
     fraction = group[4].fill_null("").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64)
-    zone = group[5].str.replace("(?i)z|utc|gmt", "+00:00").str.replace(":", "").fill_null("+0000")
+    zone = group[5].str.replace("(?i)z|utc|gmt", "+00").str.replace(":", "").str.pad_end(5, "0").fill_null("+0000")
     offset = zone.str.slice(1, 2).cast(pl.Int64) * 3600 + zone.str.slice(3, 2).cast(pl.Int64) * 60
     sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
     local = stamp.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False).dt.epoch("us") + fraction

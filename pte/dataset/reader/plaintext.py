@@ -50,7 +50,12 @@ def shortened(text: str, limit: int | None) -> str:
 
 
 def title_text(value: object) -> str:
-    """A title, "" where the crawler took page code for one (the publisher's own test: it contains "getTime")."""
+    """A title, "" where the crawler took page code for one (the publisher's own test: it contains "getTime").
+
+    A whole number is a title too: 1984.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     return "" if isinstance(value, str) and "getTime" in value else plain(value)
 
 

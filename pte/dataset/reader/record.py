@@ -132,6 +132,10 @@ class Records(Generic[Record]):
         reason = f"no field {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
         self._first = self._first or f"line {number:,} ({reason[:200].encode(errors='backslashreplace').decode()})"
         self.malformed += 1
+        if number == 1 and line.count(b"\r") > 1:
+            raise InputError(
+                f"{self.path}: its lines end in carriage returns alone: write line feeds, as tr '\\r' '\\n' does"
+            )
         if not line.endswith(b"\n"):
             raise InputError(f"{self.path} is truncated: its last line, {number:,}, ends in the middle. Fetch it again")
         if self.malformed > self.max_malformed:
@@ -151,8 +155,8 @@ def about(key: str, catalogue: set[str]) -> Callable[[bytes], bool]:
     ids = {name.encode() for name in catalogue}
 
     def unwanted(line: bytes) -> bool:
-        matches = pattern.findall(line)
-        return bool(matches) and ids.isdisjoint(matches)
+        matches = [name.strip() for name in pattern.findall(line)]
+        return bool(matches) and ids.isdisjoint(matches) and not any(b"\\" in name for name in matches)
 
     return unwanted
 

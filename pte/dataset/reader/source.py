@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import numpy as np
 import polars as pl
@@ -12,8 +14,27 @@ import polars as pl
 from pte.dataset.reader.delimited import NAMES, Form, Table, read_delimited
 from pte.dataset.reader.moment import microseconds
 from pte.schema import InputError
+from pte.schema.error import first_line
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".inter": "\t", ".item": "\t"}
+EXACT: dict[pl.DataType | type[pl.DataType], int] = {
+    pl.Float16: 2**11,
+    pl.Float32: 2**24,
+    pl.Float64: 2**53,
+}  # floats tell whole numbers apart up to here
+NONE = (
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "nat",
+    "<na>",
+    "n/a",
+    "#n/a",
+    "(null)",
+    "\\n",
+    "undefined",
+)  # as programs write it
 OWN_COLUMNS = ("row", "item", "item_id", "title", "placeholder")  # of the items table, while it is read
 
 
@@ -45,10 +66,34 @@ def _read_parquet(path: Path) -> Table:
             f"{path} is a folder; name the file inside it" if path.is_dir() else f"there is no file {path}"
         )
     try:
+        os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")  # +05:30 is a zone that Parquet may hold
         frame = pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise InputError(f"{path} cannot be read as .parquet: {str(error).splitlines()[0]}") from None
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise InputError(
+            f"{path} cannot be read as .parquet: {first_line(error)}. Write it again, or write it as .csv"
+        ) from None
+    frame = frame.with_columns(_in_utc(column) for column in frame if isinstance(column.dtype, pl.Datetime))
     return Table(frame=frame, row=np.arange(1, len(frame) + 1))
+
+
+def _in_utc(moments: pl.Series) -> pl.Series:
+    """Moments whose zone polars does not know, such as +05:30, in UTC, which is what their numbers count in."""
+    kind = moments.dtype
+    if not isinstance(kind, pl.Datetime) or kind.time_zone in (None, *available_timezones()):
+        return moments
+    return moments.to_physical().cast(pl.Datetime(kind.time_unit, "UTC"))
+
+
+def read_whole(path: Path, required: Sequence[str]) -> Table:
+    """A table that must have these columns, and no row with more fields than its header: such a row is refused."""
+    table = read_frame(path)
+    require(table, {column: column for column in required}, path)
+    if table.ragged:
+        raise InputError(
+            f"{path}: {len(table.ragged):,} row(s) have more fields than the header, the first on line"
+            f" {table.ragged[0][1]:,}: put fields that hold a separator in quotes"
+        )
+    return table
 
 
 def require(table: Table, required: Mapping[str, str], path: Path, *, configurable: bool = False) -> None:
@@ -92,9 +137,17 @@ def _hint(columns: Sequence[str], configurable: bool) -> str:
 
 
 def ids(frame: pl.DataFrame, column: str) -> pl.Series:
-    """A column of ids as text, null where empty or blank. InputError: lists, as of a basket."""
-    if isinstance(frame[column].dtype, pl.List | pl.Array):
-        raise InputError(f"column {column!r} holds {frame[column].dtype}: write a row for each id, not a list of them")
+    """A column of ids as text, null where empty or blank. InputError: lists, as of a basket, and rounded numbers."""
+    kind = frame[column].dtype
+    if isinstance(kind, pl.List | pl.Array):
+        raise InputError(f"column {column!r} holds {kind}: write a row for each id, not a list of them")
+    values = frame[column]
+    rounded = values.filter(values.is_finite() & (values.abs() > EXACT[kind])) if kind in EXACT else values.head(0)
+    if len(rounded):
+        raise InputError(
+            f"column {column!r} holds ids as {kind}, which rounds numbers as large as {rounded[0]:.0f}, so that several"
+            " ids become one: write them as whole numbers or text"
+        )
     values = text(frame, column)
     return values.set((values.str.strip_chars() == "").fill_null(False), None)
 
@@ -105,11 +158,16 @@ def normalized(values: pl.Series) -> pl.Series:
     return visible.str.replace(r"^(\d+)\.0$", "$1")
 
 
+def reads_as_none(values: pl.Series) -> pl.Series:
+    """(n,) bool: texts that are how a program writes that there is none."""
+    return values.str.strip_chars().str.to_lowercase().is_in(NONE)
+
+
 def text(frame: pl.DataFrame, column: str) -> pl.Series:
     """A column as text, null where empty; a list as its parts with commas; of numbers, infinity and NaN are empty."""
     values = frame[column]
     try:
-        if isinstance(values.dtype, pl.Struct):
+        if isinstance(values.dtype, pl.Struct) or getattr(values.dtype, "inner", pl.String()).is_nested():
             raise pl.exceptions.InvalidOperationError
         if values.dtype.is_decimal():  # digit by digit: a float would make ids of 17 digits one
             return values.cast(pl.String).str.replace(r"(\.\d*?)0+$", "$1").str.strip_chars_end(".")
@@ -118,7 +176,7 @@ def text(frame: pl.DataFrame, column: str) -> pl.Series:
         if isinstance(values.dtype, pl.List | pl.Array):
             values = values.cast(pl.List(pl.String)).list.join(", ", ignore_nulls=True)
         return values.cast(pl.String).replace("", None)
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         raise InputError(
             f"column {column!r} holds {values.dtype}, which is no text: write it as text, or leave it out where it is"
             " text of items (dataset.text=[COLUMN,...])"

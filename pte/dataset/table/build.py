@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from pte.dataset.reader.delimited import Table
-from pte.dataset.reader.moment import FORMS
-from pte.dataset.reader.source import OWN_COLUMNS, normalized, with_places
+from pte.dataset.reader.moment import FORMS, TELLING
+from pte.dataset.reader.source import OWN_COLUMNS, normalized, reads_as_none, with_places
 from pte.dataset.rules import Rules
 from pte.dataset.table.card import card
 from pte.dataset.table.filter import row_mask
@@ -134,6 +134,8 @@ def _advice(places: str, bad: int, rows: int) -> str:
     forms = ""
     if "no readable time" in places and "under dataset.time_format=" not in places:
         forms = f" Times are read as {FORMS}; other forms: dataset.time_format='%d/%m/%Y' (of dataset=custom)."
+    if bad == rows and places.count("too many fields") == min(bad, 5):
+        forms = " Is a name missing in the header, such as that of an index column?"
     return forms + (" Mend them, or drop them: dataset.rules.malformed=drop" if bad <= rows / 2 else " Mend them")
 
 
@@ -163,6 +165,7 @@ def _items(items: pl.DataFrame, rules: Rules, source: Source, counts: dict[str, 
         )
     counts["malformed item rows dropped"] = len(bad)
     items = items.filter(~nameless).drop("line", strict=False)
+    counts["titles that read nan, null or none, kept as titles"] = int(reads_as_none(items["title"]).sum())
     unique = items.unique("item_id", keep="first", maintain_order=True)
     counts["repeated item rows dropped (first kept)"] = len(items) - len(unique)
     return unique
@@ -185,9 +188,15 @@ def _suspicious(rows: pl.DataFrame, counts: dict[str, int]) -> None:
         counts[f"{noun} ids that differ from another's in blanks, Unicode form or a .0 alone, kept apart"] = (
             len(names) - normalized(names).n_unique()
         )
-        counts[f"{noun} ids that read nan, null or none, kept as ids"] = int(
-            names.str.to_lowercase().is_in(["nan", "null", "none", "<na>"]).sum()
+        counts[f"{noun} ids that read nan, null or none, kept as ids"] = int(reads_as_none(names).sum())
+        counts[f"{noun} ids in a spreadsheet's notation (1.2E+12), of which one may stand for several"] = int(
+            names.str.contains(r"^\d(\.\d+)?[eE]\+\d\d+$").sum()
         )
+    time = rows["time"].drop_nulls()
+    early = int((time < TELLING).sum())
+    counts["times before March 1973 among later ones: unknown ones, or written in another unit"] = (
+        early if 2 * early < len(time) else 0
+    )
 
 
 def _known(
@@ -230,7 +239,9 @@ def _titled(
     """An empty title: the first of the item's other texts stands in, or the item goes, or it is an error."""
     empty = items["title"] == ""
     if empty.all():
-        raise InputError("the items table has no title at all: name the right column (dataset.title=COLUMN)")
+        raise InputError(
+            "the items table has no title at all: name the right column (dataset.title=COLUMN of dataset=custom)"
+        )
     if empty.any() and rules.untitled == "error":
         raise InputError(
             f"{empty.sum():,} item(s) without title, the first is item_id {items.filter(empty)['item_id'][0]}."

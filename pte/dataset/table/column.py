@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from pte.dataset.reader.delimited import Table
-from pte.dataset.reader.source import text
+from pte.dataset.reader.source import reads_as_none, text
+from pte.schema import InputError
 
 INDEX = re.compile(r"|unnamed: ?\d+|index|level_\d+|__index_level_\d+__")  # what pandas writes beside the data
 BEHAVIOUR = {
@@ -76,10 +77,13 @@ def _kind(frame: pl.DataFrame, name: str) -> str:
         return "numbers"
     if kind.is_temporal():
         return "dates or times"
-    if isinstance(kind, pl.Struct) or kind in (pl.Binary, pl.Object):
+    try:
+        values = text(frame, name).drop_nulls() if kind != pl.Binary else None
+    except InputError:
+        values = None
+    if values is None:
         return f"{kind.base_type()} values, no text"
-    values = text(frame, name).drop_nulls()
-    values = values.filter(~values.str.to_lowercase().str.strip_chars().is_in(["", "nan", "null", "none", "n/a"]))
+    values = values.filter((values.str.strip_chars() != "") & ~reads_as_none(values))
     if values.is_empty():
         return "empty"
     for content, pattern in {"numbers": NUMBER, "dates or times": DATE, "links": WEB}.items():
