@@ -15,7 +15,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 POSITIONS = re.compile(r"(?:^|\.)(?:position_embeddings?|embed_positions|wpe)$")
 MOST_TOKENS = 2**20  # more than any encoder reads
+PROMPTS = {"query": "", "document": ""}  # of every model of sentence-transformers, whatever others it states
 
 
 class SentenceEncoder:
@@ -98,6 +99,10 @@ class SentenceEncoder:
                 f"encoder.model={self.model}: no sentence encoder lies there, neither modules.json nor config.json:"
                 " give a folder that SentenceTransformer.save wrote, or a hub name"
             )
+        if folder.is_dir() and self.prompt_name is not None:
+            stated = folder / "config_sentence_transformers.json"
+            own = json.loads(stated.read_text(encoding="utf-8")).get("prompts") if stated.is_file() else None
+            self._check_prompt_name(self.prompt_name, {**PROMPTS, **(own or {})})
         return width_in_config(folder)
 
     def encode(self, texts: list[str]) -> np.ndarray:
@@ -137,12 +142,15 @@ class SentenceEncoder:
         own, name = self._model.prompts, self.prompt_name or self._model.default_prompt_name
         if name is None:
             return ""
+        self._check_prompt_name(name, own)
+        return str(own[name] or "")
+
+    def _check_prompt_name(self, name: str, own: Mapping[str, Any]) -> None:
         if name not in own:
             raise InputError(
                 f"encoder.prompt_name={name}: the model has {', '.join(own) or 'none'}; give the text itself, for"
                 " instance encoder.prompt='passage: '"
             )
-        return str(own[name] or "")
 
     @cached_property
     def _model(self) -> SentenceTransformer:

@@ -27,7 +27,7 @@ class Tfidf(CorpusEncoder):
 
     def __init__(self, *, width: int, min_df: int, ngram: int) -> None:
         """width: axes, d; min_df: texts that a word must stand in to count; ngram: 2 counts pairs of words as well."""
-        require(width >= 1, "encoder.width", width, "give a whole number, 1 or more")
+        require(1 <= width <= 65_536, "encoder.width", width, "give a whole number, 1 to 65536")
         require(min_df >= 1, "encoder.min_df", min_df, "give a whole number, 1 or more")
         require(1 <= ngram <= 5, "encoder.ngram", ngram, "1 counts single words, 2 pairs as well, up to 5")
         self.width, self.min_df, self.ngram = width, min_df, ngram

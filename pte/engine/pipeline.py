@@ -206,6 +206,7 @@ class Run:
         """Build and check the whole configuration, against the data as far as they have been read."""
         paths = {step.name: step.path for step in steps if step.path} | self.done
         missing = any(step.name == "embeddings" and step.path is None for step in steps)
+        tracking.check(self.config)
         dry_run.run(
             self.config,
             plan.names_to(self.target, self.config),

@@ -20,7 +20,7 @@ from pte.engine.build import construct
 from pte.engine.config.secret import NAME, redacted
 from pte.engine.trust import trusted
 from pte.metric.summary import MISS
-from pte.schema import InputError, Interactions, Split
+from pte.schema import InputError, Interactions, Split, one_of
 from pte.schema.knob import leaves
 from pte.train.curve import rows_of
 
@@ -61,6 +61,13 @@ def flat_config(config: Mapping[str, Any], options: Mapping[str, str]) -> dict[s
 
 def _leaves(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in leaves(values, lists=True) if not k.rpartition(".")[2].startswith("_")}
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """InputError for a W&B mode that there is not, of our own logger of that name."""
+    ours = config["logger"].get("wandb") or {}
+    if ours.get("_target_") == "pte.train.logger.wandb_logger":
+        one_of("logger.wandb.mode", ours.get("mode"), ("auto", "online", "offline", "disabled"))
 
 
 def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, keys: Mapping[str, str]) -> list[Any]:

@@ -24,6 +24,7 @@ from pte.nn.item_table import ItemTable, fitting, item_rows, padded
 from pte.nn.statistic.whitening import axes
 from pte.schema import InputError, one_of, require
 
+KNOBS = ("dim", "share", "threshold")  # of a null space, for its size
 PLACEMENTS = ("lowest", "highest", "spread")
 
 
@@ -43,7 +44,7 @@ class NullSpace:
 
     def size(self, variance: Tensor, width: int) -> int:
         """n, how many of the d axes take an ID."""
-        given = f"representation.null_space.dim={self.dim}, share={self.share}, threshold={self.threshold}"
+        given = " ".join(f"representation.null_space.{knob}={getattr(self, knob)}" for knob in KNOBS)
         match self.dim, self.share, self.threshold:
             case int(), _, None:
                 count = self.dim
@@ -54,7 +55,7 @@ class NullSpace:
             case _:
                 raise InputError(f"{given}: give dim, a whole number, or threshold, or, with null for these two, share")
         if not 1 <= count <= width:
-            raise InputError(f"{given} gives IDs {count} of {width} axes; it must be between 1 and {width}")
+            raise InputError(f"{given}: gives IDs {count} of {width} axes; it must be between 1 and {width}")
         return count
 
     def columns(self, width: int, count: int) -> Tensor:

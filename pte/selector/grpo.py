@@ -22,6 +22,7 @@ from pte.schema import require
 from pte.selector.base import Candidates, Choice, Fit, certain
 
 MOST_HIDDEN = 65_536
+MOST = 10**6  # of epochs and of entities a step
 CHUNK = 4096  # entities scored at a time
 
 
@@ -40,8 +41,9 @@ class Objective:
         name, clip = "selector.objective", self.clip
         ranges = len(clip) == 2 and min(clip) >= 0 and clip[0] < 1
         require(ranges, f"{name}.clip", list(clip), "type it as [0.2,0.2]")
-        require(self.kl >= 0, f"{name}.kl", self.kl, "give 0 or more")
-        require(self.entropy >= 0, f"{name}.entropy", self.entropy, "give 0 or more")
+        for term in ("kl", "entropy"):
+            value = getattr(self, term)
+            require(0 <= value <= 1000, f"{name}.{term}", value, "give a number from 0 to 1000")
 
 
 OBJECTIVE = Objective()
@@ -68,7 +70,7 @@ class GRPO:
     ) -> None:
         require(2 <= group_size <= 4096, "selector.group_size", group_size, "draws are compared: give 2 to 4096")
         for name, value in {"epochs": epochs, "inner_epochs": inner_epochs, "batch_size": batch_size}.items():
-            require(value >= 1, f"selector.{name}", value, "give a whole number, 1 or more")
+            require(1 <= value <= MOST, f"selector.{name}", value, f"give a whole number, 1 to {MOST}")
         require(1 <= hidden <= MOST_HIDDEN, "selector.hidden", hidden, f"give 1 to {MOST_HIDDEN}")
         require(0 <= held_out < 1, "selector.held_out", held_out, "a share, from 0 to below 1")
         require(0 < withheld_share <= 1, "selector.withheld_share", withheld_share, "a share, above 0 and up to 1")

@@ -14,7 +14,7 @@ from typing import Any
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from pte.schema import InputError
+from pte.schema import one_of
 
 AXES = {"train": "training/step", "valid": "training/step", "training": "training/step", "selection": "selection/step"}
 
@@ -37,8 +37,7 @@ def wandb_logger(*, project: str, mode: str, save_dir: str, **identity: Any) -> 
 
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
-    if mode not in ("online", "offline", "disabled"):
-        raise InputError(f"logger.wandb.mode={mode}: choose auto, online, offline or disabled")
+    one_of("logger.wandb.mode", mode, ("online", "offline", "disabled"))  # WANDB_MODE's too
     known: Any = mode
     run = wandb.init(
         project=project, dir=save_dir, mode=known, resume="allow", **identity,

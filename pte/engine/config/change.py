@@ -5,6 +5,7 @@ nothing, name what nothing reads, hide a value from the record.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from hydra.conf import HydraConf
@@ -18,6 +19,7 @@ from pte.schema.knob import leaves
 
 SEVERAL = ("logger", "experiment")  # groups of which several options may be taken at once
 HYDRA = ("hydra", "hydra.launcher", "hydra.sweeper", "hydra.job", "hydra.run", "hydra.sweep")  # what runs cannot lack
+WITHIN = ("hydra.sweep.subdir", "hydra.output_subdir")
 
 
 def refuse_change(override: Override) -> None:
@@ -33,6 +35,12 @@ def refuse_change(override: Override) -> None:
             raise InputError(f"{name}={typed(value)}: choose one of {', '.join(options)}")
     elif name == "hydra.searchpath":
         raise InputError(f"{name}={typed(value)}: type --config-dir FOLDER for options of your own")
+    elif name == "hydra.job.chdir" and value is not False:
+        raise InputError(
+            f"{name}={typed(value)}: paths are those of the folder that pte is typed in; leave the word out"
+        )
+    elif name in WITHIN and Path(str(value)).is_absolute() | (".." in Path(str(value)).parts):
+        raise InputError(f"{name}={typed(value)}: it is a folder within the run's own; name that by hydra.run.dir")
     elif name == "hydra.mode":
         raise InputError(f"hydra.mode={typed(value)}: type -m for several jobs, and leave it out for one")
     elif value is None and (name.startswith("hydra/") or name in HYDRA):
@@ -60,9 +68,9 @@ def refuse_unread(override: Override, tree: Any, known: list[str]) -> None:
     if not name or name in known:
         return
     part, keys = tree, name.split(".")
-    for key in keys[:-1]:
+    for key in keys if keys[0] in {each.partition(".")[0] for each in known} and "fit" not in keys else []:
         part = part.get(key) if isinstance(part, dict) else None
-        if isinstance(part, dict) and "_target_" in part and "fit" not in keys:
+        if isinstance(part, dict) and "_target_" in part:
             return
     hydras = keys[0] == "hydra" and keys[1:2] and keys[1] in HydraConf.__dataclass_fields__
     read = re.compile(rf"\$\{{(oc\.select:)?{re.escape(name)}\b")

@@ -29,6 +29,7 @@ from pte.schema.knob import leaves
 
 PLACES = ("paths.outputs", "paths.store", "hydra.run.dir", "hydra.sweep.dir")
 ROOM = 1 << 16  # bytes of a run folder without figures, at least
+_NAME = re.compile(r"(?:\+{1,2}|~)?[A-Za-z_][\w-]*(?:[./][\w-]+)*(?:@[\w.]+)?")
 _HOME = re.compile(rf"({'|'.join(map(re.escape, PLACES))})=(['\"]?)(~[\w.-]*)(?=/|['\"]?$)")
 
 
@@ -116,12 +117,22 @@ def _parsed(word: str) -> Override:
             raise InputError(f"{word}: there is no name before the =: type NAME=VALUE")
         return override
     except HydraException:  # of the parser, or of the lexer below it
-        odd = next((letter for letter in word if not letter.isascii()), "")
-        note = f" (it holds {odd}, {unicodedata.name(odd, 'a letter beyond ASCII')})" if odd else ""
-        raise InputError(
-            f"{word}: cannot be read as NAME=VALUE{note}; a value with ~, blanks, commas, brackets or letters beyond"
-            f""" ASCII needs double quotes inside single ones: '{word.partition("=")[0]}="..."'"""
-        ) from None
+        raise InputError(f"{word}: {_unreadable(word)}") from None
+
+
+def _unreadable(word: str) -> str:
+    """Why a word is no NAME=VALUE, and what to type."""
+    name, equals, _ = word.partition("=")
+    odd = next((letter for letter in word if not letter.isascii()), "")
+    note = f"it holds {odd}, {unicodedata.name(odd, 'a letter beyond ASCII')}; " if odd else ""
+    if not equals:
+        return f"{note}there is no = in it: type NAME=VALUE"
+    if not _NAME.fullmatch(name):
+        return f"{note}{name} is no name: type words joined by dots, as optimizer.lr=VALUE or backbone/loss=OPTION"
+    return (
+        f"{note}it cannot be read as NAME=VALUE; a value with ~, blanks, =, commas, brackets or letters beyond ASCII"
+        f""" needs double quotes inside single ones: '{name}="..."'"""
+    )
 
 
 def _jobs(overrides: list[Override], sweeping: bool) -> Iterator[list[str]]:
@@ -153,7 +164,7 @@ def _composed(name: str, words: list[str]) -> Any:
         close = spelling.suggestion(option, options, group) or f"; {group} has {', '.join(options)}"
         raise InputError(f"{group}={option}: there is no such option{close}") from None
     except (HydraException, OmegaConfBaseException, ConfigCompositionException) as error:
-        if "Ambiguous value" in str(error):
+        if "Ambiguous value" in str(error) or "requires --multirun" in str(error):
             raise InputError(f"{first_line(error)}: add -m to run each of them, or give one") from None
         if there := re.search(r"An item is already at '([\w.]+)'", str(error)):
             raise InputError(f"+{there[1]}: it is there already: type it without +") from None

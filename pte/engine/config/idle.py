@@ -92,6 +92,8 @@ def _of_stage(config: Mapping[str, Any], name: str, text: bool) -> str:
     backbone: Any = get_class(config["backbone"]["_target_"])
     selector: Any = get_class(config["selector"]["_target_"])
     untrained = backbone.trained is False or (backbone.stacked and not backbone.trains_reader(config["backbone"]))
+    if name == "until" and config["stage"]:
+        return f"stage={config['stage']} runs that stage alone"
     if name == "refit" and not (text and selector.reads_reward):
         return "no selector reads a reward, so texts are final at once"
     if (name == "encoded" and not text) or (knob and group in TEXT and not text):

@@ -7,16 +7,21 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, is_typeddict
 
 from pte.schema import InputError, typed
-from pte.schema.knob import keywords, mark
+from pte.schema.knob import keywords, leaves, mark
 
 KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word", "None": "null"}
-MOST = 2**63 - 1
+MOST, LEAST, LARGEST = 2**63 - 1, 1e-30, 1e9  # of whole numbers; of others, which products of fp32 would lose
 LISTS = {"Sequence[int]": "whole numbers", "Sequence[float]": "numbers", "Sequence[str]": "words"}
 KINDS |= {kind: f"a list of {noun}" for kind, noun in LISTS.items()}
 
 
 def check(values: Mapping[str, Any], name: str, locate: Callable[[str], Any]) -> None:
     """InputError for the first knob of `values`, or of a part in it, that its class does not take. name: as typed."""
+    for knob, value in leaves(values, name):
+        if isinstance(value, int) and abs(value) > MOST:
+            raise InputError(f"{knob}={value}: no machine counts so far; give a smaller number")
+        if isinstance(value, float) and math.isfinite(value) and value and not LEAST <= abs(value) <= LARGEST:
+            raise InputError(f"{knob}={value}: give 0, or a number from {LEAST:g} to {LARGEST:g}")
     for at, target, knobs in parts(values, name):
         kind = locate(target)
         annotation = {key: kinds_of(each) for key, each in keywords(kind).items()}
@@ -24,8 +29,6 @@ def check(values: Mapping[str, Any], name: str, locate: Callable[[str], Any]) ->
             if is_typeddict(kind) and key not in annotation:  # which takes any
                 raise InputError(f"{at}.{key}: there is no such knob; there are {', '.join(annotation)}")
             kinds = annotation.get(key)
-            if isinstance(value, int) and abs(value) > MOST:
-                raise InputError(f"{at}.{key}={value}: no machine counts so far; give a smaller number")
             if kinds and not any(fits(value, kind) for kind in kinds):
                 take = " or ".join(KINDS[kind] for kind in kinds)
                 raise InputError(f"{at}.{key}={typed(value)}: give {take}")

@@ -23,6 +23,7 @@ SERVED = [*TEXT, "profiler=openai", "profiler.model=m"]
      (["backbone=dreamrec", *TEXT[1:], "representation.fit.dropout=0.3"], "representation.fit.dropout=0.3 changes"),
      ([*TEXT, "representation.head=linear", "representation.hidden=9"], "representation.hidden=9 changes nothing"),
      (["refit=false", *ID], "refit=false changes nothing: no selector reads a reward"),
+     (["until=split", "stage=interactions", *ID], "until=split changes nothing: stage=interactions runs"),
      (["prune=true", *ID], "prune=true changes nothing"),
      (["dataset.rules.cut_seed=4", *ID], "cut_seed=4 changes nothing: it goes with dataset.rules.max_users"),
      ([*ALPHAFUSE, "representation.null_space.dim=8", "representation.null_space.share=0.3"], "0.3 changes nothing"),

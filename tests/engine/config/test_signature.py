@@ -29,6 +29,11 @@ SASREC = {"_target_": "pte.backbone.sasrec.SASRec", "length": 4, "inner": 8, "la
          "backbone.share=half: give a number or null"),
         ({"_target_": "pte.train.check.Knobs", "gradient_clip": "hard"},
          "backbone.gradient_clip=hard: give a number or null"),
+        ({**SASREC, "loss": {"_target_": "pte.nn.loss.infonce.InfoNCE", "temperature": 1e-320}},
+         "backbone.loss.temperature=1e-320: give 0, or a number from 1e-30"),
+        ({**SASREC, "dropout": -1e10}, "backbone.dropout=-10000000000.0: give 0, or"),
+        ({**SASREC, "length": 2**63}, "backbone.length=9223372036854775808: no machine"),
+        ({"_target_": "pte.reward.mixture.Mixture", "weights": {"format": 1e308}}, "backbone.weights.format=1e[+]308"),
         ({"_target_": "pte.train.check.Knobs", "compile": 1}, "backbone.compile=1: give true or false"),
     ],
 )  # fmt: skip
