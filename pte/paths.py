@@ -34,6 +34,14 @@ def expanded(place: str | os.PathLike[str], knob: str = "") -> Path:
         raise InputError(f"{knob}{'=' * bool(knob)}{place}: there is no such home folder") from None
 
 
+def expanded_folder(place: str | os.PathLike[str], knob: str) -> Path:
+    """The same for a folder that is there, or is to be; InputError for a file."""
+    folder = expanded(place, knob)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{knob}={place}: it is a file: give a folder")
+    return folder
+
+
 RUN_KEYS = "keys.json"  # in a run folder: the store it used and the key of every stage
 
 

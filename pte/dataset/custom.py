@@ -24,7 +24,7 @@ from pte.dataset.reader.source import interaction_rows, item_rows, read_frame, r
 from pte.dataset.rules import Rules
 from pte.dataset.table.build import build_read
 from pte.dataset.table.column import text_columns
-from pte.schema import InputError, Interactions, Resolved
+from pte.schema import InputError, Interactions, Resolved, typed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,15 @@ class Columns:
         if not self.timestamp and not self.position:
             raise InputError("dataset=custom needs an order: type dataset.timestamp=COLUMN or dataset.position=COLUMN")
         for knob in ("user_id", "item_id", "timestamp", "position", "rating", "item_key", "title"):
-            if (name := getattr(self, knob)) is not None:  # a column may be called 5
+            name, may_lack = getattr(self, knob), knob in ("timestamp", "position", "rating")
+            if isinstance(name, bool | list | Mapping) or (name is None and not may_lack):
+                raise InputError(f"dataset.{knob}={typed(name)}: give the name of a column")
+            if name is not None:  # a column may be called 5
                 object.__setattr__(self, knob, str(name))
+        if isinstance(self.text, bool | Mapping) or (isinstance(self.text, list) and None in self.text):
+            raise InputError(
+                f"dataset.text={typed(self.text)}: give names of columns, as dataset.text=[brand,categories]"
+            )
         role: dict[str, str] = {}  # of the interactions' columns
         for knob in ("user_id", "item_id", "timestamp", "position", "rating"):
             if (name := getattr(self, knob)) in role:

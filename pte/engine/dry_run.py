@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from pte.engine.build import as_typed, builder
 from pte.engine.process.device import process_count
 from pte.metric.sampled import NEGATIVES
+from pte.nn.kernel import liger
 from pte.schema import InputError, Interactions, Split, one_of, require
 from pte.schema.knob import leaves
 from pte.stage.metrics import RANKINGS
@@ -97,6 +98,8 @@ def _training(config: Mapping[str, Any], build: Callable[..., Any], known: Known
             require(
                 value <= most, f"backbone.{name}", value, f"give {most:,} at most, or type backbone/loss=cross_entropy"
             )
+        if name.endswith("loss.kernel") and value == "liger":
+            liger.check(check.kind(trainer))
     if config["representation"].get("sparse"):
         check.sparse(trainer, config["optimizer"]["_target_"])
     if torch.device(check.kind(trainer)).type == "cpu":

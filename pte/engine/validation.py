@@ -7,6 +7,7 @@ pte/train/check for the trainer); the dry run builds them all.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from pte.engine.config import source
 from pte.schema import InputError, typed
 from pte.schema.knob import leaves
 
+SHA256 = re.compile(r"[0-9a-f]{64}|\$\{.*\}")
 SEEDS = 2**32 - 1  # what every generator takes
 LENGTHS = {"optimizer.betas": 2, "protocol.shares": 3}
 WORDS_TOO = ("trainer.devices", "representation.cross_attention", "encoded")  # auto; residual; or a list
@@ -57,6 +59,10 @@ def check(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
             whole = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= SEEDS
             if not whole:
                 raise InputError(f"{name}={typed(value)}: give a whole number, 0 to {SEEDS}")
+        elif ("sha256" in name and value is not None) and not SHA256.fullmatch(str(value)):
+            raise InputError(
+                f"{name}={typed(value)}: give 64 digits 0-9 and a-f, or null where it is not to be checked"
+            )
         elif name not in WORDS_TOO and (value is not None or _needed(name, shipped.get(name))):
             _kind(name, value, shipped.get(name))
 

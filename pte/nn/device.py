@@ -24,7 +24,7 @@ def named_device(name: str, knob: str) -> torch.device:
     kind, _, number = name.partition(":")
     if name == "auto":
         return torch.device(next(kind for kind in there if there[kind]))
-    if kind not in there or (number and not number.isdigit()):
+    if kind not in there or (":" in name and not (kind == "cuda" and number.isdigit())):
         raise InputError(f"{knob}={name}: take auto, cpu, cuda, cuda:1 or mps")
     if not there[kind] or (kind == "cuda" and number and int(number) >= torch.cuda.device_count()):
         raise InputError(f"{knob}={name}: there is none on this machine; take auto or cpu")

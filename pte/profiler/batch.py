@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
-from pte.paths import expanded
+from pte.paths import expanded_folder
 from pte.profiler.engine.arrival import check_failure_share
 from pte.profiler.engine.batch_file import BatchEngine
 from pte.profiler.engine.chat import OPTIONAL, Sampling
@@ -44,7 +44,7 @@ class BatchProfiler(ServedProfiler):
         played = loop_of(decoding.temperatures, seed=seed, **loop)
         settings = decoding.holding(played.style.tokens).identity()
         engine = BatchEngine(
-            model, expanded(folder, "profiler.folder"), settings, frozenset(without), failure_share, seed=seed
+            model, expanded_folder(folder, "profiler.folder"), settings, frozenset(without), failure_share, seed=seed
         )
         super().__init__(engine, played, noun=model, generator=engine, together=IN_FILES, failed_retries=failed_retries)
         self.new_tokens, self.tariff = settings["max_tokens"], tariff

@@ -38,6 +38,9 @@ def lead_of(text: str) -> str:
     return text.rpartition("\n\n")[2]
 
 
+MOST = 10_000  # of each kind of evidence: more than any model reads
+
+
 @dataclass(frozen=True)
 class Evidence:
     """How much a prompt shows, and how far what the candidates of one entity see differs.
@@ -60,7 +63,7 @@ class Evidence:
         for name in ("history", "similar_users", "companions", "choosers", "brief", "jitter", "pool"):
             least = int(name in ("history", "pool"))
             value = getattr(self, name)
-            require(value >= least, f"profiler.evidence.{name}", value, f"give {least} or more")
+            require(least <= value <= MOST, f"profiler.evidence.{name}", value, f"give {least} to {MOST}")
 
     @property
     def varies(self) -> bool:

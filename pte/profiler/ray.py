@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, Unpack
 
-from pte.paths import expanded
+from pte.paths import expanded_folder
 from pte.profiler.engine.chat import Sampling
 from pte.profiler.engine.cost import UNKNOWN, Tariff
 from pte.profiler.engine.openai import OpenAIEngine, Server
@@ -52,7 +52,7 @@ class RayProfiler(ServedProfiler):
         engine = RayEngine(
             model,
             servers,
-            expanded(folder, "profiler.folder").absolute(),
+            expanded_folder(folder, "profiler.folder").absolute(),
             sampling,
             cluster,
             model_kwargs=model_kwargs,

@@ -39,6 +39,7 @@ class GlobalTemporal:
             raise InputError("protocol.valid_from and protocol.test_from: give both dates, or neither")
         self.shares, self.scoring = tuple(shares), scoring
         self.dates = {"valid_from": _second("valid_from", valid_from), "test_from": _second("test_from", test_from)}
+        _parted(self.dates["valid_from"], self.dates["test_from"])
         self.seed, self.withheld = seed, Withheld(withhold, min_visible, holdout, seed)
 
     def __call__(self, interactions: Interactions) -> Split:
@@ -65,11 +66,7 @@ class GlobalTemporal:
             train, valid, _ = self.shares
             order, whole = np.sort(time), sum(self.shares)
             first, second = (int(order[len(order) * part // whole]) for part in (train, train + valid))
-        if first >= second:
-            raise InputError(
-                f"protocol=global_temporal: validation begins at {_day(first)} and the test at {_day(second)}, which is"
-                " no later. Type other protocol.shares, or protocol.valid_from and a later protocol.test_from"
-            )
+        _parted(first, second)
         return first, second
 
     def _cases(self, interactions: Interactions, part: np.ndarray) -> Cases:
@@ -96,6 +93,15 @@ def _ordered(interactions: Interactions) -> None:
         raise InputError(
             f"protocol=global_temporal: the positions of {len(np.unique(user[1:][back])):,} users contradict times."
             " Type dataset.position=null to order by time, or protocol=leave_one_out"
+        )
+
+
+def _parted(first: int | None, second: int | None) -> None:
+    """InputError for a test that begins no later than validation."""
+    if first is not None and second is not None and first >= second:
+        raise InputError(
+            f"protocol=global_temporal: validation begins at {_day(first)} and the test at {_day(second)}, which is no"
+            " later. Type other protocol.shares, or protocol.valid_from and a later protocol.test_from"
         )
 
 

@@ -56,7 +56,8 @@ def mark(annotation: Any) -> tuple[str, str]:
         annotation = get_args(annotation)[0]
     marks = [each for each in getattr(annotation, "__metadata__", ()) if each in MARKS]
     inner = annotation.__origin__ if marks else annotation
-    return marks[0] if marks else "", getattr(inner, "__name__", str(inner))
+    plain = str(inner).replace("collections.abc.", "") if get_args(inner) else getattr(inner, "__name__", str(inner))
+    return marks[0] if marks else "", plain
 
 
 def leaves(value: Any, name: str = "", *, lists: bool = False, empty: bool = False) -> Iterator[tuple[str, Any]]:

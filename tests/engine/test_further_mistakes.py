@@ -36,7 +36,19 @@ PLANNED = [  # the mistake, last, and what goes before it
     (COLD, "protocol.file=nowhere.csv"), (COLD, "protocol.unknown_share=2"),
     (TEMPORAL, "protocol.valid_from=2014-01-01"),
     (TEMPORAL, "protocol.shares=[1,1,1,1]"), (ID, "protocol.min_visible=-2"), (ID, "protocol.seed=-1"),
+    (ID, "dataset.user_id=null"), (ID, "dataset.item_key=[a]"), (ID, "dataset.title={a:1}"), (ID, "dataset.text={a:1}"),
+    (ID, "dataset.text=[null]"), (TEMPORAL, "protocol.shares=[0.8,0.1,0.1]"), (COLD, "protocol.shares=811"),
+    (ID, "protocol.min_visible=99999999999999999999"), (COLD, "protocol.max_interactions=99999999999999999999"),
+    (ID, "dataset.rules.k_core=99999999999999999999"), (ID, "+dataset.expect={users:5}"),
     # profiles
+    (SERVED, "profiler.evidence.pool=1000000000000"), (SERVED, "profiler.evidence.history=1000000000"),
+    (SERVED, "profiler.decoding.temperatures=[100]"), (SERVED, "profiler.decoding.temperatures=[inf]"),
+    (CAUSAL, "profiler.decoding.temperatures=0.7"), (SERVED, "profiler.decoding.max_new_tokens=1000000000000"),
+    (CAUSAL, "profiler.decoding.max_new_tokens=100000000"), (SERVED, "profiler.server.parallel=1000000000"),
+    (SERVED, "profiler.tariff.price=[nan,1]"), (SERVED, "profiler.tariff.price=5"),
+    (SERVED, "profiler.item_forms=what"),
+    (CAUSAL, "profiler.model=nosuch"), (CAUSAL, "profiler.sha256=abc"), (CAUSAL, "profiler.device=cpu:5"),
+    ([*TEXT, "profiler=batch", "profiler.model=m"], "profiler.folder=inter.csv"), (TEXT, "profiler.item_forms={a:1}"),
     (TEXT, "profiler.num_candidates=1000000"), (TEXT, "profiler.titles=0"),
     (SERVED, "profiler.base_url=localhost:8000"),
     (SERVED, "profiler.decoding.temperatures=[-1]"), (SERVED, "profiler.decoding.top_p=1.5"),
@@ -70,7 +82,7 @@ PLANNED = [  # the mistake, last, and what goes before it
     (ID, "representation.width=100000000"), (TEXT, "encoder.max_tokens=1000000000"),
     # training, places, names
     (ID, "trainer.max_epochs=2.5"), (ID, "trainer.monitor=loss"), (ID, "trainer.compile=1"),
-    (ID, "trainer.precision=64"),
+    (ID, "trainer.precision=64"), (ID, "backbone.loss.kernel=liger"), (TEXT, "encoder.sha256=0123abcd"),
     (ID, "optimizer.betas=[1.5,0.9]"), (ID, "+optimizer.momentum=0.9"), (ID, "optimizer._target_=torch.optim.Nope"),
     (ID, "logger=wandbb"), (ID, "paths.store=/dev/null/x"), (ID, "hydra.run.dir=/dev/null/y"), (ID, "until=profile"),
     # ~ of nobody, values that others do not give, parts in place of values and the reverse

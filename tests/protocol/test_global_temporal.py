@@ -81,7 +81,7 @@ def test_what_cannot_be_split_is_refused(twelve):
 @pytest.mark.parametrize(
     "knobs",
     [{"shares": (1, 1)}, {"shares": (8, 0, 1)}, {"scoring": "first"}, {"valid_from": "2014-01-01"},
-     {"valid_from": "soon", "test_from": "later"}],
+     {"valid_from": "soon", "test_from": "later"}, {"valid_from": "2020-09-14", "test_from": "2020-09-13"}],
 )  # fmt: skip
 def test_impossible_settings_are_refused(knobs):
     with pytest.raises(InputError, match=r"protocol\."):

@@ -10,6 +10,9 @@ from pte.schema import InputError, typed
 from pte.schema.knob import keywords, mark
 
 KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word", "None": "null"}
+MOST = 2**63 - 1
+LISTS = {"Sequence[int]": "whole numbers", "Sequence[float]": "numbers", "Sequence[str]": "words"}
+KINDS |= {kind: f"a list of {noun}" for kind, noun in LISTS.items()}
 
 
 def check(values: Mapping[str, Any], name: str, locate: Callable[[str], Any]) -> None:
@@ -21,6 +24,8 @@ def check(values: Mapping[str, Any], name: str, locate: Callable[[str], Any]) ->
             if is_typeddict(kind) and key not in annotation:  # which takes any
                 raise InputError(f"{at}.{key}: there is no such knob; there are {', '.join(annotation)}")
             kinds = annotation.get(key)
+            if isinstance(value, int) and abs(value) > MOST:
+                raise InputError(f"{at}.{key}={value}: no machine counts so far; give a smaller number")
             if kinds and not any(fits(value, kind) for kind in kinds):
                 take = " or ".join(KINDS[kind] for kind in kinds)
                 raise InputError(f"{at}.{key}={typed(value)}: give {take}")
@@ -45,6 +50,9 @@ def fits(value: Any, kind: str) -> bool:
     """Whether a value read from yaml is of a kind; a whole number is a number too, and a finite one."""
     if kind == "None" or value is None:
         return kind == "None" and value is None
+    if kind in LISTS:
+        inner = kind.removeprefix("Sequence[").removesuffix("]")
+        return isinstance(value, list | tuple) and all(fits(each, inner) for each in value)
     if kind == "str":  # digits are read as a number, and are a word all the same
         return not isinstance(value, bool | list | Mapping)
     if kind == "bool":

@@ -15,6 +15,8 @@ It scales its gradients where they lie, and autograd does not see it: call backw
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import torch
 from torch import Tensor
 
@@ -22,23 +24,29 @@ from pte.schema import InputError
 
 DEVICES = ("cuda",)  # where Triton compiles Liger's kernels
 
+NEEDED = "backbone.loss.kernel=liger needs Liger Kernel: pip install 'pte[gpu]', or take backbone.loss.kernel=chunked"
+
+
+def check(device: str) -> None:
+    """InputError for a type of device on which it does not run, or where it is not installed."""
+    if device not in DEVICES:
+        raise InputError(
+            f"backbone.loss.kernel=liger runs on a CUDA GPU and this model is on the {device}: "
+            "take backbone.loss.kernel=chunked, or trainer.accelerator=gpu where there is one"
+        )
+    if find_spec("liger_kernel") is None:
+        raise InputError(NEEDED)
+
 
 def cross_entropy(
     hidden: Tensor, table: Tensor, target: Tensor, *, total: float, chunk: int, product_dtype: torch.dtype
 ) -> Tensor:
     """As `catalogue_cross_entropy`, for at least one target; chunk: about how many rows at a time."""
-    if hidden.device.type not in DEVICES:
-        raise InputError(
-            f"backbone.loss.kernel=liger runs on a CUDA GPU and this model is on the {hidden.device.type}: "
-            "take backbone.loss.kernel=chunked, or trainer.accelerator=gpu where there is one"
-        )
+    check(hidden.device.type)
     try:
         from liger_kernel.transformers.functional import liger_fused_linear_cross_entropy
     except ImportError as error:
-        raise InputError(
-            f"backbone.loss.kernel=liger needs Liger Kernel ({error}): "
-            "pip install 'pte[gpu]', or take backbone.loss.kernel=chunked"
-        ) from error
+        raise InputError(f"{NEEDED} ({error})") from error
     if table.requires_grad and not hidden.requires_grad:
         hidden = hidden.detach().requires_grad_()
     with torch.autocast(hidden.device.type, torch.bfloat16, enabled=product_dtype == torch.bfloat16):

@@ -34,6 +34,11 @@ class Causal:
     """A model by URI, local folder or GGUF file, or hub name (pinned by `revision`); loaded at first use."""
 
     def __init__(self, *, model: str, sha256: str | None, revision: str | None, device: str, dtype: str) -> None:
+        if not (URI.match(model) or HUB_NAME.match(model) or expanded(model, "profiler.model").exists()):
+            raise InputError(
+                f"profiler.model={model}: neither a folder or GGUF file that exists, nor a hub name (owner/name), nor a"
+                " URI"
+            )
         self.model_name, self.sha256, self.revision = model, sha256, revision
         self.device = named_device(device, "profiler.device")
         self.dtype = named_dtype(dtype, self.device, "profiler.dtype")
@@ -54,11 +59,7 @@ class Causal:
         name = self.model_name
         if URI.match(name) or expanded(name, "profiler.model").exists():
             return fetch(name, sha256=self.sha256)
-        if HUB_NAME.match(name):
-            return fetch(f"hf:{name}@{self.revision}" if self.revision else f"hf:{name}")
-        raise InputError(
-            f"profiler.model={name}: neither a folder or GGUF file that exists, nor a hub name (owner/name), nor a URI"
-        )
+        return fetch(f"hf:{name}@{self.revision}" if self.revision else f"hf:{name}")
 
     @cached_property
     def folder(self) -> Path:

@@ -14,7 +14,7 @@ import httpx
 from pte.profiler.base import CUT, FAILED, FINISHES, Completion, Query
 from pte.profiler.prompt import Prompt
 from pte.profiler.text.style import JSON_LEAD
-from pte.schema import InputError, require
+from pte.schema import require
 
 SCHEMA = {
     "type": "object",
@@ -48,6 +48,17 @@ FINISH = {  # what servers call it, in lower case, by what it means here; of all
 }
 MEANING = {word: meaning for meaning, words in FINISH.items() for word in words.split()}
 OPTIONAL = ("max_tokens", "seed", "response_format", "top_p", "temperature")
+MOST_TOKENS = 1_000_000  # of an answer
+HOTTEST = 10  # where a model's words are drawn almost evenly
+
+
+def check_draws(temperatures: Sequence[float], top_p: float, max_new_tokens: int) -> None:
+    """InputError for numbers by which nothing readable, or nothing at all, would be drawn."""
+    fine = bool(temperatures) and all(0 <= each <= HOTTEST for each in temperatures)
+    require(fine, "profiler.decoding.temperatures", list(temperatures), f"give one at least, each from 0 to {HOTTEST}")
+    require(0 < top_p <= 1, "profiler.decoding.top_p", top_p, "give a number above 0, 1 at most")
+    within = 1 <= max_new_tokens <= MOST_TOKENS
+    require(within, "profiler.decoding.max_new_tokens", max_new_tokens, f"give 1 to {MOST_TOKENS}")
 
 
 @dataclass(frozen=True)
@@ -59,10 +70,7 @@ class Sampling:
     max_new_tokens: int
 
     def __post_init__(self) -> None:
-        if not self.temperatures or min(self.temperatures) < 0:
-            raise InputError(f"profiler.decoding.temperatures={list(self.temperatures)}: at least one, none below 0")
-        require(0 < self.top_p <= 1, "profiler.decoding.top_p", self.top_p, "give a number above 0, 1 at most")
-        require(self.max_new_tokens >= 1, "profiler.decoding.max_new_tokens", self.max_new_tokens, "give 1 or more")
+        check_draws(self.temperatures, self.top_p, self.max_new_tokens)
 
     def holding(self, tokens: int) -> Sampling:
         """The same with room for answers of so many tokens."""

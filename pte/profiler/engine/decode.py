@@ -20,6 +20,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 from pte.profiler.base import Watch
 from pte.profiler.cache.layer import ReservedLayer, caches, joined_right, shares_prompts
 from pte.profiler.cache.stems import STEMS, Stems
+from pte.profiler.engine.chat import check_draws
 from pte.schema import InputError, require
 
 PREFILL = 2048  # tokens of stems that are read at once: more leave the processor's cache
@@ -37,11 +38,8 @@ class Decoding:
         repetition_penalty: float,
         max_new_tokens: int,
     ) -> None:
-        if not temperatures or min(temperatures) < 0:
-            raise InputError(f"profiler.decoding.temperatures={list(temperatures)}: give at least one, none below 0")
+        check_draws(temperatures, top_p, max_new_tokens)
         require(top_k >= 1, "profiler.decoding.top_k", top_k, "give 1 or more")
-        require(max_new_tokens >= 1, "profiler.decoding.max_new_tokens", max_new_tokens, "give 1 or more")
-        require(0 < top_p <= 1, "profiler.decoding.top_p", top_p, "give a number above 0, 1 at most")
         above = "give a number above 0; 1 is no penalty"
         require(repetition_penalty > 0, "profiler.decoding.repetition_penalty", repetition_penalty, above)
         self.temperatures = [float(t) for t in temperatures]

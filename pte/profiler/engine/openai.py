@@ -53,7 +53,7 @@ class Server:
 
     def __post_init__(self) -> None:
         check_variable(self.key_variable)
-        require(self.parallel >= 1, "profiler.server.parallel", self.parallel, "must be at least 1")
+        require(1 <= self.parallel <= 10_000, "profiler.server.parallel", self.parallel, "give 1 to 10000")
         for name in ("timeout_seconds", "budget_tokens", "budget_money"):
             value = getattr(self, name)
             require(value is None or value > 0, f"profiler.server.{name}", value, "must be above 0")

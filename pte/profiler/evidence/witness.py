@@ -38,11 +38,14 @@ class Witness:
 
     @cached_property
     def item_neighbors(self) -> Neighbors:
-        return item_neighbors(self.view, max(self.evidence.companions * self.evidence.pool, 1))
+        number = min(self.evidence.companions * self.evidence.pool, self.view.num_items)
+        return item_neighbors(self.view, max(number, 1))
 
     @cached_property
     def user_neighbors(self) -> Neighbors:
-        return user_neighbors(self.view, max(10, self.evidence.similar_users * self.evidence.pool))
+        return user_neighbors(
+            self.view, max(10, min(self.evidence.similar_users * self.evidence.pool, self.view.num_users))
+        )
 
     @cached_property
     def _rows_by_item(self) -> tuple[np.ndarray, np.ndarray]:

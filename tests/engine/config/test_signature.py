@@ -1,10 +1,12 @@
 """A knob of another kind than its keyword's annotation is refused by its dotted name, however deep it lies."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from pte.engine.build import as_typed, construct
 from pte.engine.config.signature import fits, kinds_of
-from pte.schema import InputError
+from pte.schema import InputError, Runtime
 
 ENCODER = {"_target_": "pte.nn.sequence.attention.Encoder", "_partial_": True, "inner": 8, "layers": 1, "heads": 1}
 SASREC = {"_target_": "pte.backbone.sasrec.SASRec", "length": 4, "inner": 8, "layers": 1, "heads": 1, "dropout": 0}
@@ -37,7 +39,9 @@ def test_another_kind_is_refused_by_name(values, words):
 
 @pytest.mark.parametrize(
     ("annotation", "kinds"),
-    [("int", ["int"]), ("float | None", ["float", "None"]), (bool, ["bool"]), ("Sequence[str]", []),
+    [("int", ["int"]), ("float | None", ["float", "None"]), (bool, ["bool"]), ("Sequence[str]", ["Sequence[str]"]),
+     (Sequence[float] | None, ["Sequence[float]", "None"]), (Runtime[Sequence[int]], ["Sequence[int]"]),
+     ("Mapping[str, int]", []),
      ("Loss", []), ("bool | str", ["bool", "str"]), ("Tensor | None", []), ("Runtime[int | str]", ["int", "str"])],
 )  # fmt: skip
 def test_plain_annotations_alone_are_read(annotation, kinds):
@@ -47,7 +51,10 @@ def test_plain_annotations_alone_are_read(annotation, kinds):
 @pytest.mark.parametrize(
     ("value", "kind", "does"),
     [(1, "float", True), (1.0, "int", False), (True, "float", False), (123, "str", True), ([1], "str", False),
-     (None, "None", True), (None, "int", False), (float("inf"), "float", False), ("x", "bool", False)],
+     (None, "None", True), (None, "int", False), (float("inf"), "float", False), ([1, 2.5], "Sequence[float]", True),
+     ([1, float("nan")], "Sequence[float]", False), ([2.0], "Sequence[int]", False), (5, "Sequence[int]", False),
+     ("ab", "Sequence[str]", False), (["a", 5], "Sequence[str]", True), ([None], "Sequence[str]", False),
+     ({"a": 1}, "Sequence[str]", False), ([], "Sequence[int]", True), ("x", "bool", False)],
 )  # fmt: skip
 def test_what_fits_a_kind(value, kind, does):
     assert fits(value, kind) is does
