@@ -10,7 +10,7 @@ vector and c the state of a causal encoder after the history:
 
 f is one linear layer on [x_t; c; tau(t)] ("mlp1", depth 1), for which the whole chain is one Gaussian and needs no loop
 (backbone/sampler=exact, the same law as DDPM's), or two layers with GELU ("mlp2", depth 2). Of one layer c is a
-summand: what distinguishes users then grows by 1 + w beside the noise, so that guidance w hardly changes a ranking.
+summand: what distinguishes users then grows by 1 + w beside the noise, whose share in a sample guidance w lowers.
 
 With rho = 0 this is DreamRec's loss. It asks for the mean of what could come next, which need not be near any item, and
 at most times for little more than x_t itself. The second term, ours, asks that the samples' mean rank the item y first:
