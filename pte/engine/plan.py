@@ -129,7 +129,7 @@ def _resolved(groups: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
 
 
 def table(store: Store, steps: Sequence[Step]) -> list[str]:
-    """What is there and what is to be made, a line a stage, with the minutes it took the same classes last for these data."""
+    """A line a stage: what is there, what is to be made, and the minutes the same classes took last for these data."""
     lines, total = [f"{'stage':<13} {'key':<16}  there  minutes"], 0.0
     for step in steps:
         seconds = None if step.path else last_seconds(store, step, steps[0].key)
