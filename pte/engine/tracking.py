@@ -65,9 +65,9 @@ def _leaves(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def check(config: Mapping[str, Any]) -> None:
     """InputError for a W&B mode that there is not, of our own logger of that name."""
-    ours = config["logger"].get("wandb") or {}
-    if ours.get("_target_") == "pte.train.logger.wandb_logger":
-        one_of("logger.wandb.mode", ours.get("mode"), ("auto", "online", "offline", "disabled"))
+    knobs = config["logger"].get("wandb") or {}
+    if knobs.get("_target_") == "pte.train.logger.wandb_logger":
+        one_of("logger.wandb.mode", knobs.get("mode"), ("auto", "online", "offline", "disabled"))
 
 
 def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, keys: Mapping[str, str]) -> list[Any]:
