@@ -29,6 +29,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from pte import __version__
 from pte.engine.config import composition, secret, source, usage
 from pte.engine.process import join, pool, requeue
 from pte.engine.process.parent_death import end_with
@@ -146,6 +147,8 @@ def _command(word: str, *others: str) -> None:
         raise InputError(f"{word}: there is no such command; {meant}")
     elif {"-h", "--help"} & {word, *others}:
         print(usage.text())
+    elif word == "--version":
+        print(f"pte {__version__}")
     else:
         _compose_and_run()
 

@@ -39,7 +39,7 @@ class Markov(ItemToItem):
     ) -> None:
         super().__init__(num_items, length, recency=recency, fallback=fallback)
         require(window >= 1, "backbone.window", window, "a pair is at least 1 step apart; type backbone.window=10")
-        for name, value in {"backward": backward, "shrink": shrink}.items():
+        for name, value in {"backward": backward, "shrink": shrink, "distance_power": distance_power}.items():
             require(value >= 0, f"backbone.{name}", value, "give 0 or more")
         self.window, self.distance_power, self.backward, self.shrink = window, distance_power, backward, shrink
 

@@ -37,6 +37,10 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
         cause = error.__cause__
         if isinstance(cause, TypeError) and (fault := KEYWORD.search(str(cause))):
             raise InputError(_of_keyword(values, where.removeprefix("conf/"), *fault.groups())) from None
+        if isinstance(cause, RuntimeError) and "Storage size" in str(cause):  # of torch, for what no integer counts
+            sizes = {name: each for name, each in leaves(values, where.removeprefix("conf/")) if isinstance(each, int)}
+            name = max(sizes, key=lambda name: sizes[name])
+            raise InputError(f"{name}={sizes[name]}: no machine holds a model of that size") from None
         if isinstance(cause, CANNOT):
             raise InputError(f"{where}: {target} cannot be built with these knobs ({cause})") from cause
         if isinstance(cause, InputError):

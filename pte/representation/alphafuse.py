@@ -41,6 +41,10 @@ class NullSpace:
 
     def __post_init__(self) -> None:
         one_of("representation.null_space.placement", self.placement, PLACEMENTS)
+        least = self.threshold is None or self.threshold >= 0
+        require(
+            least, "representation.null_space.threshold", self.threshold, "no eigenvalue is below 0: give 0 or more"
+        )
 
     def size(self, variance: Tensor, width: int) -> int:
         """n, how many of the d axes take an ID."""

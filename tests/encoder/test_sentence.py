@@ -157,6 +157,9 @@ def test_a_models_own_prompts_are_taken_by_name_or_default(prompting, encoder):
 def test_prompts_that_cannot_be_are_refused(prompting):
     with pytest.raises(InputError, match=r"encoder\.prompt_name=title: the model has .*query"):
         SentenceEncoder(model=prompting, device="cpu", prompt_name="title").encode(["toys"])
+    with pytest.raises(InputError, match=r"prompt_name=title: the model has query, document, passage"):
+        SentenceEncoder(model=prompting, device="cpu", prompt_name="title").known_width(False)
+    assert SentenceEncoder(model=prompting, device="cpu", prompt_name="document").known_width(False)
     with pytest.raises(InputError, match=r"encoder\.prompt and encoder\.prompt_name"):
         SentenceEncoder(model=prompting, prompt_name="query", prompt="a")
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from helper.command import sentence
 
+import pte as pte_package
+from pte import run
+
 PLAIN = ["representation=id"]
 ID = ["backbone=sasrec", *PLAIN]
 TEXT = ["backbone=sasrec", "selector=grpo", "profiler=template", "representation=llm_only"]
@@ -186,6 +189,13 @@ def test_the_help_page_names_stages_commands_and_an_example(pte):
     assert code == 0
     for word in ("embeddings selection training", "pte compare", "pte -m", "until=STAGE", "markov", os.sep):
         assert word in streams.out
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["pte", "--version"])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert capsys.readouterr().out == f"pte {pte_package.__version__}\n"
 
 
 def test_what_the_data_decide_is_reported_before_training(pte, tmp_path):
