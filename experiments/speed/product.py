@@ -19,7 +19,10 @@ from pte.schema import Interactions, Split
 from pte.train.loader import TrainingLoader
 
 SEED = 0
-PUBLISHED = ("backbone.target_gradient=true", "backbone.sphere=false")  # DreamRec's own loss, as the plain port has it
+PUBLISHED = (  # DreamRec's own loss and chain, as the plain port has them
+    "backbone.target_gradient=true", "backbone.sphere=false", "backbone.ranking=0",
+    "backbone.diffusion.schedule=linear", "backbone.diffusion.steps=500",
+)  # fmt: skip
 PRECISION = {"bfloat16": "medium", "float32": "highest"}  # as pte/train/recommender.py sets it
 
 

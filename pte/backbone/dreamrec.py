@@ -4,13 +4,20 @@ Yang et al., "Generate What You Prefer", NeurIPS 2023 (arXiv 2310.20453), as in 
 vector and c the state of a causal encoder after the history:
 
     train    t ~ U{0..T-1}, x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) eps, c <- null with probability p,
-             minimise || f(x_t, c, t) - x_0 ||^2 / D
+             minimise (1 - rho) || f(x_t, c, t) - x_0 ||^2 / D  -  rho log softmax_j( E[sample | c] . e_j / sqrt(D) )_y
     sample   xhat_0 = (1 + w) f(x_t, c, t) - w f(x_t, null, t), from pure noise down a reverse chain (nn/diffusion)
     score    s_j = x_0 . e_j, or their cosine
 
 f is one linear layer on [x_t; c; tau(t)] ("mlp1", depth 1), for which the whole chain is one Gaussian and needs no loop
 (backbone/sampler=exact, the same law as DDPM's), or two layers with GELU ("mlp2", depth 2). Of one layer c is a
-summand: what distinguishes users then grows by 1 + w beside the noise, so that guidance w hardly changes a ranking.
+summand: what distinguishes users then grows by 1 + w beside the noise, whose share in a sample guidance w lowers.
+
+With rho = 0 this is DreamRec's loss. It asks for the mean of what could come next, which need not be near any item, and
+at most times for little more than x_t itself. The second term, ours, asks that the samples' mean rank the item y first:
+the whole chain from zero noise, under guidance, as it is scored. PreferDiff (Liu et al., ICLR 2025, arXiv 2410.13117)
+ranks predictions at all times against sampled negatives; where little noise is left x_t names y, and there is nothing
+to learn. Products are divided by sqrt(D), as entries of e are of unit variance. Gradients pass through all steps of the
+chain, so few pay.
 
 Departures: every prefix of a history is a training case in the same pass; the encoder is SASRec's, of
 nn/sequence/attention; dropout is off at evaluation (the published code leaves it on); a time index always goes with its
@@ -33,14 +40,17 @@ from torch.nn import functional as F
 from pte.backbone.sequence import history as reading
 from pte.nn.batch import History, PackedBatch
 from pte.nn.contract import Backbone, Representation
-from pte.nn.diffusion import Diffusion, Fold, fold, noised, sample, sinusoid
+from pte.nn.diffusion import Diffusion, Fold, fold, mean_map, noised, sample, sinusoid
 from pte.nn.kernel.chunked_scoring import products
 from pte.nn.kernel.place_noise import PlaceNoise, current_at
 from pte.nn.loss.base import inner
+from pte.nn.loss.cross_entropy import CrossEntropy
 from pte.nn.noise import Noise, standard_normal, uniform
 from pte.nn.sampler import Sampler
 from pte.nn.sequence.attention import Encoder
 from pte.schema import InputError, require
+
+FULL_CROSS_ENTROPY = CrossEntropy()
 
 
 class Denoiser(nn.Module):
@@ -92,10 +102,11 @@ class DreamRec(nn.Module, Backbone):
         cosine: bool,
         target_gradient: bool,
         sphere: bool,
+        ranking: float,
     ) -> None:
         """encoder: waits for width, views and length. depth: of the denoiser. std: of positions and null at the start.
         cosine: scores are cosines. target_gradient: the loss moves the target's vector too. sphere: vectors that train
-        keep the length sqrt(D).
+        keep the length sqrt(D). ranking: rho, the share of the ranking term in the loss, from 0 to 1.
         """
         super().__init__()
         if sampler.folds and depth != 1:
@@ -103,6 +114,7 @@ class DreamRec(nn.Module, Backbone):
                 f"backbone.depth={depth} does not go with backbone/sampler=exact: backbone/sampler=ddim does"
             )
         require(std > 0, "backbone.std", std, "a standard deviation is above 0")
+        require(0 <= ranking <= 1, "backbone.ranking", ranking, "the share of the ranking term, from 0 to 1")
         self.representation, self.num_items, self.length = representation, num_items, length
         width = representation.width
         self.encoder = encoder(width=width, views=representation.views, length=length)
@@ -110,9 +122,13 @@ class DreamRec(nn.Module, Backbone):
         self.denoiser = Denoiser(width=width, depth=depth)
         self.null = nn.Parameter(torch.randn(width) * std)
         self.guidance, self.uncondition, self.folds = diffusion.guidance, diffusion.uncondition, sampler.folds
-        self.cosine, self.target_gradient = cosine, target_gradient
+        self.cosine, self.target_gradient, self.ranking = cosine, target_gradient, ranking
         trains = isinstance(representation, nn.Module) and any(p.requires_grad for p in representation.parameters())
         self.sphere = sphere and trains
+        if ranking and trains and representation.sparse:
+            raise InputError(
+                "representation.sparse=true goes with backbone.ranking=0: its softmax takes the whole table"
+            )
         if self.sphere and representation.sparse:
             raise InputError("representation.sparse=true goes with backbone.sphere=false: lengths take the whole table")
         beta = diffusion.betas()
@@ -125,8 +141,15 @@ class DreamRec(nn.Module, Backbone):
         state = reading.states(self.encoder, self.representation, table, batch)
         position = batch.target > 0
         aim = table if self.target_gradient else table.detach()
-        x_0 = F.embedding(batch.target[position], aim, sparse=self.representation.sparse)
-        loss = self.squared_error(x_0, state[position], current_at(position)).sum() / (batch.total * x_0.shape[1])
+        target = batch.target[position]
+        x_0 = F.embedding(target, aim, sparse=self.representation.sparse)
+        c, noise = state[position], current_at(position)
+        loss = self.squared_error(x_0, c, noise).sum() / (batch.total * x_0.shape[1])
+        if self.ranking:
+            scaled = self.expected(c, noise) / x_0.shape[1] ** 0.5
+            compared = F.normalize(table, dim=1) * x_0.shape[1] ** 0.5 if self.cosine else table
+            ranked = FULL_CROSS_ENTROPY(scaled, compared, target, total=batch.total)
+            loss = (1 - self.ranking) * loss + self.ranking * ranked
         return {"loss": loss + reading.extras(self.encoder, self.representation, table, batch, state)}
 
     def table(self) -> Tensor:
@@ -145,6 +168,15 @@ class DreamRec(nn.Module, Backbone):
         tau = self.denoiser.tau(steps, x_0.device)
         prediction: Tensor = self.denoiser(x_t, torch.where(free, self.null.to(c.dtype), c), tau[time])
         return (prediction - x_0).square()
+
+    def expected(self, c: Tensor, noise: PlaceNoise | None = None) -> Tensor:
+        """The mean of the samples for every condition, (T, D) -> (T, D), through which gradients flow; of a loop, the
+        sample from zero noise.
+        """
+        if not self.folds:
+            return self._loop(c, torch.zeros_like(c), noise)
+        K, m = mean_map(self.chain, *self._affine())
+        return self._guided(c) @ K.T + m
 
     @torch.no_grad()
     def score(self, history: History, *, noise: Noise = None) -> Tensor:
@@ -166,10 +198,10 @@ class DreamRec(nn.Module, Backbone):
     def imagine(self, c: Tensor, noise: Noise = None) -> Tensor:
         """A sample of x_0 for every condition, (B, D) -> (B, D)."""
         z = standard_normal(c.shape, noise, c.device).to(c.dtype)
-        if self.folds:
-            _, W_c, _ = self.denoiser.split()
-            u = ((1 + self.guidance) * c - self.guidance * self.null) @ W_c.T
-            return self.folded()(u, z)
+        return self.folded()(self._guided(c), z) if self.folds else self._loop(c, z, noise)
+
+    def _loop(self, c: Tensor, z: Tensor, noise: Noise) -> Tensor:
+        """The reverse chain from z, step by step."""
         tau = self.denoiser.tau(len(self.alpha_bar), c.device)[self.chain.time.to(c.device)]
         both = torch.cat([c, self.null.expand_as(c)])  # with and without the condition, in one call
 
@@ -180,6 +212,16 @@ class DreamRec(nn.Module, Backbone):
 
         return sample(self.chain, denoise, z, noise)
 
+    def _guided(self, c: Tensor) -> Tensor:
+        """u of an affine denoiser under guidance."""
+        return ((1 + self.guidance) * c - self.guidance * self.null) @ self.denoiser.split()[1].T
+
+    def _affine(self) -> tuple[Tensor, Tensor]:
+        """W_x (D, D) and v (S, D), in the chain's order, of an affine denoiser."""
+        W_x, _, W_tau = self.denoiser.split()
+        tau = self.denoiser.tau(len(self.alpha_bar), W_x.device)[self.chain.time.to(W_x.device)]
+        return W_x, tau @ W_tau.T + self.denoiser.first.bias
+
     def folded(self) -> Fold:
         """The reverse chain as one Gaussian map, made anew when a weight of the denoiser has changed.
 
@@ -187,8 +229,5 @@ class DreamRec(nn.Module, Backbone):
         """
         weights = [p.detach() for p in self.denoiser.parameters()]
         if self.training or self._folded is None or not all(map(torch.equal, self._folded[0], weights)):
-            W_x, _, W_tau = self.denoiser.split()
-            tau = self.denoiser.tau(len(self.alpha_bar), W_x.device)[self.chain.time.to(W_x.device)]
-            shift = tau @ W_tau.T + self.denoiser.first.bias
-            self._folded = ([w.clone() for w in weights], fold(self.chain, W_x, shift))
+            self._folded = ([w.clone() for w in weights], fold(self.chain, *self._affine()))
         return self._folded[1]

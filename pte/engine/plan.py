@@ -129,10 +129,10 @@ def _resolved(groups: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
 
 
 def table(store: Store, steps: Sequence[Step]) -> list[str]:
-    """What is there and what is to be made, a line a stage, with the minutes it took last for the same interactions."""
+    """A line a stage: what is there, what is to be made, and the minutes the same classes took last for these data."""
     lines, total = [f"{'stage':<13} {'key':<16}  there  minutes"], 0.0
     for step in steps:
-        seconds = None if step.path else last_seconds(store, step.name, steps[0].key)
+        seconds = None if step.path else last_seconds(store, step, steps[0].key)
         total += seconds or 0
         minutes = "" if step.path else "      –" if seconds is None else f"{seconds / 60:7.1f}"
         lines.append(f"{step.name:<13} {step.key[:16]}  {'hit' if step.path else 'miss':<5}  {minutes}".rstrip())
@@ -142,12 +142,17 @@ def table(store: Store, steps: Sequence[Step]) -> list[str]:
     return [*lines, known if total else "minutes show once a stage was made for these data"]
 
 
-def last_seconds(store: Store, stage: str, interactions: str) -> float | None:
-    """Wall seconds of the newest artefact of a stage that was made from the same interactions."""
-    folders = sorted((store.root / stage).glob("[0-9a-f]*"), key=lambda folder: -folder.stat().st_mtime_ns)
+def last_seconds(store: Store, step: Step, interactions: str) -> float | None:
+    """Wall seconds of a stage's newest artefact that the same classes made of the same interactions."""
+    folders = sorted((store.root / step.name).glob("[0-9a-f]*"), key=lambda folder: -folder.stat().st_mtime_ns)
     manifests = (read_manifest(folder) or {} for folder in folders)
-    seconds = (m.get("wall_seconds") for m in manifests if m.get("parents", {}).get("interactions") == interactions)
+    alike = (m for m in manifests if _classes(m.get("knobs", {})) == _classes(step.knobs))
+    seconds = (m.get("wall_seconds") for m in alike if m.get("parents", {}).get("interactions") == interactions)
     return next((float(value) for value in seconds if value is not None), None)
+
+
+def _classes(knobs: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in leaves(knobs) if name.endswith("_target_")}
 
 
 def names_to(target: str, config: Mapping[str, Any]) -> list[str]:

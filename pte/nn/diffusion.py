@@ -154,19 +154,24 @@ class Fold:
         return u @ self.weight.T + self.mean + z @ self.root.T
 
 
+def mean_map(chain: Chain, weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """K (D, D) and m (D,) of `fold` alone, through which gradients flow; in the dtype of weight and shift."""
+    P, K, m = torch.eye(len(weight)).to(weight), torch.zeros_like(weight), torch.zeros_like(shift[0])
+    for a, b, v_k in reversed(list(zip(chain.a.tolist(), chain.b.tolist(), shift, strict=True))):
+        K, m = K + a * P, m + a * (P @ v_k)
+        P = a * (P @ weight) + b * P  # P_{k-1} = P_k M_k
+    return K, m
+
+
 def fold(chain: Chain, weight: Tensor, shift: Tensor) -> Fold:
     """K, m and C for a denoiser xhat_0 = W x + u + v_k: W (D, D), v (S, D) in the chain's order. Sums in fp64."""
     W, v = weight.double(), shift.double()
-    identity = torch.eye(len(W), dtype=W.dtype, device=W.device)
-    P, K, C = identity, torch.zeros_like(W), torch.zeros_like(W)
-    m = torch.zeros_like(v[0])
-    steps = list(zip(chain.a.tolist(), chain.b.tolist(), chain.sigma.tolist(), v, strict=True))
-    for a, b, sigma, v_k in reversed(steps):
-        K += a * P
-        m += a * (P @ v_k)
+    K, m = mean_map(chain, W, v)
+    P, C = torch.eye(len(W)).to(W), torch.zeros_like(W)
+    for a, b, sigma in reversed(list(zip(chain.a.tolist(), chain.b.tolist(), chain.sigma.tolist(), strict=True))):
         if sigma > 0:
             C += sigma**2 * (P @ P.T)
-        P = a * (P @ W) + b * P  # P_{k-1} = P_k M_k
+        P = a * (P @ W) + b * P
     C += P @ P.T
     value, vector = torch.linalg.eigh(C)
     root = vector * value.clamp_min(0).sqrt()  # C may be singular: DDIM, or a denoiser that forgets a direction

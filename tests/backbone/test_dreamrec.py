@@ -11,6 +11,7 @@ from pte.nn import diffusion
 from pte.nn.batch import History, PackedBatch
 from pte.nn.noise import CaseNoise
 from pte.representation.id import Id
+from pte.schema import InputError
 
 
 def batch(total=None):
@@ -35,9 +36,10 @@ def trained(model, steps=300):
     return model.eval()
 
 
-def test_the_loss_is_the_mean_squared_error_over_targets_and_coordinates(monkeypatch):
-    """Against six lines, with time, noise and the dropped conditions replaced by known ones."""
-    model, inputs = make(), batch()
+@pytest.mark.parametrize(("ranking", "cosine"), [(0.0, False), (0.25, False), (0.25, True), (1.0, False)])
+def test_the_loss_is_squared_error_and_cross_entropy_in_their_shares(monkeypatch, ranking, cosine):
+    """Against some lines, with time, noise and the dropped conditions replaced by known ones."""
+    model, inputs = make(ranking=ranking, cosine=cosine), batch()
     time = torch.tensor([0, 5, 10, 20, 30, 39])
     noise = torch.randn(6, WIDTH, generator=torch.Generator().manual_seed(1))
     dropped = torch.tensor([[0.05], [0.5], [0.5], [0.01], [0.5], [0.5]])
@@ -48,15 +50,42 @@ def test_the_loss_is_the_mean_squared_error_over_targets_and_coordinates(monkeyp
 
     table = model.representation.table()
     histories = [([1], 2), ([1, 2], 3), ([1, 2, 3], 4), ([5], 6), ([5, 6], 7), ([8], 9)]
-    errors = []
+    errors, chain = [], diffusion.ddpm(diffusion.betas("exp", 40))
     for k, (history, y) in enumerate(histories):
         c = model.encoder(table[torch.tensor([history])], torch.arange(len(history)))[0, -1]
-        c = model.null if dropped[k] < 0.1 else c
+        condition = model.null if dropped[k] < 0.1 else c
         a = (1 - diffusion.betas("exp", 40)).cumprod(0)[time[k]].float()
         x_t = a.sqrt() * table[y] + (1 - a).sqrt() * noise[k]
         tau = model.denoiser.time(diffusion.sinusoid(time[k : k + 1], WIDTH))[0]
-        errors.append((model.denoiser.first(torch.cat([x_t, c, tau])) - table[y]).square().mean())
-    torch.testing.assert_close(found, torch.stack(errors).mean(), rtol=1e-5, atol=1e-6)
+        error = (model.denoiser.first(torch.cat([x_t, condition, tau])) - table[y]).square().mean()
+        x = torch.zeros(WIDTH)
+        for t, a_t, b_t in zip(chain.time, chain.a, chain.b, strict=True):
+            code = model.denoiser.time(diffusion.sinusoid(t[None], WIDTH))[0]
+            with_c, without_c = (model.denoiser.first(torch.cat([x, given, code])) for given in (c, model.null))
+            x = a_t.float() * (3 * with_c - 2 * without_c) + b_t.float() * x
+        items = F.normalize(table[1:], dim=1) * WIDTH**0.5 if cosine else table[1:]
+        surprise = F.cross_entropy(items @ x / WIDTH**0.5, torch.tensor(y - 1))
+        errors.append((1 - ranking) * error + ranking * surprise)
+    expected = torch.stack(errors).mean()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    pairs = zip(*(torch.autograd.grad(loss, weights, allow_unused=True) for loss in (found, expected)), strict=True)
+    for a, b in pairs:
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", ["exact", "ddim"])
+def test_what_is_ranked_in_training_is_the_mean_of_the_samples(sampler):
+    model, c = make(sampler=sampler), torch.randn(3, WIDTH, generator=torch.Generator().manual_seed(1))
+    drawn = torch.stack([model.imagine(c, torch.Generator().manual_seed(seed)) for seed in range(4000)])
+    error = drawn.std(dim=0) / 4000**0.5
+    assert ((model.expected(c) - drawn.mean(dim=0)).abs() <= 5 * error + 1e-6).all()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_a_share_of_the_ranking_term_lies_from_0_to_1(share):
+    with pytest.raises(InputError, match=r"backbone\.ranking"):
+        make(ranking=share)
 
 
 def test_the_loss_is_divided_by_the_given_total():

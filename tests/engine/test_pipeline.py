@@ -235,15 +235,21 @@ def test_the_key_says_which_sides_were_encoded():
     assert knobs == {"encoder": {"dim": 3}, "encoded": ["item"]}
 
 
-def test_minutes_are_those_of_the_newest_artefact_of_the_same_data(tmp_path):
-    store = Store(tmp_path)
-    for key, data, seconds in (("a" * 64, "d1", 60.0), ("b" * 64, "d2", 600.0), ("c" * 64, "d1", 90.0)):
-        with store.publish("split", key, {"parents": {"interactions": data}, "wall_seconds": seconds}):
+def test_minutes_are_those_of_the_newest_artefact_of_the_same_classes_and_data(tmp_path):
+    store, mine = Store(tmp_path), {"protocol": {"_target_": "mine", "part": {"_target_": "own"}, "a": 1}}
+    other = {"protocol": {"_target_": "mine", "part": {"_target_": "another"}}}
+    more = {"protocol": mine["protocol"] | {"a": 2}}
+    for key, data, knobs, seconds in (
+        ("a", "d1", mine, 60.0), ("c", "d1", more, 90.0), ("b", "d2", mine, 600.0), ("d", "d1", other, 700.0)
+    ):  # fmt: skip
+        manifest = {"parents": {"interactions": data}, "knobs": knobs, "wall_seconds": seconds}
+        with store.publish("split", key * 64, manifest):
             pass
+        key *= 64
         os.utime(store.path("split", key), (seconds, seconds))
     steps = [
         plan.Step("interactions", "d1", {}, {}, tmp_path),
-        plan.Step("split", "e" * 64, {"interactions": "d1"}, {}, None),
+        plan.Step("split", "e" * 64, {"interactions": "d1"}, mine, None),
         plan.Step("training", "f" * 64, {"interactions": "d1"}, {}, None),
     ]
     assert plan.table(store, steps) == [

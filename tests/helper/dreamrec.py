@@ -35,7 +35,7 @@ def make(representation=None, *, num_items=ITEMS, length=8, heads=2, dropout=0.0
     torch.manual_seed(0)
     knobs = {
         "schedule": "exp", "steps": 40, "guidance": 2.0, "uncondition": 0.1, "depth": 1, "std": 1.0, "cosine": False,
-        "target_gradient": True, "sphere": False, **change,
+        "target_gradient": True, "sphere": False, "ranking": 0.0, **change,
     }  # fmt: skip
     process = Diffusion(**{field.name: knobs.pop(field.name) for field in fields(Diffusion)})
     samplers = {"exact": Exact, "ddpm": DDPM, "ddim": partial(DDIM, stride)}
