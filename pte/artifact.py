@@ -209,4 +209,10 @@ class Stored:
         return {stage: self.path(stage) for stage in stages if stage in self.keys}
 
     def has(self, stage: str) -> bool:
-        return stage in self.keys and self.store.find(stage, self.keys[stage]) is not None
+        """Whether the run came to this stage; InputError as `path` raises it where what it made is damaged or gone."""
+        if stage not in self.keys:
+            return False
+        if self.store.exists(stage, self.keys[stage]) or (self.run / "report.json").is_file():
+            self.path(stage)
+            return True
+        return False

@@ -8,7 +8,8 @@ import textwrap
 
 import pytest
 
-from pte.artifact import Store, digest, write_atomic
+from pte.artifact import Store, Stored, digest, write_atomic
+from pte.schema import InputError
 
 KEY = "k" * 64
 
@@ -100,3 +101,21 @@ def test_atomic_write_replaces_whole_and_leaves_no_scratch(tmp_path):
     write_atomic(tmp_path / "f", "new")
     assert [p.name for p in tmp_path.iterdir()] == ["f"]
     assert (tmp_path / "f").read_text() == "new"
+
+
+def test_a_run_has_what_it_made_and_damage_is_no_absence(tmp_path):
+    run, store = tmp_path / "run", Store(tmp_path / "store")
+    run.mkdir()
+    (run / "keys.json").write_text(json.dumps({"store": str(store.root), "keys": {"kind": KEY, "later": KEY}}))
+    stored = Stored(run)
+    assert not stored.has("kind")  # it stopped before
+    path = publish(store)
+    assert stored.has("kind")
+    assert not stored.has("other")
+    (path / "sub" / "data.txt").write_text("hellO")
+    with pytest.raises(InputError, match=r"kind are not in the store .*, or damaged: run its command again"):
+        stored.has("kind")
+    assert not stored.has("later")
+    (run / "report.json").write_text("{}")  # it ended: what is not there is gone
+    with pytest.raises(InputError, match="later are not in the store"):
+        stored.has("later")

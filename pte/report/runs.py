@@ -179,7 +179,7 @@ def read(path: Path) -> Run:
     try:
         report = json.loads((path / "report.json").read_text(encoding="utf-8"))
         missing = {"command", "options", "config", "card", "stages", "metrics"} - set(report)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}/report.json cannot be read ({error}): run its command again") from None
     if missing:
         raise InputError(f"{path}/report.json lacks {', '.join(sorted(missing))}: run its command again")

@@ -18,7 +18,7 @@ from pte.schema.context import Context
 logger = logging.getLogger(__name__)
 
 NAME = "profiles"
-VERSION = 10  # 10: wrappings of answers known by rule, JSON of any shape; 9: more wrappings known
+VERSION = 11  # 11: more refusals and abbreviations; 10: wrappings of answers known by rule, JSON of any shape
 READS = ("profiler",)
 PARENTS = ("interactions", "split")
 

@@ -22,7 +22,7 @@ from pte.schema import Interactions, Profiles, Selection, Split, training_view
 from pte.schema.context import Context
 
 NAME = "refit"
-VERSION = 7  # 7: more wrappings of answers known; 6: sentences and lists by more marks
+VERSION = 8  # 8: more refusals and abbreviations known; 7: more wrappings of answers
 READS = ("profiler", "encoder")
 PARENTS = ("interactions", "split", "profiles", "selection")
 

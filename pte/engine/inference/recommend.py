@@ -18,7 +18,8 @@ from pte.metric.lists import best_items
 from pte.nn.batch import History
 from pte.nn.device import device_of
 from pte.nn.noise import CaseNoise
-from pte.schema import InputError, Interactions, Selection
+from pte.schema import InputError, Interactions, Selection, first_line
+from pte.stage import training
 from pte.train.state.restore import restore
 
 
@@ -64,7 +65,7 @@ class RunModel:
     """A run's own model, restored once."""
 
     def __init__(self, stored: Stored, data: Interactions) -> None:
-        config = yaml.safe_load((stored.run / "config.resolved.yaml").read_text(encoding="utf-8"))
+        config = read_config(stored.run)
         selection = Selection.of(stored.paths("selection", "refit"))
         for knob in RETIRED.get(config["backbone"]["_target_"], ()):
             config["backbone"].pop(knob, None)
@@ -81,6 +82,18 @@ class RunModel:
         owner = torch.tensor([-1 if user is None else user], device=self.device)
         scores = self.backbone.score(History(read, length, owner), noise=noise)
         return best_items(scores, torch.tensor([list(history)], device=self.device), count)[0].tolist()
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """A run's own configuration; InputError where its file is gone, or is not what the run wrote."""
+    file = run / "config.resolved.yaml"
+    try:
+        config: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if missing := {*training.READS, "trainer"} - set(config):
+            raise ValueError(f"it lacks {min(missing)}")
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise InputError(f"{file} cannot be read ({first_line(error)}): run its command again") from None
+    return config
 
 
 def of_user(data: Interactions, user: int) -> list[int]:

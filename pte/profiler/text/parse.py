@@ -26,14 +26,16 @@ _WHOLE = re.compile(rf"[{_STOP}]['’)\]」』]*$|'$")
 _INITIAL = re.compile(r"(?:^|[\s(.'-])([^\W\d_])\.$")  # John C. Reilly, J.-P. Melville, the U.S. Marshals
 _SHORT = re.compile(  # a title or another word that is cut short, and goes on
     r"(?:^|[\s(.'-])(?:dr|mr|mrs|ms|messrs|mme|mlle|st|ste|mt|ft|jr|sr|prof|lt|sgt|capt|cpl|col|gen|gov|sen|rep|rev|hon|vs?|feat"
-    r"|bros|inc|ltd|co|corp|dept|univ|est|approx|incl|esp|cf|e\.g|i\.e|a\.k\.a|viz)\.$",
+    r"|bros|inc|ltd|co|corp|dept|univ|est|approx|incl|esp|cf|e\.g|i\.e|a\.k\.a|viz|wm|geo|chas|thos|jas|ave|blvd"
+    r"|z(?:\.? ?b)?|d\.? ?h|u\.? ?[ao]|bzw|vgl|ggf|sra|srta|dra|sig|dott|им|проф|ул)\.$",
     re.IGNORECASE,
 )
 _NUMBERED = re.compile(  # one that a number follows
-    r"(?:^|[\s(.'-])(?:nos?|nr|vols?|pts?|chs?|eps?|figs?|arts?|secs?|bks?|eds?|pp?|ca?|op"
+    r"(?:^|[\s(.'-])(?:nos?|nr|vols?|pts?|chs?|eps?|figs?|arts?|secs?|bks?|eds?|pp?|ca?|op|v|ver|nº|№"
     r"|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.$",
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"\d|[IVXLC]+\b")
 _MARK = re.compile(r"(?:^|\s)(?:([*•#]+)|[-–]+|\(?(\d{1,2})[.)])\s")  # of an item of a list
 _SECOND = re.compile(r"\s\(?2[.)]\s")
 _WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]|[^\s\u2e80-\u9fff\uac00-\ud7af]+")  # without blanks: a letter
@@ -91,7 +93,7 @@ def _split(text: str) -> list[str]:
     parts, start = [], 0
     for match in _END.finditer(text):
         before, after = text[start : match.start()], text[match.end() :].lstrip("'(¿¡")
-        if not (after[:1].islower() or _goes_on(before) or (after[:1].isdigit() and _NUMBERED.search(before))):
+        if not (after[:1].islower() or _goes_on(before) or (_NUMBER.match(after) and _NUMBERED.search(before))):
             parts.append(text[start : match.end()].strip())
             start = match.end()
     return [*parts, text[start:].strip()]

@@ -120,6 +120,7 @@ def test_a_refusal_in_json_is_no_profile():
 
 
 def test_an_apology_inside_an_answer_is_no_refusal():
+    assert refuses(LEAD, " cannot get enough of trains.") is refuses(LEAD, " can't be described in a word.") is False
     assert read(LEAD, " feel sorry for lost toys.") == f"{LEAD} feel sorry for lost toys."
     assert not refuses(LEAD, " love trains.")
 
@@ -176,7 +177,10 @@ def test_what_is_wrapped_around_an_answer_goes(completion):
     "completion",
     ["As a large language model, I cannot know.", "I'm afraid I can't do that.", "I must decline this request.",
      "Je suis désolé, mais je ne peux pas.", "It is not possible for me to describe this.", "I'd rather not.",
-     "No information is available.", "I don't know anything about this item.", "抱歉，我不能。"],
+     "No information is available.", "I don't know anything about this item.", "抱歉，我不能。",
+     "It would be inappropriate for me to describe this.", "Cannot be determined from this.",
+     "The item's description is missing, so I cannot say whom it suits.", "cannot be inferred from the title alone.",
+     "Error: content filtered"],
 )  # fmt: skip
 def test_refusals_in_other_words_are_refusals(completion):
     assert read(LEAD, completion) is None
@@ -190,9 +194,10 @@ def test_a_style_may_request_fewer_words_than_two(least, profile):
 
 @pytest.mark.parametrize(
     "name",
-    ["No. 5", "J.-P. Melville", "É. Zola", "vol. 2", "St. Ives", "Mt. Everest", "action, e.g. Die Hard,", "Sept. 11",
-     "Super Mario Bros. Wonder", "op. 9, p. 12", "cars of 3.5 inches", "Star Wars - A New Hope", "C# and #1 fans",
-     "Ph.D. students"],
+    ["Wm. Shakespeare", "Vol. II", "ver. 2.0", "Filme, z. B. Dr. No,", "films d'Ave. Q", "a la Sra. López",
+     "Jazz, d.h. Bop,", "No. 5", "J.-P. Melville", "É. Zola", "vol. 2", "St. Ives", "Mt. Everest",
+     "action, e.g. Die Hard,", "Sept. 11", "Super Mario Bros. Wonder", "op. 9, p. 12", "cars of 3.5 inches",
+     "Star Wars - A New Hope", "C# and #1 fans", "Ph.D. students"],
 )  # fmt: skip
 def test_what_looks_like_an_end_or_a_list_is_neither(name):
     text = f" love {name} a lot. They love it. They laugh. They cry."
