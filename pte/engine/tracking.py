@@ -65,7 +65,7 @@ def _leaves(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def check(config: Mapping[str, Any]) -> None:
     """InputError for a W&B mode that there is not, of our own logger of that name."""
-    knobs = config["logger"].get("wandb") or {}
+    knobs = (config.get("logger") or {}).get("wandb") or {}
     if knobs.get("_target_") == "pte.train.logger.wandb_logger":
         one_of("logger.wandb.mode", knobs.get("mode"), ("auto", "online", "offline", "disabled"))
 
@@ -73,7 +73,7 @@ def check(config: Mapping[str, Any]) -> None:
 def open_loggers(config: Mapping[str, Any], run_dir: Path, identity: Identity, keys: Mapping[str, str]) -> list[Any]:
     """The loggers of conf/logger, all writing below the run folder. They know the run's config and stage keys."""
     loggers = []
-    for name, knobs in config["logger"].items():
+    for name, knobs in (config.get("logger") or {}).items():
         facts: dict[str, Any] = {"save_dir": str(run_dir)}
         if name == "wandb":
             facts |= identity.for_wandb(knobs.get("name"))
