@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ WIDTHS = (384, 768, 1024, 2048, 4096)  # of usual encoders: of an unknown width,
 BYTES = 16  # of a trained fp32 number: itself, its gradient, Adam's two moments
 GIB = 2**30
 SIZES = ("length", "inner", "layers", "hidden", "width", "experts", "components")
+COMPILERS = ("g++", "clang++", "c++")  # of what torch.compile writes
 DRAWS = 10_000  # negatives that a step may draw of any catalogue; of a larger one as many as it has items
 
 
@@ -100,10 +102,22 @@ def _training(config: Mapping[str, Any], build: Callable[..., Any], known: Known
             )
         if name.endswith("loss.kernel") and value == "liger":
             liger.check(check.kind(trainer))
+    if trainer["compile"]:
+        _compiled(getattr(model, "reader", model))
     if config["representation"].get("sparse"):
         check.sparse(trainer, config["optimizer"]["_target_"])
     if torch.device(check.kind(trainer)).type == "cpu":
         _memory(model, config, known)
+
+
+def _compiled(model: Any) -> None:
+    """InputError where there is nothing to compile, or nothing to compile it with."""
+    if not isinstance(getattr(model, "encoder", None), nn.Module):
+        raise InputError(f"trainer.compile=true: {type(model).__name__} has no encoder to compile: take false")
+    if not (os.environ.get("CXX") or any(map(shutil.which, COMPILERS))):
+        raise InputError(
+            f"trainer.compile=true needs a compiler, one of {', '.join(COMPILERS)}: install it, or take false"
+        )
 
 
 class _Undrawn(TorchFunctionMode):

@@ -82,6 +82,11 @@ def encoded(config: Mapping[str, Any]) -> list[str]:
     """
     if flag(config, "encoder", "reads_ids") and config["profiler"]["_target_"] != METADATA:
         raise InputError("encoder=imported brings vectors by id and reads no profile: type profiler=none with it")
+    if flag(config, "encoder", "reads_ids") and reads_users(config):
+        raise InputError(
+            "encoder=imported brings vectors of items alone, and profile of backbone.experts reads users': take another"
+            " encoder, or leave profile out"
+        )
     judged = config["profiler"].get("num_candidates") != 1
     read = ["item"] + ["metadata"] * judged
     if (judged and flag(config, "selector", "reads_reward")) or reads_users(config):

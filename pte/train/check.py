@@ -172,7 +172,11 @@ def make_optimizer(make: Callable[..., torch.optim.Optimizer], parameters: Any) 
         return make(parameters)
     except (TypeError, ValueError, RuntimeError) as error:  # a knob that torch refuses
         knob = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-        raise InputError(f"optimizer.{knob[1]}: there is no such knob" if knob else f"optimizer: {error}") from None
+        if knob:
+            raise InputError(f"optimizer.{knob[1]}: there is no such knob") from None
+        value = str(error).rpartition(": ")[2]
+        named = [name for name, each in getattr(make, "keywords", {}).items() if str(each) == value]
+        raise InputError(f"optimizer{''.join(f'.{name}={value}' for name in named[:1])}: {error}") from None
 
 
 def split(facts: Mapping[str, Any], *, trained: bool, stacked: bool, processes: int, devices: int | str) -> None:

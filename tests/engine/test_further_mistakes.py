@@ -111,7 +111,9 @@ PLANNED = [  # the mistake, last, and what goes before it
     (GRPO, "selector.epochs=1000000000"), (GRPO, "selector.inner_epochs=1000000000"),
     (GRPO, "selector.batch_size=1000000000000"), (GRPO, "selector.objective.kl=1000000000"),
     (GRPO, "selector.objective.entropy=1e300"), ([*ID, "logger=wandb"], "logger.wandb.mode=onlin"),
-    (ID, "hydra.job.chdir=true"), (ID, "hydra.sweep.subdir=/etc/x"), (ID, "hydra.output_subdir=../x"),
+    ([*VECTORS, "encoder.file=v.npy", "backbone=fused"], "backbone.experts=[likeness,memory,profile]"),
+    (ID, "+optimizer.eps=-1"), (ID, "hydra.job.chdir=true"), (ID, "hydra.sweep.subdir=/etc/x"),
+    (ID, "hydra.output_subdir=../x"),
     # what nothing reads, what no run does without, what would be on no record
     (ID, "+x=1"), (ID, "++x.y=1"), (ID, "+paths.cache=x"), (ID, "+llm_esr_groups.nosuch=1"), (ID, "+trainer.nosuch=1"),
     (ID, "+backbone.fit.nosuch=1"), (SERVED, "+profiler.nosuch=1"), (SERVED, "+profiler.server.nosuch=1"),
@@ -266,6 +268,14 @@ def test_rows_that_nothing_can_be_learnt_from_are_reported_before_profiles(pte, 
     assert {path.parts[len(tmp_path.parts) + 2] for path in tmp_path.glob("outputs/store/*/*/manifest.json")} == {
         "interactions", "split"
     }  # fmt: skip
+
+
+def test_what_cannot_be_compiled_is_reported_by_a_plan(pte, monkeypatch):
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setattr("shutil.which", lambda name: "g++" if name == "g++" else None)
+    assert pte(*ID, "trainer.compile=true", "plan=true")[0] == 0
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert "trainer.compile=true needs a compiler" in sentence(pte(*ID, "trainer.compile=true", "plan=true")[1].err)
 
 
 def test_an_interrupted_reading_leaves_nothing_beyond_the_run_folder(pte, tmp_path, monkeypatch):
