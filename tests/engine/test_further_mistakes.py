@@ -208,7 +208,8 @@ def test_options_may_be_given_as_a_list(word, pte):
 @pytest.mark.parametrize(
     "words",
     [["+trust=[json]"], ["++backbone.layers=1"], ["++seed=1"], ["+hydra.job.env_set.A=1"], ["++hydra.job.name=x"],
-     ["+x=1", "backbone.layers=${x}"], ["+selector.fit.withhold=3"], ["~representation.fit.lr"],
+     ["+x=1", "backbone.layers=${x}"], ["~representation.fit.lr"],
+     ["representation=id", "+representation.fit.dropout=0.3"],
      ["+logger.own._target_=own.Logger", "+logger.own.project=x"], ["+reward.weights.own=1"],
      ["+logger.own={_target_:own.Logger}"], ["+dataset.own=1"],
      ["+backbone@backbone.own=markov"]],
