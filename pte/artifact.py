@@ -126,7 +126,10 @@ class Store:
     def runs(self) -> list[Path]:
         """The run folders that were registered, whether they are still there or not."""
         file = self.root / RUNS
-        return [Path(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+        if not file.is_file():
+            return []
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")  # damaged lines name no folder
+        return [Path(line) for line in lines if line.strip()]
 
     @contextmanager
     def publish(self, kind: str, key: str, facts: Mapping[str, Any]) -> Iterator[Path]:
