@@ -189,6 +189,8 @@ class Stored:
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
             self.run, self.store, self.keys = run, Store(Path(record["store"])), dict(record["keys"])
+            if not all(isinstance(key, str) for key in self.keys.values()):
+                raise TypeError(RUN_KEYS)
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(
                 f"{run}: no {RUN_KEYS} in it, so it is no run folder: give the one that a run names in its"

@@ -128,3 +128,10 @@ def test_a_damaged_register_keeps_the_runs_that_can_be_read(tmp_path):
     (tmp_path / "runs.txt").write_bytes(b"\xff\xfe\0\n" + (tmp_path / "runs.txt").read_bytes() + b"\n\n")
     store.register(run)
     assert store.runs()[1:] == [run.resolve()]
+
+
+@pytest.mark.parametrize("keys", [[1], {"kind": 5}, "kind"])
+def test_damaged_keys_are_told(tmp_path, keys):
+    (tmp_path / "keys.json").write_text(json.dumps({"store": str(tmp_path), "keys": keys}))
+    with pytest.raises(InputError, match=r"no keys\.json in it"):
+        Stored(tmp_path)
