@@ -126,7 +126,10 @@ class Store:
     def runs(self) -> list[Path]:
         """The run folders that were registered, whether they are still there or not."""
         file = self.root / RUNS
-        return [Path(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+        if not file.is_file():
+            return []
+        lines = file.read_text(encoding="utf-8", errors="replace").split("\n")  # damaged lines name no folder
+        return [Path(line) for line in lines if line.strip()]
 
     @contextmanager
     def publish(self, kind: str, key: str, facts: Mapping[str, Any]) -> Iterator[Path]:
@@ -186,6 +189,8 @@ class Stored:
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
             self.run, self.store, self.keys = run, Store(Path(record["store"])), dict(record["keys"])
+            if not all(isinstance(key, str) for key in self.keys.values()):
+                raise TypeError(RUN_KEYS)
         except (OSError, ValueError, KeyError, TypeError):
             raise InputError(
                 f"{run}: no {RUN_KEYS} in it, so it is no run folder: give the one that a run names in its"

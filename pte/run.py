@@ -89,6 +89,16 @@ def _folders(cfg: DictConfig, run_dir: Path) -> dict[str, Path]:
     return folders
 
 
+def _outputs(words: list[str]) -> dict[str, Path]:
+    """The folders that readers of runs write to, by the words that name another one; where none is named, this one."""
+    named = {}
+    for flag, value in zip(words, [*words[1:], ""], strict=True):
+        flag, given, joined = flag.partition("=")
+        if flag in ("--out", "--evidence", "--figures") and (joined if given else value):
+            named[f"{flag} FOLDER"] = Path(joined if given else value).absolute()
+    return named or {"--out FOLDER": Path.cwd()}
+
+
 def _measured(cfg: DictConfig, run_dir: Path, hydra_config: DictConfig) -> float | None:
     """The run, its table on the terminal, and the monitored validation metric."""
     from rich.console import Console
@@ -184,7 +194,7 @@ def main() -> None:
     except BrokenPipeError:  # the reader of the output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if not (place := unusable(error, {"--out FOLDER": Path.cwd()})):
+        if not (place := unusable(error, _outputs(sys.argv[1:]))):
             raise
         code = 2
         print(f"\nERROR: {secret.redacted(place)}\n", file=sys.stderr)

@@ -119,3 +119,19 @@ def test_a_run_has_what_it_made_and_damage_is_no_absence(tmp_path):
     (run / "report.json").write_text("{}")  # it ended: what is not there is gone
     with pytest.raises(InputError, match="later are not in the store"):
         stored.has("later")
+
+
+def test_a_damaged_register_keeps_the_runs_that_can_be_read(tmp_path):
+    store, run = Store(tmp_path), tmp_path / "run"
+    run.mkdir()
+    store.register(run)
+    (tmp_path / "runs.txt").write_bytes(b"\xff\xfe\0\n" + (tmp_path / "runs.txt").read_bytes() + b"\n\n")
+    store.register(run)
+    assert store.runs()[1:] == [run.resolve()]
+
+
+@pytest.mark.parametrize("keys", [[1], {"kind": 5}, "kind"])
+def test_damaged_keys_are_told(tmp_path, keys):
+    (tmp_path / "keys.json").write_text(json.dumps({"store": str(tmp_path), "keys": keys}))
+    with pytest.raises(InputError, match=r"no keys\.json in it"):
+        Stored(tmp_path)

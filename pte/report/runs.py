@@ -179,6 +179,8 @@ def read(path: Path) -> Run:
     try:
         report = json.loads((path / "report.json").read_text(encoding="utf-8"))
         missing = {"command", "options", "config", "card", "stages", "metrics"} - set(report)
+        if not missing and not all(isinstance(report[name], dict) for name in ("config", "card", "stages", "metrics")):
+            raise ValueError("a group of it is no group of names and values")
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}/report.json cannot be read ({error}): run its command again") from None
     if missing:
@@ -192,7 +194,7 @@ def read(path: Path) -> Run:
 def _require_one_run(run: Run) -> None:
     """Refuse a folder in which a later run of another configuration stopped, and left an earlier one's figures."""
     try:
-        keys = json.loads((run.path / RUN_KEYS).read_text(encoding="utf-8"))["keys"]
+        keys = dict(json.loads((run.path / RUN_KEYS).read_text(encoding="utf-8"))["keys"])
     except (OSError, ValueError, KeyError, TypeError):
         return
     if other := [name for name, key in keys.items() if name in run.report["stages"] and run.key(name) != key]:
@@ -236,7 +238,7 @@ def check(run: Run) -> None:
     """Refuse a run that breaks one of this module's rules."""
     suffix = run.suffix
     for key, value in run.metrics.items():
-        if not math.isfinite(value):
+        if not (isinstance(value, int | float) and math.isfinite(value)):
             raise InputError(f"{run.path}: {key} is {value}. A figure that is not a number is not compared.")
     try:
         check_invariants({key.partition("|")[0]: value for key, value in run.metrics.items()})

@@ -51,6 +51,21 @@ def test_folders_of_runs_in_their_order(tmp_path):
     assert [note.partition(":")[0] for note in runs.unfinished([tmp_path / "sweep"])] == [f"{tmp_path}/sweep/11"]
 
 
+@pytest.mark.parametrize(("name", "value"), [("metrics", []), ("metrics", {"test/masked/all/n": None}), ("stages", 5)])
+def test_a_report_of_other_kinds_is_refused(tmp_path, name, value):
+    path = write_run(tmp_path / "a", EIGHT)
+    report = json.loads((path / "report.json").read_text())
+    (path / "report.json").write_text(json.dumps({**report, name: value}))
+    refused(path, "run its command again|not a number")
+
+
+@pytest.mark.parametrize("record", [{"keys": [1]}, {"keys": 5}, [1], 5])
+def test_damaged_keys_hide_no_run(tmp_path, record):
+    path = write_run(tmp_path / "a", EIGHT)
+    (path / "keys.json").write_text(json.dumps(record))
+    assert runs.read(path).seed == 0
+
+
 def test_nothing_to_read(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         runs.find([tmp_path / "missing"])

@@ -98,6 +98,25 @@ def test_a_file_that_is_named_is_reported_and_the_folder_with_least_space_where_
     assert sentence.endswith("(one)")
 
 
+@pytest.mark.parametrize(
+    ("words", "place"), [(["--out", "full"], "full"), (["--out=full/x"], "full/x"), (["--out"], ""), (["R"], "")]
+)
+def test_a_full_disk_of_a_reader_of_runs_is_that_of_its_output(monkeypatch, tmp_path, capsys, words, place):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pte", "export", "profiles", *words])
+    monkeypatch.setattr("pte.report.inspect.export.main", fail)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as left:
+        run.main()
+    said = sentence(capsys.readouterr().err)
+    assert left.value.code == 2
+    assert said.startswith(f"{tmp_path / place} could not be written to its end")
+    assert said.endswith("(--out FOLDER)")
+
+
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
 def test_a_place_that_cannot_be_used_is_reported(pte, monkeypatch, number):
     def fail(*_):
