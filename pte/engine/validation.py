@@ -41,7 +41,7 @@ def check_parts(config: Mapping[str, Any], usual: Mapping[str, Any]) -> None:
     given, shipped = (dict(leaves(each, lists=True, empty=True)) for each in (config, usual))
     for name, value in given.items():
         above = name.rpartition(".")[0]
-        if shipped.get(above) is not None and not str(shipped[above]).startswith("${"):
+        if shipped.get(above) not in (None, {}) and not str(shipped[above]).startswith("${"):
             raise InputError(f"{above}={{{name.rpartition('.')[2]}: ...}}: give one value, as {typed(shipped[above])}")
         inside = [other for other in shipped if other.startswith(f"{name}.")]
         if inside and not str(value).startswith("${"):

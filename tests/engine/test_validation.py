@@ -189,3 +189,7 @@ def test_a_split_is_judged_by_its_counts(counts, wrong):
     facts = {"train_rows": 9, "train_users": 4, "holdout_rows": 2, "valid_cases": 2, **counts}
     with pytest.raises(InputError, match=wrong) if wrong else nullcontext():
         knobs_check.split(facts, trained=True, stacked=True, processes=2, devices="auto")
+
+
+def test_knobs_may_be_added_to_a_part_that_has_none():
+    check({"profiler": {"model_kwargs": {"dtype": "bfloat16"}}}, {"profiler": {"model_kwargs": {}}})
