@@ -15,6 +15,7 @@ NAMES = {  # by what the run changed, in order of the alphabet
     (): "the default: reader + likeness + memory",
     ("experiment=row/fused_tfidf",): "the default over counted words (TF-IDF), no language model's vectors",
     ("experiment=row/fused_strict",): "reader + likeness: nothing counted",
+    ("experiment=row/fused_reader",): "the text reader alone, a SASRec over profile vectors",
     (
         "experiment=row/fused_strict_hybrid",
     ): "reader + likeness of sentence vectors and counted words: no purchase counted",
@@ -28,7 +29,6 @@ NAMES = {  # by what the run changed, in order of the alphabet
     ("experiment=row/sasrec_rlmrec_con",): "SASRec, IDs drawn to the texts (RLMRec-Con)",
     ("experiment=row/sasrec_llm_esr",): "SASRec with two views (LLM-ESR)",
     ("backbone=dreamrec", "representation=llm_only"): "DreamRec, ranking in training, texts alone",
-    ("backbone=dreamrec", "representation=id"): "the same with IDs alone",
     ("experiment=row/markov",): "co-occurrence alone",
     ("experiment=row/text_knn",): "likeness alone: nothing trained, nothing counted",
     ("selector=permuted",): "control: the default with the texts dealt out at random",
