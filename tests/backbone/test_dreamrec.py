@@ -88,6 +88,11 @@ def test_a_share_of_the_ranking_term_lies_from_0_to_1(share):
         make(ranking=share)
 
 
+def test_a_softmax_over_all_items_and_gradients_of_some_rows_exclude_each_other():
+    with pytest.raises(InputError, match=r"representation.sparse=true goes with backbone.ranking=0"):
+        make(Id(num_items=ITEMS, width=WIDTH, std=1.0, sparse=True), ranking=0.5)
+
+
 def test_the_loss_is_divided_by_the_given_total():
     torch.manual_seed(3)
     one = make().loss(batch(total=6.0))["loss"]
