@@ -1,11 +1,10 @@
 """The Trainer that a configuration asks for, where the environment would have another, and too few cases."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from pte.schema import InputError
-from pte.train.trainer import make_loaders, make_trainer
+from pte.train import check
+from pte.train.trainer import make_trainer
 
 KNOBS = {
     "accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "32-true", "max_epochs": 1,
@@ -22,14 +21,8 @@ def test_slurm_variables_of_several_tasks_do_not_make_a_group(monkeypatch, tmp_p
     assert make_trainer(KNOBS, [], tmp_path).world_size == 1
 
 
-def test_fewer_cases_than_processes_are_refused(twelve, twelve_split):
-    trainer = SimpleNamespace(global_rank=0, world_size=3, strategy=SimpleNamespace(root_device="cpu"))
+def test_fewer_cases_than_processes_are_refused():
+    facts = {"valid_cases": 2, "train_rows": 20, "train_users": 4}
+    check.split(facts, trained=True, stacked=False, processes=2, devices=2)
     with pytest.raises(InputError, match="2 validation cases are fewer than processes"):
-        make_loaders(
-            twelve,
-            twelve_split,
-            SimpleNamespace(length=5),
-            {"batch_size": 4, "batch_targets": 64, "epoch_steps": 1, "scores_mib": 1},
-            0,
-            trainer,
-        )
+        check.split(facts, trained=True, stacked=False, processes=3, devices=3)
