@@ -80,3 +80,8 @@ def on_line():
             logging.getLogger("pte").removeHandler(handler)
 
     return listening
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes by their argument's name, numbered by pytest: what a compressor writes may hold the time of day."""
+    return argname if isinstance(val, bytes) else None

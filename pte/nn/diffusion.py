@@ -27,7 +27,7 @@ x with the same W (for its weights 1 + w and -w add to 1) and u = W_c ((1 + w) c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -156,23 +156,29 @@ class Fold:
 
 def mean_map(chain: Chain, weight: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
     """K (D, D) and m (D,) of `fold` alone, through which gradients flow; in the dtype of weight and shift."""
-    P, K, m = torch.eye(len(weight)).to(weight), torch.zeros_like(weight), torch.zeros_like(shift[0])
-    for a, b, v_k in reversed(list(zip(chain.a.tolist(), chain.b.tolist(), shift, strict=True))):
+    K, m = torch.zeros_like(weight), torch.zeros_like(shift[0])
+    for P, a, v_k in zip(_carries(chain, weight), chain.a.flip(0).tolist(), shift.flip(0), strict=False):
         K, m = K + a * P, m + a * (P @ v_k)
-        P = a * (P @ weight) + b * P  # P_{k-1} = P_k M_k
     return K, m
+
+
+def _carries(chain: Chain, weight: Tensor) -> Iterator[Tensor]:
+    """P_S, ..., P_1, P_0: what carries the addends of each step to the end, from the last step to the start."""
+    P = torch.eye(len(weight)).to(weight)
+    for a, b in zip(chain.a.flip(0).tolist(), chain.b.flip(0).tolist(), strict=True):
+        yield P
+        P = a * (P @ weight) + b * P  # P_{k-1} = P_k M_k
+    yield P
 
 
 def fold(chain: Chain, weight: Tensor, shift: Tensor) -> Fold:
     """K, m and C for a denoiser xhat_0 = W x + u + v_k: W (D, D), v (S, D) in the chain's order. Sums in fp64."""
     W, v = weight.double(), shift.double()
     K, m = mean_map(chain, W, v)
-    P, C = torch.eye(len(W)).to(W), torch.zeros_like(W)
-    for a, b, sigma in reversed(list(zip(chain.a.tolist(), chain.b.tolist(), chain.sigma.tolist(), strict=True))):
+    C = torch.zeros_like(W)
+    for P, sigma in zip(_carries(chain, W), [*chain.sigma.flip(0).tolist(), 1.0], strict=True):  # x_T has variance 1
         if sigma > 0:
             C += sigma**2 * (P @ P.T)
-        P = a * (P @ W) + b * P
-    C += P @ P.T
     value, vector = torch.linalg.eigh(C)
     root = vector * value.clamp_min(0).sqrt()  # C may be singular: DDIM, or a denoiser that forgets a direction
     return Fold(K.to(weight.dtype), m.to(weight.dtype), root.to(weight.dtype))

@@ -1,9 +1,5 @@
-"""The Trainer that a configuration asks for, where the environment would have another, and too few cases."""
+"""The Trainer that a configuration asks for, where the environment would have another."""
 
-import pytest
-
-from pte.schema import InputError
-from pte.train import check
 from pte.train.trainer import make_trainer
 
 KNOBS = {
@@ -19,10 +15,3 @@ def test_slurm_variables_of_several_tasks_do_not_make_a_group(monkeypatch, tmp_p
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert make_trainer(KNOBS, [], tmp_path).world_size == 1
-
-
-def test_fewer_cases_than_processes_are_refused():
-    facts = {"valid_cases": 2, "train_rows": 20, "train_users": 4}
-    check.split(facts, trained=True, stacked=False, processes=2, devices=2)
-    with pytest.raises(InputError, match="2 validation cases are fewer than processes"):
-        check.split(facts, trained=True, stacked=False, processes=3, devices=3)

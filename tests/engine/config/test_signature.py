@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from pte.engine.build import as_typed, construct
-from pte.engine.config.signature import fits, kinds_of
+from pte.engine.config.signature import check, fits, kinds_of
 from pte.schema import InputError, Runtime
 
 ENCODER = {"_target_": "pte.nn.sequence.attention.Encoder", "_partial_": True, "inner": 8, "layers": 1, "heads": 1}
@@ -40,6 +40,16 @@ SASREC = {"_target_": "pte.backbone.sasrec.SASRec", "length": 4, "inner": 8, "la
 def test_another_kind_is_refused_by_name(values, words):
     with pytest.raises(InputError, match=words):
         construct(values, "conf/backbone")
+
+
+def test_numbers_of_a_class_of_ones_own_are_bounded_by_it_alone():
+    class Clock:
+        def __init__(self, since: float) -> None:
+            self.since = since
+
+    check({"_target_": "mine.Clock", "since": 1.7e9}, "dataset", lambda name: Clock)
+    with pytest.raises(InputError, match="give 0, or a number"):
+        check({"_target_": "pte.Clock", "since": 1.7e9}, "dataset", lambda name: Clock)
 
 
 @pytest.mark.parametrize(
