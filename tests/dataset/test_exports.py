@@ -88,7 +88,8 @@ def test_records_are_named_under_any_name(custom, name, record):
 @pytest.mark.parametrize(
     ("name", "head", "kind"),
     [("a.xlsx", b"PK\x03\x04", "an Excel workbook"), ("a.feather", b"ARROW1", "an Arrow file"),
-     ("a.csv.zip", b"PK\x03\x04", "a zip archive"), ("a.bz2", b"BZh9", "bzip2"), ("a.db", b"SQLite format 3\0", "SQLite")],
+     ("a.csv.zip", b"PK\x03\x04", "a zip archive"), ("a.bz2", b"BZh9", "bzip2"),
+     ("a.db", b"SQLite format 3\0", "SQLite")],
 )  # fmt: skip
 def test_other_formats_are_named_under_their_own_names(custom, name, head, kind):
     with pytest.raises(InputError, match=f"is no text but .*{kind}"):
