@@ -104,9 +104,8 @@ def _check_flags(arguments: Namespace) -> None:
 
 def _check_package(package: str, shown: str, config: DictConfig) -> None:
     """InputError for --package where what --cfg shows (job, hydra or all) has no such part."""
-    parts = sorted({name.rpartition(".")[0] for name, _ in leaves(OmegaConf.to_container(config, resolve=False))})
-    outside: list[Any] = {"all": [], "job": ["hydra"], "hydra": [each for each in config if each != "hydra"]}[shown]
-    parts = [part for part in parts if part.partition(".")[0] not in outside]
+    names = (name.rpartition(".")[0] for name, _ in leaves(OmegaConf.to_container(config, resolve=False)))
+    parts = [part for part in dict.fromkeys(names) if shown in ("all", "hydra" if part.startswith("hydra") else "job")]
     if package != "_global_" and not any(part == package or part.startswith(f"{package}.") for part in parts):
         raise InputError(f"--package {package}: there is no such part{spelling.suggestion(package, parts)}")
 
