@@ -102,10 +102,10 @@ def _check_flags(arguments: Namespace) -> None:
         raise InputError("--experimental-rerun: type the run's command again: what it has made is found")
 
 
-def _check_package(package: str, shown: str, config: DictConfig) -> None:
-    """InputError for --package where what --cfg shows (job, hydra or all) has no such part."""
+def _check_package(package: str, view: str, config: DictConfig) -> None:
+    """InputError for --package where the --cfg of a view (job, hydra or all) has no such part."""
     names = (name.rpartition(".")[0] for name, _ in leaves(OmegaConf.to_container(config, resolve=False)))
-    parts = [part for part in dict.fromkeys(names) if shown in ("all", "hydra" if part.startswith("hydra") else "job")]
+    parts = [part for part in dict.fromkeys(names) if view in ("all", "hydra" if part.startswith("hydra") else "job")]
     if package != "_global_" and not any(part == package or part.startswith(f"{package}.") for part in parts):
         raise InputError(f"--package {package}: there is no such part{spelling.suggestion(package, parts)}")
 
