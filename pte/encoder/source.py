@@ -111,8 +111,8 @@ def encoded(encoder: Encoder, texts: list[str]) -> np.ndarray:
     """(n, d) float32 of n texts; InputError where a class gives vectors of another shape, or what is no number."""
     vectors, shape = encoder.encode(texts), (len(texts), encoder.width)
     if np.shape(vectors) != shape or not np.isfinite(vectors).all():
-        found = f"an array of {np.shape(vectors)}" if np.shape(vectors) != shape else "values that are not finite"
-        raise InputError(f"encoder: {type(encoder).__name__}.encode gave {found} for {shape[0]} texts: give {shape}")
+        fault = f"an array of {np.shape(vectors)}" if np.shape(vectors) != shape else "values that are not finite"
+        raise InputError(f"encoder: {type(encoder).__name__}.encode gave {fault} for {shape[0]} texts: give {shape}")
     return np.asarray(vectors, np.float32)
 
 

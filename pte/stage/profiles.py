@@ -12,7 +12,7 @@ import logging
 from pte.profiler.loop.account import facts
 from pte.profiler.loop.monitor import rounds
 from pte.profiler.store.log import RecordLog
-from pte.schema import IMPORTED, Interactions, Split, visible_view
+from pte.schema import IMPORTED, Interactions, Profiles, Split, of_kind, visible_view
 from pte.schema.context import Context
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     view = visible_view(interactions, Split.load(context.parents["split"]))
     log = RecordLog(context.work.parent.parent / "generation")
-    profiles = context.build("profiler").profile(view, log=log, out=context.out)
+    profiler = context.build("profiler")
+    profiles = of_kind(profiler.profile(view, log=log, out=context.out), Profiles, profiler, "profile")
     profiles.save(context.out)
     summary = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
     summary |= {"rounds": rounds(profiles)}
