@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 from pte.profiler.loop.account import facts
 from pte.profiler.loop.monitor import rounds
@@ -31,7 +32,7 @@ def run(context: Context) -> None:
     profiler = context.build("profiler")
     profiles = of_kind(profiler.profile(view, log=log, out=context.out), Profiles, profiler, "profile")
     profiles.save(context.out)
-    summary = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
+    summary: dict[str, Any] = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
     summary |= {"rounds": rounds(profiles)}
     (context.out / "facts.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     for side, entity in (("item", 1), ("user", 0)):
