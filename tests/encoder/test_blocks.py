@@ -46,14 +46,11 @@ def vectors(folder, encoder, groups):
     return np.concatenate(list(Encoding(encoder, found).vectors(groups)))
 
 
-def test_an_encoder_that_does_not_say_what_it_cuts_is_refused_before_it_encodes(tmp_path):
-    class Old:
-        width, batches = 2, []
-        encode = Lengths.encode
-
-    with pytest.raises(InputError, match=r"Old.*too_long.*docs/own_classes\.md"):
-        vectors(tmp_path, Old(), [["a"]])
-    assert Old.batches == []
+@pytest.mark.parametrize("given", [np.ones((2, 3)), np.ones((1, 2)), np.ones(2), np.full((2, 2), np.nan), None])
+def test_vectors_of_another_shape_or_none_are_refused(tmp_path, monkeypatch, given):
+    monkeypatch.setattr(Lengths, "encode", lambda self, texts: given)
+    with pytest.raises(InputError, match=r"^encoder: Lengths\.encode gave .* for 2 texts: give \(2, 2\)$"):
+        vectors(tmp_path, Lengths(), [["a"], ["b"]])
 
 
 def test_cut_texts_are_counted_whether_encoded_or_found(tmp_path, small):
