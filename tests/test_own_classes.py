@@ -10,6 +10,7 @@ import pytest
 
 from pte.asset.code import sources, targets
 from pte.engine.build import construct, flag
+from pte.engine.config.contract import OFFERS
 from pte.engine.trust import locate, trusted
 from pte.schema import InputError
 
@@ -35,10 +36,10 @@ def module(tmp_path, monkeypatch):
 def test_a_trusted_class_is_built_and_no_other(module):
     name = module()
     values = {"_target_": f"{name}.A", "k": 3}
-    assert construct(values, "conf/backbone", trusted({"trust": [name]})).k == 3
+    assert construct(values, "conf/optimizer", trusted({"trust": [name]})).k == 3
     for config in ({}, {"trust": []}, {"trust": [name[:-1]]}, {"trust": [f"{name}.B"]}):
         with pytest.raises(InputError, match=rf"trust=\[{name}\].*--config-dir.*pte\.plugins"):
-            construct(values, "conf/backbone", trusted(config))
+            construct(values, "conf/optimizer", trusted(config))
 
 
 def test_a_class_deep_in_a_config_needs_trust_too(module):
@@ -61,7 +62,7 @@ def test_an_installed_package_may_list_its_module(module, tmp_path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[pte.plugins]\nanything = {name}\n")
-    assert construct({"_target_": f"{name}.A"}, "conf/backbone", trusted({})).k == 1
+    assert construct({"_target_": f"{name}.A"}, "conf/optimizer", trusted({})).k == 1
 
 
 @pytest.mark.parametrize(
@@ -90,8 +91,41 @@ def test_a_class_that_cannot_be_imported(module, text):
 
 def test_a_class_that_does_not_say_what_it_reads(module):
     name = module("class A: pass\n")
-    with pytest.raises(InputError, match=r"A does not say uses_text.*docs/own_classes\.md"):
+    sentence = r"A: the class has no uses_text;.*nn\.contract\.Backbone.*docs/own_classes\.md"
+    with pytest.raises(InputError, match=sentence):
         flag({"trust": [name], "backbone": {"_target_": f"{name}.A"}}, "backbone", "uses_text")
+
+
+def written(group, lacking=None):
+    """The text of a class that offers what its group asks for, but for one name."""
+    contract, names = OFFERS[group]
+    home, _, kind = contract.rpartition(".")
+    names = [*names, *["loss"] * (group == "backbone")]
+    body = [f"    def {name}(self): ..." for name in names if name != lacking]
+    base = "" if group == "protocol" else f"({kind})"
+    return "\n".join([f"from {home} import {kind}", f"class A{base}:", "    reads_ids = False", *body, ""])
+
+
+@pytest.mark.parametrize("group", OFFERS)
+def test_a_class_is_asked_for_what_its_group_uses_while_planning(module, tmp_path, group):
+    def build(number, lacking):
+        name = module(written(group, lacking), f"{tmp_path.name}_{number}.py") and f"{tmp_path.name}_{number}"
+        return construct({"_target_": f"{name}.A"}, f"conf/{group}", (name,))
+
+    assert build(0, None)
+    for number, lacking in enumerate([*OFFERS[group][1], *["loss"] * (group == "backbone")], 1):
+        with pytest.raises(InputError, match=rf"^{group}\._target_=.*: the class has no {lacking};.*own_classes\.md"):
+            build(number, lacking)
+
+
+def test_a_backbone_that_inherits_nothing_and_a_part_without_a_score(module):
+    name = module()
+    with pytest.raises(InputError, match=rf"^backbone\._target_={name}\.A.*let it inherit pte\.nn\.contract\.Backbone"):
+        construct({"_target_": f"{name}.A"}, "conf/backbone", (name,))
+    part = {"_target_": f"{name}.A"}
+    reward = {"_target_": "pte.reward.mixture.Mixture", "parts": {"long": part}, "weights": {"long": 1}}
+    with pytest.raises(InputError, match=rf"^reward\.parts\.long\._target_={name}\.A: the class has no score;"):
+        construct(reward, "conf/reward", (name,))
 
 
 def package(module):

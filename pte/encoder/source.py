@@ -56,11 +56,6 @@ class Encoding:
     """Encodes what `blocks` does not hold, and says how far it is."""
 
     def __init__(self, encoder: Encoder, blocks: Blocks) -> None:
-        if not hasattr(encoder, "too_long"):
-            raise InputError(
-                f"encoder: {type(encoder).__name__} does not say by too_long(texts) which texts it cuts;"
-                " docs/own_classes.md lists what each class must offer"
-            )
         self.encoder, self.blocks = encoder, blocks
         self.num_texts = len(blocks)
         todo = len(blocks) - blocks.num_known
@@ -88,7 +83,7 @@ class Encoding:
         for first in range(0, len(todo), BLOCK):
             block = todo[first : first + BLOCK]
             cut = self.encoder.too_long(block)
-            vectors = self.encoder.encode(block)
+            vectors = encoded(self.encoder, block)
             self.blocks.keep(block, vectors, cut)
             known.update(zip(block, vectors, strict=True))
             self.progress.advance(len(block))
@@ -109,7 +104,16 @@ class Direct:
         """As `Encoding.vectors`."""
         for window in windows(groups):
             flat = [text for group in window for text in group]
-            yield self.encoder.encode(flat).reshape(len(window), -1, self.encoder.width)
+            yield encoded(self.encoder, flat).reshape(len(window), -1, self.encoder.width)
+
+
+def encoded(encoder: Encoder, texts: list[str]) -> np.ndarray:
+    """(n, d) float32 of n texts; InputError where a class gives vectors of another shape, or what is no number."""
+    vectors, shape = encoder.encode(texts), (len(texts), encoder.width)
+    if np.shape(vectors) != shape or not np.isfinite(vectors).all():
+        fault = f"an array of {np.shape(vectors)}" if np.shape(vectors) != shape else "values that are not finite"
+        raise InputError(f"encoder: {type(encoder).__name__}.encode gave {fault} for {shape[0]} texts: give {shape}")
+    return np.asarray(vectors, np.float32)
 
 
 class Concatenation:

@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from pte.asset.code import targets
-from pte.engine.config import signature
+from pte.engine.config import contract, signature
 from pte.engine.trust import locate, trusted
 from pte.schema import InputError, typed
 from pte.schema.knob import divided, leaves, own_knobs
@@ -32,7 +32,7 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
     if target is None:
         raise InputError(f"{where} has no _target_: it must name the class to build")
     try:
-        return instantiate(dict(values), _convert_="all", **facts)
+        part = instantiate(dict(values), _convert_="all", **facts)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, TypeError) and (fault := KEYWORD.search(str(cause))):
@@ -48,6 +48,8 @@ def construct(values: Mapping[str, Any], where: str, modules: Sequence[str] = ()
         raise cause or error from None
     except (TypeError, AttributeError) as error:  # _partial_, _convert_ ... of Hydra's own
         raise InputError(f"{where}: {' '.join(str(error).split())}") from None
+    contract.check(part, values, where.removeprefix("conf/"))
+    return part
 
 
 def _of_keyword(values: Mapping[str, Any], group: str, kind: str, fault: str, knob: str) -> str:
@@ -124,10 +126,7 @@ def _attribute(config: Mapping[str, Any], group: str, name: str) -> Any:
     try:
         return getattr(locate(target, f"conf/{group}", trusted(config)), name)
     except AttributeError:
-        raise InputError(
-            f"conf/{group}: {target} does not say {name}, an attribute of the class;"
-            " docs/own_classes.md lists what each class must offer"
-        ) from None
+        raise contract.lacking(group, target, name) from None
 
 
 def builder(config: Mapping[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from torch import Tensor
 from pte.reward.base import Part, PartScore, RewardParts
 from pte.reward.data import RewardData
 from pte.reward.space import Space
-from pte.schema import InputError, require
+from pte.schema import InputError, of_kind, require
 
 
 class Mixture:
@@ -59,7 +59,7 @@ class Mixture:
         """All parts, and the mixture; the negatives are drawn from `seed`."""
         generator = torch.Generator().manual_seed(self.seed)
         space = Space.of(data, self.width)
-        part = {name: part.score(data, space, generator) for name, part in self.parts.items()}
+        part = {name: _score(part, data, space, generator) for name, part in self.parts.items()}
         weighted = {name: score for name, score in part.items() if self.weights[name]}
         value = [self.weights[name] * self._scaled(name, score.value) for name, score in weighted.items()]
         known = [score.known for score in weighted.values()]
@@ -67,6 +67,17 @@ class Mixture:
 
     def _scaled(self, name: str, score: Tensor) -> Tensor:
         return score if name in self.raw else standardised(score, self.eps)
+
+
+def _score(part: Part, data: RewardData, space: Space, generator: torch.Generator) -> PartScore:
+    """A part's scores; InputError where they are not a value for each candidate and a word on each entity."""
+    score, shape = of_kind(part.score(data, space, generator), PartScore, part, "score"), data.vector.shape[:2]
+    if score.value.shape != shape or score.known.shape != shape[:1]:
+        raise InputError(
+            f"{type(part).__name__}.score gave value {tuple(score.value.shape)}, known {tuple(score.known.shape)}:"
+            f" let them be {tuple(shape)}, of every entity and candidate, and {tuple(shape[:1])}"
+        )
+    return score
 
 
 def standardised(score: Tensor, eps: float) -> Tensor:

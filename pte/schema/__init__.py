@@ -2,7 +2,7 @@
 
 from pte.schema.embeddings import Embeddings
 from pte.schema.entities import FIRST, Entities
-from pte.schema.error import InputError, first_line, one_of, require, typed
+from pte.schema.error import InputError, first_line, of_kind, one_of, require, typed
 from pte.schema.generations import Generation
 from pte.schema.interactions import Interactions, Items
 from pte.schema.knob import Resolved, Runtime
@@ -12,6 +12,6 @@ from pte.schema.split import Cases, Split, View, training_view, view_of, visible
 
 __all__ = [
     "FIRST", "IMPORTED", "Cases", "Embeddings", "Entities", "Generation", "InputError", "Interactions", "Items",
-    "ProfileWriter", "Profiles", "Resolved", "Runtime", "Selection", "Split", "View", "first_line", "one_of",
-    "require", "training_view", "typed", "view_of", "visible_view",
+    "ProfileWriter", "Profiles", "Resolved", "Runtime", "Selection", "Split", "View", "first_line", "of_kind",
+    "one_of", "require", "training_view", "typed", "view_of", "visible_view",
 ]  # fmt: skip

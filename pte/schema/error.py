@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
+Kind = TypeVar("Kind")
 _PYTHON = re.compile(r"(?<=[\w\]]=)(?:None|True|False)\b")  # values of knobs, as f-strings write them
 
 
@@ -22,6 +24,14 @@ def one_of(knob: str, value: object, choices: Iterable[object]) -> None:
     """InputError with the knob as it is typed where the value is none of these."""
     choices = list(choices)
     require(value in choices, knob, value, f"take one of {', '.join(map(str, choices))}")
+
+
+def of_kind(value: object, kind: type[Kind], source: object, verb: str) -> Kind:
+    """`value`, which `source`, of a class that may be a user's, gave by `verb`; InputError where it is another kind."""
+    if isinstance(value, kind):
+        return value
+    given = f"{type(source).__name__}.{verb} gave {type(value).__name__}"
+    raise InputError(f"{given}: let it give {kind.__module__}.{kind.__qualname__}")
 
 
 def first_line(error: Exception) -> str:

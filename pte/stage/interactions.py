@@ -6,7 +6,7 @@ import logging
 from typing import Protocol
 
 from pte.dataset.table.card import card_lines
-from pte.schema import Interactions
+from pte.schema import Interactions, of_kind
 from pte.schema.context import Context
 
 logger = logging.getLogger(__name__)
@@ -31,12 +31,13 @@ class Dataset(Protocol):
 
 def roots(dataset: Dataset) -> dict[str, str]:
     """What the interactions' key is rooted in: the sha256 of the raw files, wherever they lie."""
-    return dict(sorted(dataset.fingerprint().items()))
+    return dict(sorted(of_kind(dataset.fingerprint(), dict, dataset, "fingerprint").items()))
 
 
 def run(context: Context) -> None:
     """Read the data set, save it, and print its card."""
-    interactions = context.build("dataset").read()
+    dataset = context.build("dataset")
+    interactions = of_kind(dataset.read(), Interactions, dataset, "read")
     interactions.save(context.out)
     for line in card_lines(interactions.card):
         logger.info(line)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+from typing import Any
 
 from pte.profiler.loop.account import facts
 from pte.profiler.loop.monitor import rounds
 from pte.profiler.store.log import RecordLog
-from pte.schema import IMPORTED, Interactions, Split, visible_view
+from pte.schema import IMPORTED, Interactions, Profiles, Split, of_kind, visible_view
 from pte.schema.context import Context
 
 logger = logging.getLogger(__name__)
@@ -28,9 +29,10 @@ def run(context: Context) -> None:
     interactions = Interactions.load(context.parents["interactions"])
     view = visible_view(interactions, Split.load(context.parents["split"]))
     log = RecordLog(context.work.parent.parent / "generation")
-    profiles = context.build("profiler").profile(view, log=log, out=context.out)
+    profiler = context.build("profiler")
+    profiles = of_kind(profiler.profile(view, log=log, out=context.out), Profiles, profiler, "profile")
     profiles.save(context.out)
-    summary = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
+    summary: dict[str, Any] = {**facts(profiles), "imported": sum(g.form == IMPORTED for g in profiles.generations)}
     summary |= {"rounds": rounds(profiles)}
     (context.out / "facts.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     for side, entity in (("item", 1), ("user", 0)):

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from pte.reward.base import PartScore, Reward, RewardParts
 from pte.reward.data import RewardData, reward_data
-from pte.schema import Embeddings, Entities, Interactions, Profiles, Split
+from pte.schema import Embeddings, Entities, Interactions, Profiles, Split, of_kind
 from pte.schema.context import Context
-from pte.selector.base import Candidates
+from pte.selector.base import Candidates, Choice
 from pte.selector.grpo import GRPO
 from pte.train.selection_record import describe, lines, rewards_of, samples, write
 
@@ -45,7 +45,7 @@ def run(context: Context) -> None:
     candidates = table(half, scores, attributes)
     parts = {name: score.value for name, score in {**scores.part, "total": scores.total}.items()}
     curve: list[dict[str, float]] = []
-    choice = selector.select(candidates, fit=partial(fit, context, parts, curve))
+    choice = of_kind(selector.select(candidates, fit=partial(fit, context, parts, curve)), Choice, selector, "select")
     facts = describe(candidates, choice, parts, attributes.forms)
     facts["users_encoded"] = embeddings.users_encoded
     facts["unseen"] = {k: v for k, v in curve[-1].items() if k.startswith("unseen_")} if curve else {}

@@ -8,7 +8,7 @@ import logging
 import numpy as np
 
 from pte.protocol.facts import check, describe, require_cases
-from pte.schema import Interactions
+from pte.schema import Interactions, Split, of_kind
 from pte.schema.context import Context
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,8 @@ PARENTS = ("interactions",)
 def run(context: Context) -> None:
     """Apply the protocol, check the split, save it with its facts."""
     interactions = Interactions.load(context.parents["interactions"])
-    split = context.build("protocol")(interactions)
+    protocol = context.build("protocol")
+    split = of_kind(protocol(interactions), Split, protocol, "__call__")
     check(interactions, split)
     require_cases(interactions, split)
     facts = describe(interactions, split)

@@ -46,14 +46,11 @@ def vectors(folder, encoder, groups):
     return np.concatenate(list(Encoding(encoder, found).vectors(groups)))
 
 
-def test_an_encoder_that_does_not_say_what_it_cuts_is_refused_before_it_encodes(tmp_path):
-    class Old:
-        width, batches = 2, []
-        encode = Lengths.encode
-
-    with pytest.raises(InputError, match=r"Old.*too_long.*docs/own_classes\.md"):
-        vectors(tmp_path, Old(), [["a"]])
-    assert Old.batches == []
+@pytest.mark.parametrize("given", [np.ones((2, 3)), np.ones((1, 2)), np.ones(2), np.full((2, 2), np.nan), None])
+def test_vectors_of_another_shape_or_none_are_refused(tmp_path, monkeypatch, given):
+    monkeypatch.setattr(Lengths, "encode", lambda self, texts: given)
+    with pytest.raises(InputError, match=r"^encoder: Lengths\.encode gave .* for 2 texts: give \(2, 2\)$"):
+        vectors(tmp_path, Lengths(), [["a"], ["b"]])
 
 
 def test_cut_texts_are_counted_whether_encoded_or_found(tmp_path, small):
@@ -103,6 +100,17 @@ def test_vectors_of_a_file_that_is_damaged_meanwhile_are_made_again(tmp_path, sm
     encoder = Lengths()
     assert np.array_equal(np.concatenate(list(Encoding(encoder, found).vectors(groups))), whole)
     assert sum(map(len, encoder.batches)) == 2
+
+
+def test_no_flipped_byte_of_a_block_is_read_as_good(tmp_path):
+    texts, rows = ["a", "bb", "ccc"], np.array([[1, 97], [2, 98], [3, 99]], np.float32)
+    Blocks(tmp_path, texts).keep(texts, rows, np.zeros(3, bool))
+    (file,) = tmp_path.glob("block-*.npz")
+    raw = file.read_bytes()
+    for at in range(0, len(raw)):
+        file.write_bytes(raw[:at] + bytes([raw[at] ^ 1 << at % 8]) + raw[at + 1 :])
+        known = Blocks(tmp_path, texts).find(texts)
+        assert all(np.array_equal(known[text], rows[texts.index(text)]) for text in known), at
 
 
 def test_a_text_whose_hash_begins_alike_is_not_taken_for_another(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from helper.reward import world
+from helper.reward import N, U, world
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
@@ -19,7 +19,7 @@ class Fixed:
         self.value, self.known = torch.tensor(value), known
 
     def score(self, data, space, generator):
-        return PartScore(self.value, torch.tensor([self.known]))
+        return PartScore(self.value.expand(U + N, -1), torch.tensor([self.known]).expand(U + N))
 
 
 def test_by_hand():
@@ -31,8 +31,15 @@ def test_by_hand():
     got = Mixture(parts=parts, weights={"a": 1.0, "b": 0.5, "c": 0.0}, raw=["b"], eps=0.0).score(world())
     z = math.sqrt(1.5)  # (20 - 10) / sqrt(200 / 3)
     assert got.total.value[0].tolist() == pytest.approx([-z, 0, z - 0.5])
-    assert got.total.known.tolist() == [False]  # part a counts and is unknown
+    assert not got.total.known.any()  # part a counts and is unknown
     assert set(got.part) == {"a", "b", "c"}  # c is scored although it does not count
+
+
+@pytest.mark.parametrize("value", [[[0.0]], [[0.0] * 4], [0.0] * (U + N)])
+def test_scores_of_another_shape_are_refused_by_the_name_of_their_class(value):
+    own = Mixture(parts={"own": Fixed(value)}, weights={"own": 1.0})
+    with pytest.raises(InputError, match=r"^Fixed\.score gave value \(.*: let them be \(70, 3\), .* and \(70,\)$"):
+        own.score(world())
 
 
 def test_equal_scores_have_no_preference():

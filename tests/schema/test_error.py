@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pte.paths import cache_dir, expanded
-from pte.schema import InputError, require, typed
+from pte.schema import InputError, Interactions, of_kind, require, typed
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,10 @@ def test_a_home_of_nobody_names_its_knob(variable, monkeypatch):
         cache_dir()
     with pytest.raises(InputError, match=r"a\.b=~nosuchuser: there is"):
         expanded("~nosuchuser", "a.b")
+
+
+def test_a_thing_of_another_kind_is_reported_with_who_gave_it():
+    given = Interactions.__new__(Interactions)
+    assert of_kind(given, Interactions, object(), "read") is given
+    with pytest.raises(InputError, match=r"^object\.read gave NoneType: let it give pte\.schema\.interactions\.Inter"):
+        of_kind(None, Interactions, object(), "read")

@@ -47,6 +47,8 @@ def unresolved(error: OmegaConfBaseException, tree: Mapping[str, Any], known: se
     if not error.full_key:
         return reason
     name = source(tree, error.full_key, known)
+    if "'backbone.fit." in reason:
+        reason += "; a backbone names its schedule (conf/backbone/fit): defaults: [fit: sasrec, _self_]"
     return f"{name}={typed(dict(leaves(tree)).get(name))}: {reason}"
 
 

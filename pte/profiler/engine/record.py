@@ -17,6 +17,7 @@ from typing import Any
 from pte.artifact import digest
 from pte.asset.code import sources
 from pte.profiler.base import FAILED, Completion, Engine, Generator, Log, Query, Rate, Records, Request, Watched
+from pte.schema import InputError
 from pte.schema.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -117,6 +118,11 @@ class Recorded:
             if self._meter and isinstance(self.engine, Watched):
                 self.engine.watch = partial(self._meter.within, len(todo))
             completions = self.engine.complete(list(todo.values()), list(todo))
+            if len(completions) != len(todo) or not all(isinstance(each, Completion) for each in completions):
+                raise InputError(
+                    f"{type(self.engine).__name__}.complete gave {len(completions)} answers to {len(todo)} queries:"
+                    " let it give a pte.profiler.base.Completion for each, in order"
+                )
             part = dict(zip(todo, completions, strict=True))
             self._keep(todo, part)
             yield part

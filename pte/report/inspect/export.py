@@ -68,10 +68,10 @@ def main(arguments: Sequence[str]) -> None:
         print(path)
 
 
-def place(out: Path, what: str, suffix: str) -> tuple[Path, str]:
+def place(out: Path, table: str, suffix: str) -> tuple[Path, str]:
     """Folder and file name for --out, a file where it ends as one; InputError where that is not the format's end."""
     if out.is_dir() or out.suffix not in SUFFIX.values():
-        return out, f"{what}{suffix}"
+        return out, f"{table}{suffix}"
     if out.suffix != suffix or suffix == SUFFIX["npy"]:
         several = " and npy makes several files" if suffix == SUFFIX["npy"] else f" and --format says {suffix[1:]}"
         raise InputError(f"--out {out} names one file,{several}: name a folder")

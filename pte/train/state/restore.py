@@ -12,9 +12,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pte.artifact import write_atomic
-from pte.nn.contract import Backbone
 from pte.nn.device import device_of
-from pte.schema import InputError, Interactions, Selection, require
+from pte.schema import Interactions, Selection, require
 from pte.train import counting, curve, fusion
 from pte.train.fusion import WEIGHTS
 
@@ -34,11 +33,6 @@ def network(build: Callable[..., Any], num_items: int, item: Tensor | None, user
     """The same from the text vectors of items (N+1, D) and users (U, D), which may lie on the meta device."""
     representation = build("representation", num_items=num_items, vectors=item)
     backbone = build("backbone", representation=representation, num_items=num_items)
-    if Backbone not in type(backbone).__mro__:
-        raise InputError(
-            f"conf/backbone: {type(backbone).__name__} is no backbone yet: let it inherit pte.nn.contract.Backbone,"
-            " which answers all verbs that are optional (docs/own_classes.md)"
-        )
     require(backbone.length >= 1, "backbone.length", backbone.length, "give a whole number, 1 or more")
     backbone.attach(item, user)
     return backbone

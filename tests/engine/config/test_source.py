@@ -27,3 +27,11 @@ def test_a_knob_is_reported_by_the_name_that_was_typed(words, name, pte):
     code, streams = pte(*words, "plan=true")
     assert code == 2
     assert name in sentence(streams.err)
+
+
+def test_a_backbone_without_a_schedule_is_told_which_line_it_lacks(tmp_path, pte):
+    (tmp_path / "backbone").mkdir()
+    (tmp_path / "backbone" / "bare.yaml").write_text("_target_: pte.backbone.popularity.Popularity\n")
+    code, streams = pte("--config-dir", str(tmp_path), "backbone=bare", *PLAIN, "plan=true")
+    assert code == 2
+    assert "names its schedule (conf/backbone/fit): defaults: [fit: sasrec, _self_]" in sentence(streams.err)

@@ -8,7 +8,7 @@ from pte.profiler.base import FAILED, Completion, Query, Rate, Result
 from pte.profiler.engine.record import Recorded, Workload, forecast
 from pte.profiler.prompt import Prompt
 from pte.profiler.store.log import RecordLog
-from pte.schema import progress
+from pte.schema import InputError, progress
 
 
 class Counting:
@@ -180,3 +180,11 @@ def test_two_runs_of_one_model_pay_once(tmp_path):
         thread.join()
     assert sorted(engines[0].answered + engines[1].answered) == list("abcdefgh")
     assert [a.text for a in answers[0]] == [a.text for a in answers[1]]
+
+
+@pytest.mark.parametrize("given", [[], ["a"], [Completion("a", 1)] * 2])
+def test_answers_of_another_number_or_kind_are_refused_by_the_name_of_their_class(tmp_path, given):
+    engine = Counting()
+    engine.complete = lambda queries, keys: given
+    with pytest.raises(InputError, match=rf"^Counting\.complete gave {len(given)} answers to 1 queries: .*Completion"):
+        Recorded(engine, RecordLog(tmp_path), WORK, noun="model")([query("a")])
