@@ -63,7 +63,7 @@ def conf(path: Path | str) -> dict:
 
 
 def options(group: str) -> list[str]:
-    return sorted(path.prefix for path in (CONF_DIR / group).glob("*.yaml"))
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
 
 
 def pair(row: str) -> tuple[str, str]:
