@@ -60,7 +60,7 @@ def unusable(error: Exception, folders: Mapping[str, Path]) -> str:
     """A sentence on a place that cannot be used or takes no more, "" where the error is another.
 
     folders: what is written to, by the words that name another one; of a full disk that is nowhere named, the one with
-    the least space left is told.
+    the least space left is reported.
     """
     number = error.errno if isinstance(error, OSError) else None
     named = getattr(error, "filename2", None) or getattr(error, "filename", None)  # of a copy the second one

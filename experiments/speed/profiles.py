@@ -64,8 +64,8 @@ def plain(profiler: Any, queries: list[Query], greedy: bool) -> tuple[float, int
     }  # fmt: skip
     texts, tokens, began = [], 0, time.process_time()
     for query in queries:
-        stem, lead = profiler.engine._tokens(query.prompt)
-        row = torch.tensor([stem + lead])
+        prefix, lead = profiler.engine._tokens(query.prompt)
+        row = torch.tensor([prefix + lead])
         out = causal.model.generate(
             row, attention_mask=torch.ones_like(row), max_new_tokens=decoding.max_new_tokens,
             pad_token_id=causal.pad, **knobs,

@@ -24,7 +24,7 @@ nn/sequence/attention; dropout is off at evaluation (the published code leaves i
 own alpha_bar; padding is never scored.
 
 The published loss moves x_0 as well, and so a space that trains shrinks, which makes the loss small and, on Toys, the
-ranking a chance one. A space that trains is therefore held on a sphere, e_i <- sqrt(D) e_i / |e_i|
+ranking a chance one. A space that trains is therefore constrained to a sphere, e_i <- sqrt(D) e_i / |e_i|
 (`sphere`), and the loss moves what predicts, not what is predicted (`target_gradient: false`). A frozen space, as
 llm_only's without a head, needs neither and keeps its lengths.
 """

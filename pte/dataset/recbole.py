@@ -47,7 +47,7 @@ class RecBoleMovieLens:
         return dict(self.sha256) if self.sha256 else {name: checksum(path) for name, path in self.paths().items()}
 
     def paths(self) -> dict[str, Path]:
-        """The two files, fetched if need be and held against the pinned sha256."""
+        """The two files, fetched if need be and checked against the pinned sha256."""
         folder = fetch(self.source, sha256=self.source_sha256)
         paths = {name: folder / name for name in FILES}
         for name, path in paths.items():

@@ -1,4 +1,4 @@
-"""Trials of a kept Optuna study that end early: those whose validation curve lies below the median of earlier ones.
+"""Trials of a stored Optuna study that end early: those whose validation curve lies below the median of earlier ones.
 
 Hydra's Optuna sweeper hands a job numbers only, neither its trial nor a pruner. The job therefore looks its trial up in
 the study, by number of the running trial with its parameters, and reports to it what its loggers are given after each

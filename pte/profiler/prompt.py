@@ -23,14 +23,14 @@ class Prompt:
     lead: str
     ask: str = ""  # a request of this form alone, after the evidence
 
-    def stem(self, lines: int | None = None) -> str:
+    def prefix(self, lines: int | None = None) -> str:
         """The prompt up to the lead, with the first `lines` of the evidence; None: all."""
         data = self.data if lines is None else "\n".join(self.data.split("\n")[:lines])
         return "\n\n".join([self.instruction, data, self.ask] if self.ask else [self.instruction, data])
 
     @property
     def text(self) -> str:
-        return f"{self.stem()}\n\n{self.lead}"
+        return f"{self.prefix()}\n\n{self.lead}"
 
 
 def lead_of(text: str) -> str:

@@ -13,7 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from pte.paths import CONF_DIR
-from pte.profiler.evidence import witness
+from pte.profiler.evidence import prompt_writer
 from pte.profiler.evidence.neighbor import user_neighbors
 from pte.profiler.evidence.plain import NOBODY
 from pte.profiler.none import MetadataProfiler
@@ -249,7 +249,7 @@ def test_neighbours_by_held_out_rows_are_caught(twelve, twelve_split, tmp_path, 
     """The planted leak: who is alike is counted with everybody's test rows; nobody's own lines say so."""
     everything = View(twelve.user, twelve.item, 4, twelve.items)
     with monkeypatch.context() as patch:
-        patch.setattr(witness, "user_neighbors", lambda view, k: user_neighbors(everything, k))
+        patch.setattr(prompt_writer, "user_neighbors", lambda view, k: user_neighbors(everything, k))
         profiles = written("loop", visible_view(twelve, twelve_split), tmp_path / "log")
     assert {f.kind for f in audit(twelve, twelve_split, profiles, PROFILERS["loop"]())} == {"prompt differs"}
     assert read_back(twelve, twelve_split, profiles) == []

@@ -82,7 +82,7 @@ class Joined:
             return 1
 
     def leave(self, code: int) -> None:
-        """The first one's: the others may end. A store of its own is held until they have read it."""
+        """The first one's: the others may end. A store of its own stays until they have read it."""
         if self.rank:
             with contextlib.suppress(RuntimeError):
                 self.store.add("left", 1)

@@ -1,1 +1,1 @@
-"""What a language model keeps of the tokens before: a row's own, and stems that rows share."""
+"""What a language model keeps of the tokens before: a row's own, and prefixes that rows share."""

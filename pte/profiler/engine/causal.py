@@ -149,24 +149,24 @@ class Causal:
             self._breaks_line[token] = "\n" in self.tokenizer.decode([token])
         return one_line and self._breaks_line[token]
 
-    def tokens(self, stem: str, lead: str) -> tuple[list[int], list[int]]:
+    def tokens(self, prefix: str, lead: str) -> tuple[list[int], list[int]]:
         """Token ids of the prompt and of how its answer begins, neither empty.
 
         Whatever this very tokenizer takes for a mark is taken out of the text first: only the template sets marks.
         """
-        stem = self._marks.sub(" ", stem)
+        prefix = self._marks.sub(" ", prefix)
         if self.tokenizer.chat_template:
-            ids = self.tokenizer(self._turn(stem), add_special_tokens=False).input_ids
+            ids = self.tokenizer(self._turn(prefix), add_special_tokens=False).input_ids
         else:
-            ids = self._opening(f"{stem}\n\n")
+            ids = self._opening(f"{prefix}\n\n")
         opening = self.tokenizer(lead, add_special_tokens=False).input_ids
         return (ids, opening) if opening else (ids[:-1], ids[-1:])
 
-    def _turn(self, stem: str) -> str:
+    def _turn(self, prefix: str) -> str:
         """One user's message in the model's template; a block of reasoning that it opens is closed, empty."""
         from jinja2 import TemplateError
 
-        turn = [{"role": "user", "content": stem}]
+        turn = [{"role": "user", "content": prefix}]
         quiet = {"enable_thinking": False, "thinking": False}  # Qwen3 and others; Granite, DeepSeek-V3.1
         try:
             text = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False, **quiet)
@@ -176,7 +176,7 @@ class Causal:
                 f" ({first_line(error)}). Choose a chat model that takes one, or a copy of this one without"
                 " chat_template"
             ) from error
-        opened = THINKING.search(text, text.rfind(stem.strip()) + len(stem.strip()))
+        opened = THINKING.search(text, text.rfind(prefix.strip()) + len(prefix.strip()))
         return f"{text.rstrip()}\n\n{_closing(opened[0])}\n\n" if opened else text
 
     def _opening(self, text: str) -> list[int]:

@@ -84,7 +84,7 @@ class Sampling:
 def message_text(prompt: Prompt) -> str:
     """The prompt as one message; how to begin is stated in words."""
     rule = "" if prompt.lead == JSON_LEAD else f"\n\nBegin your answer with: {prompt.lead}"
-    return f"{prompt.stem()}{rule}"
+    return f"{prompt.prefix()}{rule}"
 
 
 def body(model: str, query: Query, key: str, decoding: Mapping[str, Any]) -> dict[str, Any]:

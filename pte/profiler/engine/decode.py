@@ -1,8 +1,8 @@
 """Continuing K candidates from one prompt: prefill once, draw by inverse CDF, drop finished rows.
 
-Row r of a batch continues stem[row_stem[r]] + lead[r]: candidates of one entity share their stem (instruction and
-data) and may begin differently (the lead). Where a model's attention can be exchanged, a stem stays in the cache once
-for all its rows (pte/profiler/cache/stems.py), else each has a copy. Every row draws its own numbers in [0, 1), one
+Row r of a batch continues prefix[row_prefix[r]] + lead[r]: candidates of one entity share their prefix (instruction and
+data) and may begin differently (the lead). Where a model's attention can be exchanged, a prefix stays in the cache once
+for all its rows (pte/profiler/cache/prefix.py), else each has a copy. Every row draws its own numbers in [0, 1), one
 per step, so what it says does not depend on who shares its batch (up to rounding of the model's arithmetic).
 """
 
@@ -19,11 +19,11 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from pte.profiler.base import Watch
 from pte.profiler.cache.layer import ReservedLayer, caches, joined_right, shares_prompts
-from pte.profiler.cache.stems import STEMS, Stems
+from pte.profiler.cache.prefix import PREFIXES, Prefixes
 from pte.profiler.engine.chat import check_draws
 from pte.schema import InputError, require
 
-PREFILL = 2048  # tokens of stems that are read at once: more leave the processor's cache
+PREFILL = 2048  # tokens of prefixes that are read at once: more leave the processor's cache
 
 
 class Decoding:
@@ -57,10 +57,10 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Rows:
-    """R rows to continue from P stems; row_stem: (R,) int64, temperature: (R,), uniform: (R, T) in [0, 1)."""
+    """R rows to continue from P prefixes; row_prefix: (R,) int64, temperature: (R,), uniform: (R, T) in [0, 1)."""
 
-    stems: Sequence[Sequence[int]]
-    row_stem: Tensor
+    prefixes: Sequence[Sequence[int]]
+    row_prefix: Tensor
     leads: Sequence[Sequence[int]]
     temperature: Tensor
     uniform: Tensor
@@ -91,30 +91,30 @@ def penalised(logits: Tensor, previous: Tensor, penalty: float) -> Tensor:
     return logits.scatter(1, previous, torch.where(value > 0, value / penalty, value * penalty))
 
 
-_READS_STEMS: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # by model
+_READS_PREFIXES: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()  # by model
 
 
 @torch.inference_mode()
-def reads_stems(model: Any) -> bool:
-    """Whether every layer attends to `Stems`, and the model says with them what it says without; tried once.
+def reads_prefixes(model: Any) -> bool:
+    """Whether every layer attends to `Prefixes`, and the model answers with them as it does without; tried once.
 
-    model: one that `shares_prompts`; if so it attends by `STEMS` from then on.
+    model: one that `shares_prompts`; if so it attends by `PREFIXES` from then on.
     """
-    if model not in _READS_STEMS:
-        _READS_STEMS[model] = model.config._attn_implementation == "sdpa" and _try_stems(model)
-    return _READS_STEMS[model]
+    if model not in _READS_PREFIXES:
+        _READS_PREFIXES[model] = model.config._attn_implementation == "sdpa" and _try_prefixes(model)
+    return _READS_PREFIXES[model]
 
 
-def _try_stems(model: Any) -> bool:
+def _try_prefixes(model: Any) -> bool:
     leads = [[1], [2, 3], [4]]
     rows = Rows([[1, 2, 3], [1, 4]], torch.tensor([0, 1, 0]), leads, torch.zeros(3), torch.zeros(3, 1))
-    plain = Continuation(model, rows, pad=0, extra=1, stemwise=False).logits.float()
-    model.set_attn_implementation(STEMS)
+    plain = Continuation(model, rows, pad=0, extra=1, shared=False).logits.float()
+    model.set_attn_implementation(PREFIXES)
     try:
-        flight = Continuation(model, rows, pad=0, extra=1, stemwise=True)
+        flight = Continuation(model, rows, pad=0, extra=1, shared=True)
     except (TypeError, ValueError, AttributeError):  # a signature or an attention of its own
         flight = None
-    whole = flight and flight.stems and len(flight.stems.read) == len(flight.stems.layers)
+    whole = flight and flight.prefixes and len(flight.prefixes.read) == len(flight.prefixes.layers)
     if flight and whole and (flight.logits.float() - plain).norm() <= 0.02 * plain.norm():  # bfloat16 rounds at .004
         return True
     model.set_attn_implementation("sdpa")
@@ -153,46 +153,49 @@ class Continuation:
     """A batch of rows in flight: the model's cache, the attention mask and how far each row is."""
 
     def __init__(
-        self, model: Any, rows: Rows, *, pad: int, extra: int, stemwise: bool | None = None, watch: Watch = unwatched
+        self, model: Any, rows: Rows, *, pad: int, extra: int, shared: bool | None = None, watch: Watch = unwatched
     ) -> None:
-        """extra: tokens to come; stemwise: whether stems stay in the cache once (None: where the model can)."""
+        """extra: tokens to come; shared: whether prefixes stay in the cache once (None: where the model can)."""
         self.model, self.device, self.watch = model, model.device, watch
         self.cache: Any = None
-        self.stems: Stems | None = None
-        self.before = torch.zeros(1, 1, dtype=torch.long, device=self.device)  # tokens of a row's stem, (R, 1)
+        self.prefixes: Prefixes | None = None
+        self.before = torch.zeros(1, 1, dtype=torch.long, device=self.device)  # tokens of a row's prefix, (R, 1)
         self.mask = torch.ones(1, 0, dtype=torch.long, device=self.device)
         self.caches = caches(model)
         self.tokens = torch.zeros(len(rows.leads), 0, dtype=torch.long, device=self.device)  # where nothing is cached
         if self.caches and shares_prompts(model):
-            self._fill_stems(rows.stems, pad)
+            self._fill_prefixes(rows.prefixes, pad)
             lead, mask = padded_left(rows.leads, pad)
-            row_stem, room = rows.row_stem.to(self.device), lead.shape[1] + extra
-            if reads_stems(model) if stemwise is None else stemwise:
-                self._part(row_stem, room)
+            row_prefix, room = rows.row_prefix.to(self.device), lead.shape[1] + extra
+            if reads_prefixes(model) if shared is None else shared:
+                self._part(row_prefix, room)
             else:
-                self._take(row_stem)
+                self._take(row_prefix)
                 self._reserve(room)
             self.logits = self._feed(lead, mask)
         else:
-            whole = [[*rows.stems[stem], *lead] for stem, lead in zip(rows.row_stem.tolist(), rows.leads, strict=True)]
+            whole = [
+                [*rows.prefixes[prefix], *lead]
+                for prefix, lead in zip(rows.row_prefix.tolist(), rows.leads, strict=True)
+            ]
             self.mask = self.mask.expand(len(whole), -1)
             self.logits = self._feed(*padded_left(whole, pad))
 
-    def _fill_stems(self, stems: Sequence[Sequence[int]], pad: int) -> None:
-        """What all stems share once, then the rest of every stem, some at a time; padding stands on the left."""
-        shared = shared_length(stems)
+    def _fill_prefixes(self, prefixes: Sequence[Sequence[int]], pad: int) -> None:
+        """What all prefixes share once, then the rest of every prefix, some at a time; padding stands on the left."""
+        shared = shared_length(prefixes)
         if shared:
-            self._feed(torch.tensor([list(stems[0][:shared])]), torch.ones(1, shared, dtype=torch.long))
+            self._feed(torch.tensor([list(prefixes[0][:shared])]), torch.ones(1, shared, dtype=torch.long))
         first = [(layer.keys, layer.values) for layer in self.cache.layers] if shared else []
         parts = []
-        for some in portions(stems, PREFILL):
+        for some in portions(prefixes, PREFILL):
             self.mask = self.mask.new_ones(len(some), shared)
             self.cache = None
             if shared:
                 self.cache = DynamicCache()
                 for place, pair in enumerate(first):
                     self.cache.update(*(x.expand(len(some), -1, -1, -1) for x in pair), place)
-            self._feed(*padded_left([stem[shared:] for stem in some], pad))
+            self._feed(*padded_left([prefix[shared:] for prefix in some], pad))
             self.watch(0, 0.0)
             parts.append((self.cache.layers, self.mask))
         self.mask = joined_right([mask[:, None, :, None] for _, mask in parts])[:, 0, :, 0]
@@ -200,13 +203,13 @@ class Continuation:
             layer.keys = joined_right([layers[place].keys for layers, _ in parts])
             layer.values = joined_right([layers[place].values for layers, _ in parts])
 
-    def _part(self, row_stem: Tensor, room: int) -> None:
-        """Leave the stems as they are, once; from here on the cache holds what rows say of their own."""
-        self.stems = Stems([(layer.keys, layer.values) for layer in self.cache.layers], self.mask, row_stem)
-        self.before = self.mask.sum(1)[row_stem, None]
-        self.mask = self.mask.new_ones(len(row_stem), 0)
+    def _part(self, row_prefix: Tensor, room: int) -> None:
+        """Leave the prefixes as they are, once; from here on the cache holds each row's own tokens."""
+        self.prefixes = Prefixes([(layer.keys, layer.values) for layer in self.cache.layers], self.mask, row_prefix)
+        self.before = self.mask.sum(1)[row_prefix, None]
+        self.mask = self.mask.new_ones(len(row_prefix), 0)
         self.cache = DynamicCache()
-        empty = [(k[row_stem, :, :0], v[row_stem, :, :0]) for k, v in self.stems.layers]
+        empty = [(k[row_prefix, :, :0], v[row_prefix, :, :0]) for k, v in self.prefixes.layers]
         self.cache.layers = [ReservedLayer(keys, values, room) for keys, values in empty]
 
     def _reserve(self, extra: int) -> None:
@@ -229,7 +232,7 @@ class Continuation:
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
-            **({"stems": self.stems} if self.stems else {}),
+            **({"prefixes": self.prefixes} if self.prefixes else {}),
         )
         self.cache, logits = out.past_key_values, out.logits
         return logits[:, -1]
@@ -237,9 +240,9 @@ class Continuation:
     def _take(self, rows: Tensor) -> None:
         self.cache.batch_select_indices(rows)
         self.mask = self.mask[rows]
-        if self.stems:
+        if self.prefixes:
             self.before = self.before[rows]
-            self.stems.take(rows)
+            self.prefixes.take(rows)
 
     def step(self, tokens: Tensor) -> None:
         """Feed the tokens drawn, (R,)."""

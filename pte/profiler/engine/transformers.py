@@ -48,13 +48,13 @@ class TransformersEngine:
         return self._identity
 
     def batches(self, queries: Sequence[Query]) -> list[list[int]]:
-        """Questions of one stem stay together; stems by length, the longest first: what is too large fails at once."""
+        """Queries of one prefix stay together, by its length, the longest first: what is too large fails at once."""
         groups: dict[str, list[int]] = {}
         for i, query in enumerate(queries):
-            groups.setdefault(query.prompt.stem(), []).append(i)
+            groups.setdefault(query.prompt.prefix(), []).append(i)
         batches: list[list[int]] = [[]]
-        for stem in sorted(groups, key=lambda stem: (-len(stem), stem)):
-            group = groups[stem]
+        for prefix in sorted(groups, key=lambda prefix: (-len(prefix), prefix)):
+            group = groups[prefix]
             if batches[-1] and len(batches[-1]) + len(group) > self.batch_size:
                 batches.append([])
             batches[-1] += group
@@ -80,7 +80,7 @@ class TransformersEngine:
     def rate(self, queries: Sequence[Query]) -> Rate | None:
         """Seconds of one batch's prompts and of some steps after them; a small batch before lets kernels be chosen."""
         queries = list(queries)[: self.batch_size]
-        lengths = {query.prompt.stem(): len(self._tokens(query.prompt)[0]) for query in queries}
+        lengths = {query.prompt.prefix(): len(self._tokens(query.prompt)[0]) for query in queries}
         marks: list[float] = []
 
         def mark(row: int, token: int) -> bool:
@@ -103,18 +103,18 @@ class TransformersEngine:
         self, queries: Sequence[Query], uniform: Tensor, stops: Callable[[int, int], bool], watch: Watch = unwatched
     ) -> list[list[int]]:
         """New tokens of each row, uniform: (R, steps)."""
-        stems: dict[str, int] = {}
-        stem_tokens, leads, row_stem = [], [], []
+        prefixes: dict[str, int] = {}
+        prefix_tokens, leads, row_prefix = [], [], []
         for query in queries:
-            stem = query.prompt.stem()
-            if stem not in stems:
-                stems[stem] = len(stems)
-                stem_tokens.append(self._tokens(query.prompt)[0])
-            row_stem.append(stems[stem])
+            prefix = query.prompt.prefix()
+            if prefix not in prefixes:
+                prefixes[prefix] = len(prefixes)
+                prefix_tokens.append(self._tokens(query.prompt)[0])
+            row_prefix.append(prefixes[prefix])
             leads.append(self._tokens(query.prompt)[1])
         rows = Rows(
-            stems=stem_tokens,
-            row_stem=torch.tensor(row_stem),
+            prefixes=prefix_tokens,
+            row_prefix=torch.tensor(row_prefix),
             leads=leads,
             temperature=torch.tensor([query.temperature for query in queries]),
             uniform=uniform,
@@ -129,13 +129,13 @@ class TransformersEngine:
             return continue_rows(model, rows, stops=stops, pad=self.causal.pad, decoding=self.decoding, watch=step)
 
     def _tokens(self, prompt: Prompt) -> tuple[list[int], list[int]]:
-        """Tokens of stem and lead; data lines are dropped from their end where the context is too short."""
+        """Tokens of prefix and lead; data lines are dropped from their end where the context is too short."""
         room = self.causal.context - self.decoding.max_new_tokens
         lines = prompt.data.count("\n") + 1
         while True:
-            stem, lead = self.causal.tokens(prompt.stem(lines), prompt.lead)
-            if len(stem) + len(lead) <= room:
-                return stem, lead
+            prefix, lead = self.causal.tokens(prompt.prefix(lines), prompt.lead)
+            if len(prefix) + len(lead) <= room:
+                return prefix, lead
             if not lines:
                 raise InputError(
                     f"profiler.model={self.causal.model_name}: its context of {self.causal.context} tokens cannot hold"

@@ -29,7 +29,7 @@ import numpy as np
 from pte.profiler.base import Answer, Query, check_candidates
 from pte.profiler.engine.record import Workload
 from pte.profiler.evidence.plain import NOBODY, Plain
-from pte.profiler.evidence.witness import Witness
+from pte.profiler.evidence.prompt_writer import PromptWriter
 from pte.profiler.loop.account import account, refuse_unusable
 from pte.profiler.loop.column import Column, Lazy
 from pte.profiler.loop.draft import Draft, Place, read_answers, second_drafts
@@ -107,7 +107,7 @@ class Loop:
     def forms(self) -> dict[str, Sequence[str]]:
         return {"item": self.item_forms, "user": self.user_forms}
 
-    def stems(self, leg: Leg) -> int:
+    def prefixes(self, leg: Leg) -> int:
         """Distinct prompts of one entity in a leg, the leads apart."""
         if self.evidence.varies:
             return leg.drafts
@@ -138,7 +138,7 @@ class _State:
     """One run of the loop over one view; what it notes down lies in a folder within `out` until it ends."""
 
     def __init__(self, loop: Loop, view: View, out: Path | None = None) -> None:
-        self.loop, self.view, self.witness = loop, view, Witness(view, loop.evidence, loop.style)
+        self.loop, self.view, self.prompts = loop, view, PromptWriter(view, loop.evidence, loop.style)
         self.writer = ProfileWriter(out, loop.num_candidates)
         self.notes = None if out is None else tempfile.TemporaryDirectory(prefix=".notes-", dir=out)
         self.profile: dict[str, Sequence[str]] = {  # of the last round
@@ -146,7 +146,7 @@ class _State:
         }  # fmt: skip
         self.cited: dict[str, Sequence[str]] = {  # as other prompts cite them
             "item": self.profile["item"],  # kinds stand beside
-            "user": Lazy(self.witness.first_words, view.num_users),
+            "user": Lazy(self.prompts.first_words, view.num_users),
         }
         self.moved: dict[str, float | None] = {}
 
@@ -219,7 +219,7 @@ class _State:
 
     def query(self, side: str, entity: int, k: int, round_: int = 0) -> Query | None:
         """The k-th prompt of an entity; None for a user without visible rows."""
-        loop, witness = self.loop, self.witness
+        loop, prompts = self.loop, self.prompts
         temperature = float(loop.temperatures[k % len(loop.temperatures)])
         form = loop.forms[side][k % len(loop.forms[side])]
         draw = None
@@ -227,11 +227,11 @@ class _State:
             draw = np.random.default_rng([loop.seed, SIDES.index(side), entity, k])
         user, item = self.cited["user"], self.cited["item"]
         if side == "item":
-            prompt = witness.item_prompt(entity, form, user, item, draw)
+            prompt = prompts.item_prompt(entity, form, user, item, draw)
         elif not self.view.size[entity]:
             return None
         else:
-            prompt = witness.user_prompt(entity, form, item, user, draw)
+            prompt = prompts.user_prompt(entity, form, item, user, draw)
         return Query(prompt, k, temperature, (side, entity, round_))
 
     def _entities(self, side: str) -> range:
@@ -253,14 +253,14 @@ class _State:
     def _facts(self, side: str, entity: int) -> str:
         """What a profile opens with, verbatim."""
         if side == "user":
-            kinds = self.witness.kinds(entity)
+            kinds = self.prompts.kinds(entity)
             return f"Mostly {', '.join(kinds)}." if kinds else ""
-        name, kind = self.witness.catalogue.name[entity], self.witness.catalogue.kind[entity]
+        name, kind = self.prompts.catalogue.name[entity], self.prompts.catalogue.kind[entity]
         return f"{name} ({kind})." if kind else f"{name}."
 
     def _citation(self, side: str, entity: int, profile: str) -> str:
         """What another prompt cites, without the words all answers begin with: "Drama, War; courage under fire."."""
-        kinds = self.witness.kinds(entity) if side == "user" else []
+        kinds = self.prompts.kinds(entity) if side == "user" else []
         return "; ".join(part for part in (", ".join(kinds), profile.strip(" :")) if part)
 
 
@@ -281,7 +281,7 @@ def workload(loop: Loop, view: View) -> Workload:
     walk = legs(loop.rounds, loop.num_candidates, loop.sides)
     return Workload(
         completions=sum(size[leg.side] * leg.drafts for leg in walk),
-        prompts=sum(size[leg.side] * loop.stems(leg) for leg in walk),
+        prompts=sum(size[leg.side] * loop.prefixes(leg) for leg in walk),
         sample=lambda: sample(loop, view),
     )
 

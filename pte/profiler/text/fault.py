@@ -3,8 +3,8 @@
 unusable   nothing can be read out of it (empty, declined, cut before its first whole sentence)
 short      fewer words beyond the lead than a profile has
 copy       of 8 words or more, with more than 60 % of its 4-grams in the prompt (ours)
-language   of 8 words or more hardly one in ten is a word that the asked language cannot do without, or its letters are
-           of another script than the prompt's
+language   of 8 words or more hardly one in ten is a word that the requested language cannot do without, or its letters
+           are of another script than the prompt's
 address    it speaks to who asked, or of itself ("I'm not sure", "can you please"), outside of quotes
 year       it names a year that the prompt does not
 long       more words than a profile has, or cut at the token limit: its first whole sentences are kept
@@ -58,13 +58,13 @@ def fault(prompt: Prompt, done: Completion, profile: str | None, limits: Answer,
     least, most = limits.words
     if len(tokens) < least:
         return "short"
-    if len(tokens) >= FEW and copied(tokens, prompt.stem()) > COPIED:
+    if len(tokens) >= FEW and copied(tokens, prompt.prefix()) > COPIED:
         return "copy"
     if len(tokens) >= FEW and (foreign(tokens, limits.common) or script(body) != script(prompt.instruction)):
         return "language"
     if any(match[0] not in prompt.data for match in _ADDRESS.finditer(_QUOTED.sub("", profile))):  # I'm Not There
         return "address"
-    if not set(_YEAR.findall(profile)) <= set(_YEAR.findall(prompt.stem())):
+    if not set(_YEAR.findall(profile)) <= set(_YEAR.findall(prompt.prefix())):
         return "year"
     if len(tokens) > most or done.finish == CUT:
         return "long"

@@ -1,4 +1,4 @@
-"""How a language model is asked: the words of all prompts, read from files that a person can copy and edit.
+"""The wording of all prompts, read from files that a person can copy and edit.
 
 A style is a folder with item.toml and user.toml (pte/profiler/templates/brief says what each key means). What the files
 say is part of every key that depends on it: of generations through the prompts, of profiles through `identity`.

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pte.artifact import digest, write_atomic
 from pte.report import evidence, runs
-from pte.report.compare import grid, honesty, methods, page, pool, render
+from pte.report.compare import caveats, grid, methods, page, pool, render
 from pte.report.compare.comparison import Comparison, parse
 from pte.schema import InputError
 
@@ -163,7 +163,7 @@ def save_figures(comparison: Comparison, folder: Path, command: str) -> None:
 
 def _log(comparison: Comparison, notes: Sequence[str], console: Console) -> None:
     console.print(page.finding(comparison), style="bold", highlight=False)
-    for heading, sentences in honesty.sentences(comparison):
+    for heading, sentences in caveats.sentences(comparison):
         console.print(f"\n{heading}", style="bold")
         for sentence in sentences:
             console.print(f"  {sentence}", markup=False, highlight=False)

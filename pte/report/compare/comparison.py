@@ -194,7 +194,7 @@ class Comparison:
         return next(method for method in self.methods if method.label == label)
 
     def _reference(self, method: Method) -> str:
-        """What a method is held against: the ID embedding on its backbone, else the best one there is, else row 1."""
+        """The baseline of a method: the ID embedding on its backbone, else the best one there is, else row 1."""
         plain = [m for m in self.methods if m.name("representation") and m.runs[0].kind("representation") == "Id"]
         cell = self.row(Column(self.rankings[0], self.metrics[0], "all"))
         plain.sort(key=lambda m: (m.name("backbone") != method.name("backbone"), -cell[m.label].mean))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pte.report import format as fmt
 from pte.report import shell
-from pte.report.compare import honesty, pairs, side
+from pte.report.compare import caveats, pairs, side
 from pte.report.compare.comparison import Column, Comparison
 from pte.report.compare.grid import Grid, Word, makeup, subject
 
@@ -36,7 +36,7 @@ def page(comparison: Comparison, grids: Sequence[Grid], command: str, notes: Seq
         *lists,
         *_figures(comparison, command),
         "<h2 id='limits'>What this table cannot say</h2>",
-        *(f"<h3>{escape(heading)}</h3>{_list(sentences)}" for heading, sentences in honesty.sentences(comparison)),
+        *(f"<h3>{escape(heading)}</h3>{_list(sentences)}" for heading, sentences in caveats.sentences(comparison)),
         *([f"<h2 id='left-out'>Left out</h2>{_list(notes)}"] if notes else []),
         "<h2 id='runs'>Runs</h2>",
         _runs(comparison),

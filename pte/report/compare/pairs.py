@@ -1,4 +1,4 @@
-"""Every method against every other one, so that a reader of the page chooses whom to hold the rest against.
+"""Every method against every other one, so that a reader of the page chooses the baseline.
 
 The page holds the uncorrected numbers of all pairs; script/against.js applies Holm's correction over the rows of the
 method chosen, as `Comparison.differences` does.

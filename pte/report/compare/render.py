@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pte.report import format as fmt
-from pte.report.compare import honesty
+from pte.report.compare import caveats
 from pte.report.compare.comparison import ALPHA, Column, Comparison
 from pte.report.compare.grid import Grid, Word, makeup, starred, subject
 from pte.report.compare.methods import FIELDS
@@ -69,7 +69,7 @@ def markdown(comparison: Comparison, grids: Sequence[Grid], command: str, notes:
         lines += ["|" + "|".join("---" if i < grid.left else "---:" for i in range(len(grid.header))) + "|"]
         lines += [_row([f"**{_md(word.text)}**" if word.bold else _md(word.text) for word in row]) for row in grid.rows]
         lines += ["", grid.note, ""]
-    for heading, sentences in honesty.sentences(comparison):
+    for heading, sentences in caveats.sentences(comparison):
         lines += [f"## {heading}", "", *(f"- {sentence}" for sentence in sentences), ""]
     if notes:
         lines += ["## Left out", "", *(f"- {note}" for note in notes), ""]

@@ -41,10 +41,10 @@ def test_an_end_mark_that_a_tokenizer_appends_stays_out_of_the_prompt():
         single="<|im_start|> $A <|im_end|>", special_tokens=[("<|im_start|>", begin), ("<|im_end|>", end)]
     )
     assert tokenizer("a").input_ids[-1] == end
-    stem, lead = causal_with(tokenizer).tokens("Describe.", "This is")
-    assert stem[0] == begin
-    assert end not in stem + lead
-    assert tokenizer.decode(stem[1:] + lead) == "Describe.\n\nThis is"
+    prefix, lead = causal_with(tokenizer).tokens("Describe.", "This is")
+    assert prefix[0] == begin
+    assert end not in prefix + lead
+    assert tokenizer.decode(prefix[1:] + lead) == "Describe.\n\nThis is"
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_an_end_mark_that_a_tokenizer_appends_stays_out_of_the_prompt():
 def test_reasoning_that_a_template_opens_is_closed_before_the_profile(opening, ending):
     tokenizer = make_tokenizer(chat=True)
     tokenizer.chat_template = CHAT.replace("assistant\n", "assistant\n" + opening)
-    stem, _ = causal_with(tokenizer).tokens("Describe <think>", "This is")
-    assert tokenizer.decode(stem).endswith("<|im_start|>assistant\n" * (ending != "assistant\n") + ending)
+    prefix, _ = causal_with(tokenizer).tokens("Describe <think>", "This is")
+    assert tokenizer.decode(prefix).endswith("<|im_start|>assistant\n" * (ending != "assistant\n") + ending)
 
 
 @pytest.mark.parametrize(

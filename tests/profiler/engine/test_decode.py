@@ -16,7 +16,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from pte.profiler.cache import stems
+from pte.profiler.cache import prefix
 from pte.profiler.cache.layer import ReservedLayer, joined_right, shares_prompts
 from pte.profiler.engine import decode
 from pte.profiler.engine.decode import (
@@ -27,7 +27,7 @@ from pte.profiler.engine.decode import (
     draw,
     penalised,
     portions,
-    reads_stems,
+    reads_prefixes,
     shared_length,
 )
 from pte.schema import InputError
@@ -66,12 +66,12 @@ def model(request):
 
 
 def rows(generator, *, temperature=0.8, steps=9) -> Rows:
-    """Five stems with a common beginning, 11 rows of them, leads of different lengths."""
-    stems = [[3, 4, 5, *torch.randint(6, VOCABULARY, (n,), generator=generator).tolist()] for n in (2, 9, 4, 4, 7)]
-    row_stem = torch.tensor([0, 0, 1, 1, 1, 2, 3, 3, 4, 4, 4])
-    leads = [torch.randint(6, VOCABULARY, (1 + i % 3,), generator=generator).tolist() for i in range(len(row_stem))]
-    uniform = torch.rand(len(row_stem), steps, generator=generator)
-    return Rows(stems, row_stem, leads, torch.full((len(row_stem),), temperature), uniform)
+    """Five prefixes with a common beginning, 11 rows of them, leads of different lengths."""
+    prefixes = [[3, 4, 5, *torch.randint(6, VOCABULARY, (n,), generator=generator).tolist()] for n in (2, 9, 4, 4, 7)]
+    row_prefix = torch.tensor([0, 0, 1, 1, 1, 2, 3, 3, 4, 4, 4])
+    leads = [torch.randint(6, VOCABULARY, (1 + i % 3,), generator=generator).tolist() for i in range(len(row_prefix))]
+    uniform = torch.rand(len(row_prefix), steps, generator=generator)
+    return Rows(prefixes, row_prefix, leads, torch.full((len(row_prefix),), temperature), uniform)
 
 
 @torch.inference_mode()
@@ -79,7 +79,7 @@ def one_by_one(model, batch: Rows, decoding: Decoding, stops) -> list[list[int]]
     """The reference: every row alone, the whole text anew for every token."""
     texts = []
     for r, lead in enumerate(batch.leads):
-        text, new = [*batch.stems[batch.row_stem[r]], *lead], []
+        text, new = [*batch.prefixes[batch.row_prefix[r]], *lead], []
         for step in range(batch.uniform.shape[1]):
             logits = model(input_ids=torch.tensor([text + new])).logits[:, -1]
             logits = penalised(logits, torch.tensor([new], dtype=torch.long), decoding.repetition_penalty)
@@ -113,7 +113,7 @@ def test_greedy_texts_equal_those_of_generate(model):
     settings = decoding(repetition_penalty=1.0)
     found = continue_rows(model, batch, stops=lambda row, token: False, pad=0, decoding=settings)
     for r, lead in enumerate(batch.leads):
-        prompt = torch.tensor([[*batch.stems[batch.row_stem[r]], *lead]])
+        prompt = torch.tensor([[*batch.prefixes[batch.row_prefix[r]], *lead]])
         out = model.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=9,
                              min_new_tokens=9, pad_token_id=0, eos_token_id=None)  # fmt: skip
         assert found[r] == out[0, prompt.shape[1] :].tolist()
@@ -128,31 +128,31 @@ def test_prompts_are_shared_where_padding_may_stand_in_the_middle(name, shares):
 
 @pytest.mark.parametrize("kind", ["sdpa", "eager"])
 @pytest.mark.parametrize("name", ["llama", "qwen3", "neox, half rotary", "gpt2, learned positions"])
-def test_stems_stay_once_where_attention_can_be_exchanged(name, kind):
-    """Eleven rows of five stems; where rows end, stems that nobody continues leave too."""
+def test_prefixes_stay_once_where_attention_can_be_exchanged(name, kind):
+    """Eleven rows of five prefixes; where rows end, prefixes that nobody continues leave too."""
     model = AutoModelForCausalLM.from_config(deepcopy(CONFIGS[name]), attn_implementation=kind).eval()
     once = kind == "sdpa"
-    assert reads_stems(model) is once
+    assert reads_prefixes(model) is once
     with torch.inference_mode():
         flight = Continuation(model, rows(torch.Generator().manual_seed(1)), pad=0, extra=2)
-        assert (flight.stems is not None) is once
-        if flight.stems:
-            assert {len(keys) for keys, _ in flight.stems.layers} == {5}
+        assert (flight.prefixes is not None) is once
+        if flight.prefixes:
+            assert {len(keys) for keys, _ in flight.prefixes.layers} == {5}
             flight.keep(torch.tensor([2, 3, 5]))
-            assert {len(keys) for keys, _ in flight.stems.layers} == {2}
+            assert {len(keys) for keys, _ in flight.prefixes.layers} == {2}
 
 
-@pytest.mark.parametrize("wrong", ["says otherwise", "knows no stems"])
-def test_a_model_that_says_otherwise_with_stems_gets_none(wrong, monkeypatch):
+@pytest.mark.parametrize("wrong", ["says otherwise", "knows no prefixes"])
+def test_a_model_that_says_otherwise_with_prefixes_gets_none(wrong, monkeypatch):
     model = AutoModelForCausalLM.from_config(deepcopy(CONFIGS["llama"]), attn_implementation="sdpa").eval()
     if wrong == "says otherwise":
-        monkeypatch.setattr(stems, "stem_attention", lambda query, *rest: 5 * query)
+        monkeypatch.setattr(prefix, "prefix_attention", lambda query, *rest: 5 * query)
     else:
         forward = type(model).forward
-        known = lambda self, *a, stems=None, **k: forward(self, *a, **k)  # noqa: E731 - they do not reach attention
+        known = lambda self, *a, prefixes=None, **k: forward(self, *a, **k)  # noqa: E731 - they do not reach attention
         monkeypatch.setattr(type(model), "forward", known)
         monkeypatch.setattr(decode, "caches", lambda model: True)
-    assert not reads_stems(model)
+    assert not reads_prefixes(model)
     assert model.config._attn_implementation == "sdpa"
 
 
@@ -162,7 +162,7 @@ def test_a_row_does_not_depend_on_its_company(model):
     together = continue_rows(model, batch, stops=stops, pad=0, decoding=decoding())
     for r in (0, 4, 10):
         alone = Rows(
-            [batch.stems[batch.row_stem[r]]],
+            [batch.prefixes[batch.row_prefix[r]]],
             torch.tensor([0]),
             [batch.leads[r]],
             batch.temperature[r : r + 1],

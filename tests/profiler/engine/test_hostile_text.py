@@ -110,7 +110,7 @@ def test_what_is_sent_holds_one_message_of_the_user(pair, sent, tmp_path):
 def same_turns(causal, pair):
     marks = causal.tokenizer.all_special_ids
     for hostile, plain in zip(*pair, strict=True):
-        one, two = ([t for t in causal.tokens(p.stem(), p.lead)[0] if t in marks] for p in (hostile, plain))
+        one, two = ([t for t in causal.tokens(p.prefix(), p.lead)[0] if t in marks] for p in (hostile, plain))
         assert one == two
     return marks
 

@@ -58,9 +58,9 @@ def test_the_count_is_what_is_requested(view, rounds):
     count = sum(map(len, calls))
     assert count == count_generations(4, 6, 2, rounds)
     assert workload(make_loop(rounds=rounds), view).completions == count
-    stems = [{(a.prompt.instruction, a.prompt.data) for a in leg} for leg in calls]
+    prefixes = [{(a.prompt.instruction, a.prompt.data) for a in leg} for leg in calls]
     at_most = workload(make_loop(rounds=rounds), view).prompts
-    assert at_most - 4 <= sum(map(len, stems)) <= at_most  # ann and cy show the same two films
+    assert at_most - 4 <= sum(map(len, prefixes)) <= at_most  # ann and cy show the same two films
 
 
 @pytest.mark.parametrize("portion", range(1, 8))

@@ -188,4 +188,6 @@ def test_rich_prompts_hold_their_request_after_the_evidence(twelve, twelve_split
     )
     item = next(a.prompt for a in calls if a.prompt.form == "when")
     assert item.text.endswith('and on what goes with it.\n\n{"summary": "')
-    assert item.stem(1).split("\n\n")[1:] == ['Title: "Toy Story"', item.ask], "evidence is dropped before the request"
+    assert item.prefix(1).split("\n\n")[1:] == ['Title: "Toy Story"', item.ask], (
+        "evidence is dropped before the request"
+    )

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from pte.report import format as fmt
 from pte.report import runs
-from pte.report.compare import command, grid, honesty, methods, page, pairs, render
+from pte.report.compare import caveats, command, grid, methods, page, pairs, render
 from pte.report.compare.comparison import Column, Comparison
 from pte.schema import InputError
 
@@ -134,7 +134,7 @@ def test_csv_holds_every_number(comparison):
 
 
 def test_honest_sentences(comparison):
-    output = dict(honesty.sentences(comparison))
+    output = dict(caveats.sentences(comparison))
     assert (
         "8 users): with 80 % power the corrected test finds differences of"
         in output["How small a difference this could see"][0]
@@ -155,7 +155,7 @@ def test_a_table_without_a_count_model_says_so(tmp_path):
         for path in write_all(tmp_path, (ROWS[0], ROWS[3]), test=part_of(ALL, tied=[True] + [False] * 7))
     ]
     made = Comparison(methods.group(found)[0], metrics=["Hit@10"])
-    output = dict(honesty.sentences(made))
+    output = dict(caveats.sentences(made))
     assert "add backbone=markov" in output["Text against counting"][0]
     assert "12.5% of the cases" in output["Also bear in mind"][1]
 

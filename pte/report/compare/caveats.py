@@ -1,4 +1,4 @@
-"""What a comparison can not say: the sentences that a table by itself leaves out, written from its numbers."""
+"""Caveats of a comparison: what its table by itself leaves out, in sentences written from its numbers."""
 
 from __future__ import annotations
 

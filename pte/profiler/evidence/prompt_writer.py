@@ -1,4 +1,4 @@
-"""What a view knows about every entity, as the labelled lines of a prompt.
+"""The prompts on every entity: what a view knows about it, in labelled lines.
 
 Evidence is ordered by worth: what does not fit a context is dropped from the end. Every title stands cleaned and in
 double quotes, which no title can close (text/clean.py), and the user's own rows stand under HISTORY and nowhere else,
@@ -29,8 +29,8 @@ def brief(text: str, limit: int) -> str:
     return clean(text, limit) if text else ""
 
 
-class Witness:
-    """What a view knows about every entity, ready to be cited; pure functions of the view and the last profiles."""
+class PromptWriter:
+    """Writes the prompts on every entity of a view; pure functions of the view and the last profiles."""
 
     def __init__(self, view: View, evidence: Evidence, style: Style = BRIEF) -> None:
         self.view, self.evidence, self.style, self.catalogue = view, evidence, style, Catalogue(view.items)
