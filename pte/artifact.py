@@ -146,8 +146,9 @@ class Store:
             files = {
                 p.relative_to(scratch).as_posix(): file_sha256(p) for p in sorted(scratch.rglob("*")) if p.is_file()
             }
-            manifest = {"kind": kind, "key": key, **facts, "files": files}
-            write_atomic(scratch / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, default=str))
+            manifest = json.loads(json.dumps({"kind": kind, "key": key, **facts, "files": files}, default=str))
+            manifest["sha256"] = digest(manifest)
+            write_atomic(scratch / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
             if self.find(kind, key) is None:  # else another process was first, with the same content
                 if final.exists():
                     final.rename(stale := final.parent / f".{final.name}.stale.{uuid.uuid4().hex[:8]}")
@@ -173,12 +174,15 @@ def is_locked(work: Path) -> bool:
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
-    """The manifest of an artefact folder, or None where there is none or it is unreadable."""
+    """The manifest of an artefact folder, or None where there is none or it is damaged."""
     try:
         manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return manifest if isinstance(manifest, dict) and isinstance(manifest.get("files"), dict) else None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        return None
+    sha256 = manifest.pop("sha256", None)  # none in manifests of versions before
+    return manifest if sha256 in (None, digest(manifest)) else None
 
 
 class Stored:

@@ -77,7 +77,7 @@ def job(cfg: DictConfig) -> float | None:
         if not sweeping:
             raise SystemExit(2 if known else 1) from None  # Hydra would print a traceback of its own
         with contextlib.suppress(OSError):  # the disk may be full
-            write_atomic(run_dir / sweep.ERROR, reason)
+            write_atomic(run_dir / sweep.ERROR, f"{sweep.MISTAKE}{reason}" if known else reason)
         raise sweep.JobError(reason) from None
 
 
@@ -209,7 +209,7 @@ def main() -> None:
         from pte.engine import sweep
 
         if failed := sweep.failures():
-            code = code or 1
+            code = sweep.status(failed) if code in (0, 1, None) else code
             print(f"{len(failed)} job(s) of the sweep failed:", *failed, sep="\n  ", file=sys.stderr)
     if (together := join.joined()) is not None:
         together.leave(code if isinstance(code, int) else int(code is not None))

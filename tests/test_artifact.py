@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from pte.artifact import Store, Stored, digest, write_atomic
+from pte.artifact import Store, Stored, digest, read_manifest, write_atomic
 from pte.schema import InputError
 
 KEY = "k" * 64
@@ -51,6 +51,27 @@ def test_damage_is_detected_and_rebuilt(tmp_path, damage):
     assert store.find("kind", KEY) is None
     assert store.exists("kind", KEY)
     assert (publish(store, "again") / "sub" / "data.txt").read_text() == "again"
+
+
+def test_no_flipped_bit_of_a_manifest_is_read_as_good(tmp_path):
+    store = Store(tmp_path)
+    manifest = publish(store) / "manifest.json"
+    text, raw = read_manifest(manifest.parent), manifest.read_bytes()
+    for at in range(len(raw)):
+        manifest.write_bytes(raw[:at] + bytes([raw[at] ^ 1 << at % 8]) + raw[at + 1 :])
+        assert store.find("kind", KEY) is None or read_manifest(manifest.parent) == text | {
+            key: value for key, value in json.loads(manifest.read_bytes()).items() if key not in text
+        }
+    manifest.write_text("[" * 100_000)
+    assert store.find("kind", KEY) is None
+
+
+def test_a_manifest_of_versions_before_is_read(tmp_path):
+    manifest = publish(Store(tmp_path)) / "manifest.json"
+    text = {key: value for key, value in json.loads(manifest.read_text()).items() if key != "sha256"}
+    manifest.write_text(json.dumps(text))
+    assert read_manifest(manifest.parent) == text
+    assert Store(tmp_path).find("kind", KEY)
 
 
 def test_a_failing_stage_leaves_nothing(tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +165,8 @@ class Custom:
         path = self.paths()[role]
         try:
             table = read_frame(path, self.form)
+            if suffix(path).startswith((".inter", ".item")):  # atomic files of RecBole
+                table = _without_types(table, {name for columns in required for name in columns.values()})
             for columns in required:
                 require(table, columns, path, configurable=True)
             if table.frame.is_empty() and not table.ragged:
@@ -198,10 +200,19 @@ class Custom:
         columns, notes = self.columns, {"lines inside quoted fields": events.inner_lines + items.inner_lines}
         for name, table in (("interaction", events), ("item", items)):
             notes[f"{name} lines with fewer fields than the header, the rest taken as empty"] = len(table.short)
+            notes[f"{name} lines above the header, comments or sep="] = table.above
         if columns.timestamp and columns.time_format is None:
             mixed = units_mixed(events.frame[columns.timestamp])
             notes["times in another unit than most, each read in its own"] = mixed
         return notes
+
+
+def _without_types(table: Table, named: set[str]) -> Table:
+    """The columns `user_id:token` as user_id, where a knob does not name them as they stand."""
+    columns = table.frame.columns
+    plain = [name if name in named else name.partition(":")[0] for name in columns]
+    unique = [new if plain.count(new) == 1 else name for name, new in zip(columns, plain, strict=True)]
+    return replace(table, frame=table.frame.rename(dict(zip(columns, unique, strict=True))))
 
 
 def _fetched(role: str, place: str) -> Path:

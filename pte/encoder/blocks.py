@@ -17,7 +17,7 @@ import numpy as np
 from pte.artifact import replacing
 
 OPEN = 32  # blocks that are held open: a window's known texts lie in few
-DAMAGE = (ValueError, KeyError, EOFError, zipfile.BadZipFile)  # of a file whose content is none
+DAMAGE = (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)  # of a file whose content is none
 UNKNOWN = -1
 
 

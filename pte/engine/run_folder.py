@@ -34,10 +34,9 @@ def content(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def command_line(words: Sequence[str]) -> list[str]:
-    """The command that made a run, as one would type it elsewhere: overrides of folders are left out."""
-    overrides = [
-        w for w in words if not w.lstrip("+~").startswith(("paths.", "hydra.run.", "hydra.sweep.", "dataset.data="))
-    ]
+    """The command that makes such a run elsewhere: without folders, and without the stage that was asked for alone."""
+    here = ("paths.", "hydra.run.", "hydra.sweep.", "dataset.data=", "stage=")
+    overrides = [word for word in words if not word.lstrip("+~").startswith(here)]
     return ["python", "-m", "pte.run", *redacted(overrides)]
 
 

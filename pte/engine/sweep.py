@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 ERROR = "error.txt"  # in the folder of a job that failed
+MISTAKE = "ERROR: "  # begins what stands there where a user's mistake was the reason
 SQLITE = "sqlite:///"
 
 
@@ -49,6 +50,11 @@ def failures() -> list[str]:
         return []
     files = sorted(Sweep.folder.rglob(ERROR), key=lambda file: file.parent.name.zfill(9))
     return [f"{file.parent}: {file.read_text(encoding='utf-8')}" for file in files]
+
+
+def status(failed: Sequence[str]) -> int:
+    """Exit status of a sweep with these `failures`: 2 where all were a user's mistakes, else 1."""
+    return 2 if all(f": {MISTAKE}" in line for line in failed) else 1
 
 
 def figures(folder: Path, monitor: str) -> dict[Path, tuple[float, float]]:

@@ -102,6 +102,17 @@ def test_vectors_of_a_file_that_is_damaged_meanwhile_are_made_again(tmp_path, sm
     assert sum(map(len, encoder.batches)) == 2
 
 
+def test_no_flipped_byte_of_a_block_is_read_as_good(tmp_path):
+    texts, rows = ["a", "bb", "ccc"], np.array([[1, 97], [2, 98], [3, 99]], np.float32)
+    Blocks(tmp_path, texts).keep(texts, rows, np.zeros(3, bool))
+    (file,) = tmp_path.glob("block-*.npz")
+    raw = file.read_bytes()
+    for at in range(0, len(raw)):
+        file.write_bytes(raw[:at] + bytes([raw[at] ^ 1 << at % 8]) + raw[at + 1 :])
+        known = Blocks(tmp_path, texts).find(texts)
+        assert all(np.array_equal(known[text], rows[texts.index(text)]) for text in known), at
+
+
 def test_a_text_whose_hash_begins_alike_is_not_taken_for_another(tmp_path, monkeypatch):
     """Of a hash 64 bits are in memory; the rest is compared where the vector lies."""
     encoder = Lengths()

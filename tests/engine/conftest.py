@@ -22,6 +22,7 @@ def pte(tmp_path, monkeypatch, capfd):
     """The command, in this process: `pte(*words)` gives exit status and both streams."""
     own = [*write_eight(tmp_path), "logger=none"]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pte.engine.sweep.Sweep.folder", None)  # of a sweep that was typed before
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
 
     def command(*words):

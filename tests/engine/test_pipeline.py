@@ -155,7 +155,7 @@ def test_secrets_are_redacted_wherever_they_stand():
 def test_a_report_names_no_folder_of_this_machine():
     config = {"paths": {"data": "/a/b"}, "dataset": {"data": "/a/b", "items": "/c/items.csv", "name": "x"}, "k": [1]}
     assert run_folder.portable(config) == {"dataset": {"data": "b", "items": "items.csv", "name": "x"}, "k": [1]}
-    words = ["dataset=Toys", "paths.outputs=/o", "hydra.run.dir=/r", "seed=1"]
+    words = ["stage=report", "dataset=Toys", "paths.outputs=/o", "hydra.run.dir=/r", "seed=1"]
     assert run_folder.command_line(words) == ["python", "-m", "pte.run", "dataset=Toys", "seed=1"]
 
 

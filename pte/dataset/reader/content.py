@@ -42,7 +42,8 @@ TAR_AT = 257
 NO_TABLE = {  # of text, which a table does not begin with
     rb"<": "a web page or XML, as a failed download leaves it: fetch the table again",
     rb"version https://git-lfs": "a pointer of Git LFS: fetch the file itself (git lfs pull)",
-    rb"\{\s*[\"'}]|\[\s*[\"'{\[\d]": "JSON: write it as CSV or Parquet",
+    rb"\{\s*(?:u?[\"']|\})|\[\s*[\"'{\[\d]": "JSON: write it as CSV or Parquet; files of Amazon and Yelp have options"
+    " of their own (dataset=Amazon2014, Amazon2018, Amazon2023, YelpReviews)",
     rb"\{\\rtf": "rich text: save it as plain text",
 }
 MARKS = {  # byte order marks; UTF-32's first, since UTF-16's is how it begins
@@ -73,20 +74,25 @@ def _unpacked(path: Path, raw: bytes) -> bytes:
         raise InputError(f"{path} cannot be read: its compressed data is damaged or cut ({error})") from None
 
 
+def refuse_other(path: Path, raw: bytes) -> None:
+    """InputError for the bytes of another format than a table of text, as far as they are known."""
+    kind = next((kind for magic, kind in FORMATS.items() if raw.startswith(magic)), None)
+    if raw[TAR_AT : TAR_AT + len(TAR)] == TAR:
+        kind = "a tar archive: unpack it"
+    kind = kind or next((kind for form, kind in NO_TABLE.items() if re.match(rb"\s*(?:%b)" % form, raw)), None)
+    if kind:
+        raise InputError(f"{path} is no text but {kind}")
+
+
 def text_bytes(path: Path, packed: bytes | None = None, *, older: bool = False) -> bytes:
     """UTF-8 without a byte order mark, every record on lines that end in b"\\n", the last one too.
 
     packed: what stands in the file, where it lies inside an archive; older: lines that are no UTF-8 are Windows-1252.
     """
     raw = file_bytes(path) if packed is None else _unpacked(path, packed)
-    kind = next((kind for magic, kind in FORMATS.items() if raw.startswith(magic)), None)
-    if raw[TAR_AT : TAR_AT + len(TAR)] == TAR:
-        kind = "a tar archive: unpack it"
-    text = raw if kind else _utf8(path, _mended(raw) if older else raw)
-    kind = kind or next((kind for form, kind in NO_TABLE.items() if re.match(rb"\s*(?:%b)" % form, text)), None)
-    if kind:
-        raise InputError(f"{path} is no text but {kind}")
-    raw = text
+    refuse_other(path, raw)
+    raw = _utf8(path, _mended(raw) if older else raw)
+    refuse_other(path, raw)  # in UTF-16 its first bytes look otherwise
     if not raw.strip():
         raise InputError(f"{path} is empty: a header row with the column names is needed")
     if raw.count(b"\r") > raw.count(b"\r\n"):

@@ -27,6 +27,7 @@ from pte.schema import InputError, one_of
 NAMES = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|", "space": " ", "comma_space": ", "}
 QUOTING = ("auto", "double", "backslash", "none")
 BLANKS = " \t\u00a0\u200b\ufeff"  # around a column's name in the header: not seen, so not part of it
+_EXCEL = re.compile(rb'"?sep=([^\w\s"]|\t)"?\r?\n', re.IGNORECASE)  # a first line that Excel reads and writes
 FIELD, ESCAPED = "\x1f", "\x1e"  # stand in for a long separator, and for a quote escaped by a backslash
 
 
@@ -65,6 +66,7 @@ class Table:
     inner_lines: int = 0  # lines that go on a quoted field of the line before
     short: tuple[int, ...] = ()  # rows with fewer fields than the header, the rest taken as empty
     separator: str = ""  # of its fields; "": not a text file
+    above: int = 0  # lines above the header that are comments (#) or name the separator (sep=;)
 
 
 def read_delimited(path: Path, separator: str, form: Form, raw: bytes | None = None) -> Table:
@@ -73,6 +75,7 @@ def read_delimited(path: Path, separator: str, form: Form, raw: bytes | None = N
     raw: its `text_bytes`, where they were read already.
     """
     raw = text_bytes(path) if raw is None else raw
+    raw, above, separator = _from_header(raw, separator, form)
     separator = _separator(path, raw, separator, form)
     if len(separator) > 1:
         if FIELD.encode() in raw:
@@ -82,10 +85,31 @@ def read_delimited(path: Path, separator: str, form: Form, raw: bytes | None = N
     raw, records, escaped = _dialect(path, raw, one, form)
     table = _fast(raw, records, one, form) if records.regular else None
     table = table if table is not None else _slow(path, raw, one, form)
-    table = replace(table, separator=separator)
+    table = replace(table, separator=separator, above=above)
     if one == FIELD:
         table = _replaced(table, FIELD, separator)
     return _replaced(table, ESCAPED, '"') if escaped else table
+
+
+def _from_header(raw: bytes, usual: str, form: Form) -> tuple[bytes, int, str]:
+    """The bytes with lines above the header blanked, how many there were, and the separator that Excel's sep= names.
+
+    A line that begins with # is a comment, unless it has as many fields as the first line that does not.
+    """
+    begin, above, line = 0, 0, b""
+    while begin < len(raw):
+        before, line = line, raw[begin : raw.index(b"\n", begin) + 1]
+        excel = _EXCEL.fullmatch(line)
+        if line.strip() and not excel and not line.startswith(b"#"):
+            break
+        usual = excel[1].decode() if excel else usual
+        begin, above = begin + len(line), above + bool(line.strip())
+    else:
+        return raw, 0, usual
+    fields = line.count((form.characters or usual).encode())
+    if fields and before.startswith(b"#") and before.count((form.characters or usual).encode()) == fields:
+        begin, above = begin - len(before), above - 1  # it is the header
+    return b"\n" * raw.count(b"\n", 0, begin) + raw[begin:], above, usual
 
 
 def _replaced(table: Table, old: str, new: str) -> Table:

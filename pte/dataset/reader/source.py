@@ -11,6 +11,7 @@ from zoneinfo import available_timezones
 import numpy as np
 import polars as pl
 
+from pte.dataset.reader.content import file_bytes, refuse_other
 from pte.dataset.reader.delimited import NAMES, Form, Table, read_delimited
 from pte.dataset.reader.moment import microseconds
 from pte.schema import InputError
@@ -53,6 +54,7 @@ def read_frame(path: Path, form: Form | None = None) -> Table:
     if kind == ".parquet":
         return _read_parquet(path)
     if kind not in SEPARATORS and form.characters is None:
+        refuse_other(path, file_bytes(path))
         raise InputError(
             f"{path}: do not know how to read {kind or 'a file without suffix'}; use .csv .tsv (.gz) .parquet"
             + (", or name the separator of a text file: dataset.separator=comma" if form.configurable else "")

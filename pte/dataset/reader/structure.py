@@ -49,7 +49,7 @@ def row_inside(raw: bytes, records: Records, separator: str) -> int:
     """The first line inside a quoted field that looks like a row: as many fields as the header, none after a blank."""
     if len(records.end) in (0, records.feeds):
         return 0
-    width = int(records.fields[0])
+    width = int(records.fields[np.argmin(blank_records(raw, records))])
     spanning = np.flatnonzero(np.diff(np.append(records.line, records.feeds + 1)) > 1)
     for at in spanning[spanning > 0].tolist():
         inner = raw[records.begin[at] : records.end[at]].split(b"\n")[1:]

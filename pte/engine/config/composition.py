@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import tempfile
 import unicodedata
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -19,7 +20,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pte.engine.config import change, renamed, secret, source, spelling
@@ -28,6 +29,7 @@ from pte.schema import InputError, first_line, typed
 from pte.schema.knob import leaves
 
 PLACES = ("paths.outputs", "paths.store", "hydra.run.dir", "hydra.sweep.dir")
+FLAGS = ("--run", "--multirun", "--cfg", "--info", "--shell-completion")  # one of them at most
 ROOM = 1 << 16  # bytes of a run folder without figures, at least
 _NAME = re.compile(r"(?:\+{1,2}|~)?[A-Za-z_][\w-]*(?:[./][\w-]+)*(?:@[\w.]+)?")
 _HOME = re.compile(rf"({'|'.join(map(re.escape, PLACES))})=(['\"]?)(~[\w.-]*)(?=/|['\"]?$)")
@@ -35,8 +37,19 @@ _HOME = re.compile(rf"({'|'.join(map(re.escape, PLACES))})=(['\"]?)(~[\w.-]*)(?=
 
 def ordered(words: list[str]) -> list[str]:
     """Flags first: Hydra does not read overrides on both sides of one, as in `backbone=a,b -m seed=0,1`."""
-    overrides = get_args_parser().parse_intermixed_args(words).overrides
+    overrides = _parser().parse_intermixed_args(words).overrides
     return [*(word for word in words if word not in overrides), *map(at_home, overrides)]
+
+
+def _parser() -> ArgumentParser:
+    """Hydra's own, which ends the process where it cannot read a word; ours raises InputError."""
+
+    def refuse(message: str) -> NoReturn:
+        raise InputError(f"{message}; pte --help shows what a command takes")
+
+    parser: ArgumentParser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]
+    return parser
 
 
 def at_home(word: str) -> str:
@@ -46,7 +59,8 @@ def at_home(word: str) -> str:
 
 def check(words: list[str]) -> None:
     """InputError for words that Hydra would refuse, and for secrets in what it would write."""
-    arguments = get_args_parser().parse_args(words)
+    arguments = _parser().parse_args(words)
+    _check_flags(arguments)
     overrides = [_parsed(word) for word in arguments.overrides]
     searched = []
     if arguments.config_dir:
@@ -63,6 +77,8 @@ def check(words: list[str]) -> None:
             for knob, value in leaves(tree):
                 secret.refuse(knob, value)
             renamed.refuse(tree)
+            if arguments.package:
+                _check_package(arguments.package, arguments.cfg, config)
             with source.names_as_typed(config, job):
                 for override in overrides:
                     change.refuse_nothing(override, config)
@@ -72,6 +88,26 @@ def check(words: list[str]) -> None:
                         change.refuse_unread(override, tree, spelling.known_names(name, [*searched, *job]))
                 for knob in PLACES if not arguments.cfg else ():
                     _writable(knob, config, str(dict(leaves(tree)).get(knob)))
+
+
+def _check_flags(arguments: Namespace) -> None:
+    """InputError for flags of Hydra that exclude each other, go with another one, or run what is not checked here."""
+    several = [flag for flag in FLAGS if getattr(arguments, flag.lstrip("-").replace("-", "_"))]
+    if len(several) > 1:
+        raise InputError(f"{' '.join(several)}: give one of them")
+    for flag in ("resolve", "package"):
+        if getattr(arguments, flag) and not arguments.cfg:
+            raise InputError(f"--{flag} goes with --cfg, which shows a configuration")
+    if arguments.experimental_rerun:
+        raise InputError("--experimental-rerun: type the run's command again: what it has made is found")
+
+
+def _check_package(package: str, view: str, config: DictConfig) -> None:
+    """InputError for --package where the --cfg of a view (job, hydra or all) has no such part."""
+    names = (name.rpartition(".")[0] for name, _ in leaves(OmegaConf.to_container(config, resolve=False)))
+    parts = [part for part in dict.fromkeys(names) if view in ("all", "hydra" if part.startswith("hydra") else "job")]
+    if package != "_global_" and not any(part == package or part.startswith(f"{package}.") for part in parts):
+        raise InputError(f"--package {package}: there is no such part{spelling.suggestion(package, parts)}")
 
 
 def _writable(knob: str, config: Any, raw: str) -> None:
@@ -86,7 +122,7 @@ def _writable(knob: str, config: Any, raw: str) -> None:
         raise InputError(f"{knob}={typed(place)}: give a folder")
     folder = expanded(str(place), knob).absolute()
     try:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
+        there = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
         with tempfile.TemporaryFile(dir=there) as probe:
             probe.write(bytes(ROOM))
     except OSError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from pte.profiler.engine.secret import check_variable
@@ -85,5 +86,11 @@ def redacted(value: Any, key: str = "") -> Any:
 
 def _exported() -> list[str]:
     """The values of environment variables that are named like a secret, the longest first."""
-    secrets = {value.strip() for name, value in os.environ.items() if NAME.search(name)}
+    secrets = {value.strip() for name, value in os.environ.items() if _secret_name(name)}
     return sorted((value for value in secrets if len(value) >= 8), key=len, reverse=True)
+
+
+@cache
+def _secret_name(name: str) -> bool:
+    """Whether a variable is named like a secret; asked for each of them at every value of a configuration."""
+    return bool(NAME.search(name))

@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 
 from pte.artifact import digest, write_atomic
-from pte.profiler.store.shard import Journal, Row, Shard, prefix, table, write
+from pte.profiler.store.shard import DAMAGE, Journal, Row, Shard, prefix, table, write
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Records:
                     file.read()
             except FileNotFoundError:  # closed or merged this very moment: its rows are in a newer file
                 continue
-            except pl.exceptions.PolarsError:
+            except DAMAGE:
                 self._forget(path)
                 continue
             self._files[path] = file
@@ -119,7 +119,7 @@ class Records:
                 try:
                     for row in file.rows(key for key, here in zip(left, holds, strict=True) if here):
                         rows.setdefault(row["key"], row)
-                except pl.exceptions.PolarsError:
+                except DAMAGE:
                     self._forget(file.path)
                 left = [key for key in left if key not in rows]
             if not left:
@@ -193,7 +193,7 @@ class Records:
             for shard in some:
                 try:
                     frames.append((shard, shard.frame()))
-                except pl.exceptions.PolarsError:
+                except DAMAGE:
                     self._forget(shard.path)
             if frames:
                 self._replace([shard for shard, _ in frames], pl.concat([frame for _, frame in frames]))
@@ -210,4 +210,5 @@ class Records:
             shard = write(frame, self.folder)
             self.files[shard.path] = shard
         for file in old:
-            file.path.unlink(missing_ok=True)
+            if file.path not in self.files:  # the new one's name is its content's: it may be that of an old one
+                file.path.unlink(missing_ok=True)

@@ -1,12 +1,14 @@
 """The two kinds of files a generation lies in: a journal that grows, and a Parquet shard that is written once.
 
-Of either only the first 64 bits of every key are held in memory; rows are read on request.
+Of either only the first 64 bits of every key are held in memory; rows are read on request. A shard's name is the
+beginning of its sha256, so that a damaged one is known.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pte.artifact import replacing
+from pte.artifact import file_sha256, replacing
 
 SCHEMA = {
     "key": pl.String, "side": pl.String, "entity": pl.Int64, "round": pl.Int64, "candidate": pl.Int64,
@@ -23,6 +25,8 @@ SCHEMA = {
 }  # fmt: skip
 Row = dict[str, Any]  # of these columns; "key" is there always
 PREFIX = 16  # hex digits of a key that are held in memory
+NAME = 32  # hex digits of a shard's sha256 that are its name; versions before named them by 12 random ones
+DAMAGE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError, KeyError)  # of a shard, to be caught
 
 
 def prefix(key: str) -> int:
@@ -30,10 +34,12 @@ def prefix(key: str) -> int:
 
 
 class Shard:
-    """A Parquet file of rows; unreadable ones raise polars' own error when they are opened."""
+    """A Parquet file of rows; damaged ones raise one of DAMAGE when they are opened or read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if len(path.stem) == NAME and not file_sha256(path).startswith(path.stem):
+            raise ValueError(f"{path} is damaged")
         keys = pl.read_parquet(path, columns=["key"])["key"]
         self.prefix = np.sort(np.array([prefix(key) for key in keys], np.uint64))
 
@@ -135,7 +141,9 @@ def table(rows: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
 
 def write(frame: pl.DataFrame, folder: Path) -> Shard:
     """A new shard, there as a whole or not at all."""
-    path = folder / f"{uuid.uuid4().hex[:12]}.parquet"
+    content = io.BytesIO()
+    frame.write_parquet(content)
+    path = folder / f"{hashlib.sha256(content.getbuffer()).hexdigest()[:NAME]}.parquet"
     with replacing(path) as scratch:
-        frame.write_parquet(scratch)
+        scratch.write_bytes(content.getbuffer())
     return Shard(path)

@@ -32,14 +32,17 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("what", choices=("profiles", "vectors", "atlas"))
     root.add_argument("run", type=Path, help="a run folder")
-    root.add_argument("--format", choices=tuple(SUFFIX), default="parquet", help="default: parquet; npy: vectors alone")
-    root.add_argument("--out", type=Path, help="the folder to write to (default: the run folder)")
+    root.add_argument("--format", choices=tuple(SUFFIX), help="default: as --out ends, or parquet; npy: vectors alone")
+    root.add_argument("--out", type=Path, help="the folder to write to, or the file (default: the run folder)")
     return root
 
 
 def main(arguments: Sequence[str]) -> None:
     """Write, and print what was written."""
     options = parser().parse_args(arguments)
+    out: Path = options.out or options.run
+    by_suffix = {suffix: name for name, suffix in SUFFIX.items()}
+    options.format = options.format or by_suffix.get(out.suffix, "parquet")
     if options.what == "profiles" and options.format == "npy":
         raise InputError("--format npy holds numbers alone: type --format parquet or --format jsonl for profiles")
     if options.what == "atlas" and options.format != "parquet":
@@ -48,21 +51,31 @@ def main(arguments: Sequence[str]) -> None:
         )
     stored = Stored(options.run)
     interactions = Interactions.load(stored.path("interactions"))
-    out: Path = options.out or options.run
-    out.mkdir(parents=True, exist_ok=True)
+    folder, name = place(out, options.what, SUFFIX[options.format])
+    folder.mkdir(parents=True, exist_ok=True)
     if options.what == "profiles":
         table = profile_rows(interactions, texts(stored), before_refit(stored))
-        written = _table(table, out / f"profiles{SUFFIX[options.format]}")
+        written = _table(table, folder / name)
     elif options.what == "atlas":
-        written = _table(atlas_rows(stored, interactions), out / "atlas.parquet")
+        written = _table(atlas_rows(stored, interactions), folder / name)
     else:
         sides = vectors(interactions, selected(stored))
         if options.format == "npy":
-            written = [path for side, (ids, rows) in sides.items() for path in _npy(out, side, ids, rows)]
+            written = [path for side, (ids, rows) in sides.items() for path in _npy(folder, side, ids, rows)]
         else:
-            written = _table(vector_rows(sides), out / f"vectors{SUFFIX[options.format]}")
+            written = _table(vector_rows(sides), folder / name)
     for path in written:
         print(path)
+
+
+def place(out: Path, table: str, suffix: str) -> tuple[Path, str]:
+    """Folder and file name for --out, a file where it ends as one; InputError where that is not the format's end."""
+    if out.is_dir() or out.suffix not in SUFFIX.values():
+        return out, f"{table}{suffix}"
+    if out.suffix != suffix or suffix == SUFFIX["npy"]:
+        several = " and npy makes several files" if suffix == SUFFIX["npy"] else f" and --format says {suffix[1:]}"
+        raise InputError(f"--out {out} names one file,{several}: name a folder")
+    return out.parent, out.name
 
 
 def before_refit(stored: Stored) -> Selection | None:

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def lines(stored: Stored, side: str, name: str, *, prompts: bool = False) -> Ite
     yield from texts(profiles, side, entity, rewards, choice, prompts)
     if side == "item" and stored.has("refit"):
         yield "\nfinal texts, written anew from all training rows after the choice:"
-        yield from (f"  {text}" for text in Profiles.load(stored.path("refit")).item[entity])
+        yield from (indent(text, "  ") for text in Profiles.load(stored.path("refit")).item[entity])
     if selection is not None:
         final = Selection.load(stored.path("refit")) if stored.has("refit") else selection
         yield from facts.nearest(side, entity, final.side(side))
@@ -82,8 +83,8 @@ def texts(
                 for name in parts
             )
         if prompts and g.prompt:
-            yield "\n".join(f"  | {line}" for line in g.prompt.split("\n"))
-        yield "\n".join(f"  {line}" for line in g.text.split("\n"))
+            yield indent(g.prompt, "  | ", lambda line: True)
+        yield indent(g.text, "  ")
     if choice == -1 and profiles.num_candidates > 1:
         yield "\nno single candidate is taken: the selector mixes or exchanges them"
 

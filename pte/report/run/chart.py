@@ -27,6 +27,7 @@ from pte.schema.embeddings import metadata_vectors
 
 COUNTS = (0, 1, 5, 10, 20, 50, 100, 200, 500)  # lower edges of groups by popularity
 LENGTHS = (1, 5, 10, 20, 50, 100, 200, 500)  # by history length
+FEW_EPOCHS = 12  # with a tick each; of more plotly chooses, and never between two
 HEAT = [[0, "#5a7fd6"], [0.5, "#2fa58c"], [1, "#e3a512"]]  # readable on white and on near-black
 LAYOUT = {
     "template": "none", "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "height": 340,
@@ -60,7 +61,8 @@ def lines(curve: Mapping[str, np.ndarray], names: Mapping[str, str], identity: s
     if not figure.data:
         return ""
     figure.update_layout(showlegend=True)
-    figure.update_xaxes(title="epoch")
+    few = max(len(trace.x) for trace in figure.data) <= FEW_EPOCHS
+    figure.update_xaxes(title="epoch", dtick=1 if few else None)
     figure.update_yaxes(title=common_words(list(names.values())), automargin=True)
     return element(figure, identity, caption)
 

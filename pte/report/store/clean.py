@@ -20,7 +20,9 @@ def parser() -> argparse.ArgumentParser:
         " folder names (delete a run's folder first to free what it alone used). Answers of language models and vectors"
         " that all runs share (store/work/generation, store/work/vector) stay.",
     )
-    root.add_argument("outputs", nargs="?", type=Path, default=Path("outputs"), help="paths.outputs (default: outputs)")
+    root.add_argument(
+        "outputs", nargs="?", type=content.outputs_folder, default="outputs", help="paths.outputs (default: outputs)"
+    )
     root.add_argument("--store", type=Path, help="the store, where it lies elsewhere (default: OUTPUTS/store)")
     root.add_argument("--interrupted", action="store_true", help="also the work from which stopped runs would go on")
     root.add_argument("--yes", action="store_true", help="delete them (without it they are only shown)")

@@ -193,6 +193,11 @@ def format_age(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def outputs_folder(word: str) -> Path:
+    """The folder of outputs as typed, or as the override of a run that writes there."""
+    return Path(word.removeprefix("paths.outputs="))
+
+
 def store_of(outputs: Path, store: Path | None) -> Path:
     """The store of the folders that a person named."""
     where = store or outputs / "store"

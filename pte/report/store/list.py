@@ -18,7 +18,9 @@ HEADLINE = "test/masked/all/NDCG@10"
 
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="pte list", description="Runs and the artefacts that they share.")
-    root.add_argument("outputs", nargs="?", type=Path, default=Path("outputs"), help="paths.outputs (default: outputs)")
+    root.add_argument(
+        "outputs", nargs="?", type=content.outputs_folder, default="outputs", help="paths.outputs (default: outputs)"
+    )
     root.add_argument("--store", type=Path, help="the store, where it lies elsewhere (default: OUTPUTS/store)")
     return root
 

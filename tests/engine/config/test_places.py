@@ -52,6 +52,20 @@ def test_nothing_is_no_place_and_no_number(mistake, pte, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} <= {"inter.csv", "items.csv", "outputs"}
 
 
+@pytest.mark.parametrize("knob", ["paths.outputs", "paths.store", "hydra.run.dir"])
+@pytest.mark.parametrize(
+    "place", ["nowhere", "nowhere/x", "loop", "loop/x", "/proc/x", "/sys/x", "/dev/null/x", "/dev/fd/x", "a" * 300]
+)
+def test_a_place_that_no_folder_can_be_made_in(knob, place, pte, tmp_path):
+    for name, target in (("nowhere", "not_there"), ("loop", "loop2"), ("loop2", "loop")):
+        (tmp_path / name).symlink_to(target)
+    before = set(tmp_path.iterdir())
+    code, streams = pte(*MARKOV, f"{knob}={place}", "plan=true")
+    assert code == 2
+    assert sentence(streams.err).startswith(f"{knob}={place}: nothing can be written there (")
+    assert set(tmp_path.iterdir()) == before
+
+
 def test_recommendations_are_as_many_as_there_are(finished):
     code, streams = finished("recommend", "outputs/run/one", "--user", "u1")
     assert code == 0

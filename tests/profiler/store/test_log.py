@@ -282,3 +282,28 @@ def test_a_writer_knows_its_lines_as_a_reader_does(tmp_path):
             whole = Journal(own.path)
             assert (own.places, own.size) == (whole.places, whole.size)
             assert list(own.rows([batch[0]["key"]])) == list(whole.rows([batch[0]["key"]]))
+
+
+def test_no_flipped_byte_of_a_shard_is_read_as_good(tmp_path):
+    words = "abcdefgh"
+    keep(RecordLog(tmp_path), ONE, *map(row, words))
+    (path,) = tmp_path.glob("*/*.parquet")
+    raw = path.read_bytes()
+    for at in range(0, len(raw), 29):
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ 1 << at % 8]) + raw[at + 1 :])
+        assert texts(RecordLog(tmp_path), ONE, *words) == [None] * 8, at
+    keep(RecordLog(tmp_path), ONE, *map(row, words))  # takes the damaged one's place and name
+    assert texts(RecordLog(tmp_path), ONE, *words) == [f"about {word}" for word in words]
+
+
+def test_a_merge_that_gives_a_shard_there_is_keeps_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(log_module, "FEW", 0)
+    keep(RecordLog(tmp_path), ONE, row("a"))
+    (path,) = tmp_path.glob("*/*.parquet")
+    path.rename(again := path.with_name("0123456789ab.parquet"))  # a name of versions before
+    records = RecordLog(tmp_path).of(ONE)
+    path.write_bytes(again.read_bytes())
+    with records.exclusive():
+        pass
+    assert list(tmp_path.glob("*/*.parquet")) == [path]
+    assert texts(RecordLog(tmp_path), ONE, "a") == ["about a"]

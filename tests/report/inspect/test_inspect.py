@@ -138,6 +138,30 @@ def test_vectors_go_out_and_come_in_again(run, form, tmp_path, capsys):
     assert np.array_equal(got, Selection.load(Stored(run).path("selection")).item_table)
 
 
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (["--out", "a/v.jsonl"], "a/v.jsonl"),
+        (["--out", "a/v.parquet"], "a/v.parquet"),
+        (["--out", "a", "--format", "jsonl"], "a/vectors.jsonl"),
+        (["--out", "a.b"], "a.b/vectors.parquet"),
+    ],
+)
+def test_out_is_a_folder_or_a_file(run, tmp_path, monkeypatch, capsys, words, where):
+    monkeypatch.chdir(tmp_path)
+    export.main(["vectors", str(run), *words])
+    assert capsys.readouterr().out.split() == [where]
+    assert (tmp_path / where).is_file()
+
+
+@pytest.mark.parametrize("words", [["--out", "v.npy"], ["--out", "v.jsonl", "--format", "parquet"]])
+def test_a_file_of_another_format_is_refused(run, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="names one file"):
+        export.main(["vectors", str(run), *words])
+    assert not (tmp_path / words[1]).exists()
+
+
 def test_what_is_not_there_is_reported(run, tmp_path):
     with pytest.raises(InputError, match="npy holds numbers alone"):
         export.main(["profiles", str(run), "--format", "npy"])

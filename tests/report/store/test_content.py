@@ -64,8 +64,9 @@ def work(store, stage, key):
     return folder
 
 
-def test_runs_and_artefacts_are_listed(store, capsys):
-    list.main([])
+@pytest.mark.parametrize("words", [[], ["outputs"], ["paths.outputs=outputs"]])
+def test_runs_and_artefacts_are_listed(store, capsys, words):
+    list.main(words)
     shown = capsys.readouterr().out
     assert ".2500" in next(line for line in shown.splitlines() if "run/done: pte backbone=markov seed=3" in line)
     assert "no end" in next(line for line in shown.splitlines() if "elsewhere: " in line)
