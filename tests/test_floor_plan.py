@@ -138,9 +138,11 @@ def test_tests_mirror_the_package():
     assert not [name for name in names if any(part.startswith("test_") for part in name.split(".")[:-1])]
 
 
-@pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "kernel" and p.stem != "__init__"], ids=str)
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.parent.name == "kernel" and p.stem != "__init__"], ids=lambda p: p.stem
+)
 def test_a_fast_path_names_its_reference_and_the_test_that_compares_them(path):
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
     assert re.search("Reference: |equals |as under ", text)
     named = re.findall(r"tests/[\w/]+\.py", text)
     assert named
