@@ -194,10 +194,9 @@ def main() -> None:
     except BrokenPipeError:  # the reader of the output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if not (place := unusable(error, _outputs(sys.argv[1:]))):
-            raise
-        code = 2
-        print(f"\nERROR: {secret.redacted(place)}\n", file=sys.stderr)
+        place = unusable(error, _outputs(sys.argv[1:]))
+        code = 2 if place else 1
+        print(secret.redacted(f"\nERROR: {place}\n" if place else traceback.format_exc()), file=sys.stderr)
     except KeyboardInterrupt:
         code = 130
         for each in (signal.SIGINT, signal.SIGTERM):

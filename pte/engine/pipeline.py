@@ -177,6 +177,7 @@ class Run:
             path = self.store.find(step.name, step.key)
             if path is not None:  # another process has made it meanwhile
                 self.store.register(self.run_dir)
+                self.store.remove_empty(context.work)
                 return self.reuse(step, path)
             logger.info(f"{step.name:<13} {step.key[:16]}  ...")
             began = time.perf_counter()

@@ -279,6 +279,21 @@ def test_who_waited_for_a_folder_that_was_removed_locks_the_one_that_is_there(tm
         assert os.path.samestat(os.fstat(descriptor), work.stat())
 
 
+def test_what_another_process_made_meanwhile_leaves_no_empty_folder(pte, tmp_path, monkeypatch):
+    words = ["backbone=markov", "representation=id", "until=split"]
+    assert pte(*words, "paths.store=first")[0] == 0
+    lock = pipeline._lock
+
+    def made_meanwhile(work, step):
+        shutil.copytree(tmp_path / "first" / step.name, tmp_path / "second" / step.name)
+        return lock(work, step)
+
+    monkeypatch.setattr(pipeline, "_lock", made_meanwhile)
+    code, streams = pte(*words, "paths.store=second")
+    assert (code, streams.out.count("  found")) == (0, 2)
+    assert {path.name for path in (tmp_path / "second").iterdir()} == {"interactions", "split", "runs.txt"}
+
+
 def test_jobs_of_a_sweep_measure_a_language_model_once(monkeypatch, caplog):
     measured = []
     profiler = SimpleNamespace(forecast=lambda view: [f"4 minutes of {measured.append(view) or view}"])

@@ -76,6 +76,8 @@ def check(words: list[str]) -> None:
             tree: Any = OmegaConf.to_container(config, resolve=False)
             for knob, value in leaves(tree):
                 secret.refuse(knob, value)
+            if arguments.resolve:
+                secret.refuse_resolved(config, tree)
             renamed.refuse(tree)
             if arguments.package:
                 _check_package(arguments.package, arguments.cfg, config)

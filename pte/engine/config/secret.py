@@ -13,8 +13,11 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from pte.profiler.engine.secret import check_variable
 from pte.schema import InputError
+from pte.schema.knob import leaves
 
 _WORD = (  # max_tokens and its like are numbers of them
     r"(?:(?:api|access|private|secret|auth|account|subscription)[_-]?key|token(?!s)|(?<!max_)(?<!new_)(?<!budget_)(?<!batched_)token"
@@ -23,6 +26,7 @@ _WORD = (  # max_tokens and its like are numbers of them
 _NAME = rf"(?:{_WORD}|authorization|auth|bearer|cookie|jwt)"
 _PARAMETER = rf"[?&#][\w-]*(?:{_NAME}|key|sig|signature|pass|pwd)="
 NAME = re.compile(rf"(?:{_NAME}|\.(?:key|pass|pwd))$", re.IGNORECASE)
+VARIABLE = re.compile(rf"{NAME.pattern}|_(?:pass|pwd|pat|key)$", re.IGNORECASE)  # OPENAI_KEY, GITHUB_PAT
 INNER = re.compile(rf"[{{,]\s*['\"]?(?:[\w.-]*{_NAME}|pass|pwd)['\"]?\s*:", re.IGNORECASE)  # a name in {...}
 URL = re.compile(rf"\w+://(?:[^/@\s]+@|\S*{_PARAMETER})", re.IGNORECASE)  # a user name, or a parameter named so
 PARAMETER = re.compile(rf"({_PARAMETER})[^&#\s]+", re.IGNORECASE)
@@ -70,6 +74,17 @@ def refuse_words(words: Iterable[str]) -> None:
             raise InputError("a word of the command holds a secret: leave it out")
 
 
+def refuse_resolved(config: DictConfig, tree: Mapping[str, Any]) -> None:
+    """InputError where `--cfg job --resolve` would print what a knob takes from the environment and nobody may see."""
+    for name, value in leaves(tree):
+        if "${oc.env:" in str(value):
+            given = str(OmegaConf.select(config, name, throw_on_resolution_failure=False))
+            if redacted(given, name) != given:
+                raise InputError(
+                    f"--resolve would print the secret that {name} takes from the environment: leave it out"
+                )
+
+
 def redacted(value: Any, key: str = "") -> Any:
     """A copy of a config in which secrets, as far as they can be recognised, are replaced by "***"."""
     if isinstance(value, Mapping):
@@ -93,4 +108,4 @@ def _exported() -> list[str]:
 @cache
 def _secret_name(name: str) -> bool:
     """Whether a variable is named like a secret; asked for each of them at every value of a configuration."""
-    return bool(NAME.search(name))
+    return bool(VARIABLE.search(name))

@@ -156,6 +156,7 @@ def _table(table: pl.DataFrame, path: Path) -> list[Path]:
 def _npy(out: Path, side: str, ids: list[str], rows: np.ndarray) -> list[Path]:
     """SIDE.npy (n, d) and SIDE.ids.json, the ids of its rows."""
     paths = [out / f"{side}.npy", out / f"{side}.ids.json"]
+    paths[1].unlink(missing_ok=True)  # rows without ids, where this ends half-way, and never beside those of others
     with replacing(paths[0]) as scratch, scratch.open("wb") as file:
         np.save(file, rows)
     write_atomic(paths[1], json.dumps(ids))

@@ -138,6 +138,14 @@ def test_vectors_go_out_and_come_in_again(run, form, tmp_path, capsys):
     assert np.array_equal(got, Selection.load(Stored(run).path("selection")).item_table)
 
 
+def test_rows_of_an_export_that_ended_half_way_lie_beside_no_other_ids(run, tmp_path, monkeypatch):
+    (tmp_path / "item.ids.json").write_text('["of another run"]')
+    monkeypatch.setattr(export, "write_atomic", lambda *_: exec("raise KeyboardInterrupt"))
+    with pytest.raises(KeyboardInterrupt):
+        export.main(["vectors", str(run), "--format", "npy", "--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.glob("item*")] == ["item.npy"]
+
+
 @pytest.mark.parametrize(
     ("words", "where"),
     [
