@@ -111,6 +111,24 @@ def test_configuration_groups_and_rooms_share_their_names():
     assert groups - set(FLOOR) == {"optimizer", "trainer", "logger", "experiment"}
 
 
+ACROSS = {  # group: what it takes from others (docs/architecture.md says why)
+    "optimizer": {"backbone.fit.lr", "backbone.fit.weight_decay"},
+    "representation": {"backbone.fit.head", "backbone.fit.std", "backbone.fit.width"},
+    "backbone": {"representation.fit.dropout", "representation.fit.lr", "representation.fit.weight_decay"},
+    "protocol": {"selector.fit.withhold"}, "dataset": {"paths.data"}, "logger": {"paths.outputs"},
+}  # fmt: skip
+
+
+def test_values_cross_groups_only_where_one_is_tuned_for_another():
+    conf, across = ROOT.parent / "conf", {}
+    for file in conf.glob("*/**/*.yaml"):
+        group = file.relative_to(conf).parts[0]
+        names = set(re.findall(r"\$\{(?:oc\.select:)?(\w+\.[\w.]+)", file.read_text(encoding="utf-8")))
+        if group != "experiment" and (others := {name for name in names if not name.startswith(f"{group}.")}):
+            across[group] = across.get(group, set()) | others
+    assert across == ACROSS
+
+
 @pytest.mark.parametrize("module", ["pte", "pte.schema", "pte.artifact", "pte.paths", "pte.run"])
 def test_light_modules_import_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
