@@ -1,6 +1,7 @@
 """Imports point down only, and never sideways on floor 2; heavy or outward-facing libraries stay in their rooms."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -135,6 +136,17 @@ def test_tests_mirror_the_package():
     assert not {folder: n for folder, n in folders.items() if n > 12}
     names = {name for p in home.rglob("*.py") for name in imported(p)}
     assert not [name for name in names if any(part.startswith("test_") for part in name.split(".")[:-1])]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.parent.name == "kernel" and p.stem != "__init__"], ids=lambda p: p.stem
+)
+def test_a_fast_path_names_its_reference_and_the_test_that_compares_them(path):
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+    assert re.search("Reference: |equals |as under ", text)
+    named = re.findall(r"tests/[\w/]+\.py", text)
+    assert named
+    assert all((ROOT.parent / test).is_file() for test in named)
 
 
 def test_the_tree_in_the_documentation_names_every_folder():

@@ -21,7 +21,7 @@ DREAMREC = ["backbone=dreamrec", *PLAIN]
      ([*TEXT, "representation.fit.dropout=2"], "fit.dropout=2"),
      ([*TEXT, "backbone.fit.weight_decay=-1"], "weight_decay=-1"),
      ([*TEXT, "selector.fit.withhold=x"], "fit.withhold=x"),
-     ([*DREAMREC, "backbone.fit.std=0"], "backbone.fit.std=0"), ([*ID, "optimizer.lr=-1"], "optimizer.lr=-1")],
+     ([*DREAMREC, "backbone.std=0"], "backbone.std=0"), ([*ID, "optimizer.lr=-1"], "optimizer.lr=-1")],
 )  # fmt: skip
 def test_a_knob_is_reported_by_the_name_that_was_typed(words, name, pte):
     code, streams = pte(*words, "plan=true")
