@@ -111,7 +111,7 @@ class Store:
         """Note that a run folder names artefacts of this store, once there is one."""
         if self.root.is_dir() and run.resolve() not in self.runs():
             with (self.root / RUNS).open("a", encoding="utf-8") as file:
-                file.write(f"{run.resolve()}\n")
+                file.write(f"\n{run.resolve()}\n")  # a line of its own, also behind one that a full disk cut
 
     def remove_empty(self, *folders: Path) -> None:
         """Remove folders of this store that hold nothing, with those above them and the store itself."""
