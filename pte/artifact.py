@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import shutil
 import uuid
@@ -19,6 +20,8 @@ from typing import Any
 
 from pte.paths import RUN_KEYS
 from pte.schema.error import InputError
+
+logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 RUNS = "runs.txt"  # in a store: the run folders that were given its keys, a line each
@@ -108,7 +111,7 @@ class Store:
         """Note that a run folder names artefacts of this store, once there is one."""
         if self.root.is_dir() and run.resolve() not in self.runs():
             with (self.root / RUNS).open("a", encoding="utf-8") as file:
-                file.write(f"{run.resolve()}\n")
+                file.write(f"\n{run.resolve()}\n")  # a line of its own, also behind one that a full disk cut
 
     def remove_empty(self, *folders: Path) -> None:
         """Remove folders of this store that hold nothing, with those above them and the store itself."""
@@ -158,6 +161,20 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+def acquire(descriptor: int, waiting: str | None = None) -> bool:
+    """Take the lock of an open file or folder, which ends with its process. Where another process holds it: wait, with
+    the line `waiting` in the log, or give False where there is none.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if waiting is None:
+            return False
+        logger.info(waiting)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return True
+
+
 def is_locked(work: Path) -> bool:
     """Whether a process holds the lock of a work folder."""
     try:
@@ -165,12 +182,9 @@ def is_locked(work: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not acquire(descriptor)
     finally:
         os.close(descriptor)
-    return False
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:

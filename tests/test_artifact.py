@@ -142,6 +142,15 @@ def test_a_run_has_what_it_made_and_damage_is_no_absence(tmp_path):
         stored.has("later")
 
 
+def test_a_run_is_registered_behind_a_line_that_a_full_disk_cut(tmp_path):
+    store = Store(tmp_path)
+    store.register(tmp_path / "first")
+    register = tmp_path / "runs.txt"
+    register.write_text(register.read_text().rstrip()[:-2])
+    store.register(tmp_path / "second")
+    assert (tmp_path / "second").resolve() in store.runs()
+
+
 def test_a_damaged_register_keeps_the_runs_that_can_be_read(tmp_path):
     store, run = Store(tmp_path), tmp_path / "run"
     run.mkdir()

@@ -1,6 +1,7 @@
 """Imports point down only, and never sideways on floor 2; heavy or outward-facing libraries stay in their rooms."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -110,6 +111,24 @@ def test_configuration_groups_and_rooms_share_their_names():
     assert groups - set(FLOOR) == {"optimizer", "trainer", "logger", "experiment"}
 
 
+ACROSS = {  # group: what it takes from others (docs/architecture.md says why)
+    "optimizer": {"backbone.fit.lr", "backbone.fit.weight_decay"},
+    "representation": {"backbone.fit.head", "backbone.fit.std", "backbone.fit.width"},
+    "backbone": {"representation.fit.dropout", "representation.fit.lr", "representation.fit.weight_decay"},
+    "protocol": {"selector.fit.withhold"}, "dataset": {"paths.data"}, "logger": {"paths.outputs"},
+}  # fmt: skip
+
+
+def test_values_cross_groups_only_where_one_is_tuned_for_another():
+    conf, across = ROOT.parent / "conf", {}
+    for file in conf.glob("*/**/*.yaml"):
+        group = file.relative_to(conf).parts[0]
+        names = set(re.findall(r"\$\{(?:oc\.select:)?(\w+\.[\w.]+)", file.read_text(encoding="utf-8")))
+        if group != "experiment" and (others := {name for name in names if not name.startswith(f"{group}.")}):
+            across[group] = across.get(group, set()) | others
+    assert across == ACROSS
+
+
 @pytest.mark.parametrize("module", ["pte", "pte.schema", "pte.artifact", "pte.paths", "pte.run"])
 def test_light_modules_import_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
@@ -135,6 +154,17 @@ def test_tests_mirror_the_package():
     assert not {folder: n for folder, n in folders.items() if n > 12}
     names = {name for p in home.rglob("*.py") for name in imported(p)}
     assert not [name for name in names if any(part.startswith("test_") for part in name.split(".")[:-1])]
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if p.parent.name == "kernel" and p.stem != "__init__"], ids=lambda p: p.stem
+)
+def test_a_fast_path_names_its_reference_and_the_test_that_compares_them(path):
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+    assert re.search("Reference: |equals |as under ", text)
+    named = re.findall(r"tests/[\w/]+\.py", text)
+    assert named
+    assert all((ROOT.parent / test).is_file() for test in named)
 
 
 def test_the_tree_in_the_documentation_names_every_folder():

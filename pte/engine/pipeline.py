@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ from typing import Any
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
-from pte.artifact import Store, read_manifest
+from pte.artifact import Store, acquire, read_manifest
 from pte.engine import dry_run, plan, provenance, run_folder, tracking
 from pte.engine.build import builder, trains_reader, uses_language_model
 from pte.engine.config import idle, secret
@@ -89,18 +88,14 @@ def _lock(work: Path, step: Step) -> int | None:
     """A locked descriptor of the work folder, which is made; None where another folder has that name by now."""
     try:
         work.mkdir(parents=True, exist_ok=True)
-        lock = os.open(work, os.O_RDONLY)
+        descriptor = os.open(work, os.O_RDONLY)
     except FileNotFoundError:
         return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.info(f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    acquire(descriptor, f"{step.name:<13} {step.key[:16]}  waiting: another process is making it")
     with suppress(FileNotFoundError):
-        if os.path.samestat(os.fstat(lock), work.stat()):
-            return lock
-    os.close(lock)
+        if os.path.samestat(os.fstat(descriptor), work.stat()):
+            return descriptor
+    os.close(descriptor)
     return None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from pte.nn.device import device_of
 from pte.reward.base import PartScore, Reward, RewardParts
 from pte.reward.data import RewardData, reward_data
 from pte.schema import Embeddings, Entities, Interactions, Profiles, Split, of_kind
@@ -36,10 +37,9 @@ def run(context: Context) -> None:
     profiles = Profiles.load(context.parents["profiles"])
     embeddings = Embeddings.load(context.parents["embeddings"])
     reward, selector = context.build("reward"), context.build("selector")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     attributes = Attributes.of(profiles, embeddings.entities)
-    data = reward_data(interactions, split, profiles, embeddings, parsed=attributes.parsed, device=device)
+    data = reward_data(interactions, split, profiles, embeddings, parsed=attributes.parsed, device=device_of("auto"))
     half, rest = data.split_withheld(selector.withheld_share, torch.Generator().manual_seed(0))
     scores = verdict(reward, half, embeddings)
     candidates = table(half, scores, attributes)

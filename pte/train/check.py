@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from pte.metric.summary import KS, NAMES
+from pte.nn.device import device_of
 from pte.schema import InputError, Runtime, one_of, require
 from pte.train.learning_rate import check as learning_rate
 
@@ -98,7 +99,7 @@ def _within(value: Any, low: float, high: float, kind: Any) -> bool:
 def kind(knobs: Mapping[str, Any]) -> str:
     """The backend: cpu, cuda or mps. InputError for another accelerator."""
     one_of("trainer.accelerator", knobs["accelerator"], KINDS)
-    return KINDS[knobs["accelerator"]] or ("cuda" if torch.cuda.is_available() else "cpu")
+    return KINDS[knobs["accelerator"]] or device_of("auto").type
 
 
 def device(knobs: Mapping[str, Any], processes: int) -> None:

@@ -1,5 +1,6 @@
 """Keys change with what a stage reads and with nothing else; damage is rebuilt; secrets stay out."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -265,7 +266,7 @@ def test_minutes_are_those_of_the_newest_artefact_of_the_same_classes_and_data(t
 
 def test_who_waited_for_a_folder_that_was_removed_locks_the_one_that_is_there(tmp_path, monkeypatch):
     work = tmp_path / "work"
-    step, lock = SimpleNamespace(name="training", key="0" * 64), pipeline.fcntl.flock
+    step, lock = SimpleNamespace(name="training", key="0" * 64), fcntl.flock
 
     def removed_meanwhile(descriptor, kind):
         if work.exists() and not (tmp_path / "once").exists():
@@ -273,7 +274,7 @@ def test_who_waited_for_a_folder_that_was_removed_locks_the_one_that_is_there(tm
             work.rename(tmp_path / "gone")
         return lock(descriptor, kind)
 
-    monkeypatch.setattr(pipeline.fcntl, "flock", removed_meanwhile)
+    monkeypatch.setattr(fcntl, "flock", removed_meanwhile)
     with pipeline.exclusive(SimpleNamespace(work=work), step) as descriptor:
         assert os.path.samestat(os.fstat(descriptor), work.stat())
 

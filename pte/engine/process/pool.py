@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pte.artifact import acquire
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 POLL_SECONDS = 0.5
 logger = logging.getLogger(__name__)
@@ -72,10 +74,8 @@ def take(count: int, devices: Sequence[str], place: Path) -> None:
 
 def _try(file: Path) -> int | None:
     """A descriptor that holds the lock; None where another process does."""
-    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    if acquire(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None

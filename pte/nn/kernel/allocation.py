@@ -1,7 +1,8 @@
 """Freed memory kept for the next step instead of handed back to the system.
 
 glibc maps a large block anew for every tensor and unmaps it when freed, or trims its heap, so that each step's gradient
-of the item table is given to the process page by page again: of a DreamRec step on a CPU an eighth (ours, Toys).
+of the item table is given to the process page by page again: of a DreamRec step on a CPU an eighth
+(ours, Toys). Reference: the allocator as it is, whose page faults tests/train/test_memory.py counts.
 """
 
 from __future__ import annotations

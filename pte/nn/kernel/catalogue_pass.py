@@ -9,6 +9,7 @@ Both give the sum over targets and its gradients, with h_t the states, e_i the i
 takes many targets against some items, exponentiates where the products lie, in a cache, and divides by Z_t what is
 small afterwards: the states in one gradient, the (T, D) product in the other. It adds to the items' gradient once a
 block of rows, not once every few rows, and spares passes over the logits. Nothing may overflow in it: ask `bounded`.
+Reference: logsumexp of all logits and autograd's gradients (tests/nn/kernel/test_catalogue_pass.py).
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ at every step. Histories are read in one go (a step is worth its overhead, and t
 part at a time. An accelerator has the room and needs the parallel work, so its parts are larger.
 
 A product of another shape may add up in another order, so scores of two part sizes agree to rounding, not to the bit;
-all scores of one history come from one product, the target's with the others'.
+all scores of one history come from one product, the target's with the others'. Reference: `score` of all histories at
+once (tests/backbone/test_score_parts.py).
 """
 
 from __future__ import annotations

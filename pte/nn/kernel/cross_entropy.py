@@ -13,7 +13,7 @@ operators on any device. `kernel="liger"` takes Liger's own Triton kernel on a G
 
 With `product_dtype=torch.bfloat16` the three products take inputs rounded to bf16 and add up in fp32; the logits are
 rounded too, the softmax, the target's share and the sums over chunks stay fp32. A processor without fast bf16 products
-is given fp32 ones.
+is given fp32 ones. Reference: `F.cross_entropy` of all logits (tests/nn/kernel/test_cross_entropy.py).
 """
 
 from __future__ import annotations

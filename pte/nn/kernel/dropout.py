@@ -2,7 +2,8 @@
 
 torch draws one number per place, one after the other, which takes longer than the matrix products around it. A random
 byte against a threshold does the same with the probability rounded to 1/256 (exact for .5, .25; .1 becomes .1016), and
-the values that stay are scaled by the rounded probability, so that the expectation is exact.
+the values that stay are scaled by the rounded probability, so that the expectation is exact. Reference:
+`F.dropout`'s frequency and scale (tests/nn/kernel/test_dropout.py).
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ that a table whose every row is read in every step moves as under `torch.optim.A
 
 What differs from Adam on the dense gradient: where g_i = 0, Adam still decays m_i and v_i and still moves e_i along the
 remembered m_i. Here an unread row stays as it is, moments included. So the moments are averages over the steps that
-read the row, not over time, and one rare read moves its row by a single step instead of one that goes on for some
-1 / (1 - b1) steps more. Weight decay would touch every row and is not offered.
+read the row, not over time (tests/nn/kernel/test_lazy_adam.py), and one rare read moves its row by one step instead of
+one that goes on for some 1 / (1 - b1) steps more. Weight decay would touch every row and is not offered.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ products for the gradients. The table's gradient adds up in fp32. Three things a
   inputs, product by product, and that gradient stays fp32.
 - It makes no gradient at all where the states want none, though the table may.
 
-It scales its gradients where they lie, and autograd does not see it: call backward once.
+It scales its gradients where they lie, and autograd does not see it: call backward once. Reference:
+`F.cross_entropy` of all logits (tests/nn/kernel/test_liger.py).
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 Not of the process that holds the history, nor of the row it was packed into. So one step is the same on any number of
 processes, dropout, diffusion noise, masks and negatives included. Each place is a SplitMix64 generator (Steele et al.,
 OOPSLA 2014) with a state of its own. Widths are read from the front, so a wider draw begins as a narrower one.
+Reference: SplitMix64 by hand (tests/nn/kernel/test_place_noise.py).
 """
 
 from __future__ import annotations

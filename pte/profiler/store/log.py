@@ -12,7 +12,6 @@ file that has gone lies merged in another one.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pte.artifact import digest, write_atomic
+from pte.artifact import acquire, digest, write_atomic
 from pte.profiler.store.shard import DAMAGE, Journal, Row, Shard, prefix, table, write
 
 logger = logging.getLogger(__name__)
@@ -162,11 +161,7 @@ class Records:
         self.folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT)
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logger.info("waiting: another run is asking the same model, and its answers serve this one too")
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            acquire(descriptor, "waiting: another run is asking the same model, and its answers serve this one too")
             if not (self.folder / "model.json").is_file():
                 write_atomic(self.folder / "model.json", json.dumps(self.identity, indent=1, default=str))
             self._look()
