@@ -53,8 +53,10 @@ def failures() -> list[str]:
 
 
 def status(failed: Sequence[str]) -> int:
-    """Exit status of a sweep with these `failures`: 2 where all were a user's mistakes, else 1."""
-    return 2 if all(f": {MISTAKE}" in line for line in failed) else 1
+    """Exit status of a sweep with these `failures`: 2 where these are all jobs, and users' mistakes, else 1."""
+    jobs = () if Sweep.folder is None else Sweep.folder.rglob(".hydra")
+    ended = any(not (job.parent / ERROR).is_file() for job in jobs)
+    return 1 if ended or not all(f": {MISTAKE}" in line for line in failed) else 2
 
 
 def figures(folder: Path, monitor: str) -> dict[Path, tuple[float, float]]:
