@@ -199,7 +199,7 @@ def test_the_same_sweep_again_repeats_no_finished_job(finished):
     first = pte(*words, cwd=folder)
     reason = "trainer.monitor=NDCG@11 is not measured"
     assert first.returncode == 1
-    assert f"{folder}/again/1: {reason}" in first.stderr
+    assert f"{folder}/again/1: ERROR: {reason}" in first.stderr
     assert f"ERROR: {reason}" in (folder / "again" / "1" / "run.log").read_text()
     report = json.loads((folder / "again" / "0" / "report.json").read_text())
     assert report["command"][-1] == "trainer.monitor=masked/all/NDCG@10"

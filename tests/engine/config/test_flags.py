@@ -31,10 +31,12 @@ def test_flags_that_show(words, pte):
     assert "_target_: pte.backbone.markov.Markov" in streams.out or "config_name" in streams.out
 
 
-@pytest.mark.parametrize("mistake", ["seed=", "seed=0,x", "backbone.window=1,0", "ranking=x,y"])
-def test_a_sweep_that_only_mistakes_ended(mistake, pte):
+@pytest.mark.parametrize(
+    ("mistake", "status"), [("seed=", 2), ("seed=0,x", 1), ("backbone.window=1,0", 1), ("ranking=x,y", 2)]
+)
+def test_a_sweep_of_mistakes_alone_ends_as_a_mistake(mistake, status, pte):
     code, streams = pte(*MARKOV, "-m", mistake, "plan=true")
-    assert code == 2
+    assert code == status
     assert f"0: ERROR: {mistake[:5]}" in streams.err or f"1: ERROR: {mistake[:5]}" in streams.err
 
 
