@@ -101,8 +101,13 @@ def redacted(value: Any, key: str = "") -> Any:
 
 def _exported() -> list[str]:
     """The values of environment variables that are named like a secret, the longest first."""
-    secrets = {value.strip() for name, value in os.environ.items() if _secret_name(name)}
+    secrets = {value.strip() for name, value in os.environ.items() if _secret_name(name) and not _is_word(name, value)}
     return sorted((value for value in secrets if len(value) >= 8), key=len, reverse=True)
+
+
+def _is_word(name: str, value: str) -> bool:
+    """Whether a variable whose name says no more than KEY holds a name, as SORT_KEY=timestamp does."""
+    return not NAME.search(name) and name.lower().endswith("_key") and bool(re.fullmatch(r"[a-z_]+", value.strip()))
 
 
 @cache

@@ -49,6 +49,13 @@ def test_a_variable_that_holds_none(name):
     assert not VARIABLE.search(name)
 
 
+def test_a_key_that_names_a_column_is_no_secret(monkeypatch):
+    monkeypatch.setenv("SORT_KEY", "timestamp")
+    monkeypatch.setenv("DB_PASS", "timestamped")
+    monkeypatch.setenv("OPENAI_KEY", "sk_live_51hush")
+    assert redacted("by timestamp, not timestamped, sk_live_51hush") == "by timestamp, not ***, ***"
+
+
 def test_resolve_prints_no_secret(monkeypatch):
     monkeypatch.setenv("SOME_TOKEN", "word-hushed")
     monkeypatch.setenv("PLACE", "https://user:word-hushed@host")

@@ -185,3 +185,6 @@ def test_epochs_are_counted_as_the_terminal_counts_them():
     figure = json.loads(re.search(r"<script[^>]*>(.*?)</script>", text, re.S)[1])
     assert list(base64.b64decode(figure["data"][0]["x"]["bdata"])) == [1, 5]
     assert figure["layout"]["yaxis"]["title"]["text"] == "NDCG@10"
+    assert figure["layout"]["xaxis"]["dtick"] == 1  # no half epochs
+    many = {"epoch": np.arange(40), "a": np.arange(40.0)}
+    assert "dtick" not in chart.lines(many, {"a": "NDCG@10"}, "c", "")
